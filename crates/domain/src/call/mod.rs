@@ -1,0 +1,182 @@
+//! A call as the ledger records it: one row per request, with its attempts.
+//!
+//! Field names are those of `GET /api/v1/db/logs` and of OpenTelemetry's GenAI conventions.
+
+mod port;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use port::{CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
+
+use crate::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use crate::money::Cost;
+use crate::name::{ModelName, ProviderName};
+use crate::provider_error::Cause;
+use crate::usage::Usage;
+
+/// One call, ended. Every request that was authenticated and asked for a served model becomes exactly
+/// one of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its identifier (`x-request-id`).
+    pub request_id: RequestId,
+    /// The caller's own identifier (`x-client-request-id`), at most 256 bytes.
+    pub client_request_id: Option<String>,
+    /// When it arrived.
+    pub started_at: Timestamp,
+    /// When its end was known.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub state: CallState,
+    /// Why it ended so, when that is not plain from the state.
+    pub end_reason: Option<EndReason>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The API that was spoken.
+    pub face: Face,
+    /// Whether the answer was streamed.
+    pub streamed: bool,
+    /// The provider that answered last.
+    pub provider: Option<ProviderName>,
+    /// The model's name as the caller wrote it.
+    pub request_model: ModelName,
+    /// The model that answered, in the provider's words.
+    pub response_model: Option<String>,
+    /// The configured route that was taken; `None` when the name was resolved directly.
+    pub route: Option<String>,
+    /// The key that was shown.
+    pub key_id: KeyId,
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The tenant's project.
+    pub project_id: ProjectId,
+    /// The status code that the caller saw.
+    pub status: Option<u16>,
+    /// What went wrong, by cause.
+    pub error_type: Option<String>,
+    /// Why the answer ended, as the model's provider says (`stop`, `length`, …).
+    pub finish_reason: Option<String>,
+    /// Every dispatch to a provider, in order.
+    pub attempts: Vec<Attempt>,
+    /// What it took.
+    pub usage: Usage,
+    /// What it cost; `None` when no price is known.
+    pub cost_usd: Option<Cost>,
+    /// Where the price comes from.
+    pub price_source: Option<String>,
+    /// What the cache said: `hit`, `miss`, `bypass`.
+    pub cache: CacheOutcome,
+    /// From arrival to the end of the answer, in milliseconds.
+    pub latency_ms: u64,
+    /// From arrival to the first content of a stream, in milliseconds.
+    pub time_to_first_token_ms: Option<u64>,
+    /// What Trunkline itself added before the provider was asked and after it answered, in
+    /// microseconds. Shown as `overhead_ms` with three decimals.
+    pub overhead_us: u64,
+}
+
+/// One dispatch to a provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// The provider.
+    pub provider: ProviderName,
+    /// The model in the provider's words.
+    pub model: String,
+    /// When it was sent.
+    pub started_at: Timestamp,
+    /// How long it took, in milliseconds; `None` when the end was not seen.
+    pub latency_ms: Option<u64>,
+    /// The provider's status code.
+    pub status: Option<u16>,
+    /// What went wrong, by cause.
+    pub error_type: Option<Cause>,
+}
+
+/// How a call ended. A call ends once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// With the provider's own usage.
+    Settled,
+    /// With an estimate of the usage, because the provider did not say.
+    Estimated,
+    /// By the caller, who went away; with the usage that was known then.
+    Cancelled,
+    /// Without an answer.
+    Failed,
+}
+
+/// Why a call ended as it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The process ended while the call was open; found at the next start.
+    Interrupted,
+    /// The provider's answer had no usage.
+    NoUsage,
+    /// The caller went away.
+    CallerGone,
+    /// The provider's answer broke off.
+    ProviderBroke,
+    /// The provider failed or refused.
+    ProviderError,
+    /// The gateway refused: a limit, a strict route, a request that no target takes.
+    Refused,
+}
+
+/// What was asked for (OpenTelemetry's `gen_ai.operation.name`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A chat.
+    Chat,
+}
+
+/// The API that a caller speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Face {
+    /// OpenAI's chat completions.
+    OpenaiChat,
+}
+
+/// What the cache said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheOutcome {
+    /// The cache was not asked.
+    Bypass,
+}
+
+/// Writes the two directions between a unit-only enum and its word in records and the store.
+macro_rules! words {
+    ($name:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $name {
+            /// The word used in the API, the logs and the store.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The variant of that word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words!(CallState { Settled => "settled", Estimated => "estimated", Cancelled => "cancelled", Failed => "failed" });
+words!(EndReason {
+    Interrupted => "interrupted",
+    NoUsage => "no_usage",
+    CallerGone => "caller_gone",
+    ProviderBroke => "provider_broke",
+    ProviderError => "provider_error",
+    Refused => "refused",
+});
+words!(Operation { Chat => "chat" });
+words!(Face { OpenaiChat => "openai_chat" });
+words!(CacheOutcome { Bypass => "bypass" });

@@ -1,0 +1,56 @@
+//! Who is asking.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::id::{KeyId, OrganizationId, ProjectId};
+use crate::key::{Role, VirtualKey};
+
+/// Someone who has proved who they are. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    key: Arc<VirtualKey>,
+}
+
+impl Caller {
+    /// The caller who holds `key`; whoever makes one has verified the key at `now`.
+    pub fn holding(key: Arc<VirtualKey>) -> Self {
+        Self { key }
+    }
+
+    /// The key that was shown.
+    pub fn key(&self) -> &Arc<VirtualKey> {
+        &self.key
+    }
+
+    /// The key's identifier.
+    pub fn key_id(&self) -> KeyId {
+        self.key.id
+    }
+
+    /// The tenant.
+    pub fn organization_id(&self) -> OrganizationId {
+        self.key.organization_id
+    }
+
+    /// The tenant's project.
+    pub fn project_id(&self) -> ProjectId {
+        self.key.project_id
+    }
+
+    /// Whether the caller may administer and see everybody's calls.
+    pub fn is_admin(&self) -> bool {
+        self.key.role == Role::Admin
+    }
+
+    /// Whether the caller may ask for this model, under the name they use for it.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.key.models.iter().any(|pattern| pattern.matches(model))
+    }
+
+    /// Whether the key is still good at `now`; a call that was admitted may end later.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.key.is_valid_at(now)
+    }
+}

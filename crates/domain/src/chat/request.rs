@@ -1,0 +1,153 @@
+//! What is asked.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::{Message, Tool, ToolChoice};
+use crate::name::ModelName;
+use crate::usage::ServiceTier;
+
+/// Fields that the domain has no word for, by name, as they were written. A field that is absent is not
+/// here; a field that is `null` is here as `null`.
+pub type Extensions = BTreeMap<String, Box<RawValue>>;
+
+/// One chat request. `None` means that the caller did not say, and then the provider's default holds.
+#[derive(Debug, Clone)]
+pub struct ChatRequest {
+    /// The model's name as the caller wrote it.
+    pub model: ModelName,
+    /// The conversation so far, oldest first.
+    pub messages: Vec<Message>,
+    /// The tools that may be called.
+    pub tools: Vec<Tool>,
+    /// Whether and which of them are called.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether several may be called in one turn.
+    pub parallel_tool_calls: Option<bool>,
+    /// Bound on the output in tokens, reasoning included.
+    pub max_output_tokens: Option<u64>,
+    /// How the next token is drawn.
+    pub sampling: Sampling,
+    /// Texts at which the output ends.
+    pub stop: Vec<String>,
+    /// How many answers are wanted; at least 1.
+    pub choices: u32,
+    /// What the answer must look like.
+    pub output: OutputFormat,
+    /// How much to think.
+    pub reasoning: ReasoningRequest,
+    /// Whether the probabilities of tokens are wanted.
+    pub logprobs: Option<Logprobs>,
+    /// Who is speaking, as an opaque identifier for the provider's abuse detection.
+    pub user: Option<String>,
+    /// The provider's class of service.
+    pub service_tier: Option<ServiceTier>,
+    /// Whether the answer comes as a stream.
+    pub stream: bool,
+    /// Whether the stream ends with the usage.
+    pub stream_usage: bool,
+    /// The rest.
+    pub extensions: Extensions,
+}
+
+impl ChatRequest {
+    /// A request for `model` that says nothing yet.
+    pub fn new(model: ModelName) -> Self {
+        Self {
+            model,
+            messages: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            max_output_tokens: None,
+            sampling: Sampling::default(),
+            stop: Vec::new(),
+            choices: 1,
+            output: OutputFormat::Text,
+            reasoning: ReasoningRequest::default(),
+            logprobs: None,
+            user: None,
+            service_tier: None,
+            stream: false,
+            stream_usage: false,
+            extensions: Extensions::new(),
+        }
+    }
+}
+
+/// How the next token is drawn.
+#[derive(Debug, Clone, Default)]
+pub struct Sampling {
+    /// 0 is the likeliest; the upper end differs by vendor (OpenAI and Gemini 2, Anthropic 1).
+    pub temperature: Option<f64>,
+    /// The probability mass that is drawn from.
+    pub top_p: Option<f64>,
+    /// The number of tokens that is drawn from.
+    pub top_k: Option<u64>,
+    /// Makes a draw repeatable where the provider can.
+    pub seed: Option<i64>,
+    /// −2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// −2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// OpenAI's `logit_bias`, as written.
+    pub logit_bias: Option<Box<RawValue>>,
+}
+
+/// What the answer must look like.
+#[derive(Debug, Clone)]
+pub enum OutputFormat {
+    /// Words.
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON by a schema.
+    JsonSchema {
+        /// The schema's name.
+        name: String,
+        /// What it describes.
+        description: Option<String>,
+        /// The JSON Schema as the caller wrote it.
+        schema: Box<RawValue>,
+        /// Whether it must be followed exactly; `None` when not said.
+        strict: Option<bool>,
+    },
+}
+
+/// How much to think.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReasoningRequest {
+    /// In a word.
+    pub effort: Option<Effort>,
+    /// In tokens.
+    pub budget_tokens: Option<u64>,
+    /// Whether the thoughts are to be shown, where the format lets the caller say so.
+    pub include_thoughts: Option<bool>,
+}
+
+/// How much to think, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// Hardly.
+    Minimal,
+    /// A little.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// Very much (OpenAI's `xhigh`).
+    ExtraHigh,
+    /// As much as the model can (Anthropic's `max`).
+    Max,
+}
+
+/// Which probabilities are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logprobs {
+    /// How many alternatives per token, 0 to 20.
+    pub alternatives: u8,
+}

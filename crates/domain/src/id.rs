@@ -1,0 +1,149 @@
+//! Identifiers: UUID version 7 (time-ordered), written with a prefix that says what they identify.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::entropy::Entropy;
+
+/// The text is not an identifier of the expected kind.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("expected an identifier that starts with {prefix} and ends in 32 hexadecimal digits")]
+pub struct InvalidId {
+    /// The prefix that was expected, underscore included.
+    pub prefix: &'static str,
+}
+
+/// Writes one identifier: a newtype over a UUID that prints as, and parses only from, `prefix` and
+/// 32 hexadecimal digits.
+macro_rules! prefixed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new identifier, ordered by `now` (milliseconds), unique by `entropy`.
+            pub fn new(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(time_ordered(now, entropy))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut buffer = [0; uuid::fmt::Simple::LENGTH];
+                f.write_str($prefix)?;
+                f.write_str(self.0.as_simple().encode_lower(&mut buffer))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.strip_prefix($prefix)
+                    .filter(|digits| digits.len() == uuid::fmt::Simple::LENGTH)
+                    .and_then(|digits| Uuid::try_parse(digits).ok())
+                    .map(Self)
+                    .ok_or(InvalidId { prefix: $prefix })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+prefixed_id! {
+    /// Identifies one call, from its arrival to its row in the ledger; the caller reads it in `x-request-id`.
+    RequestId, "req_"
+}
+prefixed_id! {
+    /// Identifies a virtual key; never the key itself.
+    KeyId, "key_"
+}
+prefixed_id! {
+    /// Identifies an organisation: the tenant that owns projects, keys and calls.
+    OrganizationId, "org_"
+}
+prefixed_id! {
+    /// Identifies a project of an organisation.
+    ProjectId, "proj_"
+}
+prefixed_id! {
+    /// Identifies one process that serves calls; names its journal segments.
+    ReplicaId, "rep_"
+}
+
+impl KeyId {
+    /// The identifier of a key that lives in the configuration: the same name gives the same
+    /// identifier at every start, so that its calls and its spend stay together.
+    pub fn of_configured(digest_of_name: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_custom_bytes(digest_of_name).into_uuid())
+    }
+}
+
+impl OrganizationId {
+    /// The organisation that exists from the first start.
+    pub const DEFAULT: Self = Self(Uuid::from_u128(1));
+}
+
+impl ProjectId {
+    /// The default organisation's first project.
+    pub const DEFAULT: Self = Self(Uuid::from_u128(1));
+}
+
+fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    let mut random = [0; 10];
+    entropy.fill(&mut random);
+    let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counted;
+    impl Entropy for Counted {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    #[test]
+    fn an_identifier_parses_from_what_it_prints() {
+        let id = RequestId::new(Timestamp::UNIX_EPOCH, &Counted);
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn another_kind_of_identifier_is_refused() {
+        let id = KeyId::new(Timestamp::UNIX_EPOCH, &Counted);
+        assert!(id.to_string().parse::<RequestId>().is_err());
+        assert!("req_12".parse::<RequestId>().is_err());
+        assert!(
+            "req_00000000-0000-0000-0000-000000000001"
+                .parse::<RequestId>()
+                .is_err()
+        );
+    }
+}

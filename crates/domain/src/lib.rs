@@ -1,0 +1,24 @@
+//! The vocabulary of Trunkline: what a call, a caller, a chat and a cost are, and the ports through
+//! which the platform asks the outside world for something.
+//!
+//! Suggested reading order: [`id`] and [`name`], then [`caller`] and [`key`] (who asks), [`chat`] (what
+//! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
+//! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
+//! [`egress`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`].
+
+pub mod call;
+pub mod caller;
+pub mod chat;
+pub mod clock;
+pub mod egress;
+pub mod entropy;
+pub mod id;
+pub mod key;
+pub mod model;
+pub mod money;
+pub mod name;
+pub mod problem;
+pub mod provider_error;
+pub mod secret;
+pub mod store_error;
+pub mod usage;

@@ -1,0 +1,154 @@
+//! The target's side of a wire format.
+
+use bytes::Bytes;
+use domain::chat::{ChatEvent, ChatRequest, ChatResponse, Conversion};
+use domain::model::Capabilities;
+use domain::provider_error::ProviderError;
+use domain::secret::Secret;
+use domain::usage::Usage;
+use http::HeaderMap;
+use http::response::Parts;
+use jiff::Timestamp;
+
+use crate::exchange::Exchange;
+
+/// A wire format, named as in the configuration (`kind`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// OpenAI chat completions, and every host that speaks it.
+    OpenaiChat,
+    /// Anthropic messages.
+    AnthropicMessages,
+    /// Gemini generateContent.
+    Gemini,
+}
+
+/// Where a request goes and what is known about the model there.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The model in the provider's words.
+    pub model: &'a str,
+    /// Absolute, without a slash at its end: of OpenAI kinds it ends in `/v1`, of the others it does not.
+    pub base_url: &'a str,
+    /// What the model can do.
+    pub capabilities: &'a Capabilities,
+}
+
+/// The target's side of one wire format. Pure: no clock, no sockets, no environment.
+pub trait Dialect: Send + Sync {
+    /// The format.
+    fn format(&self) -> Format;
+
+    /// The URLs that `request` names and that this target cannot fetch itself, so that the gateway
+    /// fetches them and puts their bytes in place first.
+    fn media_needed(&self, request: &ChatRequest, target: &Target<'_>) -> Vec<String> {
+        let _ = (request, target);
+        Vec::new()
+    }
+
+    /// Translates a request and says what was carried, changed, dropped. Refuses only where no
+    /// meaningful call exists; a strict route refuses by the report.
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        now: Timestamp,
+    ) -> Result<Encoded, Refusal>;
+
+    /// The HTTP request that carries `body`, which is already in this format, without a credential.
+    /// `stream` says whether a streamed answer is asked for (some formats say it in the URL).
+    fn request(
+        &self,
+        target: &Target<'_>,
+        stream: bool,
+        body: Bytes,
+    ) -> Result<http::Request<Bytes>, Refusal>;
+
+    /// Writes the credential into the request's fields.
+    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal>;
+
+    /// Translates a whole answer of a successful status. An error object inside a 200 is
+    /// [`DecodeError::Provider`].
+    fn decode(
+        &self,
+        exchange: &Exchange,
+        head: &Parts,
+        body: &[u8],
+    ) -> Result<ChatResponse, DecodeError>;
+
+    /// Translates an answer of a failing status, whatever its body is (JSON, HTML, nothing).
+    fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError;
+
+    /// Translates a streamed answer.
+    fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder>;
+
+    /// Reads the provider's own usage object (the value of OpenAI's and Anthropic's `usage`, of
+    /// Gemini's `usageMetadata`).
+    fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError>;
+}
+
+/// A translated request.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The HTTP request, without a credential.
+    pub request: http::Request<Bytes>,
+    /// What was carried, changed, dropped.
+    pub report: Conversion,
+    /// What the answer's translation must remember.
+    pub exchange: Exchange,
+}
+
+/// Why a request cannot be translated for a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// What the target cannot do, and what to do about it: a sentence for the caller.
+    pub detail: String,
+    /// The field that is to blame, as a path in the caller's format.
+    pub param: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that blames `param`.
+    pub fn of(param: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            detail: detail.into(),
+            param: Some(param.into()),
+        }
+    }
+}
+
+/// Why an answer cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It is not what the format allows.
+    #[error("{0}")]
+    Malformed(String),
+    /// It is the provider's own error.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+/// How a provider's stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The body ended as HTTP says it should.
+    Clean,
+    /// The connection broke.
+    Broken,
+}
+
+/// Turns bytes, in whatever pieces they arrive, into events; any split of the same bytes gives the
+/// same events.
+pub trait StreamDecoder: Send {
+    /// Takes the next bytes and appends the events that they complete.
+    ///
+    /// An error inside the stream that the provider sent in its format's own way is
+    /// [`ChatEvent::Error`]; bytes that the format does not allow are a [`DecodeError`], and then the
+    /// decoder is not to be used any more.
+    fn push(&mut self, bytes: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), DecodeError>;
+
+    /// Says that no more bytes come. A stream that ended before its format's own terminal event is an
+    /// error unless it was complete in substance (a finish for every choice).
+    fn finish(&mut self, end: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError>;
+}

@@ -1,0 +1,26 @@
+//! What a call's answer must be given back in: the caller's words.
+
+use std::collections::HashMap;
+
+/// Remembers what a translation renamed and how it asked, so that the answer can be given back in the
+/// caller's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// The caller's tool names by the target's, where they differ.
+    pub tool_names: HashMap<String, String>,
+    /// The tool that was made up to carry a structured answer; its arguments are the answer's text.
+    pub answer_tool: Option<String>,
+    /// Whether the provider was asked for a stream, which may be so although the caller was not.
+    pub streamed: bool,
+    /// The model in the provider's words.
+    pub model: String,
+}
+
+impl Exchange {
+    /// The tool's name in the caller's words.
+    pub fn tool_name<'a>(&'a self, target_name: &'a str) -> &'a str {
+        self.tool_names
+            .get(target_name)
+            .map_or(target_name, String::as_str)
+    }
+}

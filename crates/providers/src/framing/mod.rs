@@ -1,0 +1,3 @@
+//! How streams of bytes are cut into events.
+
+pub mod sse;

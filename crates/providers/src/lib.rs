@@ -1,0 +1,15 @@
+//! Wire formats to and from the domain, pure and synchronous: no clock, no sockets, no environment.
+//!
+//! Suggested reading order: [`dialect`] (the target's side of a format), [`face`] (the caller's side),
+//! [`framing`] (how streams are cut into events), then one folder per format. [`tap`] reads along where
+//! bytes pass untouched, [`collect`] folds a stream into a whole answer.
+
+pub mod anthropic;
+pub mod collect;
+pub mod dialect;
+pub mod exchange;
+pub mod face;
+pub mod framing;
+pub mod gemini;
+pub mod openai;
+pub mod tap;
