@@ -1,1 +1,8 @@
-//! placeholder
+//! Who is calling.
+//!
+//! A caller shows the text of a virtual key. [`text`] makes and hashes such texts, [`ring`] recognises
+//! them without asking the store, and [`desk`] issues, rotates and revokes keys.
+
+pub mod desk;
+pub mod ring;
+pub mod text;

@@ -1,0 +1,191 @@
+//! Issues, rotates and revokes keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::clock::Clock;
+use domain::entropy::Entropy;
+use domain::id::{KeyId, OrganizationId, ProjectId};
+use domain::key::{
+    AddressRange, Budget, KeyRevision, KeyStore, ModelPattern, Origin, PreviousHash, Rate, Role,
+    Rotation, VirtualKey,
+};
+use domain::secret::Secret;
+use domain::store_error::StoreError;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ring::KeyRing;
+use crate::text;
+
+/// The longest time that an old text stays good after a rotation.
+pub const MAX_GRACE: Duration = Duration::from_hours(30 * 24);
+
+/// What a new key is to permit.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// What people call it: 1–128 characters.
+    pub name: String,
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The tenant's project.
+    pub project_id: ProjectId,
+    /// What its holder may do beside calling models.
+    pub role: Role,
+    /// The models that may be asked for.
+    pub models: Vec<ModelPattern>,
+    /// The addresses that it may be used from; empty permits all.
+    pub addresses: Vec<AddressRange>,
+    /// Requests and tokens per minute.
+    pub rate: Rate,
+    /// Money per period.
+    pub budget: Option<Budget>,
+    /// From when on it is no longer good.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Why a key is not issued, rotated or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The name is empty or too long.
+    #[error("a key's name has 1 to 128 characters and no control characters")]
+    Name,
+    /// The grace period is longer than [`MAX_GRACE`].
+    #[error("the grace period is at most 30 days")]
+    Grace,
+    /// The expiry lies in the past.
+    #[error("the key would have expired already")]
+    Expiry,
+    /// There is no such key, or it is revoked.
+    #[error("there is no active key {0}")]
+    NoSuchKey(KeyId),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Issues, rotates and revokes the keys of the store. What it does takes effect in its own ring at once;
+/// other processes follow by [`Desk::follow`].
+pub struct Desk {
+    store: Arc<dyn KeyStore>,
+    ring: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Desk {
+    /// A desk over a store and the ring that it keeps current.
+    pub fn new(
+        store: Arc<dyn KeyStore>,
+        ring: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            store,
+            ring,
+            clock,
+            entropy,
+        }
+    }
+
+    /// Makes a key. Its text is answered this once and kept nowhere.
+    pub async fn issue(&self, new: NewKey) -> Result<(VirtualKey, Secret<String>), DeskError> {
+        let now = self.clock.now();
+        let length = new.name.chars().count();
+        if length == 0 || length > 128 || new.name.chars().any(char::is_control) {
+            return Err(DeskError::Name);
+        }
+        if new.expires_at.is_some_and(|at| at <= now) {
+            return Err(DeskError::Expiry);
+        }
+        let text = text::generate(&*self.entropy);
+        let (prefix, last_four) = text::shown(&text);
+        let key = VirtualKey {
+            id: KeyId::new(now, &*self.entropy),
+            name: new.name,
+            organization_id: new.organization_id,
+            project_id: new.project_id,
+            role: new.role,
+            hash: self.ring.hasher().hash(text.reveal()),
+            previous: None,
+            prefix,
+            last_four,
+            models: new.models,
+            addresses: new.addresses,
+            rate: new.rate,
+            budget: new.budget,
+            origin: Origin::Store,
+            created_at: now,
+            rotated_at: None,
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        self.store.add_key(&key).await?;
+        self.ring.update([key.clone()]);
+        Ok((key, text))
+    }
+
+    /// Gives a key a new text; the old one stays good for `grace`.
+    pub async fn rotate(
+        &self,
+        id: KeyId,
+        grace: Duration,
+    ) -> Result<(VirtualKey, Secret<String>), DeskError> {
+        if grace > MAX_GRACE {
+            return Err(DeskError::Grace);
+        }
+        let now = self.clock.now();
+        let old = self.store.key(id).await?.ok_or(DeskError::NoSuchKey(id))?;
+        let text = text::generate(&*self.entropy);
+        let (prefix, last_four) = text::shown(&text);
+        let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::ZERO);
+        let until = now.saturating_add(grace).unwrap_or(now);
+        let rotation = Rotation {
+            hash: self.ring.hasher().hash(text.reveal()),
+            prefix,
+            last_four,
+            previous: PreviousHash {
+                hash: old.hash,
+                until,
+            },
+            at: now,
+        };
+        let key = self
+            .store
+            .rotate_key(id, &rotation)
+            .await?
+            .ok_or(DeskError::NoSuchKey(id))?;
+        self.ring.update([key.clone()]);
+        Ok((key, text))
+    }
+
+    /// Ends a key now. Calls that it has begun go on.
+    pub async fn revoke(&self, id: KeyId) -> Result<VirtualKey, DeskError> {
+        let now = self.clock.now();
+        let key = self
+            .store
+            .revoke_key(id, now)
+            .await?
+            .ok_or(DeskError::NoSuchKey(id))?;
+        self.ring.update([key.clone()]);
+        Ok(key)
+    }
+
+    /// The keys of the store, newest first: at most `limit`, made before the key `before`.
+    pub async fn list(
+        &self,
+        before: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<VirtualKey>, DeskError> {
+        Ok(self.store.list_keys(before, limit).await?)
+    }
+
+    /// Takes in what other processes changed since `revision`, and answers how far it has followed.
+    pub async fn follow(&self, revision: KeyRevision) -> Result<KeyRevision, StoreError> {
+        let (changed, followed) = self.store.keys_changed_since(revision).await?;
+        if !changed.is_empty() {
+            self.ring.update(changed);
+        }
+        Ok(followed)
+    }
+}

@@ -1,0 +1,147 @@
+//! Recognises callers in memory.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use domain::caller::Caller;
+use domain::id::KeyId;
+use domain::key::{KeyHash, VirtualKey};
+use jiff::Timestamp;
+
+use crate::text::Hasher;
+
+/// Why nobody is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unrecognised {
+    /// No key has this text.
+    #[error("the API key is not known")]
+    Unknown,
+    /// The key was revoked, or its text was rotated and the grace period is over.
+    #[error("the API key was revoked")]
+    Revoked,
+    /// The key's time is over.
+    #[error("the API key has expired")]
+    Expired,
+    /// The key may not be used from this address.
+    #[error("the API key may not be used from {0}")]
+    Address(IpAddr),
+}
+
+/// Every key of the installation by the hash of its text. A look-up takes no round trip.
+pub struct KeyRing {
+    hasher: Hasher,
+    keys: RwLock<Keys>,
+}
+
+#[derive(Default)]
+struct Keys {
+    by_hash: HashMap<KeyHash, KeyId>,
+    by_id: HashMap<KeyId, Arc<VirtualKey>>,
+}
+
+impl KeyRing {
+    /// A ring that holds no key yet.
+    pub fn new(hasher: Hasher) -> Self {
+        Self {
+            hasher,
+            keys: RwLock::default(),
+        }
+    }
+
+    /// Hashes key texts as this ring does.
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
+    }
+
+    /// Takes in keys that are new or changed; they take effect at once.
+    pub fn update(&self, changed: impl IntoIterator<Item = VirtualKey>) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for key in changed {
+            keys.remove(key.id);
+            keys.add(key);
+        }
+    }
+
+    /// Replaces the keys that the configuration names by `configured`.
+    pub fn replace_configured(&self, configured: impl IntoIterator<Item = VirtualKey>) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let is_configured =
+            |key: &Arc<VirtualKey>| key.origin == domain::key::Origin::Configuration;
+        let old: Vec<KeyId> = keys
+            .by_id
+            .values()
+            .filter(|key| is_configured(key))
+            .map(|key| key.id)
+            .collect();
+        for id in old {
+            keys.remove(id);
+        }
+        for key in configured {
+            keys.add(key);
+        }
+    }
+
+    /// The configured keys.
+    pub fn configured(&self) -> Vec<Arc<VirtualKey>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut configured: Vec<_> = keys
+            .by_id
+            .values()
+            .filter(|key| key.origin == domain::key::Origin::Configuration)
+            .cloned()
+            .collect();
+        configured.sort_by(|a, b| a.name.cmp(&b.name));
+        configured
+    }
+
+    /// Whoever shows `text` from `address` at `now`.
+    pub fn recognise(
+        &self,
+        text: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Caller, Unrecognised> {
+        let hash = self.hasher.hash(text);
+        let key = {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            let id = keys.by_hash.get(&hash).ok_or(Unrecognised::Unknown)?;
+            Arc::clone(keys.by_id.get(id).ok_or(Unrecognised::Unknown)?)
+        };
+        if key.revoked_at.is_some_and(|at| at <= now) {
+            return Err(Unrecognised::Revoked);
+        }
+        if key.hash != hash && key.previous.is_none_or(|previous| previous.until <= now) {
+            return Err(Unrecognised::Revoked);
+        }
+        if key.expires_at.is_some_and(|at| at <= now) {
+            return Err(Unrecognised::Expired);
+        }
+        if !key.addresses.is_empty() && !key.addresses.iter().any(|range| range.contains(address)) {
+            return Err(Unrecognised::Address(address));
+        }
+        Ok(Caller::holding(key))
+    }
+}
+
+impl Keys {
+    fn add(&mut self, key: VirtualKey) {
+        self.by_hash.insert(key.hash, key.id);
+        if let Some(previous) = key.previous {
+            self.by_hash.insert(previous.hash, key.id);
+        }
+        self.by_id.insert(key.id, Arc::new(key));
+    }
+
+    fn remove(&mut self, id: KeyId) {
+        if let Some(key) = self.by_id.remove(&id) {
+            self.by_hash.remove(&key.hash);
+            if let Some(previous) = key.previous {
+                self.by_hash.remove(&previous.hash);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use std::net::Ipv4Addr;
+
+use domain::entropy::Entropy;
+use domain::id::{OrganizationId, ProjectId};
+use domain::key::{ModelPattern, Origin, PreviousHash, Rate, Role};
+use domain::secret::Secret;
+
+use super::*;
+
+struct Ones;
+impl Entropy for Ones {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(1);
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn ring_with(change: impl FnOnce(&mut VirtualKey, &Hasher)) -> KeyRing {
+    let hasher = Hasher::new(&Secret::new(vec![1; 32]));
+    let mut key = VirtualKey {
+        id: KeyId::new(at("2026-01-01T00:00:00Z"), &Ones),
+        name: "test".to_owned(),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        role: Role::Member,
+        hash: hasher.hash("tl_new"),
+        previous: None,
+        prefix: "tl_".to_owned(),
+        last_four: "_new".to_owned(),
+        models: vec![ModelPattern::new("*")],
+        addresses: Vec::new(),
+        rate: Rate::default(),
+        budget: None,
+        origin: Origin::Store,
+        created_at: at("2026-01-01T00:00:00Z"),
+        rotated_at: None,
+        expires_at: None,
+        revoked_at: None,
+    };
+    change(&mut key, &hasher);
+    let ring = KeyRing::new(hasher);
+    ring.update([key]);
+    ring
+}
+
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[test]
+fn a_key_is_recognised_by_its_text_only() {
+    let ring = ring_with(|_, _| ());
+    let now = at("2026-06-01T00:00:00Z");
+    assert!(ring.recognise("tl_new", HOME, now).is_ok());
+    assert_eq!(
+        ring.recognise("tl_old", HOME, now).unwrap_err(),
+        Unrecognised::Unknown
+    );
+    assert_eq!(
+        ring.recognise("", HOME, now).unwrap_err(),
+        Unrecognised::Unknown
+    );
+}
+
+#[test]
+fn the_old_text_is_good_until_the_grace_period_ends() {
+    let ring = ring_with(|key, hasher| {
+        let until = at("2026-06-02T00:00:00Z");
+        key.previous = Some(PreviousHash {
+            hash: hasher.hash("tl_old"),
+            until,
+        });
+    });
+    assert!(
+        ring.recognise("tl_old", HOME, at("2026-06-01T23:59:59Z"))
+            .is_ok()
+    );
+    let late = ring.recognise("tl_old", HOME, at("2026-06-02T00:00:00Z"));
+    assert_eq!(late.unwrap_err(), Unrecognised::Revoked);
+    assert!(
+        ring.recognise("tl_new", HOME, at("2026-06-02T00:00:00Z"))
+            .is_ok()
+    );
+}
+
+#[test]
+fn revocation_and_expiry_end_a_key() {
+    let now = at("2026-06-01T00:00:00Z");
+    let revoked = ring_with(|key, _| key.revoked_at = Some(now));
+    assert_eq!(
+        revoked.recognise("tl_new", HOME, now).unwrap_err(),
+        Unrecognised::Revoked
+    );
+    let expired = ring_with(|key, _| key.expires_at = Some(now));
+    assert_eq!(
+        expired.recognise("tl_new", HOME, now).unwrap_err(),
+        Unrecognised::Expired
+    );
+}
+
+#[test]
+fn a_key_bound_to_addresses_works_from_these_only() {
+    let ring = ring_with(|key, _| key.addresses = vec!["10.0.0.0/8".parse().unwrap()]);
+    let now = at("2026-06-01T00:00:00Z");
+    assert!(
+        ring.recognise("tl_new", "10.2.3.4".parse().unwrap(), now)
+            .is_ok()
+    );
+    assert_eq!(
+        ring.recognise("tl_new", HOME, now).unwrap_err(),
+        Unrecognised::Address(HOME)
+    );
+}
+
+#[test]
+fn configured_keys_are_replaced_and_stored_keys_stay() {
+    let ring = ring_with(|_, _| ());
+    let configured = |text: &str, name: &str| {
+        let mut key = ring
+            .recognise("tl_new", HOME, at("2026-06-01T00:00:00Z"))
+            .unwrap();
+        let mut copy = VirtualKey::clone(key.key());
+        key = Caller::holding(Arc::new(copy.clone()));
+        assert_eq!(key.key_id(), copy.id);
+        copy.id = crate::text::configured_id(name);
+        copy.origin = Origin::Configuration;
+        copy.hash = ring.hasher().hash(text);
+        copy
+    };
+    let now = at("2026-06-01T00:00:00Z");
+    ring.replace_configured([configured("first-text-1234567", "a")]);
+    assert!(ring.recognise("first-text-1234567", HOME, now).is_ok());
+    ring.replace_configured([configured("other-text-1234567", "b")]);
+    assert!(ring.recognise("first-text-1234567", HOME, now).is_err());
+    assert!(ring.recognise("other-text-1234567", HOME, now).is_ok());
+    assert!(ring.recognise("tl_new", HOME, now).is_ok());
+}
