@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +19,8 @@ pub enum Reach {
     Public,
     /// Any address: the operator allowed it (`allow_private_address`).
     Any,
+    /// No address: the simulated provider in this process.
+    Simulated,
 }
 
 /// One request on its way out.
@@ -29,8 +30,6 @@ pub struct Outbound {
     pub request: http::Request<Bytes>,
     /// Which addresses may be reached.
     pub reach: Reach,
-    /// Bound on resolving, connecting and the TLS handshake together.
-    pub connect_timeout: Duration,
 }
 
 /// Why there is no response, or why its body ended early.
@@ -42,9 +41,6 @@ pub enum EgressError {
     /// The TLS handshake failed; the request was not sent.
     #[error("TLS handshake failed: {0}")]
     Tls(String),
-    /// No connection within the bound; the request was not sent.
-    #[error("no connection within {0:?}")]
-    ConnectTimeout(Duration),
     /// The address is not one that this request may reach; nothing was sent.
     #[error("address {0} is not public; set allow_private_address on the provider to permit it")]
     AddressRefused(IpAddr),

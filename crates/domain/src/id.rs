@@ -93,6 +93,23 @@ prefixed_id! {
     ReplicaId, "rep_"
 }
 
+impl RequestId {
+    /// When it was made, in whole milliseconds. Of an identifier that [`RequestId::new`] did not make,
+    /// any time, but always the same.
+    pub fn time(self) -> Timestamp {
+        let milliseconds = self.0.as_u128() >> 80;
+        i64::try_from(milliseconds)
+            .ok()
+            .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl RequestId {
+    /// Stands where no request is.
+    pub const NONE: Self = Self(Uuid::nil());
+}
+
 impl KeyId {
     /// The identifier of a key that lives in the configuration: the same name gives the same
     /// identifier at every start, so that its calls and its spend stay together.
@@ -133,6 +150,20 @@ mod tests {
     fn an_identifier_parses_from_what_it_prints() {
         let id = RequestId::new(Timestamp::UNIX_EPOCH, &Counted);
         assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn a_request_identifier_tells_its_time() {
+        let now = Timestamp::from_microsecond(1_763_700_000_123_456).unwrap();
+        let time = RequestId::new(now, &Counted).time();
+        assert_eq!(time.as_millisecond(), now.as_millisecond());
+        assert_eq!(
+            format!("req_{}", "f".repeat(32))
+                .parse::<RequestId>()
+                .unwrap()
+                .time(),
+            Timestamp::MAX
+        );
     }
 
     #[test]

@@ -411,4 +411,24 @@ mod tests {
             i128::from(i64::MAX) * i128::from(u64::MAX)
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_amount_reads_back_from_its_text(nano: i64) {
+            let cost = Cost::from_nano_dollars(nano);
+            proptest::prop_assert_eq!(cost.to_string().parse(), Ok(cost));
+        }
+
+        #[test]
+        fn rounding_never_moves_an_amount_by_more_than_half_a_nano_dollar(pico in -(1_i128 << 70)..1 << 70) {
+            let rounded = i128::from(Cost::from_pico_dollars(pico).nano_dollars()) * PICO_PER_NANO;
+            proptest::prop_assert!((rounded - pico).abs() * 2 <= PICO_PER_NANO);
+        }
+
+        #[test]
+        fn no_text_makes_reading_an_amount_panic(text in "\\PC*") {
+            let _any_result = text.parse::<Cost>();
+            let _any_result = PicoDollars::from_dollars_per(&text, 1_000_000);
+        }
+    }
 }

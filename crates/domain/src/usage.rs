@@ -442,4 +442,23 @@ mod tests {
         assert_eq!("default".parse(), Ok(ServiceTier::Standard));
         assert!("turbo".parse::<ServiceTier>().is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn two_sound_usages_make_a_sound_sum(
+            one in proptest::array::uniform4(0_u64..1 << 40),
+            other in proptest::array::uniform4(0_u64..1 << 40),
+        ) {
+            let sound = |[text, cached, written, audio]: [u64; 4]| Usage {
+                cached_input_tokens: cached,
+                cache_write_1h_tokens: written,
+                input_audio_tokens: audio,
+                cached_input_audio_tokens: cached.min(audio),
+                reasoning_tokens: text,
+                ..Usage::text(text + cached + written + audio, text)
+            };
+            let sum = sound(one).checked().unwrap().saturating_add(sound(other).checked().unwrap());
+            proptest::prop_assert!(sum.checked().is_ok());
+        }
+    }
 }

@@ -1,1 +1,23 @@
-//! placeholder
+//! The story of a call and everything it decides.
+//!
+//! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
+//! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
+//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), and [`catalog`]
+//! (what models can do and cost).
+
+pub mod attempt;
+pub mod catalog;
+pub mod chat;
+pub mod drain;
+mod estimate;
+pub mod ledger;
+pub mod limits;
+pub mod media;
+mod pipeline;
+pub mod prepare;
+pub mod problem;
+pub mod reply;
+pub mod routes;
+mod within;
+
+pub use chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::caller::Caller;
 use domain::id::KeyId;
-use domain::key::{KeyHash, VirtualKey};
+use domain::key::{KeyHash, Origin, Role, VirtualKey};
 use jiff::Timestamp;
 
 use crate::text::Hasher;
@@ -67,7 +67,7 @@ impl KeyRing {
     pub fn replace_configured(&self, configured: impl IntoIterator<Item = VirtualKey>) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let is_configured =
-            |key: &Arc<VirtualKey>| key.origin == domain::key::Origin::Configuration;
+            |key: &Arc<VirtualKey>| key.origin == Origin::Configuration;
         let old: Vec<KeyId> = keys
             .by_id
             .values()
@@ -88,11 +88,19 @@ impl KeyRing {
         let mut configured: Vec<_> = keys
             .by_id
             .values()
-            .filter(|key| key.origin == domain::key::Origin::Configuration)
+            .filter(|key| key.origin == Origin::Configuration)
             .cloned()
             .collect();
         configured.sort_by(|a, b| a.name.cmp(&b.name));
         configured
+    }
+
+    /// Whether the store has a key, good at `now`, whose holder may administer.
+    pub fn has_stored_admin(&self, now: Timestamp) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.by_id.values().any(|key| {
+            key.role == Role::Admin && key.origin == Origin::Store && key.is_valid_at(now)
+        })
     }
 
     /// Whoever shows `text` from `address` at `now`.

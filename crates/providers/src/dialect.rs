@@ -23,6 +23,17 @@ pub enum Format {
     Gemini,
 }
 
+impl Format {
+    /// The name by which the domain's `Unknown` and `Hosted` items say where they come from.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai",
+            Self::AnthropicMessages => "anthropic",
+            Self::Gemini => "gemini",
+        }
+    }
+}
+
 /// Where a request goes and what is known about the model there.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {

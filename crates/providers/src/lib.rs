@@ -9,6 +9,7 @@ pub mod collect;
 pub mod dialect;
 pub mod exchange;
 pub mod face;
+pub mod failure;
 pub mod framing;
 pub mod gemini;
 pub mod openai;

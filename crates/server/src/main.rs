@@ -1,1 +1,48 @@
-fn main() {}
+//! Trunkline: one line between your applications and every AI.
+
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod data_dir;
+mod egress;
+mod http;
+mod loops;
+mod reload;
+mod serve;
+mod tasks;
+mod telemetry;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(error.into()),
+    };
+    outcome.unwrap_or_else(|error| commands::report(&error))
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command.unwrap_or_default() {
+        Command::Serve(options) => serve::until_shutdown(options).await,
+        Command::Check(options) => commands::check::run(&options),
+        Command::Chat(options) => commands::chat::run(options).await,
+        Command::Models(options) => commands::models::run(&options),
+        Command::Keys(options) => commands::keys::run(options).await,
+        Command::Logs(options) => commands::logs::run(options).await,
+        Command::Cost(options) => commands::cost::run(options).await,
+        Command::Sim(options) => commands::sim::run(options).await,
+        Command::Openapi => commands::openapi::run(),
+    }
+}

@@ -7,7 +7,7 @@ mod port;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use port::{CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
+pub use port::{CallCursor, CallFilter, CallObserver, CallPage, CallStore, Payload, Spend};
 
 use crate::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use crate::money::Cost;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Call, CallState};
-use crate::id::{KeyId, OrganizationId, RequestId};
+use crate::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use crate::money::Cost;
 use crate::store_error::StoreError;
 
@@ -37,6 +37,12 @@ pub trait CallStore: Send + Sync {
 
     /// Deletes at most `limit` payloads that were to be kept until `now` or earlier; answers how many.
     async fn drop_expired_payloads(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// Hears of every call that has ended: for metrics, logs and traces. Must not block.
+pub trait CallObserver: Send + Sync {
+    /// `call` has ended; `traceparent` is the caller's trace (W3C Trace Context), if it sent one.
+    fn ended(&self, call: &Call, traceparent: Option<&str>);
 }
 
 /// Which calls are wanted; `None` leaves a field open.
@@ -94,6 +100,8 @@ pub struct Payload {
     pub request_id: RequestId,
     /// The tenant.
     pub organization_id: OrganizationId,
+    /// The tenant's project.
+    pub project_id: ProjectId,
     /// The request's body as the caller sent it.
     pub request: Vec<u8>,
     /// The answer's body as the caller got it; a stream as it was written.

@@ -1,1 +1,233 @@
-//! placeholder
+//! Anthropic's Messages format.
+//! <https://platform.claude.com/docs/en/api/messages>
+//!
+//! Suggested reading order: [`AnthropicMessages`]; `encode` (the request) with one file for each of its
+//! parts: `messages` (with `conversation`, `media` and `call_ids`), `tools`, `output` (with `schema`), `reasoning`,
+//! `sampling` and `cache`; `decode` and `stream` (the answer); `usage` and `error`. What is true of some
+//! models only is in `model`.
+
+mod cache;
+mod call_ids;
+mod citation;
+mod conversation;
+mod decode;
+mod encode;
+mod error;
+#[cfg(test)]
+mod fuzz;
+mod media;
+mod messages;
+mod model;
+mod output;
+mod reasoning;
+mod sampling;
+mod schema;
+mod stream;
+mod tools;
+mod usage;
+mod wire;
+
+use bytes::Bytes;
+use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
+use domain::provider_error::ProviderError;
+use domain::secret::Secret;
+use domain::usage::Usage;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::response::Parts;
+use jiff::Timestamp;
+
+use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
+use crate::exchange::Exchange;
+use usage::NativeUsage;
+
+/// The format's name in the domain's `Unknown` and `Hosted` items.
+const FORMAT: &str = Format::AnthropicMessages.as_str();
+
+/// The version that current clients send.
+const VERSION: &str = "2026-10-21";
+
+/// The version before it, the last that knows `temperature`, `top_p` and `top_k`: the current one
+/// answers 400 when they are there. It is sent when they are, so that a caller's sampling reaches the
+/// models that still take it. Otherwise the two versions differ in nothing that a translation writes.
+/// <https://platform.claude.com/docs/en/api/versioning>
+const VERSION_WITH_SAMPLING: &str = "2023-06-01";
+
+/// The target's side of Anthropic's Messages format: `POST {base_url}/v1/messages`, authenticated by
+/// `x-api-key`, which takes precedence where a host also knows `Authorization: Bearer`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AnthropicMessages;
+
+impl Dialect for AnthropicMessages {
+    fn format(&self) -> Format {
+        Format::AnthropicMessages
+    }
+
+    /// Anthropic fetches images and PDF documents from `https` URLs itself; others must be inlined.
+    fn media_needed(&self, request: &ChatRequest, _target: &Target<'_>) -> Vec<String> {
+        let mut urls = Vec::new();
+        for part in request.messages.iter().flat_map(Message::content) {
+            if let Part::Image(Media { source, .. }) | Part::Document(Media { source, .. }) = part
+                && let Source::Url { url, .. } = source
+                && !media::is_fetchable(url)
+                && !urls.contains(url)
+            {
+                urls.push(url.clone());
+            }
+        }
+        urls
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        _now: Timestamp,
+    ) -> Result<Encoded, Refusal> {
+        let body = encode::body(request, target)?;
+        let mut http = self.request(target, body.exchange.streamed, body.json)?;
+        if let Some(betas) = body.betas {
+            http.headers_mut().insert("anthropic-beta", betas);
+        }
+        Ok(Encoded {
+            request: http,
+            report: body.report,
+            exchange: body.exchange,
+        })
+    }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        _stream: bool,
+        body: Bytes,
+    ) -> Result<http::Request<Bytes>, Refusal> {
+        let samples =
+            serde_json::from_slice::<wire::SamplingFields>(&body).is_ok_and(|fields| fields.any());
+        let version = if samples {
+            VERSION_WITH_SAMPLING
+        } else {
+            VERSION
+        };
+        http::Request::post(format!("{}/v1/messages", target.base_url))
+            .header(CONTENT_TYPE, "application/json")
+            .header("anthropic-version", version)
+            .body(body)
+            .map_err(|error| Refusal {
+                detail: format!("The provider's base URL is not usable: {error}."),
+                param: None,
+            })
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal> {
+        let mut value = HeaderValue::from_str(api_key.reveal()).map_err(|_| Refusal {
+            detail: "The provider's API key holds characters that no header field can carry."
+                .to_owned(),
+            param: None,
+        })?;
+        value.set_sensitive(true);
+        headers.insert("x-api-key", value);
+        Ok(())
+    }
+
+    fn decode(
+        &self,
+        exchange: &Exchange,
+        _head: &Parts,
+        body: &[u8],
+    ) -> Result<ChatResponse, DecodeError> {
+        decode::response(exchange, body)
+    }
+
+    fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
+        error::decode(head, body, now)
+    }
+
+    fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Decoder::new(exchange.clone()))
+    }
+
+    fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {
+        NativeUsage::parse(native)?
+            .meters()?
+            .ok_or_else(|| DecodeError::Malformed("the usage counts no tokens".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::model::Capabilities;
+
+    use super::*;
+
+    fn target(capabilities: &Capabilities) -> Target<'_> {
+        Target {
+            model: "claude-sonnet-4-5",
+            base_url: "https://api.anthropic.com",
+            capabilities,
+        }
+    }
+
+    fn version(body: &'static str) -> String {
+        let capabilities = Capabilities::default();
+        let request = AnthropicMessages
+            .request(&target(&capabilities), false, Bytes::from(body))
+            .unwrap();
+        let version = request.headers().get("anthropic-version").unwrap();
+        version.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_body_that_passes_untouched_gets_the_version_that_takes_it() {
+        assert_eq!(version(r#"{"model":"m","top_k":5}"#), VERSION_WITH_SAMPLING);
+        assert_eq!(version(r#"{"model":"m","max_tokens":5}"#), VERSION);
+        assert_eq!(version(r#"{"metadata":{"temperature":1}}"#), VERSION);
+    }
+
+    #[test]
+    fn the_credential_is_marked_as_one() {
+        let mut headers = HeaderMap::new();
+        let key = Secret::new("sk-ant-1".to_owned());
+        AnthropicMessages.authorize(&mut headers, &key).unwrap();
+        let value = headers.get("x-api-key").unwrap();
+        assert_eq!(value, "sk-ant-1");
+        assert!(value.is_sensitive());
+    }
+
+    #[test]
+    fn a_credential_that_no_field_can_carry_is_refused_and_not_quoted() {
+        let key = Secret::new("sk-ant\n1".to_owned());
+        let refusal = AnthropicMessages
+            .authorize(&mut HeaderMap::new(), &key)
+            .unwrap_err();
+        assert!(!refusal.detail.contains("sk-ant"));
+    }
+
+    #[test]
+    fn only_urls_that_the_provider_does_not_fetch_are_named_and_once() {
+        let image = |url: &str| {
+            Part::Image(Media {
+                source: Source::Url {
+                    url: url.to_owned(),
+                    media_type: None,
+                },
+                name: None,
+                detail: None,
+                cache: None,
+            })
+        };
+        let mut request = ChatRequest::new("claude".parse().unwrap());
+        request.messages.push(Message::User {
+            content: vec![
+                image("https://example.com/a.png"),
+                image("http://example.com/b.png"),
+                image("http://example.com/b.png"),
+            ],
+            name: None,
+        });
+        let capabilities = Capabilities::default();
+        assert_eq!(
+            AnthropicMessages.media_needed(&request, &target(&capabilities)),
+            ["http://example.com/b.png"]
+        );
+    }
+}

@@ -1,1 +1,238 @@
-//! placeholder
+//! Gemini's `generateContent` and `streamGenerateContent` (<https://ai.google.dev/api/generate-content>).
+//!
+//! Suggested reading order: `encode`, which puts a request together from `contents` (with `results` and
+//! `media`), `tools`, `config` and `thinking`; then `decode` with `choice`, `stream`, `usage` and `error`.
+//! `model` is the one place where a model's name is read.
+
+mod choice;
+mod citations;
+mod config;
+mod contents;
+mod decode;
+mod encode;
+mod error;
+#[cfg(test)]
+mod fuzz;
+mod logprobs;
+mod media;
+mod model;
+mod names;
+mod objects;
+mod results;
+mod schema;
+mod stream;
+mod thinking;
+mod tools;
+mod usage;
+mod wire;
+
+use bytes::Bytes;
+use domain::chat::{ChatRequest, ChatResponse};
+use domain::provider_error::ProviderError;
+use domain::secret::Secret;
+use domain::usage::Usage;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+
+use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
+use crate::exchange::Exchange;
+
+/// The format's name in the domain's `Unknown` and `Hosted` items.
+const FORMAT: &str = Format::Gemini.as_str();
+
+/// The target's side of the Gemini format. The key goes into the `x-goog-api-key` field, never into the
+/// URL.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gemini;
+
+impl Dialect for Gemini {
+    fn format(&self) -> Format {
+        Format::Gemini
+    }
+
+    fn media_needed(&self, request: &ChatRequest, target: &Target<'_>) -> Vec<String> {
+        media::needed(request, target.base_url)
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        _now: Timestamp,
+    ) -> Result<Encoded, Refusal> {
+        let body = encode::body(request, target)?;
+        Ok(Encoded {
+            request: self.request(target, request.stream, body.json.into())?,
+            report: body.report,
+            exchange: body.exchange,
+        })
+    }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        stream: bool,
+        body: Bytes,
+    ) -> Result<http::Request<Bytes>, Refusal> {
+        let (verb, accept) = if stream {
+            ("streamGenerateContent?alt=sse", "text/event-stream")
+        } else {
+            ("generateContent", "application/json")
+        };
+        let model = model_path(target.model)?;
+        let url = format!("{}/v1beta/{model}:{verb}", target.base_url);
+        http::Request::post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, accept)
+            .body(body)
+            .map_err(|error| {
+                Refusal::of("model", format!("the request's URL is not valid: {error}"))
+            })
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal> {
+        let mut value = HeaderValue::from_str(api_key.reveal()).map_err(|_| Refusal {
+            detail: "the provider's API key has characters that no HTTP field may have".to_owned(),
+            param: None,
+        })?;
+        value.set_sensitive(true);
+        headers.insert("x-goog-api-key", value);
+        Ok(())
+    }
+
+    fn decode(
+        &self,
+        exchange: &Exchange,
+        head: &Parts,
+        body: &[u8],
+    ) -> Result<ChatResponse, DecodeError> {
+        decode::response(exchange, head, body)
+    }
+
+    fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
+        error::of_response(head, body, now)
+    }
+
+    fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Decoder::new(exchange))
+    }
+
+    fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {
+        usage::extract(native)?
+            .ok_or_else(|| DecodeError::Malformed("the usage does not say what went in".to_owned()))
+    }
+}
+
+/// The model's path: `models/…`, or as it is where the name says what kind it is. The name comes from a
+/// caller, so nothing in it may lead to another path of the provider.
+fn model_path(model: &str) -> Result<String, Refusal> {
+    let (kind, name) = ["models", "tunedModels"]
+        .into_iter()
+        .find_map(|kind| Some((kind, model.strip_prefix(kind)?.strip_prefix('/')?)))
+        .unwrap_or(("models", model));
+    if name.is_empty()
+        || name
+            .split('/')
+            .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        return Err(Refusal::of(
+            "model",
+            format!("{model:?} is not the name of a Gemini model"),
+        ));
+    }
+    let mut path = format!("{kind}/");
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'@') {
+            path.push(char::from(byte));
+        } else {
+            path.extend(['%', hexadecimal(byte >> 4), hexadecimal(byte & 0xF)]);
+        }
+    }
+    Ok(path)
+}
+
+fn hexadecimal(half: u8) -> char {
+    char::from_digit(u32::from(half), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::Face;
+    use crate::openai::OpenaiChat;
+    use domain::model::Capabilities;
+
+    fn target<'a>(model: &'a str, capabilities: &'a Capabilities) -> Target<'a> {
+        Target {
+            model,
+            base_url: "https://generativelanguage.googleapis.com",
+            capabilities,
+        }
+    }
+
+    fn path_and_query(model: &str) -> Result<String, Refusal> {
+        let capabilities = Capabilities::default();
+        let request = Gemini.request(&target(model, &capabilities), false, Bytes::new())?;
+        Ok(request.uri().path_and_query().unwrap().to_string())
+    }
+
+    #[test]
+    fn a_model_name_stays_within_the_models() {
+        for (model, path) in [
+            ("gemini-2.5-pro", "models/gemini-2.5-pro"),
+            ("models/gemini-2.5-pro", "models/gemini-2.5-pro"),
+            ("tunedModels/mine", "tunedModels/mine"),
+            ("a?b=c#d e:f%2e", "models/a%3Fb%3Dc%23d%20e%3Af%252e"),
+        ] {
+            assert_eq!(
+                path_and_query(model).unwrap(),
+                format!("/v1beta/{path}:generateContent")
+            );
+        }
+        for model in ["", "..", "../files/x", "models/", "a//b", "./a"] {
+            let refusal = path_and_query(model).unwrap_err();
+            assert_eq!(refusal.param.as_deref(), Some("model"), "{model}");
+        }
+    }
+
+    #[test]
+    fn the_key_goes_into_a_field_that_is_not_logged() {
+        let mut headers = HeaderMap::new();
+        let key = Secret::new("AIza-key".to_owned());
+        Gemini.authorize(&mut headers, &key).unwrap();
+        assert_eq!(headers["x-goog-api-key"], "AIza-key");
+        assert!(headers["x-goog-api-key"].is_sensitive());
+        let broken = Secret::new("two\nlines".to_owned());
+        assert!(Gemini.authorize(&mut headers, &broken).is_err());
+    }
+
+    #[test]
+    fn only_what_google_cannot_read_is_fetched_and_only_once() {
+        let body = br#"{"model": "m", "messages": [
+            {"role": "user", "content": [
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+                {"type": "image_url", "image_url": {"url": "gs://bucket/b.png"}}
+            ]},
+            {"role": "tool", "tool_call_id": "x", "content": [
+                {"type": "image_url", "image_url": {"url": "https://example.com/c.png"}}
+            ]}
+        ]}"#;
+        let request = OpenaiChat.parse(body).unwrap();
+        let capabilities = Capabilities::default();
+        assert_eq!(
+            Gemini.media_needed(&request, &target("m", &capabilities)),
+            ["https://example.com/a.png", "https://example.com/c.png"]
+        );
+    }
+
+    #[test]
+    fn a_native_usage_object_must_say_what_went_in() {
+        let usage = Gemini.usage(br#"{"promptTokenCount": 3, "candidatesTokenCount": 4}"#);
+        assert_eq!(usage, Ok(Usage::text(3, 4)));
+        assert!(Gemini.usage(b"{}").is_err());
+    }
+}

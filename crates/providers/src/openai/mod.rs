@@ -1,1 +1,131 @@
-//! placeholder
+//! OpenAI chat completions, and every host that speaks the format
+//! (<https://platform.openai.com/docs/api-reference/chat>).
+
+mod chunk;
+mod decode;
+mod encode;
+mod encode_message;
+mod encoder;
+mod envelope;
+mod error;
+mod face;
+mod fields;
+mod finish;
+mod media;
+mod model;
+mod parse;
+mod parse_message;
+mod relay;
+mod render;
+mod stream;
+mod usage;
+mod wire;
+
+use bytes::Bytes;
+use domain::chat::{ChatRequest, ChatResponse};
+use domain::provider_error::ProviderError;
+use domain::secret::Secret;
+use domain::usage::Usage;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request};
+use jiff::Timestamp;
+
+use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
+use crate::exchange::Exchange;
+
+/// OpenAI chat completions, of callers and of targets
+/// (<https://platform.openai.com/docs/api-reference/chat/create>).
+///
+/// Beyond the vendor's own fields, answers show:
+/// - thoughts in `reasoning_content` and, with what a later turn must give back, `reasoning_details`;
+/// - Gemini's signatures in `extra_content.google.thought_signature`;
+/// - the provider's own word for the end in `native_finish_reason`, and the text that stopped it in
+///   `stop_sequence`;
+/// - in `provider_content`, the order of the parts where it matters and blocks that only the provider's
+///   format knows;
+/// - a report, where the caller asked for one, in `trunkline`.
+pub struct OpenaiChat;
+
+impl Dialect for OpenaiChat {
+    fn format(&self) -> Format {
+        Format::OpenaiChat
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        _: Timestamp,
+    ) -> Result<Encoded, Refusal> {
+        let (body, report) = encode::body(request, target);
+        Ok(Encoded {
+            request: Dialect::request(self, target, request.stream, body.into())?,
+            report,
+            exchange: Exchange {
+                streamed: request.stream,
+                model: target.model.to_owned(),
+                ..Exchange::default()
+            },
+        })
+    }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        stream: bool,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let accept = if stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/chat/completions", target.base_url))
+            .header(CONTENT_TYPE, "application/json")
+            .header(http::header::ACCEPT, accept)
+            .body(body)
+            .map_err(|error| Refusal {
+                detail: format!("The provider's base URL makes no request target: {error}."),
+                param: None,
+            })
+    }
+
+    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal> {
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {}", api_key.reveal())).map_err(|_| Refusal {
+                detail: "The provider's API key holds characters that no field may have."
+                    .to_owned(),
+                param: None,
+            })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+        Ok(())
+    }
+
+    fn decode(
+        &self,
+        exchange: &Exchange,
+        _: &Parts,
+        body: &[u8],
+    ) -> Result<ChatResponse, DecodeError> {
+        decode::response(exchange, body)
+    }
+
+    fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
+        error::of_response(head, body, now)
+    }
+
+    fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
+        Box::new(stream::ChunkDecoder::new(exchange))
+    }
+
+    /// Also reads the usage of OpenAI's responses, and those of the hosts that add their own fields.
+    fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {
+        usage::read(native)?.ok_or_else(|| {
+            DecodeError::Malformed("the usage counts neither input nor output".to_owned())
+        })
+    }
+}

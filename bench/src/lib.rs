@@ -1,0 +1,26 @@
+//! Measures Trunkline beside a bare pass-through proxy: same mock provider, same load, same core.
+//!
+//! `bench/run` is the way in, and `docs/benchmark.md` says what the figures mean. In reading order:
+//! [`wire`] (what is asked and answered), [`mock`] and [`proxy`] (the other processes), [`subject`] (how
+//! each is started), [`load`] (the load generator), [`compare`] (the rounds), [`figure`] and [`report`]
+//! (what comes out). It speaks to Trunkline through its front door only and knows none of its crates.
+
+pub mod wire;
+
+pub mod mock;
+pub mod proxy;
+
+pub mod pinning;
+pub mod probe;
+pub mod process;
+pub mod subject;
+
+pub mod load;
+
+pub mod compare;
+pub mod figure;
+pub mod report;
+
+mod clock;
+mod listen;
+mod task;

@@ -1,0 +1,84 @@
+//! A steady rate, whatever the answers do: requests become due by the clock, and latency counts from the
+//! moment a request was due, not from the moment it could be sent. A subject that stalls therefore pays
+//! for every request that had to wait (no coordinated omission).
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+use super::Aim;
+use super::connection::Connection;
+use super::outcome::{Outcome, Tally};
+
+/// How much is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Requests per second.
+    pub per_second: u32,
+    /// For how long.
+    pub length: Duration,
+    /// Over how many connections; more than are ever busy at once.
+    pub connections: usize,
+}
+
+/// Asks at a steady rate. The number of requests is bounded by the rate and the length.
+pub async fn run(aim: Aim, rate: Rate) -> anyhow::Result<Outcome> {
+    let (due_sender, due) = unbounded_channel();
+    let due = Arc::new(Mutex::new(due));
+    let mut opened = Vec::with_capacity(rate.connections);
+    for _ in 0..rate.connections {
+        opened.push(Connection::open(aim).await?);
+    }
+    let tally = Arc::new(Tally::begin()?);
+    let mut lanes = JoinSet::new();
+    for connection in opened {
+        lanes.spawn(serve(aim, connection, Arc::clone(&due), Arc::clone(&tally)));
+    }
+    let start = tally.start();
+    let pacer = thread::spawn(move || pace(start, rate, &due_sender));
+    while let Some(lane) = lanes.join_next().await {
+        lane??;
+    }
+    pacer.join().map_err(|_| anyhow!("the pacer panicked"))?;
+    Arc::into_inner(tally).context("a lane goes on")?.end()
+}
+
+/// Says when each request is due. A thread of its own, since the runtime's timer counts in milliseconds.
+fn pace(start: Instant, rate: Rate, due_sender: &UnboundedSender<Instant>) {
+    let interval = Duration::from_secs(1) / rate.per_second;
+    let mut due = start;
+    while due < start + rate.length {
+        let now = crate::clock::now();
+        if due > now {
+            thread::sleep(due - now);
+        }
+        if due_sender.send(due).is_err() {
+            return;
+        }
+        due += interval;
+    }
+}
+
+async fn serve(
+    aim: Aim,
+    mut connection: Connection,
+    due: Arc<Mutex<UnboundedReceiver<Instant>>>,
+    tally: Arc<Tally>,
+) -> anyhow::Result<()> {
+    loop {
+        let next = due.lock().await.recv().await;
+        let Some(due) = next else {
+            return Ok(());
+        };
+        let answer = connection.ask().await;
+        tally.note(due, &answer);
+        if answer.is_err() {
+            connection = Connection::open(aim).await?;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The result, for people and for programs.
+
+use std::fs;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use crate::compare::Plan;
+use crate::figure::{Figure, Figures, Summary, Target};
+use crate::pinning::Pinning;
+use crate::subject::Subject;
+
+/// The machine that was measured on.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    cores: usize,
+    memory: String,
+    kernel: String,
+    load: String,
+    pinning: Pinning,
+}
+
+impl Machine {
+    /// This machine. `cores` as they were counted before anything was pinned.
+    pub fn here(cores: usize, pinning: Pinning) -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let memory = read("/proc/meminfo");
+        let memory = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:"));
+        Self {
+            cores,
+            memory: memory.unwrap_or("unknown").trim().to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: read("/proc/loadavg").trim().to_owned(),
+            pinning,
+        }
+    }
+}
+
+/// The report as a table.
+pub fn table(figures: &Figures, plan: Plan, machine: &Machine) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
+        "figure",
+        "direct",
+        "bare proxy",
+        "Trunkline",
+        "ratio",
+        "target",
+        "",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for figure in Figure::ALL {
+        let summary = figures.summary(figure);
+        table.add_row([
+            figure.title().to_owned(),
+            number(summary.direct),
+            number(summary.bare),
+            number(summary.trunkline),
+            summary
+                .ratio
+                .map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            target(figure),
+            verdict(&summary).to_owned(),
+        ]);
+    }
+    format!(
+        "{table}\nMedians of {} rounds ({} for start-up and memory); a ratio is the median of the rounds' ratios.\n\
+         Steady rates: {} requests/s; {} streams/s with a chunk every {} ms. {} streams held open.\n\
+         Machine: {} cores, {}, Linux {}, load before the run {}; {}.\n",
+        plan.rounds,
+        plan.starts,
+        plan.requests_per_second,
+        plan.streams_per_second,
+        plan.chunk_every_ms,
+        plan.open_streams,
+        machine.cores,
+        machine.memory,
+        machine.kernel,
+        machine.load,
+        pinning(machine.pinning),
+    )
+}
+
+/// The report as JSON.
+pub fn json(figures: &Figures, plan: Plan, machine: &Machine) -> Value {
+    let figures: serde_json::Map<String, Value> = Figure::ALL
+        .into_iter()
+        .map(|figure| {
+            let summary = figures.summary(figure);
+            let rounds = |subject: Subject| json!(figures.values(figure, subject));
+            let value = json!({
+                "title": figure.title().trim(),
+                "direct": summary.direct,
+                "bare": summary.bare,
+                "trunkline": summary.trunkline,
+                "ratio": summary.ratio,
+                "target": target(figure),
+                "met": summary.met,
+                "rounds": {
+                    "direct": rounds(Subject::Direct),
+                    "bare": rounds(Subject::Bare),
+                    "trunkline": rounds(Subject::Trunkline),
+                },
+            });
+            (figure.key().to_owned(), value)
+        })
+        .collect();
+    json!({
+        "figures": figures,
+        "plan": {
+            "rounds": plan.rounds,
+            "starts": plan.starts,
+            "seconds_per_load": plan.length.as_secs_f64(),
+            "connections": plan.connections,
+            "requests_per_second": plan.requests_per_second,
+            "streams_per_second": plan.streams_per_second,
+            "chunk_every_ms": plan.chunk_every_ms,
+            "open_streams": plan.open_streams,
+        },
+        "machine": {
+            "cores": machine.cores,
+            "memory": machine.memory,
+            "kernel": machine.kernel,
+            "load": machine.load,
+            "pinning": pinning(machine.pinning),
+        },
+    })
+}
+
+fn number(value: Option<f64>) -> String {
+    match value {
+        None => String::new(),
+        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
+        Some(value) => format!("{value:.1}"),
+    }
+}
+
+fn target(figure: Figure) -> String {
+    match figure.target() {
+        None => String::new(),
+        Some(Target::Ratio(most)) => format!("≤ {most} ×"),
+        Some(Target::Value(most)) => format!("≤ {most}"),
+    }
+}
+
+fn verdict(summary: &Summary) -> &'static str {
+    match summary.met {
+        None => "",
+        Some(true) => "met",
+        Some(false) => "MISSED",
+    }
+}
+
+fn pinning(pinning: Pinning) -> &'static str {
+    match pinning {
+        Pinning::Apart => "subject on core 0, load and mock on core 1",
+        Pinning::Free => "nothing pinned: treat the figures with care",
+    }
+}

@@ -1,0 +1,165 @@
+//! What is measured: the mock provider alone, the bare proxy before it, Trunkline before it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::pinning::Pinning;
+use crate::probe;
+use crate::process::Process;
+use crate::wire::MODEL;
+
+/// The bootstrap key by which the load generator proves itself to Trunkline; the others ignore it.
+pub const CALLER_KEY: &str = "bench-caller-key-7f3a91c2d4e8";
+
+/// One way from the load to the mock provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// No proxy between them.
+    Direct,
+    /// The bare pass-through proxy.
+    Bare,
+    /// Trunkline with everything on.
+    Trunkline,
+}
+
+impl Subject {
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Bare => "bare",
+            Self::Trunkline => "trunkline",
+        }
+    }
+}
+
+/// A subject that answers.
+pub struct Running {
+    /// The process.
+    pub process: Process,
+    /// Its port on loopback.
+    pub port: u16,
+    /// From the start of the process until `GET /readyz` answered 200.
+    pub ready_after: Duration,
+}
+
+/// Starts the mock provider, on the load's core.
+pub fn start_mock() -> anyhow::Result<Running> {
+    let port = probe::free_port()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["mock", "--port", &port.to_string()]);
+    start("the mock provider", &mut command, port)
+}
+
+/// How subjects are started.
+pub struct Launcher {
+    pinning: Pinning,
+    trunkline: PathBuf,
+    directory: PathBuf,
+    started: u32,
+}
+
+impl Launcher {
+    /// A launcher of the `trunkline` binary; everything it writes goes under `directory`.
+    pub fn new(pinning: Pinning, trunkline: PathBuf, directory: PathBuf) -> Self {
+        Self {
+            pinning,
+            trunkline,
+            directory,
+            started: 0,
+        }
+    }
+
+    /// Starts a subject before the mock provider at `provider`; `None` for the direct way.
+    pub fn start(&mut self, subject: Subject, provider: u16) -> anyhow::Result<Option<Running>> {
+        match subject {
+            Subject::Direct => Ok(None),
+            Subject::Bare => self.bare(provider).map(Some),
+            Subject::Trunkline => self.trunkline(provider).map(Some),
+        }
+    }
+
+    fn bare(&mut self, provider: u16) -> anyhow::Result<Running> {
+        let port = probe::free_port()?;
+        let mut command = self.pinning.subject(std::env::current_exe()?);
+        command.args(["proxy", "--port", &port.to_string()]);
+        command.args(["--provider", &provider.to_string()]);
+        start("the bare proxy", &mut command, port)
+    }
+
+    fn trunkline(&mut self, provider: u16) -> anyhow::Result<Running> {
+        self.started += 1;
+        let directory = self.directory.join(format!("trunkline-{}", self.started));
+        fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+        let port = probe::free_port()?;
+        let file = directory.join("trunkline.yaml");
+        fs::write(&file, configuration(port, provider))?;
+        let log = File::create(directory.join("trunkline.log"))?;
+        let mut command = self.pinning.subject(&self.trunkline);
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(directory.join("data"))
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        start("trunkline", &mut command, port)
+            .with_context(|| format!("see {}", directory.join("trunkline.log").display()))
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        remove(&self.directory);
+    }
+}
+
+fn remove(directory: &Path) {
+    // Left-overs under the target directory harm nobody.
+    drop(fs::remove_dir_all(directory));
+}
+
+fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::Result<Running> {
+    let start = crate::clock::now();
+    let mut process = Process::start(name, command)?;
+    let ready = probe::until_ready(&mut process, port)
+        .with_context(|| format!("{name} does not become ready"))?;
+    Ok(Running {
+        process,
+        port,
+        ready_after: ready - start,
+    })
+}
+
+/// Keys, a rate, a budget and a route: everything that a request passes is really there, and generous.
+fn configuration(port: u16, provider: u16) -> String {
+    format!(
+        r#"server: {{ listen: "127.0.0.1:{port}" }}
+ledger: {{ sync: 50ms }}
+telemetry: {{ log: info }}
+providers:
+  mock:
+    kind: openai
+    base_url: "http://127.0.0.1:{provider}/v1"
+    api_key: "bench-provider-key"
+    allow_private_address: true
+models:
+  {MODEL}:
+    targets:
+      - {{ model: mock/{MODEL} }}
+keys:
+  - name: bench
+    key: "{CALLER_KEY}"
+    models: ["*"]
+    budget: {{ usd: 1000000, per: month }}
+    rate: {{ rpm: 1000000000, tpm: 1000000000000 }}
+"#
+    )
+}

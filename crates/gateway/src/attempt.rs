@@ -1,0 +1,383 @@
+//! Sending: one attempt after another until a provider answers.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use domain::chat::{ChatEvent, ChatResponse};
+use domain::clock::Moment;
+use domain::egress::{EgressBody, EgressError, Outbound};
+use domain::entropy::Entropy;
+use domain::provider_error::{Cause, ProviderError, Retry};
+use futures_util::StreamExt;
+use http::response::Parts;
+use providers::collect::Collector;
+use providers::dialect::{DecodeError, End};
+use providers::face::{Face, Rendering};
+
+use crate::chat::{ChatError, Gateway};
+use crate::ledger::OpenCall;
+use crate::pipeline::{Pipeline, provider_error};
+use crate::prepare::{Passage, Prepared};
+use crate::routes::{Plan, Retries};
+use crate::within::within;
+
+/// The largest error body that is read, in bytes; what is longer is not read by people either.
+const MAX_ERROR_BODY: usize = 256 * 1024;
+/// The most of a stream that is held back until its first content is there, in bytes.
+const MAX_PREFACE: usize = 1024 * 1024;
+
+/// A provider's answer that has begun well.
+pub(crate) enum Answered {
+    /// It is whole.
+    Whole {
+        /// The bytes as the provider sent them; of use where they pass verbatim.
+        body: Bytes,
+        /// What they say.
+        response: Box<ChatResponse>,
+    },
+    /// Its first content is there.
+    Stream {
+        /// What is to follow.
+        body: EgressBody,
+        /// Turns it into the caller's stream.
+        pipeline: Box<Pipeline>,
+        /// What the caller gets for what has come so far.
+        ready: Vec<Bytes>,
+        /// The provider's stream is over already.
+        is_over: bool,
+    },
+}
+
+/// How the caller wants the answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) face: &'static dyn Face,
+    pub(crate) rendering: &'a Rendering,
+    pub(crate) streamed: bool,
+    pub(crate) reports: bool,
+}
+
+impl Gateway {
+    /// Sends the request until a provider answers or there is no use in trying again. Every attempt is
+    /// in the journal before it is sent.
+    pub(crate) async fn attempt(
+        &self,
+        plan: &Plan,
+        prepared: &Prepared,
+        wanted: Wanted<'_>,
+        call: &mut OpenCall,
+    ) -> Result<Answered, AttemptError> {
+        let deadline = self.clock.moment().after(plan.timeouts.total);
+        loop {
+            let target = &plan.target;
+            call.dispatch(target.provider.name.clone(), &target.model)?;
+            let left = deadline.since(self.clock.moment());
+            let bound = if wanted.streamed { left.min(plan.timeouts.first_byte) } else { left };
+            let exchange = self.exchange(plan, prepared, wanted);
+            let error = match within(&*self.clock, bound, exchange).await {
+                Some(Ok((status, answered))) => {
+                    call.attempt_answered(Some(status), None);
+                    return Ok(answered);
+                }
+                Some(Err(error)) => error,
+                None => timed_out(bound),
+            };
+            call.attempt_answered(error.status, Some(error.cause));
+            let tried = u32::try_from(call.attempts()).unwrap_or(u32::MAX);
+            let Some(wait) = wait_before_next(&error, &plan.retries, tried, &*self.entropy) else {
+                return Err(error.into());
+            };
+            if !has_time(self.clock.moment(), wait, deadline) {
+                return Err(error.into());
+            }
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    async fn exchange(
+        &self,
+        plan: &Plan,
+        prepared: &Prepared,
+        wanted: Wanted<'_>,
+    ) -> Result<(u16, Answered), ProviderError> {
+        let target = &plan.target;
+        let outbound = Outbound {
+            request: prepared.request.clone(),
+            reach: target.provider.reach,
+        };
+        let response = self.egress.send(outbound).await.map_err(unreachable)?;
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            let body = read_at_most(body, MAX_ERROR_BODY).await;
+            return Err(target.dialect.decode_error(&head, &body, self.clock.now()));
+        }
+        let status = head.status.as_u16();
+        let answered = if wanted.streamed {
+            self.first_content(plan, prepared, wanted, &head, body).await?
+        } else if prepared.passage.exchange().streamed {
+            self.collected(plan, prepared, body).await?
+        } else {
+            self.whole(plan, &prepared.passage, &head, body).await?
+        };
+        Ok((status, answered))
+    }
+
+    async fn whole(
+        &self,
+        plan: &Plan,
+        passage: &Passage,
+        head: &Parts,
+        body: EgressBody,
+    ) -> Result<Answered, ProviderError> {
+        let body = read_whole(body, self.settings.max_response).await?;
+        let decoded = plan.target.dialect.decode(passage.exchange(), head, &body);
+        let response = decoded.map_err(|error| with_status(provider_error(error), head))?;
+        Ok(Answered::Whole { body, response: Box::new(response) })
+    }
+
+    /// The provider streams although the caller does not: its events make one answer.
+    async fn collected(
+        &self,
+        plan: &Plan,
+        prepared: &Prepared,
+        mut body: EgressBody,
+    ) -> Result<Answered, ProviderError> {
+        let mut decoder = plan.target.dialect.decoder(prepared.passage.exchange());
+        let mut collector = Collector::default();
+        let mut events = Vec::new();
+        let mut length = 0;
+        let mut is_over = false;
+        while !is_over {
+            let decoded = match body.next().await {
+                Some(Ok(piece)) => {
+                    length += piece.len();
+                    if length > self.settings.max_response {
+                        return Err(too_large(self.settings.max_response));
+                    }
+                    decoder.push(&piece, &mut events)
+                }
+                ending => {
+                    is_over = true;
+                    let end = if ending.is_none() { End::Clean } else { End::Broken };
+                    decoder.finish(end, &mut events)
+                }
+            };
+            for event in events.drain(..) {
+                match event {
+                    ChatEvent::Error(error) => return Err(error),
+                    event => collector.push(event),
+                }
+            }
+            decoded.map_err(provider_error)?;
+        }
+        let response = Box::new(collector.finish());
+        Ok(Answered::Whole { body: Bytes::new(), response })
+    }
+
+    /// Waits for the first content, so that a failure before it is still a failure of the whole
+    /// request.
+    async fn first_content(
+        &self,
+        plan: &Plan,
+        prepared: &Prepared,
+        wanted: Wanted<'_>,
+        head: &Parts,
+        mut body: EgressBody,
+    ) -> Result<Answered, ProviderError> {
+        let dialect = plan.target.dialect;
+        if is_json(head) {
+            return Err(self.error_in_success(plan, &prepared.passage, head, body).await);
+        }
+        let mut pipeline = Pipeline::new(
+            wanted.face,
+            dialect,
+            &prepared.passage,
+            wanted.rendering,
+            wanted.reports,
+        );
+        let mut ready = Vec::new();
+        let mut length = 0;
+        let mut is_over = false;
+        while !pipeline.observed().has_content && !is_over {
+            let pushed = match body.next().await {
+                Some(Ok(piece)) => {
+                    length += piece.len();
+                    pipeline.push(piece, &mut ready)
+                }
+                Some(Err(error)) => Err(broken(&error)),
+                None => {
+                    is_over = true;
+                    pipeline.finish(End::Clean, &mut ready)
+                }
+            };
+            pushed.map_err(|error| with_status(error, head))?;
+            if let Some(error) = pipeline.error() {
+                return Err(with_status(error.clone(), head));
+            }
+            if length > MAX_PREFACE {
+                let what = format!("The provider sent {MAX_PREFACE} bytes and no content.");
+                return Err(with_status(ProviderError::new(Cause::Malformed, what), head));
+            }
+        }
+        if !pipeline.observed().has_content {
+            let what = "The provider's stream ended before it said anything.";
+            return Err(with_status(ProviderError::new(Cause::Malformed, what), head));
+        }
+        Ok(Answered::Stream { body, pipeline: Box::new(pipeline), ready, is_over })
+    }
+
+    /// A stream was asked for and a JSON document came: most often the provider's error inside a 200.
+    async fn error_in_success(
+        &self,
+        plan: &Plan,
+        passage: &Passage,
+        head: &Parts,
+        body: EgressBody,
+    ) -> ProviderError {
+        let body = read_at_most(body, MAX_ERROR_BODY).await;
+        let error = match plan.target.dialect.decode(passage.exchange(), head, &body) {
+            Err(DecodeError::Provider(error)) => error,
+            Err(DecodeError::Malformed(_)) | Ok(_) => ProviderError::new(
+                Cause::Malformed,
+                "The provider was asked for a stream and answered with a document.",
+            ),
+        };
+        with_status(error, head)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum AttemptError {
+    /// No provider answered; the last failure.
+    Provider(ProviderError),
+    /// The call could not be written down, so it was not sent.
+    Journal(crate::ledger::JournalError),
+}
+
+impl From<ProviderError> for AttemptError {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
+}
+
+impl From<crate::ledger::JournalError> for AttemptError {
+    fn from(error: crate::ledger::JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl From<AttemptError> for ChatError {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Journal(error) => Self::Ledger(error),
+            AttemptError::Provider(error) => Self::Provider(Box::new(error)),
+        }
+    }
+}
+
+/// How long to wait before the next attempt; `None` when there is to be none. Tried again is what the
+/// provider turned away without working on it: a rate limit, an overload, a connection that never was.
+fn wait_before_next(
+    error: &ProviderError,
+    retries: &Retries,
+    tried: u32,
+    entropy: &dyn Entropy,
+) -> Option<Duration> {
+    let is_turned_away =
+        matches!(error.cause, Cause::RateLimited | Cause::Overloaded | Cause::Unreachable);
+    if tried >= retries.attempts || !is_turned_away {
+        return None;
+    }
+    let doublings = tried.saturating_sub(1).min(16);
+    let backoff = retries.initial_backoff.saturating_mul(1 << doublings).min(retries.max_backoff);
+    let jittered = jittered(backoff, entropy);
+    match error.retry {
+        Retry::Never => None,
+        Retry::Now => Some(jittered),
+        Retry::After(wait) if wait > retries.max_backoff => None,
+        Retry::After(wait) => Some(wait.max(jittered)),
+    }
+}
+
+/// Between half and all of `backoff`, so that callers who failed together do not come back together.
+fn jittered(backoff: Duration, entropy: &dyn Entropy) -> Duration {
+    let mut random = [0; 1];
+    entropy.fill(&mut random);
+    let [random] = random;
+    backoff / 2 + backoff.mul_f64(f64::from(random) / 512.0)
+}
+
+fn has_time(now: Moment, wait: Duration, deadline: Moment) -> bool {
+    now.after(wait) < deadline
+}
+
+async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderError> {
+    let Some(first) = body.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(|error| broken(&error))?;
+    let mut all: Option<BytesMut> = None;
+    let mut length = first.len();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| broken(&error))?;
+        length += piece.len();
+        if length > max {
+            return Err(too_large(max));
+        }
+        all.get_or_insert_with(|| BytesMut::from(&*first)).extend_from_slice(&piece);
+    }
+    Ok(all.map_or(first, BytesMut::freeze))
+}
+
+/// What can be had of a body that nobody needs whole.
+async fn read_at_most(mut body: EgressBody, max: usize) -> Bytes {
+    let mut all = BytesMut::new();
+    while let Some(Ok(piece)) = body.next().await {
+        let room = max.saturating_sub(all.len());
+        all.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+        if all.len() >= max {
+            break;
+        }
+    }
+    all.freeze()
+}
+
+fn is_json(head: &Parts) -> bool {
+    head.headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_start().starts_with("application/json"))
+}
+
+/// A failure inside an answer that was called a success says so by its cause, not by a status of 200.
+fn with_status(error: ProviderError, head: &Parts) -> ProviderError {
+    let status = error.status.or(Some(head.status.as_u16()));
+    ProviderError { status, ..error }
+}
+
+pub(crate) fn broken(error: &EgressError) -> ProviderError {
+    ProviderError::new(Cause::Interrupted, format!("The connection to the provider broke: {error}."))
+}
+
+fn unreachable(error: EgressError) -> ProviderError {
+    let retry = match error {
+        EgressError::AddressRefused(_) | EgressError::Tls(_) => Retry::Never,
+        _ => Retry::Now,
+    };
+    if error.is_before_sending() {
+        ProviderError::new(Cause::Unreachable, error.to_string()).with_retry(retry)
+    } else {
+        broken(&error)
+    }
+}
+
+fn timed_out(bound: Duration) -> ProviderError {
+    let seconds = bound.as_secs_f64();
+    ProviderError::new(
+        Cause::Timeout,
+        format!("The provider did not answer within {seconds} seconds."),
+    )
+}
+
+fn too_large(max: usize) -> ProviderError {
+    ProviderError::new(Cause::Malformed, format!("The provider's answer exceeds {max} bytes."))
+}

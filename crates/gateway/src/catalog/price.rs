@@ -1,0 +1,213 @@
+//! From a usage to a bill: exact products, one rounding.
+
+use domain::money::{Cost, PicoDollars};
+use domain::usage::{ServiceTier, Usage};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::facts::{ModelFacts, PriceList};
+use super::meter::{Meter, Prices};
+
+/// The bill of one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Priced {
+    /// The sum of all lines, rounded once, half to even.
+    #[serde(rename = "cost_usd")]
+    pub total: Cost,
+    /// What was charged, in the order of the meters. Nothing is charged twice: the quantities of
+    /// the token lines add up to the usage's totals.
+    pub lines: Vec<Line>,
+    /// Who says what it costs.
+    pub price_source: &'static str,
+    /// Which edition of the price was used: the day it was recorded, and the day it took effect if
+    /// that is known (`2026-11-21` or `2026-11-21/from-2026-09-01`).
+    pub price_version: String,
+    /// The tier whose prices were used.
+    pub service_tier: ServiceTier,
+    /// The tier that was asked for, when no price of it is known and the standard price was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpriced_tier: Option<ServiceTier>,
+    /// The threshold that the input exceeded, when long-input prices were used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long_input_above: Option<u64>,
+    /// What was consumed but has no known price; the total is then too low by that much.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unpriced: Vec<Unbilled>,
+}
+
+/// One line of a bill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// What was consumed.
+    pub meter: Meter,
+    /// How much of it.
+    pub quantity: u64,
+    /// The price of one unit.
+    pub unit_price_pico: PicoDollars,
+    /// The exact product in pico-dollars.
+    pub amount_pico: i128,
+    /// The meter whose price was used, when `meter` has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priced_as: Option<Meter>,
+}
+
+/// Something consumed that has no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Unbilled {
+    /// What was consumed.
+    pub meter: Meter,
+    /// How much of it.
+    pub quantity: u64,
+}
+
+/// No price at all is known for the model. Never the same as a price of zero.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no price is known for model {model}")]
+pub struct Unpriced {
+    /// The model as the catalog names it, or as it was asked for.
+    pub model: String,
+}
+
+/// Prices one call served at `at` in `tier`.
+///
+/// A model without any price list is [`Unpriced`]. A tier without prices of its own, or without any
+/// for so long an input, is charged at the standard price, and a meter without a price at its
+/// parent's; the bill says so in all these cases.
+pub fn price(
+    facts: &ModelFacts,
+    usage: &Usage,
+    tier: ServiceTier,
+    at: Timestamp,
+) -> Result<Priced, Unpriced> {
+    let moment = at.to_zoned(TimeZone::UTC).datetime();
+    let unpriced_model = || Unpriced {
+        model: facts.id.clone(),
+    };
+    let standard = facts.price_list(ServiceTier::Standard, moment.date());
+    let own = facts
+        .price_list(tier, moment.date())
+        .filter(|own| standard.is_none_or(|standard| covers(own, standard, usage.input_tokens)));
+    let list = own.or(standard).ok_or_else(unpriced_model)?;
+    let (prices, long_input_above) = list.prices_for(usage.input_tokens, moment);
+    let (lines, unpriced) = bill(prices, usage);
+    let total = lines
+        .iter()
+        .map(|line| line.amount_pico)
+        .fold(0, i128::saturating_add);
+    Ok(Priced {
+        total: Cost::from_pico_dollars(total),
+        lines,
+        price_source: list.source.as_str(),
+        price_version: version(list),
+        service_tier: list.tier,
+        unpriced_tier: own.is_none().then_some(tier),
+        long_input_above,
+        unpriced,
+    })
+}
+
+/// Whether a tier's list says what so long an input costs, if the standard list makes a difference.
+fn covers(own: &PriceList, standard: &PriceList, input_tokens: u64) -> bool {
+    let exceeds = |list: &PriceList| list.long_input.iter().any(|step| input_tokens > step.above);
+    !exceeds(standard) || exceeds(own)
+}
+
+fn version(list: &PriceList) -> String {
+    match list.from {
+        None => list.recorded.to_string(),
+        Some(from) => format!("{}/from-{from}", list.recorded),
+    }
+}
+
+fn bill(prices: &Prices, usage: &Usage) -> (Vec<Line>, Vec<Unbilled>) {
+    let mut lines = Vec::new();
+    let mut unpriced = Vec::new();
+    let mut quantities = token_quantities(usage);
+    quantities.extend(count_quantities(prices, usage));
+    quantities.sort_unstable_by_key(|(meter, _)| *meter);
+    for (meter, quantity) in quantities {
+        match prices.nearest(meter) {
+            Some((priced_as, unit_price)) => lines.push(Line {
+                meter,
+                quantity,
+                unit_price_pico: unit_price,
+                amount_pico: unit_price.times(quantity),
+                priced_as: (priced_as != meter).then_some(priced_as),
+            }),
+            None => unpriced.push(Unbilled { meter, quantity }),
+        }
+    }
+    (lines, unpriced)
+}
+
+/// Splits a total into parts that never add up to more than it: a vendor may report cached tokens
+/// without saying which of them were audio, and then the parts overlap.
+struct Remainder(u64);
+
+impl Remainder {
+    fn take(&mut self, quantity: u64) -> u64 {
+        let taken = quantity.min(self.0);
+        self.0 -= taken;
+        taken
+    }
+}
+
+fn token_quantities(usage: &Usage) -> Vec<(Meter, u64)> {
+    let mut input = Remainder(usage.input_tokens);
+    let cached_audio = input.take(usage.cached_input_audio_tokens);
+    let cached_image = input.take(usage.cached_input_image_tokens);
+    let cached_text = usage
+        .cached_input_tokens
+        .saturating_sub(cached_audio)
+        .saturating_sub(cached_image);
+    let fresh_audio = usage.input_audio_tokens.saturating_sub(cached_audio);
+    let fresh_image = usage.input_image_tokens.saturating_sub(cached_image);
+    let mut output = Remainder(usage.output_tokens);
+    let mut quantities = vec![
+        (Meter::CachedInputAudio, cached_audio),
+        (Meter::CachedInputImage, cached_image),
+        (Meter::CachedInput, input.take(cached_text)),
+        (Meter::CacheWrite1h, input.take(usage.cache_write_1h_tokens)),
+        (Meter::CacheWrite5m, input.take(usage.cache_write_5m_tokens)),
+        (Meter::InputAudio, input.take(fresh_audio)),
+        (Meter::InputImage, input.take(fresh_image)),
+        (Meter::InputVideo, input.take(usage.input_video_tokens)),
+        (Meter::Input, input.0),
+        (Meter::OutputAudio, output.take(usage.output_audio_tokens)),
+        (Meter::OutputImage, output.take(usage.output_image_tokens)),
+        (Meter::OutputVideo, output.take(usage.output_video_tokens)),
+        (Meter::Reasoning, output.take(usage.reasoning_tokens)),
+        (Meter::Citation, output.take(usage.citation_tokens)),
+        (Meter::Output, output.0),
+    ];
+    quantities.retain(|(_, quantity)| *quantity > 0);
+    quantities
+}
+
+/// Things counted one by one. A model that bills images, characters or audio by the token is not
+/// expected to have a price for them by the piece as well, so those count only where they are
+/// priced, or where nothing else was metered.
+fn count_quantities<'a>(
+    prices: &'a Prices,
+    usage: &Usage,
+) -> impl Iterator<Item = (Meter, u64)> + 'a {
+    let has_tokens = usage.total_tokens() > 0;
+    let by_the_piece = [
+        (Meter::Image, usage.images),
+        (Meter::InputCharacter, usage.input_characters),
+        (Meter::InputAudioMillisecond, usage.input_audio_milliseconds),
+    ];
+    let always = [
+        (Meter::WebSearch, usage.web_searches),
+        (Meter::SearchUnit, usage.search_units),
+        (Meter::DocumentPage, usage.document_pages),
+    ];
+    let request = prices.get(Meter::Request).map(|_| (Meter::Request, 1));
+    by_the_piece
+        .into_iter()
+        .filter(move |(meter, _)| !has_tokens || prices.get(*meter).is_some())
+        .chain(always)
+        .filter(|(_, quantity)| *quantity > 0)
+        .chain(request)
+}

@@ -1,0 +1,411 @@
+//! The journal: what must survive a crash, in files of one record a line.
+//!
+//! Appending is a `write(2)` into the kernel before it returns, so what was appended survives the end of
+//! the process; how soon it survives the loss of power is [`Sync`]. Appends that come at the same time
+//! share one write. A segment is deleted when everything in it has reached the store.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use domain::id::ReplicaId;
+
+use super::record::{self, Record};
+
+/// How soon a record survives the loss of power. The end of the process alone loses nothing either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Within the time in which [`Journal::sync`] is called, 50 ms by default.
+    Periodic,
+    /// Before the call goes out; costs one `fdatasync(2)` per shared write.
+    Always,
+}
+
+/// Bounds of the journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most that all segments may hold, in bytes; new calls are refused beyond it.
+    pub max_bytes: u64,
+    /// The size at which a segment is followed by the next, in bytes.
+    pub segment_bytes: u64,
+}
+
+/// Why something is not in the journal.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The journal holds as much as it may: the store has not taken anything for long.
+    #[error("the journal is full ({0} bytes)")]
+    Full(u64),
+    /// The file system did not take it.
+    #[error("the journal cannot be written: {0}")]
+    Io(Arc<io::Error>),
+}
+
+/// A place in the journal. Places are ordered as they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Position {
+    /// The segment.
+    pub segment: u64,
+    /// The byte in the segment.
+    pub offset: u64,
+}
+
+/// One replica's journal.
+pub(super) struct Journal {
+    directory: PathBuf,
+    replica: ReplicaId,
+    sync: Sync,
+    limits: Limits,
+    pending: Mutex<Batch>,
+    active: Mutex<Active>,
+    segments: Mutex<Segments>,
+    /// Held for as long as the process lives: tells others that these segments are not theirs to adopt.
+    _lock: File,
+}
+
+/// Appends that wait for their shared write.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    pins: usize,
+    outcome: Arc<OnceLock<Result<Position, JournalError>>>,
+}
+
+struct Active {
+    number: u64,
+    file: Arc<File>,
+    length: u64,
+    /// The last write stopped half-way; the next one begins on a line of its own.
+    torn: bool,
+    /// Files with writes that may not have reached the disk.
+    unsynced: Vec<Arc<File>>,
+}
+
+#[derive(Default)]
+struct Segments {
+    by_number: BTreeMap<u64, Segment>,
+    total_bytes: u64,
+}
+
+#[derive(Default)]
+struct Segment {
+    bytes: u64,
+    /// Records in it that still matter.
+    pins: usize,
+    sealed: bool,
+}
+
+impl Journal {
+    /// Opens a journal of this replica's own in `directory`, which is made when it is not there.
+    pub(super) fn open(
+        directory: &Path,
+        replica: ReplicaId,
+        sync: Sync,
+        limits: Limits,
+    ) -> Result<Self, JournalError> {
+        fs::create_dir_all(directory)?;
+        let lock = File::create(lock_path(directory, replica))?;
+        lock.try_lock().map_err(io::Error::from)?;
+        let file = create_segment(directory, replica, 1)?;
+        let mut segments = Segments::default();
+        segments.by_number.insert(1, Segment::default());
+        Ok(Self {
+            directory: directory.to_owned(),
+            replica,
+            sync,
+            limits,
+            pending: Mutex::default(),
+            active: Mutex::new(Active {
+                number: 1,
+                file: Arc::new(file),
+                length: 0,
+                torn: false,
+                unsynced: Vec::new(),
+            }),
+            segments: Mutex::new(segments),
+            _lock: lock,
+        })
+    }
+
+    /// Whether new calls may be written.
+    pub(super) fn check_room(&self) -> Result<(), JournalError> {
+        let total = locked(&self.segments).total_bytes;
+        if total >= self.limits.max_bytes { Err(JournalError::Full(total)) } else { Ok(()) }
+    }
+
+    /// Bytes that all segments hold.
+    pub(super) fn bytes(&self) -> u64 {
+        locked(&self.segments).total_bytes
+    }
+
+    /// Appends whole lines; when it returns, they are in the kernel. `pins` records among them keep
+    /// their segment until [`Journal::release`].
+    ///
+    /// Whoever comes first writes for everybody who waits; the others find their outcome there.
+    pub(super) fn append(&self, lines: &[u8], pins: usize) -> Result<Position, JournalError> {
+        let (outcome, offset) = {
+            let mut pending = locked(&self.pending);
+            let offset = pending.bytes.len() as u64;
+            pending.bytes.extend_from_slice(lines);
+            pending.pins += pins;
+            (Arc::clone(&pending.outcome), offset)
+        };
+        let mut active = locked(&self.active);
+        let base = if let Some(shared) = outcome.get() {
+            shared.clone()?
+        } else {
+            let batch = std::mem::take(&mut *locked(&self.pending));
+            let written = self.write(&mut active, &batch);
+            // Nobody else sets it: the batch left `pending` while `active` was held.
+            outcome.get_or_init(|| written).clone()?
+        };
+        Ok(Position { offset: base.offset + offset, ..base })
+    }
+
+    /// Gives up pins on a segment; the last one deletes it once it is sealed.
+    pub(super) fn release(&self, number: u64, pins: usize) -> io::Result<()> {
+        let mut segments = locked(&self.segments);
+        if let Some(segment) = segments.by_number.get_mut(&number) {
+            segment.pins = segment.pins.saturating_sub(pins);
+        }
+        self.delete_if_done(&mut segments, number)
+    }
+
+    /// Brings what was written to the disk (`fdatasync(2)`); blocks for as long as the disk takes.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let files = std::mem::take(&mut locked(&self.active).unsynced);
+        files.iter().try_for_each(|file| file.sync_data())
+    }
+
+    /// Where the next record will stand.
+    pub(super) fn end(&self) -> Position {
+        let active = locked(&self.active);
+        Position { segment: active.number, offset: active.length }
+    }
+
+    /// Reads the records from `from` on, at most `limit`, and says where to go on. Ends before a line
+    /// that is not yet whole.
+    pub(super) fn read(&self, from: Position, limit: usize) -> io::Result<(Vec<Placed>, Position)> {
+        let last = locked(&self.active).number;
+        let mut records = Vec::new();
+        let mut at = from;
+        while records.len() < limit {
+            let path = segment_path(&self.directory, self.replica, at.segment);
+            let end = read_segment(&path, at, limit, &mut records)?;
+            if end.offset != at.offset {
+                at = end;
+            } else if at.segment < last {
+                at = Position { segment: at.segment + 1, offset: 0 };
+            } else {
+                break;
+            }
+        }
+        Ok((records, at))
+    }
+
+    /// Seals the active segment and starts another, so that the old one can go once it is stored.
+    /// Called at the end of the process: what is left behind is then nothing.
+    pub(super) fn seal(&self) -> Result<(), JournalError> {
+        let mut active = locked(&self.active);
+        if active.length > 0 { self.rotate(&mut active) } else { Ok(()) }
+    }
+
+    /// Deletes what is left when everything has reached the store; called last.
+    pub(super) fn remove_if_empty(&self) -> io::Result<()> {
+        let segments = locked(&self.segments);
+        if segments.by_number.values().all(|segment| segment.pins == 0) {
+            for number in segments.by_number.keys() {
+                fs::remove_file(segment_path(&self.directory, self.replica, *number))?;
+            }
+            fs::remove_file(lock_path(&self.directory, self.replica))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, active: &mut Active, batch: &Batch) -> Result<Position, JournalError> {
+        if active.length >= self.limits.segment_bytes {
+            self.rotate(active)?;
+        }
+        if active.torn {
+            (&*active.file).write_all(b"\n")?;
+            active.torn = false;
+            active.length += 1;
+        }
+        let base = Position { segment: active.number, offset: active.length };
+        if let Err(error) = (&*active.file).write_all(&batch.bytes) {
+            active.torn = true;
+            active.length = active.file.metadata().map_or(active.length, |meta| meta.len());
+            return Err(error.into());
+        }
+        let written = batch.bytes.len() as u64;
+        active.length += written;
+        {
+            let mut segments = locked(&self.segments);
+            segments.total_bytes += written;
+            let segment = segments.by_number.entry(active.number).or_default();
+            segment.bytes += written;
+            segment.pins += batch.pins;
+        }
+        match self.sync {
+            Sync::Always => active.file.sync_data()?,
+            Sync::Periodic => {
+                if active.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &active.file)) {
+                    let file = Arc::clone(&active.file);
+                    active.unsynced.push(file);
+                }
+            }
+        }
+        Ok(base)
+    }
+
+    fn rotate(&self, active: &mut Active) -> Result<(), JournalError> {
+        let number = active.number + 1;
+        let file = create_segment(&self.directory, self.replica, number)?;
+        let old = std::mem::replace(&mut active.number, number);
+        active.file = Arc::new(file);
+        active.length = 0;
+        active.torn = false;
+        let mut segments = locked(&self.segments);
+        segments.by_number.insert(number, Segment::default());
+        if let Some(segment) = segments.by_number.get_mut(&old) {
+            segment.sealed = true;
+        }
+        self.delete_if_done(&mut segments, old)?;
+        Ok(())
+    }
+
+    fn delete_if_done(&self, segments: &mut Segments, number: u64) -> io::Result<()> {
+        let is_done = |segment: &Segment| segment.sealed && segment.pins == 0;
+        if !segments.by_number.get(&number).is_some_and(is_done) {
+            return Ok(());
+        }
+        if let Some(segment) = segments.by_number.remove(&number) {
+            segments.total_bytes = segments.total_bytes.saturating_sub(segment.bytes);
+        }
+        fs::remove_file(segment_path(&self.directory, self.replica, number))
+    }
+}
+
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+/// A record and the place where it stands.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// Where.
+    pub at: Position,
+    /// What.
+    pub record: Record,
+}
+
+/// Another replica's journal, whose process is gone. Nobody else can adopt it while this lives.
+pub(super) struct Orphan {
+    directory: PathBuf,
+    replica: ReplicaId,
+    lock: File,
+}
+
+impl Orphan {
+    /// The journals in `directory` that no living process holds.
+    pub(super) fn find_all(directory: &Path) -> io::Result<Vec<Self>> {
+        let mut orphans = Vec::new();
+        if !directory.exists() {
+            return Ok(orphans);
+        }
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "lock") {
+                continue;
+            }
+            let name = path.file_stem().and_then(|stem| stem.to_str());
+            let Some(replica) = name.and_then(|name| name.parse().ok()) else { continue };
+            let lock = OpenOptions::new().write(true).open(&path)?;
+            match lock.try_lock() {
+                Ok(()) => orphans.push(Self { directory: directory.to_owned(), replica, lock }),
+                Err(fs::TryLockError::WouldBlock) => {}
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// Whose journal it is.
+    pub(super) fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// Reads every record, oldest first, a segment at a time.
+    pub(super) fn segments(&self) -> io::Result<Vec<PathBuf>> {
+        let prefix = format!("{}-", self.replica);
+        let mut paths: Vec<(u64, PathBuf)> = fs::read_dir(&self.directory)?
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let name = path.file_name()?.to_str()?;
+                let number = name.strip_prefix(&prefix)?.strip_suffix(".log")?.parse().ok()?;
+                Some((number, path))
+            })
+            .collect();
+        paths.sort_unstable();
+        Ok(paths.into_iter().map(|(_, path)| path).collect())
+    }
+
+    /// Deletes the journal: everything in it has reached the store.
+    pub(super) fn delete(self) -> io::Result<()> {
+        for path in self.segments()? {
+            fs::remove_file(path)?;
+        }
+        fs::remove_file(lock_path(&self.directory, self.replica))?;
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+/// Reads a segment's records from `from` on until there are `limit` of them; lines that are torn are
+/// skipped, and a last line without its end is left for later.
+pub(super) fn read_segment(
+    path: &Path,
+    from: Position,
+    limit: usize,
+    records: &mut Vec<Placed>,
+) -> io::Result<Position> {
+    let mut reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
+    reader.seek(SeekFrom::Start(from.offset))?;
+    let mut at = from;
+    let mut line = Vec::new();
+    while records.len() < limit {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            break;
+        }
+        if let Some(record) = record::read_line(&line) {
+            records.push(Placed { at, record });
+        }
+        at.offset += length as u64;
+    }
+    Ok(at)
+}
+
+fn lock_path(directory: &Path, replica: ReplicaId) -> PathBuf {
+    directory.join(format!("{replica}.lock"))
+}
+
+fn segment_path(directory: &Path, replica: ReplicaId, number: u64) -> PathBuf {
+    directory.join(format!("{replica}-{number}.log"))
+}
+
+fn create_segment(directory: &Path, replica: ReplicaId, number: u64) -> io::Result<File> {
+    let path = segment_path(directory, replica, number);
+    OpenOptions::new().create_new(true).append(true).open(path)
+}
+
+/// The guarded data. A panic elsewhere cannot leave it half-changed: every change here is a few
+/// assignments.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,249 @@
+//! The ledger: every call is written down before it leaves, and ends exactly once.
+//!
+//! [`Ledger::open`] gives an [`OpenCall`]; [`OpenCall::dispatch`] journals the intent and the attempt
+//! before anything is sent; [`OpenCall::end`] journals the end and hands the call on to the store. The
+//! store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
+//! [`Ledger::stored`]); when it cannot keep up, the journal is the queue. At start, [`recovery`]
+//! settles what a process left open.
+
+mod journal;
+mod open_call;
+mod record;
+pub mod recovery;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::call::{Call, CallObserver};
+use domain::clock::Clock;
+use domain::id::ReplicaId;
+use tokio::sync::Notify;
+
+pub use journal::{JournalError, Limits as JournalLimits, Sync};
+pub use open_call::{Ending, OpenCall, Opening};
+
+use journal::{Journal, Position};
+use record::{Ended, Record};
+
+/// Ended calls that wait in memory for the store; more wait in the journal.
+const MAX_WAITING: usize = 10_000;
+
+/// The calls of this process.
+pub struct Ledger {
+    journal: Journal,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn CallObserver>,
+    waiting: Mutex<Waiting>,
+    /// Wakes the loop that writes to the store.
+    wake: Notify,
+    dispatched: AtomicU64,
+    captured: AtomicU64,
+}
+
+/// Ended calls on their way to the store.
+#[derive(Default)]
+struct Waiting {
+    calls: VecDeque<Stored>,
+    /// Where the calls stand that did not fit into memory; everything from there on is read from the
+    /// journal, until it is caught up with.
+    overflow: Option<Position>,
+    /// What stands before this was read from the journal already.
+    reread_to: Position,
+}
+
+/// An ended call and the segments that are kept for it.
+struct Stored {
+    call: Call,
+    intent_segment: u64,
+    end_segment: Option<u64>,
+}
+
+/// Calls to be recorded together. Give it to [`Ledger::stored`] when the store has it.
+pub struct Batch {
+    calls: Vec<Call>,
+    segments: Vec<u64>,
+    /// How far the journal is read when this batch came from it.
+    reread_to: Option<Position>,
+}
+
+impl Batch {
+    /// The calls.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger of a process that calls itself `replica`, with its journal in `directory`.
+    pub fn new(
+        directory: &Path,
+        replica: ReplicaId,
+        sync: Sync,
+        limits: JournalLimits,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn CallObserver>,
+    ) -> Result<Self, JournalError> {
+        Ok(Self {
+            journal: Journal::open(directory, replica, sync, limits)?,
+            clock,
+            observer,
+            waiting: Mutex::default(),
+            wake: Notify::new(),
+            dispatched: AtomicU64::new(0),
+            captured: AtomicU64::new(0),
+        })
+    }
+
+    /// Begins a call. Nothing is written before its first dispatch, and an opening that is dropped
+    /// before that leaves no trace.
+    pub fn open(self: &Arc<Self>, opening: Opening) -> Result<OpenCall, JournalError> {
+        self.journal.check_room()?;
+        Ok(OpenCall::new(Arc::clone(self), opening))
+    }
+
+    /// Waits until a call has ended since the last batch was taken.
+    pub async fn call_ended(&self) {
+        self.wake.notified().await;
+    }
+
+    /// At most `limit` calls that the store has not got yet; empty when there are none.
+    pub fn take_batch(&self, limit: usize) -> std::io::Result<Batch> {
+        let overflow = {
+            let mut waiting = locked(&self.waiting);
+            if !waiting.calls.is_empty() {
+                let count = waiting.calls.len().min(limit);
+                return Ok(Batch::of(waiting.calls.drain(..count)));
+            }
+            waiting.overflow
+        };
+        match overflow {
+            None => Ok(Batch::of([])),
+            Some(from) => self.reread(from, limit),
+        }
+    }
+
+    /// The store has the calls of this batch: what the journal kept for them may go.
+    pub fn stored(&self, batch: Batch) -> std::io::Result<()> {
+        if let Some(position) = batch.reread_to {
+            let mut waiting = locked(&self.waiting);
+            waiting.overflow = Some(position);
+        }
+        batch.segments.iter().try_for_each(|segment| self.journal.release(*segment, 1))
+    }
+
+    /// Brings the journal to the disk; blocks for as long as the disk takes.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.journal.sync()
+    }
+
+    /// Attempts that were journaled before they were sent.
+    pub fn dispatched(&self) -> u64 {
+        self.dispatched.load(Ordering::Relaxed)
+    }
+
+    /// Attempts of calls that have ended. At rest it equals [`Ledger::dispatched`].
+    pub fn captured(&self) -> u64 {
+        self.captured.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the journal holds.
+    pub fn journal_bytes(&self) -> u64 {
+        self.journal.bytes()
+    }
+
+    /// Closes the journal of a process that ends in order: when everything is stored, nothing is left.
+    pub fn close(&self) -> Result<(), JournalError> {
+        self.journal.sync()?;
+        self.journal.seal()?;
+        Ok(self.journal.remove_if_empty()?)
+    }
+
+    fn end(&self, intent_segment: Option<u64>, call: Call, traceparent: Option<&str>) {
+        let attempts = call.attempts.len() as u64;
+        self.captured.fetch_add(attempts, Ordering::Relaxed);
+        self.observer.ended(&call, traceparent);
+        let Some(intent_segment) = intent_segment else { return };
+        let ended = Ended { intent_segment, call };
+        let mut line = Vec::with_capacity(1536);
+        record::write_end(&ended, &mut line);
+        let written = self.journal.append(&line, 1);
+        if let Err(error) = &written {
+            tracing::error!(
+                request_id = %ended.call.request_id,
+                %error,
+                "a call's end could not be journaled; it is kept in memory until it is stored"
+            );
+        }
+        self.wait_for_store(ended, written.ok());
+        self.wake.notify_one();
+    }
+
+    fn wait_for_store(&self, ended: Ended, at: Option<Position>) {
+        let mut waiting = locked(&self.waiting);
+        if let Some(at) = at {
+            if at < waiting.reread_to || waiting.overflow.is_some_and(|from| from <= at) {
+                return;
+            }
+            if waiting.calls.len() >= MAX_WAITING {
+                waiting.overflow = Some(at);
+                return;
+            }
+        }
+        waiting.calls.push_back(Stored {
+            call: ended.call,
+            intent_segment: ended.intent_segment,
+            end_segment: at.map(|at| at.segment),
+        });
+    }
+
+    /// Reads ended calls that did not fit into memory back from the journal.
+    fn reread(&self, from: Position, limit: usize) -> std::io::Result<Batch> {
+        let (records, to) = self.journal.read(from, limit)?;
+        if records.is_empty() && to == from {
+            let mut waiting = locked(&self.waiting);
+            // Whoever ended a call and left it to this reader wrote before it looked here, so that
+            // an unchanged end of the journal means that nobody did.
+            if self.journal.end() <= from {
+                waiting.reread_to = from;
+                waiting.overflow = None;
+            }
+            return Ok(Batch::of([]));
+        }
+        locked(&self.waiting).reread_to = to;
+        let calls = records.into_iter().filter_map(|placed| match placed.record {
+            Record::End(ended) => Some(Stored {
+                call: ended.call,
+                intent_segment: ended.intent_segment,
+                end_segment: Some(placed.at.segment),
+            }),
+            Record::Intent(_) | Record::Attempt(_) => None,
+        });
+        Ok(Batch { reread_to: Some(to), ..Batch::of(calls) })
+    }
+}
+
+impl Batch {
+    fn of(stored: impl IntoIterator<Item = Stored>) -> Self {
+        let mut batch = Self { calls: Vec::new(), segments: Vec::new(), reread_to: None };
+        for Stored { call, intent_segment, end_segment } in stored {
+            batch.calls.push(call);
+            batch.segments.push(intent_segment);
+            batch.segments.extend(end_segment);
+        }
+        batch
+    }
+
+    /// Whether there is nothing to record and nothing more to read.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.reread_to.is_none()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! A call that has begun and not ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
+use domain::caller::Caller;
+use domain::clock::Moment;
+use domain::id::RequestId;
+use domain::money::Cost;
+use domain::name::{ModelName, ProviderName};
+use domain::provider_error::{Cause, ProviderError};
+use domain::usage::{ServiceTier, Usage};
+use jiff::Timestamp;
+use providers::tap::Observed;
+
+use super::record::{self, Dispatch, Intent};
+use super::{JournalError, Ledger};
+use crate::catalog::{ModelFacts, Priced, price};
+use crate::limits::Admission;
+
+/// What is known of a call when it is opened.
+pub struct Opening {
+    /// Its identifier.
+    pub request_id: RequestId,
+    /// The caller's own identifier.
+    pub client_request_id: Option<String>,
+    /// When it arrived.
+    pub started_at: Timestamp,
+    /// The same on the monotonic clock.
+    pub received: Moment,
+    /// What is asked for.
+    pub operation: Operation,
+    /// The API that is spoken.
+    pub face: Face,
+    /// Whether the answer is to be streamed.
+    pub streamed: bool,
+    /// The model's name as the caller wrote it.
+    pub request_model: ModelName,
+    /// The configured route.
+    pub route: Option<String>,
+    /// Who asks.
+    pub caller: Caller,
+    /// What the call is expected to take.
+    pub estimate: Usage,
+    /// What is known of the model, prices among it.
+    pub facts: Option<Arc<ModelFacts>>,
+    /// What the call holds of the caller's limits.
+    pub admission: Admission,
+    /// The caller's trace (W3C Trace Context).
+    pub traceparent: Option<String>,
+}
+
+/// How a call ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// The caller got the whole answer.
+    Answered,
+    /// The caller went away.
+    CallerGone,
+    /// The provider failed or refused before it answered.
+    Failed(ProviderError),
+    /// The provider failed in the middle of its answer.
+    Broke(ProviderError),
+}
+
+/// A call that has begun and not ended. It ends exactly once: by [`OpenCall::end`], or, when it is
+/// dropped, as cancelled by a caller who went away.
+pub struct OpenCall {
+    ledger: Arc<Ledger>,
+    intent: Intent,
+    intent_segment: Option<u64>,
+    received: Moment,
+    facts: Option<Arc<ModelFacts>>,
+    admission: Option<Admission>,
+    traceparent: Option<String>,
+    attempts: Vec<Attempt>,
+    /// When the attempt under way was sent.
+    sent: Option<Moment>,
+    /// How long providers were waited for.
+    waited: Duration,
+    first_content: Option<Moment>,
+    /// What the answer said so far.
+    observed: Observed,
+    status: Option<u16>,
+    has_ended: bool,
+}
+
+impl OpenCall {
+    pub(super) fn new(ledger: Arc<Ledger>, opening: Opening) -> Self {
+        let priced = opening.facts.as_deref().and_then(|facts| {
+            price(facts, &opening.estimate, ServiceTier::Standard, opening.started_at).ok()
+        });
+        let intent = Intent {
+            request_id: opening.request_id,
+            client_request_id: opening.client_request_id,
+            started_at: opening.started_at,
+            operation: opening.operation,
+            face: opening.face,
+            streamed: opening.streamed,
+            request_model: opening.request_model,
+            route: opening.route,
+            key_id: opening.caller.key_id(),
+            organization_id: opening.caller.organization_id(),
+            project_id: opening.caller.project_id(),
+            estimate: opening.estimate,
+            estimated_cost: priced.as_ref().map(|priced| priced.total),
+            price_source: priced.as_ref().map(price_source),
+        };
+        Self {
+            ledger,
+            intent,
+            intent_segment: None,
+            received: opening.received,
+            facts: opening.facts,
+            admission: Some(opening.admission),
+            traceparent: opening.traceparent,
+            attempts: Vec::new(),
+            sent: None,
+            waited: Duration::ZERO,
+            first_content: None,
+            observed: Observed::default(),
+            status: None,
+            has_ended: false,
+        }
+    }
+
+    /// The call's identifier.
+    pub fn request_id(&self) -> RequestId {
+        self.intent.request_id
+    }
+
+    /// Writes down that the call is about to be sent to `provider`; it may be sent when this returns.
+    pub fn dispatch(&mut self, provider: ProviderName, model: &str) -> Result<(), JournalError> {
+        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let attempt = Attempt {
+            number,
+            provider,
+            model: model.to_owned(),
+            started_at: self.ledger.clock.now(),
+            latency_ms: None,
+            status: None,
+            error_type: None,
+        };
+        let mut lines = Vec::with_capacity(1024);
+        let is_first = self.intent_segment.is_none();
+        if is_first {
+            record::write_intent(&self.intent, &mut lines);
+        }
+        let dispatch = Dispatch { request_id: self.intent.request_id, attempt };
+        record::write_attempt(&dispatch, &mut lines);
+        let position = self.ledger.journal.append(&lines, usize::from(is_first))?;
+        self.intent_segment.get_or_insert(position.segment);
+        self.ledger.dispatched.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.attempts.push(dispatch.attempt);
+        self.sent = Some(self.ledger.clock.moment());
+        Ok(())
+    }
+
+    /// Notes how the attempt under way went so far: the provider's status, or the failure.
+    pub fn attempt_answered(&mut self, status: Option<u16>, failure: Option<Cause>) {
+        let now = self.ledger.clock.moment();
+        let took = self.sent.take().map(|sent| now.since(sent));
+        self.waited += took.unwrap_or_default();
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.latency_ms = took.map(milliseconds);
+            attempt.status = status;
+            attempt.error_type = failure;
+        }
+    }
+
+    /// Notes that the first content of a stream is on its way to the caller.
+    pub fn first_content(&mut self) {
+        self.first_content.get_or_insert(self.ledger.clock.moment());
+    }
+
+    /// Notes the status code that the caller sees.
+    pub fn answer_with(&mut self, status: http::StatusCode) {
+        self.status = Some(status.as_u16());
+    }
+
+    /// Notes what the answer says so far.
+    pub fn observe(&mut self, observed: &Observed) {
+        self.observed.clone_from(observed);
+    }
+
+    /// How many times the call was sent.
+    pub fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// What this process itself has taken so far, without the time that providers were waited for.
+    pub fn overhead(&self) -> Duration {
+        let now = self.ledger.clock.moment();
+        let end = self.first_content.unwrap_or(now);
+        end.since(self.received).saturating_sub(self.waited)
+    }
+
+    /// What the usage so far costs; `None` when no price is known.
+    pub fn cost(&self) -> Option<Priced> {
+        self.price(&self.observed.usage.unwrap_or_default())
+    }
+
+    /// Ends the call.
+    pub fn end(mut self, ending: &Ending) {
+        self.end_once(ending);
+    }
+
+    fn end_once(&mut self, ending: &Ending) {
+        if std::mem::replace(&mut self.has_ended, true) || self.attempts.is_empty() {
+            return;
+        }
+        let now = self.ledger.clock.moment();
+        if self.sent.is_some() {
+            self.attempt_answered(None, None);
+        }
+        let (state, end_reason) = self.verdict(ending);
+        let usage = match (self.observed.usage, state) {
+            (Some(usage), _) => usage,
+            (None, CallState::Failed) => Usage::default(),
+            (None, _) => self.estimated_usage(),
+        };
+        let priced = self.price(&usage);
+        let call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
+        if let Some(admission) = self.admission.take() {
+            let cost = call.cost_usd.unwrap_or(Cost::ZERO);
+            admission.settle(usage.input_tokens, usage.output_tokens, cost);
+        }
+        self.ledger.end(self.intent_segment, call, self.traceparent.as_deref());
+    }
+
+    fn verdict(&self, ending: &Ending) -> (CallState, Option<EndReason>) {
+        let knows_usage = self.observed.usage.is_some();
+        match ending {
+            Ending::Answered if knows_usage => (CallState::Settled, None),
+            Ending::Answered => (CallState::Estimated, Some(EndReason::NoUsage)),
+            Ending::CallerGone => (CallState::Cancelled, Some(EndReason::CallerGone)),
+            Ending::Failed(_) => (CallState::Failed, Some(EndReason::ProviderError)),
+            Ending::Broke(_) if self.observed.finish.is_some() && knows_usage => {
+                (CallState::Settled, Some(EndReason::ProviderBroke))
+            }
+            Ending::Broke(_) if self.observed.has_content || knows_usage => {
+                (CallState::Estimated, Some(EndReason::ProviderBroke))
+            }
+            Ending::Broke(_) => (CallState::Failed, Some(EndReason::ProviderBroke)),
+        }
+    }
+
+    /// What a call took when nobody says: its input as estimated before it was sent, and the output
+    /// that was seen, at four bytes a token.
+    fn estimated_usage(&self) -> Usage {
+        let output_tokens = self.observed.output_bytes.div_ceil(4);
+        Usage { output_tokens, ..Usage::text(self.intent.estimate.input_tokens, 0) }
+    }
+
+    fn price(&self, usage: &Usage) -> Option<Priced> {
+        let tier = self.observed.service_tier.unwrap_or(ServiceTier::Standard);
+        let facts = self.facts.as_deref()?;
+        price(facts, usage, tier, self.intent.started_at).ok()
+    }
+
+    fn call(
+        &mut self,
+        ending: &Ending,
+        state: CallState,
+        end_reason: Option<EndReason>,
+        usage: Usage,
+        priced: Option<&Priced>,
+        now: Moment,
+    ) -> Call {
+        let error = match ending {
+            Ending::Answered | Ending::CallerGone => None,
+            Ending::Failed(error) | Ending::Broke(error) => Some(error.cause.as_str().to_owned()),
+        };
+        let attempts = std::mem::take(&mut self.attempts);
+        // A call that failed took nothing, whether its model has a price or not.
+        let cost_usd = match state {
+            CallState::Failed if self.observed.usage.is_none() => Some(Cost::ZERO),
+            _ => priced.map(|priced| priced.total),
+        };
+        let first_content = self.first_content;
+        let overhead = first_content.unwrap_or(now).since(self.received);
+        Call {
+            request_id: self.intent.request_id,
+            client_request_id: self.intent.client_request_id.take(),
+            started_at: self.intent.started_at,
+            ended_at: self.ledger.clock.now(),
+            state,
+            end_reason,
+            operation: self.intent.operation,
+            face: self.intent.face,
+            streamed: self.intent.streamed,
+            provider: attempts.last().map(|attempt| attempt.provider.clone()),
+            request_model: self.intent.request_model.clone(),
+            response_model: self.observed.response_model.take(),
+            route: self.intent.route.take(),
+            key_id: self.intent.key_id,
+            organization_id: self.intent.organization_id,
+            project_id: self.intent.project_id,
+            status: self.status,
+            error_type: error,
+            finish_reason: self
+                .observed
+                .finish
+                .as_ref()
+                .map(|finish| finish.reason.as_str().to_owned()),
+            attempts,
+            usage,
+            cost_usd,
+            price_source: priced.map(price_source),
+            cache: CacheOutcome::Bypass,
+            latency_ms: milliseconds(now.since(self.received)),
+            time_to_first_token_ms: first_content
+                .map(|first| milliseconds(first.since(self.received))),
+            overhead_us: u64::try_from(overhead.saturating_sub(self.waited).as_micros())
+                .unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.end_once(&Ending::CallerGone);
+    }
+}
+
+fn price_source(priced: &Priced) -> String {
+    format!("{} {}", priced.price_source, priced.price_version)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

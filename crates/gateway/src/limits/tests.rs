@@ -1,0 +1,146 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::clock::Sleep;
+use domain::id::{OrganizationId, ProjectId};
+use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
+
+use super::*;
+
+/// A clock that stands still until it is told.
+struct Hand(AtomicU64);
+
+impl Hand {
+    fn forward(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        let seconds = i64::try_from(self.0.load(Ordering::Relaxed)).unwrap();
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::at(Duration::from_secs(self.0.load(Ordering::Relaxed)))
+    }
+
+    fn sleep(&self, _: Duration) -> Sleep {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn caller(rate: Rate, budget: Option<Budget>) -> Caller {
+    Caller::holding(Arc::new(VirtualKey {
+        id: KeyId::of_configured([1; 16]),
+        name: "test".to_owned(),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        role: Role::Member,
+        hash: [0; 32],
+        previous: None,
+        prefix: String::new(),
+        last_four: String::new(),
+        models: vec![ModelPattern::new("*")],
+        addresses: Vec::new(),
+        rate,
+        budget,
+        origin: Origin::Configuration,
+        created_at: Timestamp::UNIX_EPOCH,
+        rotated_at: None,
+        expires_at: None,
+        revoked_at: None,
+    }))
+}
+
+fn limits() -> (Limits, Arc<Hand>) {
+    let clock = Arc::new(Hand(AtomicU64::new(0)));
+    (Limits::new(Arc::clone(&clock) as Arc<dyn Clock>), clock)
+}
+
+fn tokens(input_tokens: u64) -> Expectation {
+    Expectation { input_tokens, max_output_tokens: Some(0) }
+}
+
+fn dollars(text: &str) -> Cost {
+    text.parse().unwrap()
+}
+
+fn budget_of(text: &str) -> Option<Budget> {
+    Some(Budget { limit: dollars(text), per: Period::Day })
+}
+
+#[test]
+fn requests_beyond_the_rate_wait_for_the_next_minute() {
+    let (limits, clock) = limits();
+    let caller = caller(Rate { rpm: Some(2), tpm: None }, None);
+    limits.admit(&caller, tokens(1)).unwrap().settle(1, 1, Cost::ZERO);
+    clock.forward(10);
+    limits.admit(&caller, tokens(1)).unwrap().settle(1, 1, Cost::ZERO);
+    let reached = limits.admit(&caller, tokens(1)).err().unwrap();
+    let retry_after = Duration::from_secs(50);
+    assert_eq!(reached, LimitReached::Requests { limit: 2, retry_after });
+    clock.forward(50);
+    assert!(limits.admit(&caller, tokens(1)).is_ok());
+}
+
+#[test]
+fn tokens_are_counted_as_they_were_used() {
+    let (limits, _) = limits();
+    let caller = caller(Rate { rpm: None, tpm: Some(100) }, None);
+    limits.admit(&caller, tokens(40)).unwrap().settle(30, 60, Cost::ZERO);
+    assert!(matches!(limits.admit(&caller, tokens(11)), Err(LimitReached::Tokens { .. })));
+    assert!(limits.admit(&caller, tokens(10)).is_ok());
+    let too_many = limits.admit(&caller, tokens(101)).err().unwrap();
+    assert_eq!(too_many, LimitReached::TooManyTokens { limit: 100, needed: 101 });
+}
+
+#[test]
+fn a_call_that_was_not_sent_gives_back_what_it_held() {
+    let (limits, _) = limits();
+    let caller = caller(Rate { rpm: None, tpm: Some(100) }, budget_of("1"));
+    let mut admission = limits.admit(&caller, tokens(90)).unwrap();
+    admission.reserve(dollars("1")).unwrap();
+    drop(admission);
+    let mut again = limits.admit(&caller, tokens(90)).unwrap();
+    assert_eq!(again.reserve(dollars("1")), Ok(()));
+}
+
+#[test]
+fn calls_at_the_same_time_cannot_spend_the_same_rest() {
+    let (limits, _) = limits();
+    let caller = caller(Rate::default(), budget_of("1"));
+    let mut first = limits.admit(&caller, tokens(1)).unwrap();
+    first.reserve(dollars("0.6")).unwrap();
+    let mut second = limits.admit(&caller, tokens(1)).unwrap();
+    assert!(matches!(second.reserve(dollars("0.6")), Err(LimitReached::Budget { .. })));
+    assert!(second.reserve(dollars("0.4")).is_ok());
+    first.settle(1, 1, dollars("0.1"));
+    second.settle(1, 1, dollars("0.1"));
+    let mut third = limits.admit(&caller, tokens(1)).unwrap();
+    assert!(third.reserve(dollars("0.8")).is_ok());
+}
+
+#[test]
+fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
+    let (limits, clock) = limits();
+    let caller = caller(Rate::default(), budget_of("1"));
+    let mut first = limits.admit(&caller, tokens(1)).unwrap();
+    first.reserve(dollars("5")).unwrap();
+    first.settle(1, 1, dollars("1"));
+    let mut second = limits.admit(&caller, tokens(1)).unwrap();
+    let reached = second.reserve(Cost::ZERO).unwrap_err();
+    let LimitReached::Budget { resets_at: Some(resets_at), .. } = reached else { panic!() };
+    clock.forward(u64::try_from(resets_at.as_second() - 1_790_000_000).unwrap());
+    assert!(second.reserve(dollars("1")).is_ok());
+}
+
+#[test]
+fn what_the_ledger_remembers_counts() {
+    let (limits, clock) = limits();
+    let caller = caller(Rate::default(), budget_of("1"));
+    let spend = Spend { key_id: caller.key_id(), cost: dollars("1") };
+    limits.remember(Period::Day, &[spend], clock.now());
+    let mut admission = limits.admit(&caller, tokens(1)).unwrap();
+    assert!(admission.reserve(Cost::ZERO).is_err());
+}

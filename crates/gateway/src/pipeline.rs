@@ -1,0 +1,190 @@
+//! From the provider's stream to the caller's.
+
+use bytes::{Bytes, BytesMut};
+use domain::chat::ChatEvent;
+use domain::problem::Problem;
+use domain::provider_error::{Cause, ProviderError};
+use providers::dialect::{DecodeError, Dialect, End, StreamDecoder};
+use providers::face::{Face, Rendering, StreamEncoder, StreamRelay};
+use providers::tap::{Observed, Tap};
+use serde_json::Value;
+
+use crate::prepare::Passage;
+
+/// Turns pieces of the provider's stream into pieces of the caller's, and reads along.
+pub(crate) enum Pipeline {
+    /// The bytes pass; a tap reads along.
+    Verbatim {
+        face: &'static dyn Face,
+        tap: Tap,
+        relay: Option<Box<dyn StreamRelay>>,
+        /// What the tap could not read. The bytes pass all the same.
+        unreadable: Option<ProviderError>,
+    },
+    /// Events are decoded and rendered anew.
+    Translated {
+        decoder: Box<dyn StreamDecoder>,
+        encoder: Box<dyn StreamEncoder>,
+        events: Vec<ChatEvent>,
+        observed: Observed,
+    },
+}
+
+impl Pipeline {
+    pub(crate) fn new(
+        face: &'static dyn Face,
+        dialect: &dyn Dialect,
+        passage: &Passage,
+        rendering: &Rendering,
+        reports: bool,
+    ) -> Self {
+        let decoder = dialect.decoder(passage.exchange());
+        match passage {
+            Passage::Verbatim { withhold_usage, .. } => Self::Verbatim {
+                face,
+                tap: Tap::new(decoder),
+                relay: (*withhold_usage || reports).then(|| face.relay(*withhold_usage)),
+                unreadable: None,
+            },
+            Passage::Translated { .. } => Self::Translated {
+                decoder,
+                encoder: face.encoder(rendering),
+                events: Vec::new(),
+                observed: Observed::default(),
+            },
+        }
+    }
+
+    /// Takes a piece of the provider's stream and appends to `out` what the caller gets for it.
+    pub(crate) fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProviderError> {
+        match self {
+            Self::Verbatim { tap, relay, unreadable, .. } => {
+                if unreadable.is_none() {
+                    *unreadable = tap.push(&piece).err().map(provider_error);
+                }
+                match relay {
+                    None => out.push(piece),
+                    Some(relay) => append(out, |bytes| relay.push(&piece, bytes)),
+                }
+                Ok(())
+            }
+            Self::Translated { decoder, encoder, events, observed } => {
+                let decoded = decoder.push(&piece, events);
+                let rendered = render(events, observed, &mut **encoder, out);
+                decoded.map_err(provider_error)?;
+                rendered
+            }
+        }
+    }
+
+    /// Says that the provider's stream is over.
+    pub(crate) fn finish(&mut self, end: End, out: &mut Vec<Bytes>) -> Result<(), ProviderError> {
+        match self {
+            Self::Verbatim { tap, unreadable, .. } => {
+                if unreadable.is_none() {
+                    *unreadable = tap.finish(end).err().map(provider_error);
+                }
+                match (unreadable.clone(), &tap.observed().error) {
+                    (Some(error), _) => Err(error),
+                    (None, Some(error)) => Err(error.clone()),
+                    (None, None) => Ok(()),
+                }
+            }
+            Self::Translated { decoder, encoder, events, observed } => {
+                let decoded = decoder.finish(end, events);
+                let rendered = render(events, observed, &mut **encoder, out);
+                decoded.map_err(provider_error)?;
+                rendered
+            }
+        }
+    }
+
+    /// Writes the end of a stream that went well.
+    pub(crate) fn close(&mut self, report: Option<&Value>, out: &mut Vec<Bytes>) {
+        match self {
+            Self::Verbatim { relay, .. } => {
+                if let Some(relay) = relay {
+                    append(out, |bytes| relay.finish(report, bytes));
+                }
+            }
+            Self::Translated { encoder, .. } => append(out, |bytes| encoder.finish(report, bytes)),
+        }
+    }
+
+    /// Writes a problem at the end of a stream that did not go well. Where the provider's own error
+    /// frame has passed already, nothing is added.
+    pub(crate) fn fail(&mut self, problem: &Problem, out: &mut Vec<Bytes>) {
+        match self {
+            Self::Verbatim { face, tap, relay, .. } => {
+                if let Some(relay) = relay {
+                    append(out, |bytes| relay.finish(None, bytes));
+                }
+                if tap.observed().error.is_none() {
+                    out.push(face.stream_error(problem));
+                }
+            }
+            Self::Translated { encoder, .. } => append(out, |bytes| encoder.fail(problem, bytes)),
+        }
+    }
+
+    /// What was read so far.
+    pub(crate) fn observed(&self) -> &Observed {
+        match self {
+            Self::Verbatim { tap, .. } => tap.observed(),
+            Self::Translated { observed, .. } => observed,
+        }
+    }
+
+    /// What the stream cannot recover from, if it is known already.
+    pub(crate) fn error(&self) -> Option<&ProviderError> {
+        match self {
+            Self::Verbatim { tap, unreadable, .. } => {
+                unreadable.as_ref().or(tap.observed().error.as_ref())
+            }
+            Self::Translated { observed, .. } => observed.error.as_ref(),
+        }
+    }
+}
+
+fn render(
+    events: &mut Vec<ChatEvent>,
+    observed: &mut Observed,
+    encoder: &mut dyn StreamEncoder,
+    out: &mut Vec<Bytes>,
+) -> Result<(), ProviderError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut result = Ok(());
+    append(out, |bytes| {
+        for event in events.drain(..) {
+            observed.note(&event);
+            if let ChatEvent::Error(error) = event {
+                result = Err(error);
+                break;
+            }
+            encoder.push(&event, bytes);
+        }
+    });
+    events.clear();
+    result
+}
+
+fn append(out: &mut Vec<Bytes>, write: impl FnOnce(&mut BytesMut)) {
+    let mut bytes = BytesMut::new();
+    write(&mut bytes);
+    if !bytes.is_empty() {
+        out.push(bytes.freeze());
+    }
+}
+
+/// What the provider sent is an error of its own, or not what its format allows.
+pub(crate) fn provider_error(error: DecodeError) -> ProviderError {
+    match error {
+        DecodeError::Provider(error) => error,
+        DecodeError::Malformed(what) => ProviderError::new(
+            Cause::Malformed,
+            format!("The provider's answer is not what its format allows: {what}."),
+        ),
+    }
+}

@@ -1,0 +1,252 @@
+//! How the answer goes back to the caller.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::chat::Conversion;
+use domain::clock::{Clock, Moment, Sleep};
+use domain::egress::EgressBody;
+use domain::money::Cost;
+use domain::name::ProviderName;
+use domain::provider_error::{Cause, ProviderError};
+use futures_util::{Stream, StreamExt};
+use providers::dialect::End;
+
+use crate::attempt::broken;
+use crate::chat::{ReportWanted, report_of};
+use crate::drain::{Drain, Drains};
+use crate::ledger::{Ending, OpenCall};
+use crate::pipeline::Pipeline;
+use crate::prepare::Passage;
+use crate::problem::provider_problem;
+use crate::routes::{HangUp, Plan};
+
+/// An answer.
+pub enum Reply {
+    /// All at once.
+    Whole {
+        /// What is said of it in the header.
+        facts: ReplyFacts,
+        /// The body in the caller's format.
+        body: Bytes,
+    },
+    /// Bit by bit.
+    Stream {
+        /// What is said of it in the header.
+        facts: ReplyFacts,
+        /// The body in the caller's format.
+        stream: Box<ReplyStream>,
+    },
+}
+
+/// What is said of an answer in the header.
+#[derive(Debug, Clone)]
+pub struct ReplyFacts {
+    /// Who answered.
+    pub provider: ProviderName,
+    /// Which model, in the provider's words.
+    pub model: String,
+    /// Whether the simulated provider answered.
+    pub is_simulated: bool,
+    /// How often the call was sent.
+    pub attempts: usize,
+    /// What it cost; `None` for a stream, or when no price is known.
+    pub cost: Option<Cost>,
+    /// What this process itself has added so far.
+    pub overhead: Duration,
+}
+
+/// The body of a streamed answer. It ends the call when it ends; dropping it before is how the caller
+/// goes away.
+pub struct ReplyStream {
+    flow: Option<Flow>,
+    ready: VecDeque<Bytes>,
+    /// Written by the pipeline; kept for its capacity.
+    written: Vec<Bytes>,
+    waits: Waits,
+    drains: Drains,
+}
+
+/// What must be together to bring a call to its end.
+struct Flow {
+    body: EgressBody,
+    pipeline: Pipeline,
+    call: OpenCall,
+    provider: ProviderName,
+    conversion: Option<Conversion>,
+    report: ReportWanted,
+    same_format: bool,
+    hang_up: HangUp,
+    is_over: bool,
+}
+
+/// Bounds on waiting for the next piece. One alarm serves all pieces: when it rings, it is looked up
+/// whether the wait was really too long.
+struct Waits {
+    clock: Arc<dyn Clock>,
+    alarm: Sleep,
+    idle: Duration,
+    last_piece: Moment,
+    deadline: Moment,
+}
+
+impl ReplyStream {
+    #[expect(clippy::too_many_arguments, reason = "a constructor with one caller, one page away")]
+    pub(crate) fn new(
+        body: EgressBody,
+        pipeline: Pipeline,
+        ready: Vec<Bytes>,
+        is_over: bool,
+        call: OpenCall,
+        plan: &Plan,
+        passage: Passage,
+        report: ReportWanted,
+        clock: Arc<dyn Clock>,
+        same_format: bool,
+        drains: Drains,
+    ) -> Self {
+        let now = clock.moment();
+        let conversion = match passage {
+            Passage::Verbatim { .. } => None,
+            Passage::Translated { report, .. } => Some(report),
+        };
+        Self {
+            flow: Some(Flow {
+                body,
+                pipeline,
+                call,
+                provider: plan.target.provider.name.clone(),
+                conversion,
+                report,
+                same_format,
+                hang_up: plan.target.provider.hang_up,
+                is_over,
+            }),
+            ready: ready.into(),
+            written: Vec::new(),
+            waits: Waits {
+                alarm: clock.sleep(plan.timeouts.idle),
+                clock,
+                idle: plan.timeouts.idle,
+                last_piece: now,
+                deadline: now.after(plan.timeouts.total),
+            },
+            drains,
+        }
+    }
+
+    fn take(&mut self, piece: Bytes) {
+        let Some(flow) = &mut self.flow else { return };
+        let pushed = flow.pipeline.push(piece, &mut self.written);
+        self.ready.extend(self.written.drain(..));
+        if let Err(error) = pushed {
+            self.fail(error);
+        }
+    }
+
+    /// The provider's stream is over: what is left is written and the call ends.
+    fn finish(&mut self, end: End) {
+        let Some(mut flow) = self.flow.take() else { return };
+        let finished = if flow.is_over {
+            flow.pipeline.error().cloned().map_or(Ok(()), Err)
+        } else {
+            flow.pipeline.finish(end, &mut self.written)
+        };
+        flow.call.observe(flow.pipeline.observed());
+        match finished {
+            Ok(()) => {
+                let report = report_of(flow.report, flow.conversion.as_ref(), &flow.call);
+                flow.pipeline.close(report.as_ref(), &mut self.written);
+                flow.call.end(&Ending::Answered);
+            }
+            Err(error) => flow.fail(error, &mut self.written),
+        }
+        self.ready.extend(self.written.drain(..));
+    }
+
+    fn fail(&mut self, error: ProviderError) {
+        let Some(mut flow) = self.flow.take() else { return };
+        flow.call.observe(flow.pipeline.observed());
+        flow.fail(error, &mut self.written);
+        self.ready.extend(self.written.drain(..));
+    }
+}
+
+impl Flow {
+    fn fail(mut self, error: ProviderError, written: &mut Vec<Bytes>) {
+        let problem = provider_problem(&error, &self.provider, self.same_format);
+        self.pipeline.fail(&problem, written);
+        self.call.end(&Ending::Broke(error));
+    }
+}
+
+impl Stream for ReplyStream {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(bytes));
+            }
+            let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+            if flow.is_over {
+                this.finish(End::Clean);
+                continue;
+            }
+            match flow.body.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    this.waits.last_piece = this.waits.clock.moment();
+                    this.take(piece);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let complete = flow.pipeline.observed().finish.is_some();
+                    if complete { this.finish(End::Broken) } else { this.fail(broken(&error)) }
+                }
+                Poll::Ready(None) => this.finish(End::Clean),
+                Poll::Pending => match this.waits.poll(context) {
+                    Poll::Ready(error) => this.fail(error),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+    }
+}
+
+impl Waits {
+    /// Ready when the provider has been silent for too long.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ProviderError> {
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let now = self.clock.moment();
+            let silence = now.since(self.last_piece);
+            if silence >= self.idle {
+                let seconds = self.idle.as_secs_f64();
+                let what = format!("The provider went silent for {seconds} seconds.");
+                return Poll::Ready(ProviderError::new(Cause::Timeout, what));
+            }
+            if now >= self.deadline {
+                let what = "The answer took longer than the route's total timeout.";
+                return Poll::Ready(ProviderError::new(Cause::Timeout, what));
+            }
+            let rest = (self.idle - silence).min(self.deadline.since(now));
+            self.alarm = self.clock.sleep(rest);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for ReplyStream {
+    fn drop(&mut self) {
+        let Some(mut flow) = self.flow.take() else { return };
+        flow.call.observe(flow.pipeline.observed());
+        if flow.is_over || flow.hang_up == HangUp::Cancel {
+            flow.call.end(&Ending::CallerGone);
+            return;
+        }
+        self.drains.offer(Drain { body: flow.body, pipeline: flow.pipeline, call: flow.call });
+    }
+}

@@ -1,0 +1,384 @@
+//! Which target serves a model name.
+//!
+//! A name is looked up as a configured route, then as `provider/model` (split at the first `/`), then in
+//! the catalog among the models of the configured providers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use domain::egress::Reach;
+use domain::model::Capabilities;
+use domain::name::{ModelName, ProviderName};
+use domain::secret::Secret;
+use providers::anthropic::AnthropicMessages;
+use providers::dialect::{Dialect, Target};
+use providers::gemini::Gemini;
+use providers::openai::OpenaiChat;
+
+use crate::catalog::names::canonical_provider;
+use crate::catalog::provider::builtin_provider;
+use crate::catalog::{Catalog, ModelFacts};
+
+/// How many resolved names are remembered; callers choose names, so the number must have a bound.
+const MAX_REMEMBERED: usize = 4096;
+
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// OpenAI, and every host that speaks its chat completions.
+    Openai,
+    /// Anthropic.
+    Anthropic,
+    /// Google's Gemini API.
+    Gemini,
+    /// The simulated provider in this process.
+    Sim,
+}
+
+impl ProviderKind {
+    /// The word used in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Sim => "sim",
+        }
+    }
+
+    /// Where the vendor itself answers.
+    pub fn default_base_url(self) -> &'static str {
+        match self {
+            Self::Openai => "https://api.openai.com/v1",
+            Self::Anthropic => "https://api.anthropic.com",
+            Self::Gemini => "https://generativelanguage.googleapis.com",
+            // RFC 6761 §6.4: a name that never resolves; these requests never reach the network.
+            Self::Sim => "http://sim.invalid",
+        }
+    }
+}
+
+/// What happens to the provider's answer when the caller goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HangUp {
+    /// It is cancelled: most providers then stop the work, and its cost.
+    #[default]
+    Cancel,
+    /// It is read to its end, within a bound, so that its usage is known.
+    Drain,
+}
+
+/// A configured provider.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its name in the configuration.
+    pub name: ProviderName,
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Absolute, without a slash at its end.
+    pub base_url: String,
+    /// The credential; `None` where the host wants none.
+    pub api_key: Option<Secret<String>>,
+    /// Which addresses may be reached.
+    pub reach: Reach,
+    /// What happens when the caller goes away.
+    pub hang_up: HangUp,
+}
+
+/// Bounds on waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the first content of a stream.
+    pub first_byte: Duration,
+    /// Between two pieces of a stream.
+    pub idle: Duration,
+    /// For the whole call, retries included.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_mins(5),
+            idle: Duration::from_mins(5),
+            total: Duration::from_mins(10),
+        }
+    }
+}
+
+/// How often and when a call is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// How often it is sent at most, the first time included; at least 1.
+    pub attempts: u32,
+    /// The wait before the second attempt; each further one waits twice as long.
+    pub initial_backoff: Duration,
+    /// The longest wait. A provider that asks for a longer one is not tried again.
+    pub max_backoff: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            initial_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A configured route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The provider and the model in the provider's words.
+    pub provider: ProviderName,
+    /// The model in the provider's words.
+    pub model: String,
+    /// Whether a request is refused rather than sent with something dropped.
+    pub strict: bool,
+    /// Bounds on waiting.
+    pub timeouts: Timeouts,
+    /// How often it is sent again.
+    pub retries: Retries,
+}
+
+/// A target, resolved.
+pub struct ResolvedTarget {
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// Its wire format.
+    pub dialect: &'static dyn Dialect,
+    /// Where requests go.
+    pub base_url: String,
+    /// The model in the provider's words.
+    pub model: String,
+    /// What the catalog says of it.
+    pub facts: Option<Arc<ModelFacts>>,
+    /// What it can do; nothing is known when the catalog does not know the model.
+    pub capabilities: Capabilities,
+}
+
+impl ResolvedTarget {
+    /// As the dialects want it.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            model: &self.model,
+            base_url: &self.base_url,
+            capabilities: &self.capabilities,
+        }
+    }
+}
+
+/// Where a call goes and how.
+#[derive(Clone)]
+pub struct Plan {
+    /// The name of the configured route; `None` when the name was resolved directly.
+    pub route: Option<String>,
+    /// Whether a request is refused rather than sent with something dropped.
+    pub strict: bool,
+    /// Bounds on waiting.
+    pub timeouts: Timeouts,
+    /// How often it is sent again.
+    pub retries: Retries,
+    /// Where it goes.
+    pub target: Arc<ResolvedTarget>,
+}
+
+/// No target serves the name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no route serves model {model}")]
+pub struct UnknownModel {
+    /// The name.
+    pub model: ModelName,
+    /// Names that look like it and are served, the most alike first.
+    pub near: Vec<String>,
+}
+
+/// One name that callers may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedModel {
+    /// The name.
+    pub name: String,
+    /// The provider that serves it.
+    pub provider: ProviderName,
+}
+
+/// Every route of one configuration. A reload makes another.
+pub struct Routes {
+    providers: BTreeMap<ProviderName, Arc<Provider>>,
+    routes: BTreeMap<ModelName, Route>,
+    catalog: Catalog,
+    resolved: RwLock<HashMap<ModelName, Plan>>,
+}
+
+impl Routes {
+    /// The routes of a configuration. Every route names one of the providers.
+    pub fn new(
+        providers: impl IntoIterator<Item = Provider>,
+        routes: impl IntoIterator<Item = (ModelName, Route)>,
+        catalog: Catalog,
+    ) -> Self {
+        let providers = providers.into_iter();
+        Self {
+            providers: providers
+                .map(|provider| (provider.name.clone(), Arc::new(provider)))
+                .collect(),
+            routes: routes.into_iter().collect(),
+            catalog,
+            resolved: RwLock::default(),
+        }
+    }
+
+    /// The target of a name.
+    pub fn plan(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
+        if let Some(plan) = self.resolved.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(plan.clone());
+        }
+        let plan = self.resolve(name).ok_or_else(|| UnknownModel {
+            model: name.clone(),
+            near: self.near(name.as_str()),
+        })?;
+        let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);
+        if resolved.len() < MAX_REMEMBERED {
+            resolved.insert(name.clone(), plan.clone());
+        }
+        Ok(plan)
+    }
+
+    /// Every name that is known to be served: routes first, then `provider/model`.
+    pub fn models(&self) -> Vec<ServedModel> {
+        let routes = self.routes.iter().map(|(name, route)| ServedModel {
+            name: name.as_str().to_owned(),
+            provider: route.provider.clone(),
+        });
+        let direct = self.providers.values().flat_map(|provider| {
+            self.models_of(provider).into_iter().map(|model| ServedModel {
+                name: format!("{}/{model}", provider.name),
+                provider: provider.name.clone(),
+            })
+        });
+        routes.chain(direct).collect()
+    }
+
+    /// The configured providers.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// Prices and capabilities.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn resolve(&self, name: &ModelName) -> Option<Plan> {
+        if let Some(route) = self.routes.get(name) {
+            return Some(Plan {
+                route: Some(name.as_str().to_owned()),
+                strict: route.strict,
+                timeouts: route.timeouts,
+                retries: route.retries,
+                target: self.target(self.providers.get(&route.provider)?, &route.model)?,
+            });
+        }
+        let target = self.named_target(name).or_else(|| self.catalog_target(name))?;
+        Some(Plan {
+            route: None,
+            strict: false,
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            target,
+        })
+    }
+
+    fn named_target(&self, name: &ModelName) -> Option<Arc<ResolvedTarget>> {
+        let (provider, model) = name.provider_and_rest()?;
+        if model.is_empty() {
+            return None;
+        }
+        self.target(self.providers.get(provider)?, model)
+    }
+
+    fn catalog_target(&self, name: &ModelName) -> Option<Arc<ResolvedTarget>> {
+        let known = self.catalog.providers_of(name.as_str());
+        known.into_iter().find_map(|known| {
+            let provider = self.providers.values().find(|it| catalog_name(it) == known)?;
+            self.target(provider, name.as_str())
+        })
+    }
+
+    fn target(&self, provider: &Arc<Provider>, model: &str) -> Option<Arc<ResolvedTarget>> {
+        let dialect = dialect_of(provider.kind, model)?;
+        let base_url = match (provider.kind, dialect.format()) {
+            (ProviderKind::Sim, providers::dialect::Format::OpenaiChat) => {
+                format!("{}/v1", provider.base_url)
+            }
+            _ => provider.base_url.clone(),
+        };
+        let facts = self.catalog.find(catalog_name(provider), model).cloned().map(Arc::new);
+        let capabilities =
+            facts.as_ref().map(|facts| facts.capabilities.clone()).unwrap_or_default();
+        Some(Arc::new(ResolvedTarget {
+            provider: Arc::clone(provider),
+            dialect,
+            base_url,
+            model: model.to_owned(),
+            facts,
+            capabilities,
+        }))
+    }
+
+    fn models_of(&self, provider: &Provider) -> Vec<String> {
+        if provider.kind == ProviderKind::Sim {
+            return SIM_MODELS.iter().map(|(model, _)| (*model).to_owned()).collect();
+        }
+        self.catalog.models(catalog_name(provider)).map(|facts| facts.id.clone()).collect()
+    }
+
+    /// At most three served names that look like `name`.
+    fn near(&self, name: &str) -> Vec<String> {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        let likeness = |served: &str| {
+            let model = served.split_once('/').map_or(served, |(_, model)| model);
+            strsim::jaro_winkler(name, served).max(strsim::jaro_winkler(last, model))
+        };
+        let mut near: Vec<(f64, String)> = self
+            .models()
+            .into_iter()
+            .map(|served| (likeness(&served.name), served.name))
+            .filter(|(likeness, _)| *likeness > 0.75)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        near.into_iter().take(3).map(|(_, name)| name).collect()
+    }
+}
+
+/// The models of the simulated provider and what each speaks. A longer name that begins so is one of
+/// its model classes (`gpt-5`, `claude-opus-4-7`, `gemini-3`).
+const SIM_MODELS: [(&str, &dyn Dialect); 3] =
+    [("gpt", &OpenaiChat), ("claude", &AnthropicMessages), ("gemini", &Gemini)];
+
+fn dialect_of(kind: ProviderKind, model: &str) -> Option<&'static dyn Dialect> {
+    match kind {
+        ProviderKind::Openai => Some(&OpenaiChat),
+        ProviderKind::Anthropic => Some(&AnthropicMessages),
+        ProviderKind::Gemini => Some(&Gemini),
+        ProviderKind::Sim => SIM_MODELS
+            .iter()
+            .find(|(name, _)| model.starts_with(name))
+            .map(|(_, dialect)| *dialect),
+    }
+}
+
+/// The provider's name in the catalog: its own where the catalog knows it (`groq`, `mistral`), the
+/// vendor's where the vendor itself answers. Any other host has only the prices of the configuration.
+pub fn catalog_name(provider: &Provider) -> &str {
+    let name = canonical_provider(provider.name.as_str());
+    if provider.kind == ProviderKind::Sim || builtin_provider(name).is_some() {
+        name
+    } else if provider.base_url == provider.kind.default_base_url() {
+        provider.kind.as_str()
+    } else {
+        name
+    }
+}

@@ -1,0 +1,4 @@
+//! The vendor's JSON.
+
+pub(super) mod request;
+pub(super) mod response;

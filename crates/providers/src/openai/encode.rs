@@ -1,0 +1,481 @@
+//! Writes a request from the domain: for callers of other formats, and where a guard edited what an
+//! OpenAI caller sent.
+
+use std::borrow::Cow;
+
+use domain::chat::{
+    ChatRequest, Conversion, Effort, Logprobs, OutputFormat, ReasoningRequest, Tool, ToolChoice,
+};
+use domain::model::ReasoningControl;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::encode_message::{self, Ephemeral, WireMessage, ephemeral};
+use super::parse::FORMAT;
+use super::wire::{Extra, Leftovers};
+use super::{model, render};
+use crate::dialect::Target;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: Vec<WireMessage<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<WireChoice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
+    frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
+    presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit_bias: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<WireFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<WireReasoning<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions<'a>>,
+    #[serde(flatten)]
+    extra: Extra<'a>,
+}
+
+/// Callers write `1`, not `1.0`, and get it back so.
+#[expect(
+    clippy::ref_option,
+    reason = "serde's serialize_with passes a reference"
+)]
+fn plain<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    let number = number.unwrap_or_default();
+    match format!("{number}").parse::<i64>() {
+        Ok(whole) => serializer.serialize_i64(whole),
+        Err(_) => serializer.serialize_f64(number),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireTool<'a> {
+    Function {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        function: WireFunction<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Ephemeral>,
+        #[serde(flatten)]
+        extra: Extra<'a>,
+    },
+    Hosted(&'a RawValue),
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+    #[serde(flatten)]
+    extra: Extra<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireChoice<'a> {
+    Word(&'static str),
+    Named {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        function: Named<'a>,
+    },
+    Allowed {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        allowed_tools: Allowed<'a>,
+    },
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Allowed<'a> {
+    mode: &'static str,
+    tools: Vec<AllowedTool<'a>>,
+}
+
+#[derive(Serialize)]
+struct AllowedTool<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Named<'a>,
+}
+
+#[derive(Serialize)]
+struct WireFormat<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_schema: Option<WireSchema<'a>>,
+    #[serde(flatten)]
+    extra: Extra<'a>,
+}
+
+#[derive(Serialize)]
+struct WireSchema<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    schema: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+    #[serde(flatten)]
+    extra: Extra<'a>,
+}
+
+/// The object by which OpenRouter and others take more than a word.
+#[derive(Serialize)]
+struct WireReasoning<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exclude: Option<bool>,
+    #[serde(flatten)]
+    extra: Extra<'a>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions<'a> {
+    include_usage: bool,
+    #[serde(flatten)]
+    extra: Extra<'a>,
+}
+
+/// Writes the body and reports.
+pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> (Vec<u8>, Conversion) {
+    let mut report = Conversion::default();
+    let sampling = &request.sampling;
+    let takes_sampling = model::takes_sampling(target.model, target.capabilities);
+    let mut leftovers = Leftovers::of(&request.extensions);
+    let mut drawn = |field: &'static str, value: Option<f64>| {
+        let value = value?;
+        // The default is not refused.
+        if takes_sampling || (value - 1.0).abs() < f64::EPSILON {
+            report.carry(field);
+            return Some(value);
+        }
+        report.drop(field, "the model refuses sampling parameters");
+        None
+    };
+    let temperature = drawn("temperature", sampling.temperature);
+    let top_p = drawn("top_p", sampling.top_p);
+    let (max_tokens, max_completion_tokens) = bounds(request, target);
+    let reasoning = reasoning(request, target, &mut leftovers, &mut report);
+    let body = Body {
+        model: target.model,
+        messages: encode_message::messages(&request.messages, &mut leftovers, &mut report),
+        tools: tools(request, &mut leftovers, &mut report),
+        tool_choice: request.tool_choice.as_ref().map(tool_choice),
+        parallel_tool_calls: request.parallel_tool_calls,
+        max_tokens,
+        max_completion_tokens,
+        temperature,
+        top_p,
+        top_k: sampling.top_k,
+        seed: sampling.seed,
+        frequency_penalty: sampling.frequency_penalty,
+        presence_penalty: sampling.presence_penalty,
+        logit_bias: sampling.logit_bias.as_deref(),
+        stop: &request.stop,
+        n: (request.choices != 1).then_some(request.choices),
+        response_format: response_format(request, &mut leftovers),
+        reasoning_effort: reasoning.0,
+        reasoning: reasoning.1,
+        logprobs: request.logprobs.map(|_| true),
+        top_logprobs: request
+            .logprobs
+            .map(|Logprobs { alternatives }| alternatives)
+            .filter(|alternatives| *alternatives > 0),
+        user: request.user.as_deref(),
+        service_tier: request.service_tier.map(render::tier_word),
+        stream: request.stream.then_some(true),
+        stream_options: request.stream.then(|| StreamOptions {
+            // The ledger needs it; the caller is shown it only when it asked.
+            include_usage: true,
+            extra: leftovers.at("stream_options"),
+        }),
+        extra: leftovers.at(""),
+    };
+    carry(&body, request, &mut report);
+    for path in leftovers.lost() {
+        report.drop(path.to_owned(), "the target's format has no place for it");
+    }
+    // Keys are strings and memory grows: serialisation has no way to fail.
+    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    (bytes, report)
+}
+
+/// Reasoning models take only the newer name, many hosts know only the older one. Who sent both gets both.
+fn bounds(request: &ChatRequest, target: &Target<'_>) -> (Option<u64>, Option<u64>) {
+    let bound = request.max_output_tokens;
+    let newer = model::reasons(target.model, target.capabilities)
+        || request.extensions.contains_key("max_tokens");
+    if newer { (None, bound) } else { (bound, None) }
+}
+
+fn tools<'a>(
+    request: &'a ChatRequest,
+    leftovers: &mut Leftovers<'a>,
+    report: &mut Conversion,
+) -> Vec<WireTool<'a>> {
+    let mut tools = Vec::with_capacity(request.tools.len());
+    for (index, tool) in request.tools.iter().enumerate() {
+        let path = format!("tools[{index}]");
+        match tool {
+            Tool::Function {
+                name,
+                description,
+                parameters,
+                strict,
+                cache,
+            } => tools.push(WireTool::Function {
+                kind: "function",
+                function: WireFunction {
+                    name,
+                    description: description.as_deref(),
+                    parameters: parameters.as_deref(),
+                    strict: *strict,
+                    extra: leftovers.at(&format!("{path}.function")),
+                },
+                cache_control: cache.map(ephemeral),
+                extra: leftovers.at(&path),
+            }),
+            Tool::Hosted { format, raw, .. } if *format == FORMAT => {
+                tools.push(WireTool::Hosted(raw));
+            }
+            Tool::Hosted { format, kind, .. } => {
+                report.drop(path, format!("only {format} runs the tool `{kind}`"))
+            }
+        }
+    }
+    tools
+}
+
+fn tool_choice(choice: &ToolChoice) -> WireChoice<'_> {
+    match choice {
+        ToolChoice::Auto => WireChoice::Word("auto"),
+        ToolChoice::None => WireChoice::Word("none"),
+        ToolChoice::Required => WireChoice::Word("required"),
+        ToolChoice::Named(name) => WireChoice::Named {
+            kind: "function",
+            function: Named { name },
+        },
+        ToolChoice::Allowed { names, required } => WireChoice::Allowed {
+            kind: "allowed_tools",
+            allowed_tools: Allowed {
+                mode: if *required { "required" } else { "auto" },
+                tools: names
+                    .iter()
+                    .map(|name| AllowedTool {
+                        kind: "function",
+                        function: Named { name },
+                    })
+                    .collect(),
+            },
+        },
+    }
+}
+
+fn response_format<'a>(
+    request: &'a ChatRequest,
+    leftovers: &mut Leftovers<'a>,
+) -> Option<WireFormat<'a>> {
+    let (kind, json_schema) = match &request.output {
+        OutputFormat::Text => return None,
+        OutputFormat::JsonObject => ("json_object", None),
+        OutputFormat::JsonSchema {
+            name,
+            description,
+            schema,
+            strict,
+        } => {
+            let schema = WireSchema {
+                name,
+                description: description.as_deref(),
+                schema,
+                strict: *strict,
+                extra: leftovers.at("response_format.json_schema"),
+            };
+            ("json_schema", Some(schema))
+        }
+    };
+    Some(WireFormat {
+        kind,
+        json_schema,
+        extra: leftovers.at("response_format"),
+    })
+}
+
+/// The word, and the object where there is more to say.
+fn reasoning<'a>(
+    request: &'a ChatRequest,
+    target: &Target<'_>,
+    leftovers: &mut Leftovers<'a>,
+    report: &mut Conversion,
+) -> (Option<&'static str>, Option<WireReasoning<'a>>) {
+    let ReasoningRequest {
+        effort,
+        budget_tokens,
+        include_thoughts,
+    } = request.reasoning;
+    if target.capabilities.reasoning == Some(ReasoningControl::None) {
+        if effort.is_some_and(|effort| effort != Effort::None) || budget_tokens.is_some() {
+            report.drop("reasoning_effort", "the model does not reason");
+        }
+        return (None, None);
+    }
+    let takes_budget = target.capabilities.reasoning == Some(ReasoningControl::Budget);
+    let word = match (effort, budget_tokens) {
+        (Some(effort), budget) => {
+            if budget.is_some() && !takes_budget {
+                report.drop(
+                    "reasoning.max_tokens",
+                    "the model takes an effort and no budget; the effort was sent",
+                );
+            }
+            Some(effort_word(effort, report))
+        }
+        (None, Some(budget)) if !takes_budget => {
+            let word = effort_of_budget(budget);
+            report.change(
+                "reasoning.max_tokens",
+                format!("the model takes an effort and no budget; sent as `{word}`"),
+            );
+            Some(word)
+        }
+        _ => None,
+    };
+    let max_tokens = budget_tokens.filter(|_| takes_budget);
+    let exclude = include_thoughts
+        .filter(|_| takes_budget)
+        .map(|include| !include);
+    let extra = leftovers.at("reasoning");
+    let says_more = max_tokens.is_some() || exclude.is_some() || !extra.0.is_empty();
+    if include_thoughts.is_some() && exclude.is_none() {
+        report.drop(
+            "include_reasoning",
+            "the target shows its thoughts, or does not, as it sees fit",
+        );
+    }
+    let object = says_more.then_some(WireReasoning {
+        max_tokens,
+        exclude,
+        extra,
+    });
+    (word, object)
+}
+
+fn effort_word(effort: Effort, report: &mut Conversion) -> &'static str {
+    match effort {
+        Effort::None => "none",
+        Effort::Minimal => "minimal",
+        Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+        Effort::ExtraHigh => "xhigh",
+        Effort::Max => {
+            report.change("reasoning_effort", "the format's highest word is `xhigh`");
+            "xhigh"
+        }
+    }
+}
+
+/// The thresholds are Anthropic's smallest budget, and twice the powers of two at which its own guide
+/// places light and thorough thinking.
+fn effort_of_budget(budget: u64) -> &'static str {
+    match budget {
+        0 => "none",
+        1..=2_048 => "low",
+        2_049..=16_384 => "medium",
+        _ => "high",
+    }
+}
+
+/// Every field that is in the body and was in the request arrived.
+fn carry(body: &Body<'_>, request: &ChatRequest, report: &mut Conversion) {
+    let present = [
+        ("model", true),
+        ("messages", true),
+        ("tools", !body.tools.is_empty()),
+        ("tool_choice", body.tool_choice.is_some()),
+        ("parallel_tool_calls", body.parallel_tool_calls.is_some()),
+        ("max_tokens", body.max_tokens.is_some()),
+        (
+            "max_completion_tokens",
+            body.max_completion_tokens.is_some(),
+        ),
+        ("top_k", body.top_k.is_some()),
+        ("seed", body.seed.is_some()),
+        ("frequency_penalty", body.frequency_penalty.is_some()),
+        ("presence_penalty", body.presence_penalty.is_some()),
+        ("logit_bias", body.logit_bias.is_some()),
+        ("stop", !body.stop.is_empty()),
+        ("n", body.n.is_some()),
+        ("response_format", body.response_format.is_some()),
+        (
+            "reasoning_effort",
+            request
+                .reasoning
+                .effort
+                .is_some_and(|effort| effort != Effort::Max)
+                && body.reasoning_effort.is_some(),
+        ),
+        ("reasoning", body.reasoning.is_some()),
+        ("logprobs", body.logprobs.is_some()),
+        ("top_logprobs", body.top_logprobs.is_some()),
+        ("user", body.user.is_some()),
+        ("service_tier", body.service_tier.is_some()),
+        ("stream", body.stream.is_some()),
+        ("stream_options", request.stream_usage),
+    ];
+    for (field, _) in present.into_iter().filter(|(_, is_present)| *is_present) {
+        report.carry(field);
+    }
+    for (name, _) in &body.extra.0 {
+        report.carry(Cow::Owned((*name).to_owned()));
+    }
+}

@@ -1,0 +1,198 @@
+//! What is read of every request before anything is decided, and the edits of the verbatim path.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use domain::name::ModelName;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, Kind};
+use crate::face::{Envelope, InvalidRequest, Spliced};
+
+/// The most answers that may be asked for at once, as the vendor has it
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-n>).
+pub(super) const MAX_CHOICES: u32 = 128;
+
+/// Reads the envelope; the messages are counted, not read.
+pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
+    let text = text(body)?;
+    let mut fields = Fields::read_body(text)?;
+    let model = fields.take("model");
+    let Some(model_raw) = model else {
+        return Err(fields.missing("model", "the name of a model"));
+    };
+    let model = model_name(model_raw)?;
+    let messages = count_messages(&mut fields)?;
+    let stream = fields.flag("stream")?.unwrap_or(false);
+    let stream_options = fields.take_or_null("stream_options");
+    let stream_usage = stream_options.map(include_usage).transpose()?;
+    let limit = bound(&mut fields, "max_tokens")?;
+    let max_output_tokens = bound(&mut fields, "max_completion_tokens")?.or(limit);
+    let choices = choices(&mut fields)?;
+    Ok(Envelope {
+        model,
+        stream,
+        stream_usage: stream_usage.unwrap_or(false),
+        max_output_tokens,
+        choices,
+        messages,
+        model_span: span(text, model_raw.get()),
+        stream_options_span: stream_options.map(|raw| span(text, raw.get())),
+    })
+}
+
+/// The body as text.
+pub(super) fn text(body: &[u8]) -> Result<&str, InvalidRequest> {
+    std::str::from_utf8(body).map_err(|error| InvalidRequest {
+        detail: format!(
+            "The request body is not valid UTF-8: the byte at {} is out of place.",
+            error.valid_up_to()
+        ),
+        param: None,
+    })
+}
+
+/// Reads a model's name.
+pub(super) fn model_name(raw: &RawValue) -> Result<ModelName, InvalidRequest> {
+    super::fields::text(raw, || "model".to_owned())?
+        .parse()
+        .map_err(|_| {
+            InvalidRequest::of(
+                "model",
+                "`model` must have 1 to 256 bytes and no control characters.",
+            )
+        })
+}
+
+/// Reads a bound on the output.
+pub(super) fn bound(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+) -> Result<Option<u64>, InvalidRequest> {
+    const EXPECTED: &str = "a positive integer";
+    match fields.integer(name, EXPECTED)? {
+        Some(0) => Err(InvalidRequest::of(
+            name,
+            format!("`{name}` must be {EXPECTED}, not 0."),
+        )),
+        bound => Ok(bound),
+    }
+}
+
+/// Reads how many answers are wanted.
+pub(super) fn choices(fields: &mut Fields<'_>) -> Result<u32, InvalidRequest> {
+    const EXPECTED: &str = "an integer from 1 to 128";
+    let count = fields.integer("n", EXPECTED)?.unwrap_or(1);
+    if (1..=MAX_CHOICES).contains(&count) {
+        return Ok(count);
+    }
+    Err(InvalidRequest::of(
+        "n",
+        format!("`n` must be {EXPECTED}, not {count}."),
+    ))
+}
+
+fn count_messages(fields: &mut Fields<'_>) -> Result<usize, InvalidRequest> {
+    const EXPECTED: &str = "an array of at least one message";
+    let Some(raw) = fields.take("messages") else {
+        return Err(fields.missing("messages", EXPECTED));
+    };
+    if Kind::of(raw.get()) != Some(Kind::List) {
+        return Err(fields.wrong_type("messages", EXPECTED, raw.get()));
+    }
+    // The value is known to be JSON; an item takes no memory.
+    let count = serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).map_or(0, |items| items.len());
+    if count == 0 {
+        return Err(InvalidRequest::of(
+            "messages",
+            format!("`messages` is empty; it must be {EXPECTED}."),
+        ));
+    }
+    Ok(count)
+}
+
+fn include_usage(options: &RawValue) -> Result<bool, InvalidRequest> {
+    if options.get() == "null" {
+        return Ok(false);
+    }
+    let mut options = Fields::read(options, "stream_options".to_owned())?;
+    Ok(options.flag("include_usage")?.unwrap_or(false))
+}
+
+/// Where `part`, a piece of `whole`, stands.
+fn span(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
+/// The caller's bytes with the model's name replaced and, for a stream that would carry no usage, with
+/// the option that asks for it. Nothing else is touched.
+pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
+    let model = serde_json::Value::from(model).to_string();
+    let mut edits = vec![(envelope.model_span.clone(), model)];
+    let withhold_usage = envelope.stream && !envelope.stream_usage;
+    if withhold_usage {
+        let edit = match &envelope.stream_options_span {
+            Some(span) => ask_within(body, span),
+            None => {
+                let after_model = envelope.model_span.end..envelope.model_span.end;
+                (
+                    after_model,
+                    r#","stream_options":{"include_usage":true}"#.to_owned(),
+                )
+            }
+        };
+        edits.push(edit);
+    }
+    edits.sort_by_key(|(span, _)| span.start);
+    Spliced {
+        body: apply(body, &edits),
+        withhold_usage,
+    }
+}
+
+/// The edit that makes options ask for the usage.
+fn ask_within(body: &[u8], span: &Range<usize>) -> (Range<usize>, String) {
+    let options = body
+        .get(span.clone())
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .unwrap_or_default();
+    let parsed = serde_json::from_str(options)
+        .ok()
+        .and_then(|raw: &RawValue| Fields::read(raw, String::new()).ok());
+    let Some(fields) = parsed else {
+        return (span.clone(), r#"{"include_usage":true}"#.to_owned());
+    };
+    let mut others = false;
+    for (name, raw) in fields.rest() {
+        if name == "include_usage" {
+            let value = self::span(options, raw.get());
+            return (
+                span.start + value.start..span.start + value.end,
+                "true".to_owned(),
+            );
+        }
+        others = true;
+    }
+    let comma = if others { "," } else { "" };
+    let after_brace = span.start + 1;
+    (
+        after_brace..after_brace,
+        format!(r#""include_usage":true{comma}"#),
+    )
+}
+
+/// Applies edits that are in order and do not overlap.
+fn apply(body: &Bytes, edits: &[(Range<usize>, String)]) -> Bytes {
+    let growth: usize = edits.iter().map(|(_, text)| text.len()).sum();
+    let mut edited = BytesMut::with_capacity(body.len() + growth);
+    let mut copied = 0;
+    for (span, text) in edits {
+        edited.put_slice(body.get(copied..span.start).unwrap_or_default());
+        edited.put_slice(text.as_bytes());
+        copied = span.end;
+    }
+    edited.put_slice(body.get(copied..).unwrap_or_default());
+    edited.freeze()
+}

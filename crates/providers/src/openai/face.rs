@@ -1,0 +1,67 @@
+//! The caller's side: what `POST /v1/chat/completions` takes and answers.
+
+use bytes::{Bytes, BytesMut};
+use domain::chat::{ChatRequest, ChatResponse};
+use domain::problem::Problem;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::encoder::{ChunkEncoder, HEARTBEAT};
+use super::relay::ChunkRelay;
+use super::{OpenaiChat, envelope, parse, render};
+use crate::dialect::Format;
+use crate::face::{Envelope, Face, InvalidRequest, Rendering, Spliced, StreamEncoder, StreamRelay};
+
+impl Face for OpenaiChat {
+    fn format(&self) -> Format {
+        Format::OpenaiChat
+    }
+
+    fn envelope(&self, body: &[u8]) -> Result<Envelope, InvalidRequest> {
+        envelope::read(body)
+    }
+
+    fn splice(&self, envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
+        envelope::splice(envelope, body, model)
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
+        parse::request(body)
+    }
+
+    fn render(
+        &self,
+        response: &ChatResponse,
+        rendering: &Rendering,
+        report: Option<&Value>,
+    ) -> Bytes {
+        render::completion(response, rendering, report)
+    }
+
+    fn render_error(&self, problem: &Problem) -> (StatusCode, Bytes) {
+        (problem.status(), render::problem(problem))
+    }
+
+    fn encoder(&self, rendering: &Rendering) -> Box<dyn StreamEncoder> {
+        Box::new(ChunkEncoder::new(rendering))
+    }
+
+    fn attach_report(&self, body: Bytes, report: &Value) -> Bytes {
+        render::attach_report(body, report)
+    }
+
+    fn relay(&self, withhold_usage: bool) -> Box<dyn StreamRelay> {
+        Box::new(ChunkRelay::new(withhold_usage))
+    }
+
+    fn stream_error(&self, problem: &Problem) -> Bytes {
+        // The empty line ends whatever event was begun.
+        let mut out = BytesMut::from(&b"\n\n"[..]);
+        render::problem_event(problem, &mut out);
+        out.freeze()
+    }
+
+    fn heartbeat(&self) -> Bytes {
+        Bytes::from_static(HEARTBEAT)
+    }
+}

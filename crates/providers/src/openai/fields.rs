@@ -1,0 +1,398 @@
+//! Reads JSON objects field by field as raw text, so that errors name the field by its path, unknown
+//! fields survive as they were written, and nothing is copied that is only looked at.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use domain::chat::Extensions;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::face::InvalidRequest;
+
+/// More fields than any object of the format has.
+const MAX_FIELDS: usize = 256;
+
+/// One JSON object.
+pub(super) struct Fields<'a> {
+    /// Where the object stands; empty at the top.
+    path: String,
+    entries: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the object that is the whole of `text`.
+    pub(super) fn read_body(text: &'a str) -> Result<Self, InvalidRequest> {
+        let refuse = |detail: String| InvalidRequest {
+            detail,
+            param: None,
+        };
+        match Kind::of(text) {
+            None => {
+                return Err(refuse(
+                    "The request body is empty; a JSON object was expected.".to_owned(),
+                ));
+            }
+            Some(Kind::Object) => {}
+            // What is neither an object nor JSON is told as a syntax error, which has a place.
+            Some(kind) => {
+                serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|e| syntax(&e))?;
+                return Err(refuse(format!(
+                    "The request body must be a JSON object, not {kind}."
+                )));
+            }
+        }
+        let read: Entries<'a> = serde_json::from_str(text).map_err(|e| syntax(&e))?;
+        read.at(String::new())
+    }
+
+    /// Reads an object that is part of a body which is known to be JSON.
+    pub(super) fn read(raw: &'a RawValue, path: String) -> Result<Self, InvalidRequest> {
+        match Kind::of(raw.get()) {
+            Some(Kind::Object) => {}
+            kind => return Err(wrong_type(path, "an object", kind)),
+        }
+        let read: Entries<'a> = serde_json::from_str(raw.get()).map_err(|e| syntax(&e))?;
+        read.at(path)
+    }
+
+    /// The path of a field of this object.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    /// The path of the object itself.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Takes a field as it was written; `null` counts as not said.
+    pub(super) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+        self.take_or_null(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// Takes a field as it was written, be it `null`.
+    pub(super) fn take_or_null(&mut self, name: &str) -> Option<&'a RawValue> {
+        let place = self.entries.iter().position(|(key, _)| key == name)?;
+        Some(self.entries.swap_remove(place).1)
+    }
+
+    /// Looks at a field without taking it; `null` counts as not said.
+    pub(super) fn look(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, raw) = self.entries.iter().find(|(key, _)| key == name)?;
+        Some(*raw).filter(|raw| raw.get() != "null")
+    }
+
+    /// Puts a field back that was looked at and not understood.
+    pub(super) fn put_back(&mut self, name: &'a str, raw: &'a RawValue) {
+        self.entries.push((Cow::Borrowed(name), raw));
+    }
+
+    /// Takes a string.
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, InvalidRequest> {
+        self.take(name)
+            .map(|raw| text(raw, || self.path_of(name)))
+            .transpose()
+    }
+
+    /// Takes a string that must be there.
+    pub(super) fn required_text(&mut self, name: &str) -> Result<String, InvalidRequest> {
+        self.text(name)?
+            .ok_or_else(|| self.missing(name, "a string"))
+    }
+
+    /// Takes `true` or `false`.
+    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, InvalidRequest> {
+        match self.take(name).map(RawValue::get) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(self.wrong_type(name, "a boolean", other)),
+        }
+    }
+
+    /// Takes a whole number.
+    pub(super) fn integer<T: std::str::FromStr>(
+        &mut self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, InvalidRequest> {
+        let Some(raw) = self.take(name) else {
+            return Ok(None);
+        };
+        match raw.get().parse() {
+            Ok(count) => Ok(Some(count)),
+            Err(_) if Kind::of(raw.get()) == Some(Kind::Number) => Err(InvalidRequest::of(
+                self.path_of(name),
+                format!(
+                    "`{}` must be {expected}, not {}.",
+                    self.path_of(name),
+                    raw.get()
+                ),
+            )),
+            Err(_) => Err(self.wrong_type(name, expected, raw.get())),
+        }
+    }
+
+    /// Takes a number.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, InvalidRequest> {
+        let Some(raw) = self.take(name) else {
+            return Ok(None);
+        };
+        match serde_json::from_str::<f64>(raw.get()) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(self.wrong_type(name, "a number", raw.get())),
+        }
+    }
+
+    /// Takes an object.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, InvalidRequest> {
+        let path = self.path_of(name);
+        self.take(name).map(|raw| Self::read(raw, path)).transpose()
+    }
+
+    /// Takes an object that must be there.
+    pub(super) fn required_object(&mut self, name: &str) -> Result<Self, InvalidRequest> {
+        self.object(name)?
+            .ok_or_else(|| self.missing(name, "an object"))
+    }
+
+    /// Takes an object as it was written.
+    pub(super) fn raw_object(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Box<RawValue>>, InvalidRequest> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(raw) if Kind::of(raw.get()) == Some(Kind::Object) => Ok(Some(raw.to_owned())),
+            Some(raw) => Err(self.wrong_type(name, "an object", raw.get())),
+        }
+    }
+
+    /// Takes the items of an array, with their paths.
+    pub(super) fn list(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<Vec<(String, &'a RawValue)>>, InvalidRequest> {
+        let path = self.path_of(name);
+        self.take(name).map(|raw| list(raw, &path)).transpose()
+    }
+
+    /// The fields that nobody took, `null` ones too.
+    pub(super) fn rest(self) -> impl Iterator<Item = (Cow<'a, str>, &'a RawValue)> {
+        self.entries.into_iter()
+    }
+
+    /// Keeps by path the fields that nobody took. Inside of the request, a `null` of an unknown name is
+    /// what SDKs write for "nothing" when they give an answer back; it is not kept.
+    pub(super) fn keep_rest(self, extensions: &mut Extensions) {
+        let path = self.path;
+        for (name, raw) in self.entries {
+            if path.is_empty() {
+                extensions.insert(name.into_owned(), raw.to_owned());
+            } else if raw.get() != "null" {
+                extensions.insert(format!("{path}.{name}"), raw.to_owned());
+            }
+        }
+    }
+
+    /// The refusal for a field that must be there and is not.
+    pub(super) fn missing(&self, name: &str, expected: &str) -> InvalidRequest {
+        let path = self.path_of(name);
+        let detail = format!("`{path}` is missing; it must be {expected}.");
+        InvalidRequest::of(path, detail)
+    }
+
+    /// The refusal for a field of another type.
+    pub(super) fn wrong_type(&self, name: &str, expected: &str, found: &str) -> InvalidRequest {
+        wrong_type(self.path_of(name), expected, Kind::of(found))
+    }
+
+    /// The refusal for a word that is not one of the known ones.
+    pub(super) fn unknown_word(&self, name: &str, found: &str, known: &str) -> InvalidRequest {
+        let path = self.path_of(name);
+        let found: String = found.chars().take(64).collect();
+        let detail = format!("`{path}` is `{found}`; known are {known}.");
+        InvalidRequest::of(path, detail)
+    }
+}
+
+/// Reads a string.
+pub(super) fn text(raw: &RawValue, path: impl Fn() -> String) -> Result<String, InvalidRequest> {
+    if Kind::of(raw.get()) != Some(Kind::Text) {
+        return Err(wrong_type(path(), "a string", Kind::of(raw.get())));
+    }
+    serde_json::from_str(raw.get()).map_err(|_| {
+        let path = path();
+        let detail = format!("`{path}` holds an escape that is not a Unicode character.");
+        InvalidRequest::of(path, detail)
+    })
+}
+
+/// Reads the items of an array, with their paths.
+pub(super) fn list<'a>(
+    raw: &'a RawValue,
+    path: &str,
+) -> Result<Vec<(String, &'a RawValue)>, InvalidRequest> {
+    if Kind::of(raw.get()) != Some(Kind::List) {
+        return Err(wrong_type(path.to_owned(), "an array", Kind::of(raw.get())));
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|e| syntax(&e))?;
+    let with_path = |(index, item)| (format!("{path}[{index}]"), item);
+    Ok(items.into_iter().enumerate().map(with_path).collect())
+}
+
+/// The refusal for a value of another type.
+pub(super) fn wrong_type(path: String, expected: &str, found: Option<Kind>) -> InvalidRequest {
+    let found = found.map_or("nothing", Kind::as_str);
+    let detail = format!("`{path}` must be {expected}, not {found}.");
+    InvalidRequest::of(path, detail)
+}
+
+fn syntax(error: &serde_json::Error) -> InvalidRequest {
+    InvalidRequest {
+        detail: format!("The request body is not valid JSON: {error}."),
+        param: None,
+    }
+}
+
+/// What a JSON value is, told from its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Object,
+    List,
+    Text,
+    Boolean,
+    Null,
+    Number,
+}
+
+impl Kind {
+    pub(super) fn of(json: &str) -> Option<Self> {
+        let first = json.bytes().find(|byte| !byte.is_ascii_whitespace())?;
+        Some(match first {
+            b'{' => Self::Object,
+            b'[' => Self::List,
+            b'"' => Self::Text,
+            b't' | b'f' => Self::Boolean,
+            b'n' => Self::Null,
+            _ => Self::Number,
+        })
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Object => "an object",
+            Self::List => "an array",
+            Self::Text => "a string",
+            Self::Boolean => "a boolean",
+            Self::Null => "null",
+            Self::Number => "a number",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The fields in their order, and the first name that comes twice.
+struct Entries<'a> {
+    entries: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fault: Option<Fault>,
+}
+
+enum Fault {
+    Twice(String),
+    TooMany,
+}
+
+impl<'a> Entries<'a> {
+    fn at(self, path: String) -> Result<Fields<'a>, InvalidRequest> {
+        let fields = Fields {
+            path,
+            entries: self.entries,
+        };
+        match self.fault {
+            None => Ok(fields),
+            Some(Fault::Twice(name)) => {
+                let path = fields.path_of(&name);
+                let detail = format!("`{path}` is there twice; only one of them can be meant.");
+                Err(InvalidRequest::of(path, detail))
+            }
+            Some(Fault::TooMany) => Err(InvalidRequest {
+                detail: format!("An object has more than {MAX_FIELDS} fields."),
+                param: (!fields.path.is_empty()).then_some(fields.path),
+            }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut read = Entries {
+                    entries: Vec::with_capacity(12),
+                    fault: None,
+                };
+                while let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    if read.fault.is_some() {
+                        continue;
+                    }
+                    if read.entries.iter().any(|(other, _)| *other == name) {
+                        read.fault = Some(Fault::Twice(name.into_owned()));
+                    } else if read.entries.len() == MAX_FIELDS {
+                        read.fault = Some(Fault::TooMany);
+                    } else {
+                        read.entries.push((name, raw));
+                    }
+                }
+                Ok(read)
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+/// A field's name, borrowed unless it was written with escapes.
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
+    }
+}

@@ -1,0 +1,59 @@
+//! What a model's name says where the catalog says nothing. The only place where names are looked at.
+
+use domain::model::{Capabilities, ReasoningControl};
+
+/// Whether the model reasons, so that it takes `max_completion_tokens` and `reasoning_effort`
+/// (<https://platform.openai.com/docs/guides/reasoning>).
+pub(super) fn reasons(model: &str, capabilities: &Capabilities) -> bool {
+    match capabilities.reasoning {
+        Some(ReasoningControl::None) => false,
+        Some(_) => true,
+        None => is_reasoning_name(model),
+    }
+}
+
+/// Whether the model takes `temperature` and `top_p`. OpenAI's reasoning models refuse them.
+pub(super) fn takes_sampling(model: &str, capabilities: &Capabilities) -> bool {
+    capabilities
+        .sampling
+        .unwrap_or_else(|| !is_reasoning_name(model))
+}
+
+/// `o1`, `o3-mini`, `gpt-5.4-nano`, but not `gpt-5-chat-latest`; behind whatever path a host puts before it.
+fn is_reasoning_name(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let o_series = name
+        .strip_prefix('o')
+        .and_then(|rest| rest.strip_prefix(|c: char| c.is_ascii_digit()))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    o_series || (name.starts_with("gpt-5") && !name.contains("-chat"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasoning_models_are_known_by_name_when_the_catalog_says_nothing() {
+        let unknown = Capabilities::default();
+        for name in ["o1", "o3-mini", "gpt-5", "gpt-5.4-nano", "openai/gpt-5-pro"] {
+            assert!(reasons(name, &unknown), "{name}");
+            assert!(!takes_sampling(name, &unknown), "{name}");
+        }
+        for name in ["gpt-4o", "gpt-5-chat-latest", "olmo-3", "o", "omni-1"] {
+            assert!(!reasons(name, &unknown), "{name}");
+            assert!(takes_sampling(name, &unknown), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_catalog_wins_over_the_name() {
+        let plain = Capabilities {
+            reasoning: Some(ReasoningControl::None),
+            sampling: Some(true),
+            ..Capabilities::default()
+        };
+        assert!(!reasons("gpt-5", &plain));
+        assert!(takes_sampling("gpt-5", &plain));
+    }
+}

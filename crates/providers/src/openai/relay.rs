@@ -1,0 +1,148 @@
+//! Passes a stream of this format on byte for byte, all but the usage-only event that was asked for on
+//! our own behalf, and puts the report before the terminal event.
+
+use bytes::{BufMut, BytesMut};
+use memchr::{memchr2, memmem};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::render::append;
+use crate::face::StreamRelay;
+use crate::framing::sse::MAX_EVENT;
+
+/// Relays one stream.
+#[derive(Default)]
+pub(super) struct ChunkRelay {
+    withhold_usage: bool,
+    /// The bytes of the event that is not complete.
+    held: BytesMut,
+    /// How far into `held` there is no end of an event; the beginning of a line.
+    scanned: usize,
+    /// What every chunk says about itself, for the report's event.
+    head: Option<Head>,
+    /// The terminal event and whatever came after it.
+    terminal: BytesMut,
+}
+
+/// What chunks repeat.
+#[derive(Deserialize, Default)]
+struct Head {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    created: Value,
+    #[serde(default)]
+    model: Value,
+}
+
+/// What tells a usage-only event from others.
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(default)]
+    choices: Vec<IgnoredAny>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+impl ChunkRelay {
+    pub(super) fn new(withhold_usage: bool) -> Self {
+        Self {
+            withhold_usage,
+            ..Self::default()
+        }
+    }
+
+    /// Where the first complete event of `held` ends, its empty line included.
+    fn event_end(&mut self) -> Option<usize> {
+        loop {
+            let rest = self.held.get(self.scanned..)?;
+            let line = memchr2(b'\n', b'\r', rest)?;
+            let end = match (rest.get(line), rest.get(line + 1)) {
+                (Some(b'\r'), Some(b'\n')) => line + 2,
+                // Whether a line feed follows is not known yet.
+                (Some(b'\r'), None) => return None,
+                _ => line + 1,
+            };
+            self.scanned += end;
+            if line == 0 {
+                return Some(std::mem::take(&mut self.scanned));
+            }
+        }
+    }
+
+    fn pass(&mut self, event: &[u8], out: &mut BytesMut) {
+        if !self.terminal.is_empty() || is_terminal(event) {
+            self.terminal.put_slice(event);
+        } else if !(self.withhold_usage && is_usage_only(event)) {
+            if self.head.is_none() {
+                self.head = data(event).and_then(|data| serde_json::from_slice(data).ok());
+            }
+            out.put_slice(event);
+        }
+    }
+}
+
+/// The data of an event of one line, which is how everyone writes chunks.
+fn data(event: &[u8]) -> Option<&[u8]> {
+    let start = if event.starts_with(b"data:") {
+        0
+    } else {
+        memmem::find(event, b"\ndata:")? + 1
+    };
+    let line = event.get(start + b"data:".len()..)?;
+    let end = memchr2(b'\n', b'\r', line).unwrap_or(line.len());
+    Some(line.get(..end)?.trim_ascii())
+}
+
+fn is_terminal(event: &[u8]) -> bool {
+    data(event) == Some(b"[DONE]")
+}
+
+fn is_usage_only(event: &[u8]) -> bool {
+    // Most chunks hold text and no count; they are not worth parsing.
+    if memmem::find(event, b"_tokens").is_none() {
+        return false;
+    }
+    let shape = data(event).and_then(|data| serde_json::from_slice::<Shape<'_>>(data).ok());
+    shape.is_some_and(|shape| shape.choices.is_empty() && shape.usage.is_some())
+}
+
+impl StreamRelay for ChunkRelay {
+    fn push(&mut self, bytes: &[u8], out: &mut BytesMut) {
+        self.held.put_slice(bytes);
+        while let Some(end) = self.event_end() {
+            let event = self.held.split_to(end);
+            self.pass(&event, out);
+        }
+        // An event of such length is no chunk; it passes as it comes.
+        if self.held.len() > MAX_EVENT {
+            self.scanned = 0;
+            out.unsplit(self.held.split());
+        }
+    }
+
+    fn finish(&mut self, report: Option<&Value>, out: &mut BytesMut) {
+        let held = self.held.split();
+        if !held.is_empty() {
+            self.pass(&held, out);
+        }
+        if let Some(report) = report {
+            if !out.is_empty() && !out.ends_with(b"\n") {
+                out.put_slice(b"\n\n");
+            }
+            let head = self.head.take().unwrap_or_default();
+            out.put_slice(b"data: {\"id\":");
+            append(&head.id, out);
+            out.put_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+            append(&head.created, out);
+            out.put_slice(b",\"model\":");
+            append(&head.model, out);
+            out.put_slice(b",\"choices\":[],\"trunkline\":");
+            append(report, out);
+            out.put_slice(b"}\n\n");
+        }
+        out.unsplit(self.terminal.split());
+    }
+}

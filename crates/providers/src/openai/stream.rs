@@ -1,0 +1,457 @@
+//! Reads a stream of chunks into events (<https://platform.openai.com/docs/api-reference/chat-streaming>).
+
+use domain::chat::{ChatEvent, Part};
+use domain::provider_error::{Cause, ProviderError, Retry};
+use serde_json::value::RawValue;
+
+use super::chunk::{CallDelta, Chunk, ChunkChoice, Content, Delta};
+use super::envelope::MAX_CHOICES;
+use super::fields::{Fields, Name};
+use super::parse::FORMAT;
+use super::{decode, error, finish, usage};
+use crate::collect;
+use crate::dialect::{DecodeError, End, StreamDecoder};
+use crate::exchange::Exchange;
+use crate::framing::sse::{MAX_EVENT, SseDecoder, SseError};
+
+/// More tool calls than any model makes in one turn.
+const MAX_CALLS: usize = 512;
+
+/// Reads one stream.
+pub(super) struct ChunkDecoder {
+    sse: SseDecoder,
+    exchange: Exchange,
+    state: State,
+    whole: Vec<u8>,
+    started: bool,
+    /// By place of the first appearance; few.
+    choices: Vec<Progress>,
+}
+
+#[derive(PartialEq)]
+enum State {
+    /// Nothing came but white space.
+    Blank,
+    /// Events come.
+    Open,
+    /// The host ignored that a stream was asked for, or answers an error: one JSON object comes.
+    Whole,
+    /// `[DONE]` came.
+    Done,
+    /// The provider sent an error.
+    Failed,
+}
+
+/// How far one choice is.
+struct Progress {
+    index: u32,
+    calls: Vec<Call>,
+    finished: bool,
+}
+
+/// A tool call that was opened; its place is its number.
+struct Call {
+    /// The host's own number of it.
+    index: Option<u32>,
+    id: String,
+}
+
+impl ChunkDecoder {
+    pub(super) fn new(exchange: &Exchange) -> Self {
+        Self {
+            sse: SseDecoder::default(),
+            exchange: exchange.clone(),
+            state: State::Blank,
+            whole: Vec::new(),
+            started: false,
+            choices: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let data = data.trim_ascii();
+        if data.is_empty() || matches!(self.state, State::Done | State::Failed) {
+            return Ok(());
+        }
+        if data == "[DONE]" {
+            self.state = State::Done;
+            return Ok(());
+        }
+        let chunk: Chunk<'_> = match serde_json::from_str(data) {
+            Ok(chunk) => chunk,
+            // The message of the parser may quote the answer, so that it is not passed on.
+            Err(e) => {
+                return match error::of_frame(data) {
+                    Some(error) => self.fail(error, events),
+                    None => Err(DecodeError::Malformed(format!(
+                        "an event of the stream is not a chunk (column {})",
+                        e.column()
+                    ))),
+                };
+            }
+        };
+        if (chunk.error.is_some() || chunk.choices.is_none())
+            && let Some(error) = error::of_frame(data)
+        {
+            return self.fail(error, events);
+        }
+        self.take(chunk, events)
+    }
+
+    fn fail(
+        &mut self,
+        error: ProviderError,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        self.state = State::Failed;
+        events.push(ChatEvent::Error(error));
+        Ok(())
+    }
+
+    fn take(&mut self, chunk: Chunk<'_>, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let choices = chunk.choices.unwrap_or_default();
+        let native_usage = chunk.usage.or(chunk.x_groq.and_then(|beside| beside.usage));
+        // Azure begins with a chunk that has neither a model nor choices.
+        if !self.started && (!choices.is_empty() || native_usage.is_some()) {
+            self.started = true;
+            let said = |name: Option<Name<'_>>| {
+                name.map(|Name(text)| text.into_owned())
+                    .filter(|text| !text.is_empty())
+            };
+            events.push(ChatEvent::Start {
+                id: said(chunk.id),
+                model: said(chunk.model),
+            });
+            if let Some(tier) = chunk.service_tier.and_then(|Name(tier)| tier.parse().ok()) {
+                events.push(ChatEvent::ServiceTier(tier));
+            }
+        }
+        for choice in choices {
+            self.choice(choice, events)?;
+        }
+        // A usage that contradicts itself is as good as none: the ledger estimates and says so.
+        if let Some(native) = native_usage
+            && let Ok(Some(usage)) = usage::read(native.get().as_bytes())
+        {
+            events.push(ChatEvent::Usage(usage));
+        }
+        Ok(())
+    }
+
+    fn choice(
+        &mut self,
+        choice: ChunkChoice<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let index = choice.index;
+        let place = self.place(index)?;
+        if let Some(delta) = choice.delta {
+            self.delta(place, index, delta, events)?;
+        }
+        if let Some(logprobs) = choice.logprobs {
+            events.push(ChatEvent::Logprobs {
+                choice: index,
+                raw: logprobs.to_owned(),
+            });
+        }
+        let reason = choice.finish_reason.filter(|Name(word)| !word.is_empty());
+        if let Some(Name(reason)) = reason
+            && let Some(progress) = self.choices.get_mut(place)
+            && !progress.finished
+        {
+            progress.finished = true;
+            let native = choice
+                .native_finish_reason
+                .as_ref()
+                .map(|Name(word)| &**word);
+            let mut finish = finish::read(&reason, native, !progress.calls.is_empty());
+            finish.stop_sequence = choice
+                .stop_sequence
+                .map(|Name(text)| text.into_owned())
+                .or_else(|| serde_json::from_str(choice.stop_reason?.get()).ok());
+            for (call, _) in (0..).zip(&progress.calls) {
+                events.push(ChatEvent::ToolCallEnd {
+                    choice: index,
+                    call,
+                });
+            }
+            events.push(ChatEvent::Finish {
+                choice: index,
+                finish,
+            });
+        }
+        Ok(())
+    }
+
+    /// Where in `choices` the choice stands.
+    fn place(&mut self, index: u32) -> Result<usize, DecodeError> {
+        if let Some(place) = self.choices.iter().position(|known| known.index == index) {
+            return Ok(place);
+        }
+        if index >= MAX_CHOICES {
+            return Err(DecodeError::Malformed(format!(
+                "a chunk is of choice {index}; no answer has so many"
+            )));
+        }
+        self.choices.push(Progress {
+            index,
+            calls: Vec::new(),
+            finished: false,
+        });
+        Ok(self.choices.len() - 1)
+    }
+
+    fn delta(
+        &mut self,
+        place: usize,
+        choice: u32,
+        delta: Delta<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        match delta.reasoning_details.filter(|list| !list.is_empty()) {
+            Some(details) => {
+                for raw in details {
+                    detail(choice, raw, events)?;
+                }
+            }
+            None => {
+                if let Some(text) = delta.reasoning.filter(|text| !text.is_empty()) {
+                    let text = text.into_owned();
+                    events.push(ChatEvent::Reasoning { choice, text });
+                }
+            }
+        }
+        match delta.content {
+            Some(Content::Text(text)) if !text.is_empty() => {
+                let text = text.into_owned();
+                events.push(ChatEvent::Text { choice, text });
+            }
+            Some(Content::Parts(parts)) => content_parts(choice, &parts, events)?,
+            _ => {}
+        }
+        if let Some(signature) = delta.extra_content.and_then(|extra| extra.signature()) {
+            let signature = signature.into_owned();
+            events.push(ChatEvent::ReasoningSignature { choice, signature });
+        }
+        if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
+            let text = text.into_owned();
+            events.push(ChatEvent::Refusal { choice, text });
+        }
+        for call in delta.tool_calls.unwrap_or_default() {
+            self.call(place, choice, call, events)?;
+        }
+        for raw in delta.annotations.unwrap_or_default() {
+            if let Ok(annotation) = serde_json::from_str(raw.get()) {
+                events.push(ChatEvent::Annotation { choice, annotation });
+            }
+        }
+        for (name, raw) in delta.unknown {
+            let raw = decode::object_of(&name, raw);
+            events.push(ChatEvent::Unknown {
+                choice,
+                format: FORMAT,
+                raw,
+            });
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        place: usize,
+        choice: u32,
+        delta: CallDelta<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let Some(progress) = self.choices.get_mut(place) else {
+            return Ok(());
+        };
+        let id = delta.id.map(|Name(id)| id).filter(|id| !id.is_empty());
+        let (name, arguments) = delta
+            .function
+            .map_or((None, None), |function| (function.name, function.arguments));
+        let name = name.map(|Name(name)| name).filter(|name| !name.is_empty());
+        let call = match progress.call_of(delta.index, id.as_deref(), name.is_some()) {
+            Some(call) => call,
+            None if progress.calls.len() == MAX_CALLS => {
+                return Err(DecodeError::Malformed(format!(
+                    "the stream holds more than {MAX_CALLS} tool calls"
+                )));
+            }
+            None => {
+                let call = progress.calls.len();
+                let id = id.map_or_else(|| format!("call_{call}"), |id| id.into_owned());
+                progress.calls.push(Call {
+                    index: delta.index,
+                    id: id.clone(),
+                });
+                let name = name.unwrap_or_default();
+                events.push(ChatEvent::ToolCallStart {
+                    choice,
+                    call: number(call),
+                    id,
+                    name: self.exchange.tool_name(&name).to_owned(),
+                    signature: delta
+                        .extra_content
+                        .and_then(|extra| extra.signature())
+                        .map(|signature| signature.into_owned()),
+                });
+                call
+            }
+        };
+        if let Some(Name(fragment)) = arguments.filter(|Name(text)| !text.is_empty()) {
+            events.push(ChatEvent::ToolCallArguments {
+                choice,
+                call: number(call),
+                fragment: fragment.into_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if self.whole.len() + bytes.len() > MAX_EVENT {
+            return Err(no_event(SseError::TooLarge));
+        }
+        self.whole.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// A stream may end without `[DONE]` when every answer has its finish.
+    fn is_complete(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
+    }
+}
+
+impl Progress {
+    /// The call that a piece belongs to: by its number, unless it opens a call with an id of its own, as
+    /// hosts do that number every call 0; without a number by its id; else the last one.
+    fn call_of(&self, index: Option<u32>, id: Option<&str>, opens: bool) -> Option<usize> {
+        let same_id = |call: &Call| id.is_none_or(|id| call.id == id);
+        match index {
+            Some(_) => self
+                .calls
+                .iter()
+                .rposition(|call| call.index == index && (same_id(call) || !opens)),
+            None if id.is_some() => self.calls.iter().rposition(same_id),
+            None if opens => None,
+            None => self.calls.len().checked_sub(1),
+        }
+    }
+}
+
+/// The number of calls is bounded, so that it fits.
+fn number(call: usize) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+/// One item of `reasoning_details`.
+fn detail(choice: u32, raw: &RawValue, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+    let mut detail = Fields::read(raw, "delta.reasoning_details".to_owned())?;
+    let text = match detail.text("type")?.as_deref() {
+        Some("reasoning.text") => detail.text("text")?,
+        Some("reasoning.summary") => detail.text("summary")?,
+        Some("reasoning.encrypted") => {
+            if let Some(data) = detail.text("data")? {
+                events.push(ChatEvent::RedactedReasoning { choice, data });
+            }
+            None
+        }
+        _ => {
+            push_unknown(choice, decode::unknown_detail(raw), events);
+            None
+        }
+    };
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        events.push(ChatEvent::Reasoning { choice, text });
+    }
+    if let Some(signature) = detail.text("signature")?.filter(|text| !text.is_empty()) {
+        events.push(ChatEvent::ReasoningSignature { choice, signature });
+    }
+    Ok(())
+}
+
+fn content_parts(
+    choice: u32,
+    raw: &[&RawValue],
+    events: &mut Vec<ChatEvent>,
+) -> Result<(), DecodeError> {
+    let mut parts = Vec::new();
+    for raw in raw {
+        decode::content_part(raw, "delta.content".to_owned(), &mut parts)?;
+    }
+    for part in parts {
+        match part {
+            Part::Text(text) if !text.text.is_empty() => events.push(ChatEvent::Text {
+                choice,
+                text: text.text,
+            }),
+            Part::Reasoning(reasoning) => {
+                if let Some(text) = reasoning.text.filter(|text| !text.is_empty()) {
+                    events.push(ChatEvent::Reasoning { choice, text });
+                }
+            }
+            other => push_unknown(choice, other, events),
+        }
+    }
+    Ok(())
+}
+
+fn push_unknown(choice: u32, part: Part, events: &mut Vec<ChatEvent>) {
+    if let Part::Unknown { format, raw } = part {
+        events.push(ChatEvent::Unknown {
+            choice,
+            format,
+            raw,
+        });
+    }
+}
+
+fn no_event(error: SseError) -> DecodeError {
+    DecodeError::Malformed(error.to_string())
+}
+
+impl StreamDecoder for ChunkDecoder {
+    fn push(&mut self, bytes: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        if self.state == State::Blank {
+            self.state = match bytes.trim_ascii_start().first() {
+                None => State::Blank,
+                Some(b'{') => State::Whole,
+                Some(_) => State::Open,
+            };
+        }
+        match self.state {
+            State::Done | State::Failed => return Ok(()),
+            State::Whole => return self.hold(bytes),
+            State::Blank | State::Open => self.sse.push(bytes),
+        }
+        while let Some(event) = self.sse.next_event().map_err(no_event)? {
+            self.read(&event.data, events)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        if self.state == State::Whole {
+            let response = decode::response(&self.exchange, &self.whole)?;
+            collect::unfold(response, events);
+            return Ok(());
+        }
+        // What was cut in the middle of an event is no chunk; whether that matters is decided below.
+        let rest = self.sse.finish().unwrap_or(None);
+        let was_cut = rest.is_some_and(|event| self.read(&event.data, events).is_err());
+        if matches!(self.state, State::Done | State::Failed) || self.is_complete() {
+            return Ok(());
+        }
+        let place = if was_cut {
+            "in the middle of an event"
+        } else {
+            "before the answer was complete"
+        };
+        let error = ProviderError::new(
+            Cause::Interrupted,
+            format!("the provider's stream ended {place}"),
+        );
+        Err(error.with_retry(Retry::Now).into())
+    }
+}

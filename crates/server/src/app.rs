@@ -1,0 +1,203 @@
+//! Puts everything together.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use domain::call::CallStore;
+use domain::clock::Clock;
+use domain::entropy::Entropy;
+use domain::id::{OrganizationId, ProjectId, ReplicaId};
+use domain::key::{KeyStore, Origin, Period, VirtualKey};
+use gateway::catalog::Catalog;
+use gateway::drain::{Drain, Drains};
+use gateway::ledger::{JournalLimits, Ledger, recovery};
+use gateway::limits::Limits;
+use gateway::routes::Routes;
+use gateway::{Gateway, Parts, Settings};
+use identity::desk::Desk;
+use identity::ring::KeyRing;
+use identity::text::{self, Hasher};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sim::Sim;
+use store::Store;
+use tokio::sync::mpsc;
+
+use crate::config::{self, BootstrapKey, Config};
+use crate::data_dir::DataDir;
+use crate::egress::OutboundClient;
+use crate::telemetry::Telemetry;
+use crate::world::{SystemClock, SystemEntropy};
+
+/// Answers without a caller that may wait to be drained.
+const WAITING_DRAINS: usize = 1_024;
+/// The size at which a journal segment is followed by the next.
+const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Bound on making a connection to a provider.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The application, shared by everything that serves.
+pub type Shared = Arc<App>;
+
+/// The application.
+pub struct App {
+    /// Takes requests, and answers them.
+    pub gateway: Gateway,
+    /// Where calls are written down.
+    pub ledger: Arc<Ledger>,
+    /// Recognises callers.
+    pub ring: Arc<KeyRing>,
+    /// Issues keys.
+    pub desk: Desk,
+    /// Everything durable.
+    pub store: Store,
+    /// What operators see.
+    pub telemetry: Arc<Telemetry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// The largest body that is taken, in bytes.
+    pub max_body: usize,
+    /// Whether the process is on its way out.
+    pub is_stopping: AtomicBool,
+}
+
+/// What the background loops take over.
+pub struct Queues {
+    /// Answers without a caller.
+    pub drains: mpsc::Receiver<Drain>,
+}
+
+impl App {
+    /// Opens what is durable, settles what an earlier process left, and puts the rest together.
+    pub async fn assemble(
+        config: &Config,
+        data_dir: &DataDir,
+        telemetry: Arc<Telemetry>,
+    ) -> anyhow::Result<(Shared, Queues)> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let started_at = clock.now();
+        let store = open_store(config, data_dir).await?;
+        let recovered = recovery::recover(&data_dir.journal(), &store, started_at).await?;
+        if recovered.journals > 0 {
+            tracing::info!(?recovered, "settled what an earlier process left in its journal");
+        }
+        let ring = Arc::new(open_ring(config, data_dir, &*entropy, started_at)?);
+        let keys: Arc<dyn KeyStore> = Arc::new(store.clone());
+        let desk = Desk::new(keys, Arc::clone(&ring), Arc::clone(&clock), Arc::clone(&entropy));
+        let limits = Arc::new(Limits::new(Arc::clone(&clock)));
+        remember_spend(&limits, &store, started_at).await?;
+        let ledger = Arc::new(Ledger::new(
+            &data_dir.journal(),
+            ReplicaId::new(started_at, &*entropy),
+            match config.ledger.sync {
+                config::Sync::Always => gateway::ledger::Sync::Always,
+                config::Sync::Every(_) => gateway::ledger::Sync::Periodic,
+            },
+            JournalLimits {
+                max_bytes: config.ledger.max_bytes.bytes(),
+                segment_bytes: SEGMENT_BYTES,
+            },
+            Arc::clone(&clock),
+            Arc::clone(&telemetry) as Arc<dyn domain::call::CallObserver>,
+        )?);
+        let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
+        let sim = Arc::new(Sim::new(sim::Options::default()));
+        let gateway = Gateway::new(Parts {
+            routes: Arc::new(routes(config, started_at)),
+            ledger: Arc::clone(&ledger),
+            limits,
+            drains,
+            egress: Arc::new(OutboundClient::new(CONNECT_TIMEOUT, sim)?),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            settings: Settings {
+                max_messages: config.server.max_messages.get() as usize,
+                ..Settings::default()
+            },
+        });
+        let app = Self {
+            gateway,
+            ledger,
+            ring,
+            desk,
+            store,
+            telemetry,
+            clock,
+            entropy,
+            started_at,
+            max_body: config.server.max_body.as_usize(),
+            is_stopping: AtomicBool::new(false),
+        };
+        Ok((Arc::new(app), Queues { drains: waiting_drains }))
+    }
+}
+
+/// Opens the store that the configuration names.
+pub async fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Store> {
+    Ok(store::open(&config.store.clone().within(data_dir.path())).await?)
+}
+
+/// The ring with the configured keys in it; those of the store are followed.
+pub fn open_ring(
+    config: &Config,
+    data_dir: &DataDir,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> anyhow::Result<KeyRing> {
+    let secret = match &config.server.secret {
+        Some(secret) => domain::secret::Secret::new(secret.reveal().clone().into_bytes()),
+        None => data_dir.hash_secret(entropy)?,
+    };
+    let ring = KeyRing::new(Hasher::new(&secret));
+    ring.replace_configured(configured_keys(config, ring.hasher(), now));
+    Ok(ring)
+}
+
+/// The keys of a configuration.
+pub fn configured_keys(config: &Config, hasher: &Hasher, now: Timestamp) -> Vec<VirtualKey> {
+    config.keys.iter().map(|key| configured_key(key, hasher, now)).collect()
+}
+
+fn configured_key(key: &BootstrapKey, hasher: &Hasher, now: Timestamp) -> VirtualKey {
+    let (prefix, last_four) = text::shown(&key.text);
+    VirtualKey {
+        id: text::configured_id(&key.name),
+        name: key.name.clone(),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        role: key.role,
+        hash: hasher.hash(key.text.reveal()),
+        previous: None,
+        prefix,
+        last_four,
+        models: key.models.clone(),
+        addresses: key.addresses.clone(),
+        rate: key.rate,
+        budget: key.budget,
+        origin: Origin::Configuration,
+        created_at: now,
+        rotated_at: None,
+        expires_at: key.expires_at,
+        revoked_at: None,
+    }
+}
+
+/// The routes of a configuration.
+pub fn routes(config: &Config, now: Timestamp) -> Routes {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let catalog = Catalog::builtin().with_overrides(config.prices.clone(), today);
+    Routes::new(config.providers.clone(), config.routes.clone(), catalog)
+}
+
+async fn remember_spend(limits: &Limits, store: &Store, now: Timestamp) -> anyhow::Result<()> {
+    for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
+        limits.remember(period, &store.spend_by_key(period.start(now)).await?, now);
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+
+/// One line between your applications and every AI.
+///
+/// Without a subcommand it serves. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, about, long_about, verbatim_doc_comment)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve (the default)
+    Serve(Serve),
+    /// Check the configuration and report every problem
+    Check(Check),
+    /// Ask a model and stream its answer to the terminal
+    Chat(Chat),
+    /// List the models that callers may ask for
+    Models(Models),
+    /// Create, list, rotate and revoke virtual keys
+    Keys(Keys),
+    /// Show recorded calls, newest first
+    Logs(Logs),
+    /// Show what was spent, price a usage, refresh the price catalog
+    Cost(Cost),
+    /// Serve the simulated provider on a port of its own
+    Sim(Sim),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(Serve::default())
+    }
+}
+
+/// Where an installation is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Installation {
+    /// The configuration [default: trunkline.yaml if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where this installation keeps what is its own [default: ./trunkline-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Installation {
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from("trunkline-data"))
+    }
+
+    /// The configuration file, if there is one.
+    pub fn config(&self) -> Option<PathBuf> {
+        let default = PathBuf::from("trunkline.yaml");
+        self.config.clone().or_else(|| default.exists().then_some(default))
+    }
+}
+
+/// `trunkline serve`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Serve {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// The address to listen on [default: 127.0.0.1:8080, or server.listen]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `trunkline check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration [default: trunkline.yaml if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the JSON Schema of the configuration instead
+    #[arg(long)]
+    pub schema: bool,
+    /// Print problems as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trunkline chat`
+#[derive(Debug, Args)]
+pub struct Chat {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// The model [default: the first that is served]
+    #[arg(long, short)]
+    pub model: Option<String>,
+    /// Instructions for the model
+    #[arg(long, short)]
+    pub system: Option<String>,
+    /// Print the whole answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// What to say; read from standard input when it is left out
+    pub prompt: Vec<String>,
+}
+
+/// `trunkline models`
+#[derive(Debug, Args)]
+pub struct Models {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trunkline keys`
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// Print as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and print its text, this once
+    Create(CreateKey),
+    /// List keys; of their texts, only the beginning and the end
+    List,
+    /// Give a key a new text and print it, this once
+    Rotate {
+        /// The key's identifier (key_…)
+        id: String,
+        /// How long the old text stays good, such as 24h
+        #[arg(long, default_value = "0s")]
+        grace: String,
+    },
+    /// End a key now
+    Revoke {
+        /// The key's identifier (key_…)
+        id: String,
+    },
+}
+
+/// `trunkline keys create`
+#[derive(Debug, Args)]
+pub struct CreateKey {
+    /// What people call it
+    pub name: String,
+    /// A model it may ask for; * stands for any text; may be given several times
+    #[arg(long = "model", default_value = "*")]
+    pub models: Vec<String>,
+    /// An address or range it may be used from, such as 10.0.0.0/8; may be given several times
+    #[arg(long = "address")]
+    pub addresses: Vec<String>,
+    /// Requests per minute
+    #[arg(long)]
+    pub rpm: Option<u32>,
+    /// Tokens per minute
+    #[arg(long)]
+    pub tpm: Option<u64>,
+    /// Dollars per period, such as 5 or 0.50
+    #[arg(long, value_name = "USD")]
+    pub budget: Option<String>,
+    /// The period of the budget: day, week, month or total
+    #[arg(long, default_value = "month")]
+    pub per: String,
+    /// From when on it is no longer good (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<Timestamp>,
+    /// Let it administer and see everybody's calls
+    #[arg(long)]
+    pub admin: bool,
+}
+
+/// `trunkline logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// How many
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub limit: u32,
+    /// Only calls that ended so: settled, estimated, cancelled or failed
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Only calls of this key (key_…)
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Only calls for this model, as the caller wrote it
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only calls answered by this provider
+    #[arg(long)]
+    pub provider: Option<String>,
+    /// Only the calls with this x-client-request-id
+    #[arg(long)]
+    pub client_request_id: Option<String>,
+    /// Only calls that started at this time or later (RFC 3339)
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Only calls that started before this time (RFC 3339)
+    #[arg(long)]
+    pub until: Option<Timestamp>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trunkline cost`
+#[derive(Debug, Args)]
+pub struct Cost {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// Print as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only calls that started at this time or later (RFC 3339) [default: this month]
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// What to do [default: show what each key has spent]
+    #[command(subcommand)]
+    pub command: Option<CostCommand>,
+}
+
+/// What to do with costs.
+#[derive(Debug, Subcommand)]
+pub enum CostCommand {
+    /// Price a provider's own usage object
+    Price(PriceUsage),
+    /// Rebuild the catalog from a facts file and print what changes
+    Refresh(RefreshCatalog),
+}
+
+/// `trunkline cost price`
+#[derive(Debug, Args)]
+pub struct PriceUsage {
+    /// openai, anthropic, gemini, azure, bedrock, vertex, mistral, cohere, groq, deepseek, xai, together,
+    /// fireworks, perplexity, or a configured provider
+    #[arg(long)]
+    pub provider: String,
+    /// The model in the provider's words
+    #[arg(long)]
+    pub model: String,
+    /// The usage object as the provider sends it
+    #[arg(long, value_name = "JSON")]
+    pub usage: String,
+    /// The class of service: standard, batch, flex or priority
+    #[arg(long, default_value = "standard")]
+    pub tier: String,
+    /// When the call started (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+}
+
+/// `trunkline cost refresh`
+#[derive(Debug, Args)]
+pub struct RefreshCatalog {
+    /// Prices: a data.json of genai-prices
+    #[arg(long, value_name = "FILE")]
+    pub prices: PathBuf,
+    /// Capabilities: a model_prices_and_context_window.json of LiteLLM
+    #[arg(long, value_name = "FILE")]
+    pub capabilities: Option<PathBuf>,
+    /// The folder of catalog files to start from, and to write to with --write [default: the built-in
+    /// catalog, which is only compared with]
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+    /// Write the files; without it, only the difference is printed
+    #[arg(long, requires = "catalog")]
+    pub write: bool,
+}
+
+/// `trunkline sim`
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub listen: SocketAddr,
+    /// Answers with the same seed are the same
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}

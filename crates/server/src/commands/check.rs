@@ -1,0 +1,30 @@
+//! `trunkline check`
+
+use std::process::ExitCode;
+
+use super::{print, print_json, refuse_configuration};
+use crate::cli::Check;
+use crate::config::{self, Config};
+
+/// Reports every problem of the configuration, or prints its schema.
+pub fn run(options: &Check) -> anyhow::Result<ExitCode> {
+    if options.schema {
+        print_json(&config::schema())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let default = std::path::Path::new("trunkline.yaml");
+    let path = options.config.as_deref().or_else(|| default.exists().then_some(default));
+    match Config::load(path, &config::process_environment) {
+        Ok(_) if options.json => print_json(&serde_json::json!({ "problems": [] }))?,
+        Ok(_) => match path {
+            Some(path) => print(format_args!("{} is valid", path.display())),
+            None => print("there is no trunkline.yaml; the built-in configuration is used"),
+        },
+        Err(problems) if options.json => {
+            print_json(&serde_json::json!({ "problems": problems }))?;
+            return Ok(ExitCode::from(super::USAGE));
+        }
+        Err(problems) => return Ok(refuse_configuration(&problems)),
+    }
+    Ok(ExitCode::SUCCESS)
+}

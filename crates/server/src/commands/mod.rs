@@ -1,0 +1,65 @@
+//! What the command line does beside serving: one file for each subcommand.
+
+pub mod chat;
+pub mod check;
+pub mod cost;
+pub mod keys;
+pub mod logs;
+pub mod models;
+pub mod openapi;
+pub mod sim;
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli::Installation;
+use crate::config::{self, Config, Problems};
+
+/// The exit code of wrong usage and wrong configuration.
+const USAGE: u8 = 2;
+
+/// Says on standard error why a command failed, with its causes.
+#[expect(clippy::print_stderr, reason = "this is how a command fails")]
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("trunkline: {error:#}");
+    if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+}
+
+/// Says on standard error what is wrong with the configuration.
+#[expect(clippy::print_stderr, reason = "this is how a command fails")]
+pub fn refuse_configuration(problems: &Problems) -> ExitCode {
+    eprintln!("{problems}");
+    ExitCode::from(USAGE)
+}
+
+/// The command was not used as it must be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// The configuration of an installation, or the problems with it as the command's error.
+pub fn load(at: &Installation) -> anyhow::Result<Config> {
+    Config::load(at.config().as_deref(), &config::process_environment)
+        .map_err(|problems| Usage(problems.to_string()).into())
+}
+
+/// Prints a line of output.
+#[expect(clippy::print_stdout, reason = "this is the command's output")]
+pub fn print(line: impl std::fmt::Display) {
+    println!("{line}");
+}
+
+/// Prints output as JSON.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A table without borders, as wide as its content.
+pub fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header(header.iter().copied());
+    table
+}

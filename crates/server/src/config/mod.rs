@@ -1,0 +1,288 @@
+//! The configuration: one file, read and checked once, as a tree of plain structs.
+//!
+//! Each section stands in the module that is named for it and lists its keys in [`fields::Section::read`].
+//! The same list is read from the file ([`reading`]) and written down as JSON Schema ([`schema()`]).
+//! Suggested reading order: [`server`] as an example of a section, [`fields`], [`scalar`], then [`reading`]
+//! and [`mod@schema`]; [`yaml`] and [`node`] make the tree that is read, [`reference`](mod@reference)
+//! resolves `${NAME}`, [`discovery`] finds providers when the file names none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use domain::name::{ModelName, ProviderName};
+use gateway::catalog::ModelOverride;
+use gateway::routes::{Provider, Route};
+use serde_json::Value;
+use store::Location;
+
+mod base_url;
+mod discovery;
+mod duration;
+mod fields;
+mod key;
+mod ledger;
+mod node;
+mod path;
+mod price;
+mod problem;
+mod provider;
+mod reading;
+mod reference;
+mod route;
+mod scalar;
+mod schema;
+mod server;
+mod size;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use key::BootstrapKey;
+pub use ledger::{Keep, Ledger, Payloads, Sync};
+pub use problem::{Problem, Problems};
+pub use reference::Environment;
+pub use server::Server;
+pub use size::ByteSize;
+pub use telemetry::{LogFormat, Telemetry};
+
+use fields::{Fields, Section};
+use node::Node;
+use price::PriceRow;
+use problem::Complaint;
+use provider::Endpoint;
+use reading::Reading;
+
+/// The file that is read when none is named, if it is there.
+pub const DEFAULT_FILE: &str = "trunkline.yaml";
+
+/// Everything that an operator can set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from; `None` when there was none.
+    pub source: Option<PathBuf>,
+    /// The HTTP server.
+    pub server: Server,
+    /// Where keys and calls are kept; a relative SQLite file is one in the data directory.
+    pub store: Location,
+    /// The journal of calls.
+    pub ledger: Ledger,
+    /// What is kept of requests and answers.
+    pub payloads: Payloads,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+    /// Who answers: as configured, or found from the environment, or the simulated provider. Never empty.
+    pub providers: Vec<Provider>,
+    /// The names that callers may ask for; every route names one of the providers.
+    pub routes: BTreeMap<ModelName, Route>,
+    /// Prices that win over the catalog's.
+    pub prices: Vec<ModelOverride>,
+    /// Virtual keys that the file brings along; no two share a name or a text.
+    pub keys: Vec<BootstrapKey>,
+}
+
+impl Config {
+    /// Reads the file at `path`, or [`DEFAULT_FILE`] if it is there when none is named, or else starts
+    /// from nothing: providers are then found from the environment.
+    pub fn load(path: Option<&Path>, environment: Environment<'_>) -> Result<Self, Problems> {
+        let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                return Self::parse("", DEFAULT_FILE, environment);
+            }
+            Err(error) => {
+                let complaint = Complaint::new(format!("the file cannot be read: {error}"));
+                let name = file.display().to_string();
+                return Err(Problem::new(&name, None, String::new(), complaint).into());
+            }
+        };
+        let config = Self::parse(&text, &file.display().to_string(), environment)?;
+        Ok(Self {
+            source: Some(file.to_owned()),
+            ..config
+        })
+    }
+
+    /// Reads the text of a file called `file_name`, which problems repeat; `file:` references start at
+    /// its folder. Every problem of the text is reported, but of a text that is not YAML only the first.
+    pub fn parse(
+        text: &str,
+        file_name: &str,
+        environment: Environment<'_>,
+    ) -> Result<Self, Problems> {
+        let root = yaml::parse(text).map_err(|(place, complaint)| {
+            Problem::new(file_name, Some(place), String::new(), complaint)
+        })?;
+        let directory = Path::new(file_name).parent().unwrap_or(Path::new(""));
+        let mut reading = Reading::new(file_name, directory, environment);
+        let sections: Option<Sections> = reading.section(&root);
+        let mut problems = Vec::new();
+        let config = sections.and_then(|sections| {
+            let found = match &sections.providers {
+                Some(_) => Vec::new(),
+                None => discovery::providers(environment, &mut problems),
+            };
+            sections.check(&found, &root, &mut reading);
+            sections.assemble(found)
+        });
+        problems.extend(reading.into_problems());
+        Problems::or(problems, config)
+    }
+
+    /// What differs from `old` and cannot change while the server runs, by the path of the key: all
+    /// but providers, models, prices and keys.
+    pub fn differences(&self, old: &Self) -> Vec<String> {
+        let secret = |config: &Self| config.server.secret.as_ref().map(|it| it.reveal().clone());
+        let (server, old_server) = (&self.server, &old.server);
+        [
+            ("server.listen", server.listen != old_server.listen),
+            ("server.max_body", server.max_body != old_server.max_body),
+            (
+                "server.max_messages",
+                server.max_messages != old_server.max_messages,
+            ),
+            ("server.secret", secret(self) != secret(old)),
+            ("server.drain", server.drain != old_server.drain),
+            ("store", !is_same_place(&self.store, &old.store)),
+            ("ledger", self.ledger != old.ledger),
+            ("payloads", self.payloads != old.payloads),
+            ("telemetry", self.telemetry != old.telemetry),
+        ]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(path, _)| path.to_owned())
+        .collect()
+    }
+}
+
+/// The JSON Schema of the file (draft 2020-12). What it accepts may still be refused where the reason
+/// lies beyond a single value: a route to a provider that there is not, a variable that is not set.
+pub fn schema() -> Value {
+    schema::of::<Sections>()
+}
+
+/// Looks a variable up in the environment of the process; one that is not UTF-8 counts as not set.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration is the one reader of the environment"
+)]
+pub fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn is_same_place(one: &Location, other: &Location) -> bool {
+    match (one, other) {
+        (Location::Sqlite(one), Location::Sqlite(other)) => one == other,
+        (Location::Postgres(one), Location::Postgres(other)) => one.reveal() == other.reveal(),
+        (Location::Sqlite(_), Location::Postgres(_))
+        | (Location::Postgres(_), Location::Sqlite(_)) => false,
+    }
+}
+
+/// The file as it is written, section by section; `None` stands for one that is wrong.
+struct Sections {
+    server: Option<Server>,
+    store: Option<Location>,
+    ledger: Option<Ledger>,
+    payloads: Option<Payloads>,
+    telemetry: Option<Telemetry>,
+    /// `None` when the file names none.
+    providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
+    models: BTreeMap<ModelName, Option<Route>>,
+    prices: Vec<Option<PriceRow>>,
+    keys: Vec<Option<BootstrapKey>>,
+}
+
+impl Section for Sections {
+    fn read(fields: &mut impl Fields) -> Option<Self> {
+        Some(Self {
+            server: fields.section("server", "The HTTP server."),
+            store: fields.or(
+                "store",
+                "sqlite:trunkline.db",
+                "Where keys and calls are kept: `sqlite:FILE`, a relative file being one in the \
+                 data directory, or a PostgreSQL URL.",
+            ),
+            ledger: fields.section(
+                "ledger",
+                "The journal that every call is written to before it goes out.",
+            ),
+            payloads: fields.section(
+                "payloads",
+                "What is kept of requests and answers, beside the ledger.",
+            ),
+            telemetry: fields.section("telemetry", "Logs and traces."),
+            providers: fields.named_sections(
+                "providers",
+                "openai",
+                "Who answers, by the name that stands before the first `/` of a model. Left out, \
+                 providers are found from the environment.",
+            ),
+            models: fields
+                .named_sections(
+                    "models",
+                    "fast",
+                    "Names that callers may ask for, beside `provider/model`, and where each \
+                     leads.",
+                )
+                .unwrap_or_default(),
+            prices: fields.sections(
+                "prices",
+                "What models cost where the catalog does not know it or a contract says otherwise.",
+            ),
+            keys: fields.sections(
+                "keys",
+                "Virtual keys that the file brings along, shown read-only elsewhere. Others live \
+                 in the store.",
+            ),
+        })
+    }
+}
+
+impl Sections {
+    /// Says what is wrong between sections. `found` are the providers when the file names none.
+    fn check(&self, found: &[Provider], root: &Node, reading: &mut Reading<'_>) {
+        let mut names: Vec<ProviderName> = match &self.providers {
+            Some(providers) => providers.keys().cloned().collect(),
+            None => found.iter().map(|provider| provider.name.clone()).collect(),
+        };
+        if names.is_empty() {
+            names.extend(discovery::sim().map(|sim| sim.name));
+        }
+        route::refuse_unknown_providers(&self.models, &names, root, reading);
+        price::refuse_unknown_and_repeated(&self.prices, &names, root, reading);
+        key::refuse_repeated(&self.keys, root, reading);
+    }
+
+    /// The configuration, unless something was wrong.
+    fn assemble(self, found: Vec<Provider>) -> Option<Config> {
+        let mut providers = found;
+        for (name, endpoint) in self.providers.into_iter().flatten() {
+            providers.push(endpoint?.named(name));
+        }
+        if providers.is_empty() {
+            providers.push(discovery::sim()?);
+        }
+        let prices = self.prices.into_iter();
+        Some(Config {
+            source: None,
+            server: self.server?,
+            store: self.store?,
+            ledger: self.ledger?,
+            payloads: self.payloads?,
+            telemetry: self.telemetry?,
+            routes: self
+                .models
+                .into_iter()
+                .map(|(name, route)| Some((name, route?)))
+                .collect::<Option<_>>()?,
+            prices: prices
+                .map(|row| row?.over_catalog(&providers))
+                .collect::<Option<_>>()?,
+            keys: self.keys.into_iter().collect::<Option<_>>()?,
+            providers,
+        })
+    }
+}

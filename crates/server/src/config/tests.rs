@@ -1,0 +1,391 @@
+//! The files under `fixtures/`, the schema beside the reader, and the defaults.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::egress::Reach;
+use domain::key::Role;
+use gateway::routes::{HangUp, ProviderKind, Retries, Timeouts};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What the fixtures refer to.
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "OPENAI_API_KEY" => "sk-of-the-environment",
+        "ANTHROPIC_API_KEY" | "GEMINI_API_KEY" => "other-key-of-the-environment",
+        "TRUNKLINE_CI_KEY" => "tl-key-of-the-pipeline",
+        "TRUNKLINE_SECRET" => "0123456789abcdef0123456789abcdef",
+        "DATABASE_PASSWORD" => "correct-horse",
+        "CI_RPM" => "600",
+        "SIM_URL" => "http://127.0.0.1:9000",
+        "USER_AND_PASSWORD" => "ann:do-not-show",
+        "HUSH" => "do not show",
+        "SHORT" => "do-not-show",
+        "EMPTY" => "",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/fixtures")
+}
+
+/// The YAML files in `fixtures/<folder>` with their texts, by name.
+fn files(folder: &str) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(fixtures().join(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has files");
+    files
+        .into_iter()
+        .map(|file| (file.clone(), fs::read_to_string(file).unwrap()))
+        .collect()
+}
+
+fn parse(text: &str) -> Result<Config, Problems> {
+    let name = fixtures().join("valid/trunkline.yaml");
+    Config::parse(text, name.to_str().unwrap(), &environment)
+}
+
+/// Compares what is said about each file with the text beside it.
+fn each_file_has_its_problems(folder: &str) {
+    for (file, text) in files(folder) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let problems = Config::parse(&text, name, &environment).unwrap_err();
+        let expected = fs::read_to_string(file.with_extension("txt")).unwrap_or_default();
+        assert_eq!(format!("{problems}\n"), expected, "{folder}/{name}");
+        assert!(
+            !format!("{problems:?}").contains("not-show"),
+            "{name} shows no secret"
+        );
+        assert!(
+            !format!("{problems:?}").contains("not show"),
+            "{name} shows no secret"
+        );
+    }
+}
+
+fn validator() -> jsonschema::Validator {
+    jsonschema::draft202012::new(&schema()).unwrap()
+}
+
+fn as_json(text: &str) -> Value {
+    match yaml::parse(text) {
+        Ok(root) => match root.to_json() {
+            // An editor has nothing to say about an empty file.
+            Value::Null => json!({}),
+            value => value,
+        },
+        Err((place, complaint)) => panic!("{place:?} {complaint:?}"),
+    }
+}
+
+#[test]
+fn valid_files_are_read() {
+    for (file, text) in files("valid") {
+        if let Err(problems) = parse(&text) {
+            panic!("{}\n{problems}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_of_the_wrong_shape_have_their_problems() {
+    each_file_has_its_problems("shape");
+}
+
+#[test]
+fn files_of_the_wrong_meaning_have_their_problems() {
+    each_file_has_its_problems("meaning");
+}
+
+#[test]
+fn files_that_are_not_yaml_have_their_problem() {
+    each_file_has_its_problems("syntax");
+}
+
+#[test]
+fn the_schema_agrees_with_the_reader_as_far_as_it_can() {
+    jsonschema::draft202012::meta::validate(&schema()).unwrap();
+    let validator = validator();
+    for (folder, is_valid) in [("valid", true), ("shape", false), ("meaning", true)] {
+        for (file, text) in files(folder) {
+            let errors: Vec<String> = validator
+                .iter_errors(&as_json(&text))
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert_eq!(
+                errors.is_empty(),
+                is_valid,
+                "{}: {errors:#?}",
+                file.display()
+            );
+        }
+    }
+}
+
+/// Whatever the schema calls wrong, the reader calls wrong too, at the same place.
+#[test]
+fn the_reader_sees_every_error_of_the_schema() {
+    let validator = validator();
+    for (file, text) in files("shape") {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let problems = Config::parse(&text, name, &environment).unwrap_err();
+        let paths: Vec<String> = problems
+            .iter()
+            .map(|problem| problem.path.clone())
+            .collect();
+        for error in validator.iter_errors(&as_json(&text)) {
+            let mut path = path::Path::default();
+            for step in error.instance_path().as_str().split('/').skip(1) {
+                path = match step.parse() {
+                    Ok(index) => path.index(index),
+                    Err(_) => path.key(step),
+                };
+            }
+            let path = path.to_string();
+            assert!(
+                paths.iter().any(|other| other.starts_with(&path)),
+                "{name}: only the schema refuses {path}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_described_and_has_a_default_or_an_example() {
+    fn visit(path: &str, schema: &Value) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{key}");
+            assert!(
+                property["description"]
+                    .as_str()
+                    .is_some_and(|it| it.ends_with('.')),
+                "{path}"
+            );
+            let kind = property["type"].to_string();
+            if !kind.contains("object") && !kind.contains("array") {
+                assert!(
+                    !property["default"].is_null() || !property["examples"].is_null(),
+                    "{path}"
+                );
+            }
+            visit(&path, property);
+            visit(&path, &property["items"]);
+            visit(&path, &property["additionalProperties"]);
+        }
+    }
+    let schema = schema();
+    assert!(schema["properties"]["server"].is_object());
+    visit("", &schema);
+}
+
+#[test]
+fn defaults_and_examples_fit_their_own_schema() {
+    fn visit(path: &str, schema: &Value, root: &Value) {
+        let written = schema["examples"].as_array().cloned().unwrap_or_default();
+        for value in written.iter().chain(schema.get("default")) {
+            let mut own = schema.clone();
+            own["$defs"] = root["$defs"].clone();
+            let validator = jsonschema::draft202012::new(&own).unwrap();
+            assert!(validator.is_valid(value), "{path}: {value}");
+        }
+        match schema {
+            Value::Object(object) => {
+                object
+                    .iter()
+                    .for_each(|(key, value)| visit(&format!("{path}/{key}"), value, root));
+            }
+            Value::Array(items) => items.iter().for_each(|item| visit(path, item, root)),
+            _ => {}
+        }
+    }
+    let schema = schema();
+    visit("", &schema, &schema);
+}
+
+#[test]
+fn without_a_file_the_defaults_hold_and_sim_answers() {
+    let config = Config::parse("", "trunkline.yaml", &nothing).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.server.max_body.bytes(), 64 * 1024 * 1024);
+    assert!(config.server.secret.is_none());
+    assert_eq!(config.server.drain, Duration::from_secs(30));
+    assert!(matches!(&config.store, Location::Sqlite(file) if file == Path::new("trunkline.db")));
+    assert_eq!(config.ledger.sync, Sync::Every(Duration::from_millis(50)));
+    assert_eq!(config.ledger.max_bytes.bytes(), 4 * 1024 * 1024 * 1024);
+    assert_eq!(config.payloads.keep, Keep::None);
+    assert_eq!(config.telemetry.log, tracing::Level::INFO);
+    assert_eq!(config.telemetry.log_format, LogFormat::Json);
+    assert_eq!(config.providers.len(), 1);
+    assert_eq!(config.providers[0].kind, ProviderKind::Sim);
+    assert!(config.keys.is_empty());
+}
+
+#[test]
+fn providers_are_found_from_the_environment_only_when_the_file_names_none() {
+    let names = |text: &str| -> Vec<String> {
+        parse(text)
+            .unwrap()
+            .providers
+            .iter()
+            .map(|it| it.name.to_string())
+            .collect()
+    };
+    assert_eq!(names(""), ["openai", "anthropic", "google"]);
+    assert_eq!(names("providers:\n"), ["openai", "anthropic", "google"]);
+    assert_eq!(names("providers: {}"), ["sim"]);
+    assert_eq!(names("providers: { a: { kind: sim } }"), ["a"]);
+}
+
+#[test]
+fn a_route_may_lead_to_a_provider_that_is_found() {
+    let text = "models: { fast: { targets: [{ model: openai/gpt }] } }";
+    assert!(parse(text).is_ok());
+    let problems = Config::parse(text, "a.yaml", &nothing).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "a.yaml:1:38: models.fast.targets[0].model: no provider is called `openai`\n    \
+         the providers are: sim"
+    );
+}
+
+#[test]
+fn a_routes_defaults_are_those_of_calls_without_a_route() {
+    let text =
+        "providers: { sim: { kind: sim } }\nmodels: { a: { targets: [{ model: sim/gpt }] } }";
+    let config = parse(text).unwrap();
+    let route = config.routes.values().next().unwrap();
+    assert_eq!(route.timeouts, Timeouts::default());
+    assert_eq!(route.retries, Retries::default());
+    assert!(!route.strict);
+}
+
+#[test]
+fn everything_arrives_where_it_belongs() {
+    let text = fs::read_to_string(fixtures().join("valid/everything.yaml")).unwrap();
+    let config = parse(&text).unwrap();
+    let provider = |name: &str| {
+        config
+            .providers
+            .iter()
+            .find(|provider| provider.name.as_str() == name)
+            .unwrap()
+    };
+    let key_of = |name: &str| {
+        provider(name)
+            .api_key
+            .as_ref()
+            .map(|key| key.reveal().clone())
+    };
+    assert_eq!(key_of("openai").as_deref(), Some("sk-of-the-environment"));
+    assert_eq!(key_of("google").as_deref(), Some("AIza-of-the-file"));
+    assert_eq!(key_of("local"), None);
+    assert_eq!(provider("openai").base_url, "https://api.openai.com/v1");
+    assert_eq!(
+        provider("anthropic").base_url,
+        "https://llm.example.com/anthropic"
+    );
+    assert_eq!(provider("anthropic").hang_up, HangUp::Drain);
+    assert_eq!(provider("local").reach, Reach::Any);
+    assert_eq!(provider("openai").reach, Reach::Public);
+
+    let fast = &config.routes["fast"];
+    assert!(fast.strict);
+    assert_eq!(
+        (fast.provider.as_str(), fast.model.as_str()),
+        ("openai", "gpt-5.4-nano")
+    );
+    assert_eq!(fast.timeouts.idle, Duration::from_mins(1));
+    assert_eq!(fast.retries.attempts, 5);
+    assert_eq!(fast.retries.max_backoff, Duration::from_secs(2));
+    assert_eq!(config.routes["gpt-5.4"].model, "meta-llama/Llama-3");
+    assert_eq!(
+        config.routes["slow"].timeouts.total,
+        Duration::from_mins(30)
+    );
+
+    assert_eq!(config.prices[0].provider, "local");
+    let nano = &config.prices[1];
+    assert_eq!(nano.kind, "openai");
+    let price = |meter| nano.prices.get(meter).map(domain::money::PicoDollars::get);
+    assert_eq!(price(gateway::catalog::meter::Meter::Input), Some(150_000));
+    assert_eq!(
+        price(gateway::catalog::meter::Meter::CachedInput),
+        Some(15_000)
+    );
+    assert_eq!(
+        price(gateway::catalog::meter::Meter::WebSearch),
+        Some(10_000_000_000)
+    );
+
+    let ci = &config.keys[0];
+    assert_eq!(ci.text.reveal(), "tl-key-of-the-pipeline");
+    assert_eq!(ci.role, Role::Member);
+    assert_eq!(ci.budget.unwrap().limit.nano_dollars(), 100_000_000);
+    assert_eq!((ci.rate.rpm, ci.rate.tpm), (Some(600), Some(200_000)));
+    assert_eq!(ci.addresses.len(), 3);
+    assert_eq!(ci.expires_at.unwrap().to_string(), "2027-01-01T00:00:00Z");
+    assert_eq!(config.keys[1].role, Role::Admin);
+    assert!(config.keys[1].models.is_empty());
+}
+
+#[test]
+fn a_configuration_prints_no_secret() {
+    let text = fs::read_to_string(fixtures().join("valid/everything.yaml")).unwrap();
+    let printed = format!("{:?}", parse(&text).unwrap());
+    for secret in [
+        "sk-of-the-environment",
+        "AIza-of-the-file",
+        "other-key-of-the-environment",
+        "tl-key-of-the-pipeline",
+        "a-text-of-the-operator",
+        "0123456789abcdef",
+        "correct-horse",
+    ] {
+        assert!(!printed.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_named() {
+    let old = Config::parse("", "a.yaml", &nothing).unwrap();
+    let new = "server: { listen: 127.0.0.1:9000, max_body: 1MiB }\nstore: sqlite:other.db\n\
+               ledger: { sync: always }\ntelemetry: { log: debug, log_format: text }";
+    let new = Config::parse(new, "a.yaml", &nothing).unwrap();
+    let differences = [
+        "server.listen",
+        "server.max_body",
+        "store",
+        "ledger",
+        "telemetry",
+    ];
+    assert_eq!(new.differences(&old), differences);
+    assert_eq!(old.differences(&old), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let absent = fixtures().join("absent.yaml");
+    let problems = Config::load(Some(&absent), &environment).unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .contains("absent.yaml: the file cannot be read"),
+        "{problems}"
+    );
+    let present = fixtures().join("valid/sdk.yaml");
+    let config = Config::load(Some(&present), &environment).unwrap();
+    assert_eq!(config.source, Some(present));
+}

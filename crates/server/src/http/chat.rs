@@ -1,0 +1,185 @@
+//! `POST /v1/chat/completions`
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use domain::problem::{Problem, ProblemKind};
+use futures_util::StreamExt;
+use gateway::reply::{Reply, ReplyFacts};
+use gateway::{ChatError, Inbound, ReportWanted};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use providers::face::Face;
+use providers::openai::OpenaiChat;
+
+use super::auth::authenticate;
+use super::problem::IntoProblem;
+use super::request::Arrival;
+use crate::app::{App, Shared};
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-trunkline-model");
+const COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
+const CACHE: HeaderName = HeaderName::from_static("x-trunkline-cache");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-ms");
+const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+static FACE: OpenaiChat = OpenaiChat;
+
+/// `POST /v1/chat/completions`: whole or streamed, in OpenAI's shape whatever provider answers.
+pub async fn complete(State(app): State<Shared>, request: Request) -> Response {
+    let arrival = Arrival::of(&request);
+    let (parts, body) = request.into_parts();
+    let caller = match authenticate(&app, &parts, &arrival) {
+        Ok(caller) => caller,
+        Err(problem) => return refuse(&app, &problem),
+    };
+    let body = match read(body, app.max_body).await {
+        Ok(body) => body,
+        Err(problem) => return refuse(&app, &problem),
+    };
+    let inbound = Inbound {
+        request_id: arrival.request_id,
+        started_at: arrival.at,
+        received: arrival.moment,
+        face: &FACE,
+        face_name: domain::call::Face::OpenaiChat,
+        body,
+        client_request_id: text(&parts.headers, "x-client-request-id", 256),
+        traceparent: text(&parts.headers, "traceparent", 64),
+        report: report_wanted(&parts.headers),
+    };
+    match app.gateway.chat(&caller, inbound).await {
+        Ok(Reply::Whole { facts, body }) => {
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(CONTENT_TYPE, JSON);
+            describe(&facts, response.headers_mut());
+            response
+        }
+        Ok(Reply::Stream { facts, stream }) => {
+            let pieces = stream.map(Ok::<Bytes, Infallible>);
+            let mut response = Response::new(Body::from_stream(pieces));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            describe(&facts, headers);
+            response
+        }
+        Err(error) => failed(&app, error),
+    }
+}
+
+/// Reads a body of at most `max` bytes.
+async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("The body is larger than {max} bytes (server.max_body).");
+        Problem::new(ProblemKind::TooLarge, detail)
+    };
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(error) => {
+            let detail = format!("The body could not be read: {error}.");
+            Err(Problem::new(ProblemKind::InvalidRequest, detail))
+        }
+    }
+}
+
+fn failed(app: &App, error: ChatError) -> Response {
+    let about = match &error {
+        ChatError::Failed { provider, attempts, .. } => Some((provider.clone(), *attempts)),
+        _ => None,
+    };
+    let problem = error.into_problem();
+    let Some((provider, attempts)) = about else { return refuse(app, &problem) };
+    let mut response = render(&FACE, &problem);
+    insert(response.headers_mut(), PROVIDER, provider.as_str());
+    insert(response.headers_mut(), ATTEMPTS, &attempts.to_string());
+    response
+}
+
+/// Answers a request that no call was opened for.
+fn refuse(app: &App, problem: &Problem) -> Response {
+    app.telemetry.refused(problem.kind);
+    render(&FACE, problem)
+}
+
+/// A problem as a response of the face.
+pub fn render(face: &dyn Face, problem: &Problem) -> Response {
+    let (status, body) = face.render_error(problem);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    retry_fields(problem, status, response.headers_mut());
+    response
+}
+
+/// The fields by which official SDKs decide whether and when to try again by themselves.
+pub fn retry_fields(problem: &Problem, status: StatusCode, headers: &mut HeaderMap) {
+    if let Some(wait) = problem.retry_after {
+        insert(headers, RETRY_AFTER, &seconds_up(wait).to_string());
+        insert(
+            headers,
+            HeaderName::from_static("retry-after-ms"),
+            &wait.as_millis().to_string(),
+        );
+    }
+    // A spent budget does not come back within an SDK's patience.
+    let is_final = problem.kind == ProblemKind::BudgetExhausted
+        || (problem.kind == ProblemKind::RateLimited && problem.retry_after.is_none());
+    if status == StatusCode::TOO_MANY_REQUESTS && is_final {
+        insert(headers, HeaderName::from_static("x-should-retry"), "false");
+    }
+}
+
+fn seconds_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
+    insert(headers, PROVIDER, facts.provider.as_str());
+    insert(headers, MODEL, &facts.model);
+    headers.insert(CACHE, HeaderValue::from_static("bypass"));
+    headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
+    let overhead = facts.overhead.as_micros();
+    insert(headers, OVERHEAD, &format!("{}.{:03}", overhead / 1000, overhead % 1000));
+    if let Some(cost) = facts.cost {
+        insert(headers, COST, &cost.to_string());
+    }
+    if facts.is_simulated {
+        headers.insert(SIMULATED, HeaderValue::from_static("true"));
+    }
+}
+
+/// A value that cannot stand in a field is left out: model names may hold any character.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A field's text, cut at `max` bytes at a character's end.
+fn text(headers: &HeaderMap, name: &str, max: usize) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    let end = (0..=max.min(value.len())).rev().find(|end| value.is_char_boundary(*end))?;
+    value.get(..end).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+fn report_wanted(headers: &HeaderMap) -> ReportWanted {
+    let Some(value) = headers.get("x-trunkline-report").and_then(|value| value.to_str().ok())
+    else {
+        return ReportWanted::default();
+    };
+    let wants = |word: &str| value.split(',').any(|it| it.trim().eq_ignore_ascii_case(word));
+    ReportWanted { cost: wants("cost"), conversion: wants("conversion") }
+}

@@ -1,0 +1,36 @@
+//! `/healthz`, `/readyz` and `/metrics`
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use crate::app::Shared;
+
+/// `GET /healthz`: the process runs.
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: requests are served. 503 while shutting down, and while the store cannot be reached
+/// the answer says so but stays 200: calls are served and the journal keeps them.
+pub async fn ready(State(app): State<Shared>) -> Response {
+    if app.is_stopping.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    match app.store.is_ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store is not ready");
+            "ready; the store cannot be reached, calls wait in the journal\n".into_response()
+        }
+    }
+}
+
+/// `GET /metrics`: in Prometheus' text format.
+pub async fn metrics(State(app): State<Shared>) -> Response {
+    let text = app.telemetry.render(&app.ledger);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

@@ -1,0 +1,156 @@
+//! `GET /api/v1/db/logs`
+
+use axum::extract::{Path, Query, Request, State};
+use axum::response::Response;
+use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore};
+use domain::caller::Caller;
+use domain::id::{KeyId, RequestId};
+use domain::problem::{Problem, ProblemKind};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::auth::authenticate;
+use super::envelope::{Page, failure, success};
+use super::problem::IntoProblem;
+use super::request::Arrival;
+use crate::app::{App, Shared};
+
+/// The most items of one page.
+const MAX_LIMIT: u32 = 1_000;
+const DEFAULT_LIMIT: u32 = 100;
+
+/// What may stand in the query.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    state: Option<String>,
+    provider: Option<String>,
+    request_model: Option<String>,
+    key_id: Option<String>,
+    client_request_id: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    /// The face's own key parameter; read by authentication.
+    #[serde(rename = "key")]
+    _key: Option<String>,
+}
+
+/// `GET /api/v1/db/logs`: recorded calls, newest first. An admin sees all, a key its own.
+pub async fn list(State(app): State<Shared>, request: Request) -> Response {
+    let arrival = Arrival::of(&request);
+    match page(&app, &arrival, request).await {
+        Ok(page) => success(&arrival, &page),
+        Err(problem) => failure(&arrival, &problem),
+    }
+}
+
+/// `GET /api/v1/db/logs/{request_id}`: one call.
+pub async fn retrieve(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let arrival = Arrival::of(&request);
+    match one(&app, &arrival, &id, request).await {
+        Ok(call) => success(&arrival, &call),
+        Err(problem) => failure(&arrival, &problem),
+    }
+}
+
+async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Value>, Problem> {
+    let (parts, _) = request.into_parts();
+    let caller = authenticate(app, &parts, arrival)?;
+    let Query(query) = Query::<LogQuery>::try_from_uri(&parts.uri).map_err(|error| {
+        let detail = format!(
+            "{error}. Known parameters: limit, cursor, state, provider, request_model, key_id, \
+             client_request_id, since, until."
+        );
+        Problem::new(ProblemKind::InvalidRequest, detail)
+    })?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if limit == 0 || limit > MAX_LIMIT {
+        return Err(invalid("limit", &format!("limit is 1 to {MAX_LIMIT}.")));
+    }
+    let cursor = query.cursor.as_deref().map(read_cursor).transpose()?;
+    let filter = filter(&caller, query)?;
+    let page = app
+        .store
+        .list_calls(&filter, cursor, limit)
+        .await
+        .map_err(IntoProblem::into_problem)?;
+    Ok(Page {
+        items: page.calls.iter().map(view).collect(),
+        next_cursor: page.next.map(|cursor| write_cursor(&cursor)),
+    })
+}
+
+async fn one(
+    app: &App,
+    arrival: &Arrival,
+    id: &str,
+    request: Request,
+) -> Result<Value, Problem> {
+    let (parts, _) = request.into_parts();
+    let caller = authenticate(app, &parts, arrival)?;
+    let missing = || {
+        Problem::new(ProblemKind::NotFound, format!("There is no call '{id}' that you may see."))
+    };
+    let id: RequestId = id.parse().map_err(|_| missing())?;
+    let call = app.store.call(id).await.map_err(IntoProblem::into_problem)?;
+    let call = call.filter(|call| caller.is_admin() || call.key_id == caller.key_id());
+    call.as_ref().map(view).ok_or_else(missing)
+}
+
+fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
+    let state = query.state.as_deref().map(|word| {
+        CallState::from_word(word).ok_or_else(|| {
+            invalid("state", "state is one of settled, estimated, cancelled, failed.")
+        })
+    });
+    let key_id = query.key_id.as_deref().map(|text| {
+        text.parse::<KeyId>().map_err(|error| invalid("key_id", &format!("{error}.")))
+    });
+    let key_id = key_id.transpose()?;
+    Ok(CallFilter {
+        organization_id: Some(caller.organization_id()),
+        key_id: if caller.is_admin() { key_id } else { Some(caller.key_id()) },
+        client_request_id: query.client_request_id,
+        state: state.transpose()?,
+        provider: query.provider,
+        request_model: query.request_model,
+        since: query.since,
+        until: query.until,
+    })
+}
+
+/// A call as the API shows it: the record, with `overhead_ms` in the unit that readers expect.
+pub fn view(call: &Call) -> Value {
+    let mut view = json!(call);
+    if let Some(fields) = view.as_object_mut() {
+        fields.remove("overhead_us");
+        #[expect(clippy::cast_precision_loss, reason = "shown, not computed with")]
+        let overhead_ms = call.overhead_us as f64 / 1000.0;
+        fields.insert("overhead_ms".to_owned(), json!(overhead_ms));
+    }
+    view
+}
+
+fn write_cursor(cursor: &CallCursor) -> String {
+    format!("{}.{}", cursor.started_at.as_microsecond(), cursor.request_id)
+}
+
+fn read_cursor(text: &str) -> Result<CallCursor, Problem> {
+    let read = || {
+        let (micros, id) = text.split_once('.')?;
+        let started_at = Timestamp::from_microsecond(micros.parse().ok()?).ok()?;
+        Some(CallCursor { started_at, request_id: id.parse().ok()? })
+    };
+    read().ok_or_else(|| invalid("cursor", "cursor is what next_cursor said on the page before."))
+}
+
+fn invalid(param: &str, detail: &str) -> Problem {
+    Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
+}

@@ -1,0 +1,244 @@
+//! `GET /openapi.json` and `GET /schema/config.json`
+
+use axum::Json;
+use serde_json::{Value, json};
+
+use crate::config;
+
+/// `GET /openapi.json`
+pub async fn document() -> Json<Value> {
+    Json(specification())
+}
+
+/// `GET /schema/config.json`: the JSON Schema of the configuration.
+pub async fn config_schema() -> Json<Value> {
+    Json(config::schema())
+}
+
+/// The OpenAPI document (3.1) of every route. Bodies of the vendor-compatible faces are the vendor's;
+/// the document says where they are described.
+pub fn specification() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Trunkline",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "One API in front of every AI provider.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "security": [{ "key": [] }],
+        "paths": paths(),
+        "components": {
+            "securitySchemes": {
+                "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },
+            },
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn paths() -> Value {
+    let any_object = json!({ "type": "object", "additionalProperties": true });
+    let answer = |description: &str, schema: Value| {
+        json!({ "description": description, "content": { "application/json": { "schema": schema } } })
+    };
+    let enveloped = |data: Value| {
+        json!({
+            "allOf": [
+                { "$ref": "#/components/schemas/Envelope" },
+                { "type": "object", "properties": { "data": data } },
+            ],
+        })
+    };
+    let page_of = |item: &str| {
+        enveloped(json!({
+            "type": "object",
+            "properties": {
+                "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{item}") } },
+                "next_cursor": { "type": ["string", "null"] },
+            },
+        }))
+    };
+    let query = |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
+    let path = |name: &str| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
+    let failure = answer("Not done; `error` says why.", json!({ "$ref": "#/components/schemas/Envelope" }));
+    let openai_failure = answer("Not done, in OpenAI's shape.", json!({ "$ref": "#/components/schemas/OpenAIError" }));
+    json!({
+        "/v1/chat/completions": { "post": {
+            "operationId": "createChatCompletion",
+            "summary": "Answer a chat, whole or streamed",
+            "externalDocs": { "url": "https://platform.openai.com/docs/api-reference/chat/create" },
+            "parameters": [
+                { "name": "x-client-request-id", "in": "header", "schema": { "type": "string", "maxLength": 256 } },
+                { "name": "x-trunkline-report", "in": "header", "schema": { "type": "string" },
+                  "description": "`cost`, `conversion`, or both: adds a `trunkline` field to the answer." },
+            ],
+            "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                "type": "object", "required": ["model", "messages"], "additionalProperties": true,
+                "properties": { "model": { "type": "string" }, "messages": { "type": "array" } },
+            } } } },
+            "responses": {
+                "200": { "description": "The answer.", "content": {
+                    "application/json": { "schema": any_object.clone() },
+                    "text/event-stream": { "schema": { "type": "string" } },
+                } },
+                "default": openai_failure.clone(),
+            },
+        } },
+        "/v1/models": { "get": {
+            "operationId": "listModels", "summary": "The models that the key may ask for",
+            "responses": { "200": answer("The models.", any_object.clone()), "default": openai_failure.clone() },
+        } },
+        "/v1/models/{model}": { "get": {
+            "operationId": "retrieveModel", "summary": "One model; its name may hold slashes",
+            "parameters": [path("model")],
+            "responses": { "200": answer("The model.", any_object.clone()), "default": openai_failure },
+        } },
+        "/api/v1/db/logs": { "get": {
+            "operationId": "listCalls", "summary": "Recorded calls, newest first; an admin sees all, a key its own",
+            "parameters": [
+                query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 })),
+                query("cursor", json!({ "type": "string" })),
+                query("state", json!({ "enum": ["settled", "estimated", "cancelled", "failed"] })),
+                query("provider", json!({ "type": "string" })),
+                query("request_model", json!({ "type": "string" })),
+                query("key_id", json!({ "type": "string" })),
+                query("client_request_id", json!({ "type": "string" })),
+                query("since", json!({ "type": "string", "format": "date-time" })),
+                query("until", json!({ "type": "string", "format": "date-time" })),
+            ],
+            "responses": { "200": answer("A page.", page_of("Call")), "default": failure.clone() },
+        } },
+        "/api/v1/db/logs/{request_id}": { "get": {
+            "operationId": "retrieveCall", "summary": "One recorded call",
+            "parameters": [path("request_id")],
+            "responses": {
+                "200": answer("The call.", enveloped(json!({ "$ref": "#/components/schemas/Call" }))),
+                "default": failure.clone(),
+            },
+        } },
+        "/api/v1/admin/keys": {
+            "get": {
+                "operationId": "listKeys", "summary": "Virtual keys, never their texts",
+                "parameters": [query("cursor", json!({ "type": "string" }))],
+                "responses": { "200": answer("A page.", page_of("Key")), "default": failure.clone() },
+            },
+            "post": {
+                "operationId": "createKey", "summary": "Make a key; its text is in the answer, this once",
+                "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                    "$ref": "#/components/schemas/NewKey" } } } },
+                "responses": {
+                    "201": answer("The key.", enveloped(json!({ "$ref": "#/components/schemas/Key" }))),
+                    "default": failure.clone(),
+                },
+            },
+        },
+        "/api/v1/admin/keys/{id}": { "delete": {
+            "operationId": "revokeKey", "summary": "End a key now", "parameters": [path("id")],
+            "responses": {
+                "200": answer("The key as it was.", enveloped(json!({ "$ref": "#/components/schemas/Key" }))),
+                "default": failure.clone(),
+            },
+        } },
+        "/api/v1/admin/keys/{id}/rotate": { "post": {
+            "operationId": "rotateKey", "summary": "Give a key a new text; it is in the answer, this once",
+            "parameters": [path("id")],
+            "requestBody": { "content": { "application/json": { "schema": {
+                "type": "object", "additionalProperties": false,
+                "properties": { "grace_seconds": { "type": "integer", "minimum": 0, "default": 0 } },
+            } } } },
+            "responses": {
+                "200": answer("The key.", enveloped(json!({ "$ref": "#/components/schemas/Key" }))),
+                "default": failure,
+            },
+        } },
+        "/healthz": { "get": plain("live", "The process runs") },
+        "/readyz": { "get": plain("ready", "Requests are served; 503 while stopping") },
+        "/metrics": { "get": plain("metrics", "Metrics in Prometheus' text format") },
+        "/openapi.json": { "get": plain("openapi", "This document") },
+        "/schema/config.json": { "get": plain("configSchema", "The JSON Schema of the configuration") },
+    })
+}
+
+/// A route that needs no key.
+fn plain(id: &str, summary: &str) -> Value {
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "security": [],
+        "responses": { "200": { "description": summary } },
+    })
+}
+
+fn schemas() -> Value {
+    let text = json!({ "type": "string" });
+    let maybe_text = json!({ "type": ["string", "null"] });
+    let maybe_time = json!({ "type": ["string", "null"], "format": "date-time" });
+    let rate = json!({ "type": "object", "properties": {
+        "rpm": { "type": ["integer", "null"], "minimum": 1 },
+        "tpm": { "type": ["integer", "null"], "minimum": 1 },
+    } });
+    let budget = json!({ "type": ["object", "null"], "required": ["usd", "per"], "properties": {
+        "usd": { "type": ["string", "number"] },
+        "per": { "enum": ["day", "week", "month", "total"] },
+    } });
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    json!({
+        "Envelope": {
+            "type": "object", "required": ["success", "data", "error", "timestamp", "request_id"],
+            "properties": {
+                "success": { "type": "boolean" },
+                "data": {},
+                "error": maybe_text,
+                "problem": { "type": "object", "description": "RFC 9457" },
+                "timestamp": { "type": "string", "format": "date-time" },
+                "request_id": text,
+            },
+        },
+        "OpenAIError": { "type": "object", "properties": { "error": {
+            "type": "object", "properties": {
+                "message": text, "type": text, "param": maybe_text, "code": maybe_text,
+            },
+        } } },
+        "Call": {
+            "type": "object", "additionalProperties": true,
+            "properties": {
+                "request_id": text, "client_request_id": maybe_text,
+                "started_at": { "type": "string", "format": "date-time" },
+                "ended_at": { "type": "string", "format": "date-time" },
+                "state": { "enum": ["settled", "estimated", "cancelled", "failed"] },
+                "operation": text, "face": text, "provider": maybe_text,
+                "request_model": text, "response_model": maybe_text, "route": maybe_text,
+                "key_id": text, "project_id": text,
+                "status": { "type": ["integer", "null"] }, "error_type": maybe_text,
+                "attempts": { "type": "array", "items": { "type": "object" } },
+                "usage": { "type": "object" },
+                "cost_usd": { "type": ["string", "null"], "description": "US dollars, nine decimals" },
+                "cache": text,
+                "latency_ms": { "type": "integer" },
+                "time_to_first_token_ms": { "type": ["integer", "null"] },
+                "overhead_ms": { "type": "number" },
+            },
+        },
+        "NewKey": {
+            "type": "object", "required": ["name"], "additionalProperties": false,
+            "properties": {
+                "name": { "type": "string", "minLength": 1, "maxLength": 128 },
+                "models": texts, "addresses": texts, "rate": rate, "budget": budget,
+                "admin": { "type": "boolean", "default": false }, "expires_at": maybe_time,
+            },
+        },
+        "Key": {
+            "type": "object",
+            "properties": {
+                "id": text, "name": text, "role": { "enum": ["admin", "member"] },
+                "key": { "type": "string", "description": "Only where the key was made or rotated" },
+                "prefix": text, "last_four": text, "models": texts, "addresses": texts,
+                "rate": rate, "budget": budget, "read_only": { "type": "boolean" },
+                "created_at": { "type": "string", "format": "date-time" },
+                "rotated_at": maybe_time, "previous_valid_until": maybe_time,
+                "expires_at": maybe_time, "revoked_at": maybe_time,
+            },
+        },
+    })
+}

@@ -1,0 +1,197 @@
+//! The one mapping from errors to problems. Internal causes are logged with the request's identifier;
+//! the caller sees the identifier and a sentence.
+
+use domain::chat::Conversion;
+use domain::problem::{Problem, ProblemKind};
+use domain::store_error::StoreError;
+use gateway::ChatError;
+use gateway::ledger::JournalError;
+use gateway::limits::LimitReached;
+use identity::desk::DeskError;
+use identity::ring::Unrecognised;
+
+/// Turns an error into what the caller is told.
+pub trait IntoProblem {
+    /// The problem.
+    fn into_problem(self) -> Problem;
+}
+
+impl IntoProblem for ChatError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Invalid(invalid) => Problem {
+                param: invalid.param,
+                ..Problem::new(ProblemKind::InvalidRequest, invalid.detail)
+            },
+            Self::TooManyMessages { count, max } => Problem::new(
+                ProblemKind::InvalidRequest,
+                format!("The request has {count} messages and at most {max} are taken."),
+            )
+            .with_param("messages"),
+            Self::UnknownModel(unknown) => {
+                let hint = match unknown.near.as_slice() {
+                    [] => "GET /v1/models lists the models that are.".to_owned(),
+                    near => format!("Did you mean {}?", one_of(near)),
+                };
+                let detail = format!("The model '{}' is not served here. {hint}", unknown.model);
+                Problem::new(ProblemKind::UnknownModel, detail).with_param("model")
+            }
+            Self::ModelNotPermitted(model) => Problem::new(
+                ProblemKind::PermissionDenied,
+                format!("Your key does not permit the model '{model}'."),
+            )
+            .with_param("model"),
+            Self::LimitReached(limit) => limit.into_problem(),
+            Self::Refused(refusal) => Problem {
+                param: refusal.param,
+                ..Problem::new(ProblemKind::Unsupported, refusal.detail)
+            },
+            Self::WouldDrop(conversion) => would_drop(&conversion),
+            Self::Ledger(error) => error.into_problem(),
+            Self::Provider(error) => {
+                Problem::new(ProblemKind::ProviderFailed, error.message.clone())
+            }
+            Self::Failed { problem, .. } => *problem,
+        }
+    }
+}
+
+impl IntoProblem for LimitReached {
+    fn into_problem(self) -> Problem {
+        let sentence = capitalised(&self.to_string());
+        match self {
+            Self::Requests { retry_after, .. } | Self::Tokens { retry_after, .. } => {
+                let detail = format!("{sentence}. Try again in {} s.", retry_after.as_secs());
+                Problem::new(ProblemKind::RateLimited, detail).with_retry_after(retry_after)
+            }
+            Self::TooManyTokens { .. } => {
+                Problem::new(ProblemKind::RateLimited, format!("{sentence}. It is never admitted."))
+            }
+            Self::Budget { resets_at, .. } => {
+                let detail = match resets_at {
+                    Some(at) => format!("{sentence}. The next period begins at {at}."),
+                    None => format!("{sentence}."),
+                };
+                Problem::new(ProblemKind::BudgetExhausted, detail)
+            }
+        }
+    }
+}
+
+impl IntoProblem for JournalError {
+    fn into_problem(self) -> Problem {
+        tracing::error!(error = %self, "the ledger takes no new calls");
+        let detail = "The gateway cannot record new calls at the moment, and sends none that it cannot \
+                      record. Try again later; the operator finds the cause in the log.";
+        Problem::new(ProblemKind::Unavailable, detail)
+    }
+}
+
+impl IntoProblem for Unrecognised {
+    fn into_problem(self) -> Problem {
+        let sentence = format!("{}.", capitalised(&self.to_string()));
+        match self {
+            Self::Unknown => Problem::new(
+                ProblemKind::Unauthenticated,
+                "The API key is not known here. Check that it is a Trunkline key (not a provider's) and \
+                 complete.",
+            ),
+            Self::Revoked | Self::Expired => Problem::new(ProblemKind::Unauthenticated, sentence),
+            Self::Address(_) => Problem::new(ProblemKind::PermissionDenied, sentence),
+        }
+    }
+}
+
+impl IntoProblem for DeskError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Name => invalid(&self, "name"),
+            Self::Grace => invalid(&self, "grace"),
+            Self::Expiry => invalid(&self, "expires_at"),
+            Self::NoSuchKey(_) => {
+                Problem::new(ProblemKind::NotFound, format!("{}.", capitalised(&self.to_string())))
+            }
+            Self::Store(error) => error.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for StoreError {
+    fn into_problem(self) -> Problem {
+        tracing::error!(error = &self as &dyn std::error::Error, "the store did not answer");
+        match self {
+            Self::Unavailable(_) => Problem::new(
+                ProblemKind::Unavailable,
+                "The store cannot be reached at the moment. Try again later.",
+            ),
+            Self::Failed(_) | Self::Corrupt { .. } => Problem::new(
+                ProblemKind::Internal,
+                "The store could not do this. The operator finds the cause in the log under this \
+                 request's identifier.",
+            ),
+        }
+    }
+}
+
+fn invalid(error: &DeskError, param: &str) -> Problem {
+    let detail = format!("{}.", capitalised(&error.to_string()));
+    Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
+}
+
+fn would_drop(conversion: &Conversion) -> Problem {
+    let dropped: Vec<String> = conversion
+        .dropped
+        .iter()
+        .map(|loss| format!("{} ({})", loss.field, loss.reason.trim_end_matches('.')))
+        .collect();
+    let detail = format!(
+        "The route is strict, and the target cannot take: {}. Leave it out, or use a route that is not \
+         strict.",
+        dropped.join("; ")
+    );
+    let param = conversion.dropped.first().map(|loss| loss.field.to_string());
+    Problem { param, ..Problem::new(ProblemKind::Unsupported, detail) }
+}
+
+fn one_of(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_model_comes_with_names_that_are_known() {
+        let unknown = gateway::routes::UnknownModel {
+            model: "gtp".parse().unwrap(),
+            near: vec!["sim/gpt".to_owned(), "fast".to_owned()],
+        };
+        let problem = ChatError::from(unknown).into_problem();
+        assert_eq!(problem.status().as_u16(), 404);
+        assert_eq!(
+            problem.detail,
+            "The model 'gtp' is not served here. Did you mean 'sim/gpt' or 'fast'?"
+        );
+    }
+
+    #[test]
+    fn a_reached_rate_says_when_to_come_back() {
+        let limit = LimitReached::Requests {
+            limit: 5,
+            retry_after: std::time::Duration::from_secs(12),
+        };
+        let problem = limit.into_problem();
+        assert_eq!(problem.status().as_u16(), 429);
+        assert_eq!(problem.retry_after.unwrap().as_secs(), 12);
+    }
+}

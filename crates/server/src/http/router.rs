@@ -1,0 +1,58 @@
+//! The site map: every route on one page.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use domain::problem::{Problem, ProblemKind};
+use providers::openai::OpenaiChat;
+
+use super::request::{Arrival, identify};
+use super::{chat, envelope, health, keys, logs, models, openapi};
+use crate::app::Shared;
+
+/// Every route.
+pub fn router(app: Shared) -> Router {
+    Router::new()
+        // OpenAI's face
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*model}", get(models::retrieve))
+        // The platform API
+        .route("/api/v1/db/logs", get(logs::list))
+        .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
+        // Administration
+        .route("/api/v1/admin/keys", get(keys::list).post(keys::create))
+        .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
+        .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))
+        // Operations
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/schema/config.json", get(openapi::config_schema))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), identify))
+        .with_state(app)
+}
+
+async fn nothing_here(State(_): State<Shared>, request: Request) -> Response {
+    let detail = format!("There is nothing at {} {}.", request.method(), request.uri().path());
+    problem(&request, &Problem::new(ProblemKind::NotFound, detail))
+}
+
+async fn wrong_method(State(_): State<Shared>, request: Request) -> Response {
+    let detail = format!("{} does not take {}.", request.uri().path(), request.method());
+    problem(&request, &Problem::new(ProblemKind::MethodNotAllowed, detail))
+}
+
+/// In the shape of the face that was (probably) meant.
+fn problem(request: &Request, problem: &Problem) -> Response {
+    if request.uri().path().starts_with("/v1/") {
+        chat::render(&OpenaiChat, problem)
+    } else {
+        envelope::failure(&Arrival::of(request), problem)
+    }
+}

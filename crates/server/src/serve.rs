@@ -1,0 +1,212 @@
+//! `trunkline serve`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use domain::id::{OrganizationId, ProjectId};
+use domain::key::{ModelPattern, Rate, Role};
+use domain::secret::Secret;
+use gateway::routes::ProviderKind;
+use identity::desk::NewKey;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, Shared};
+use crate::cli::Serve;
+use crate::config::{self, Config};
+use crate::data_dir::DataDir;
+use crate::http::router::router;
+use crate::tasks::Tasks;
+use crate::telemetry::{Telemetry, start_logging};
+use crate::{commands, loops, reload};
+
+/// How long background loops may take to finish their work at the end.
+const JOIN_BOUND: Duration = Duration::from_secs(10);
+
+/// Serves until the process is told to stop, then finishes what it has begun.
+pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
+    let path = options.at.config();
+    let config = match Config::load(path.as_deref(), &config::process_environment) {
+        Ok(config) => config,
+        Err(problems) => return Ok(commands::refuse_configuration(&problems)),
+    };
+    let (sink, _log_guard) = start_logging(&config.telemetry)?;
+    let telemetry = start_telemetry(&config, sink).await?;
+    let data_dir = DataDir::open(&options.at.data_dir())?;
+    let (app, queues) = App::assemble(&config, &data_dir, Arc::clone(&telemetry)).await?;
+    let admin_key = admin_key(&app, &data_dir).await?;
+    let listen = options.listen.unwrap_or(config.server.listen);
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
+    let address = listener.local_addr()?;
+
+    let tasks = Arc::new(Tasks::new());
+    loops::start(&app, queues, &tasks, sync_period(&config));
+    let drain = config.server.drain;
+    greet(address, &app, &data_dir, admin_key.as_ref(), path.is_some());
+    if let Some(path) = path {
+        tasks.start(reload::watch(Arc::clone(&app), path, config, tasks.stop_signal()));
+    }
+    answer_until_told_to_stop(&app, listener, drain).await?;
+
+    tasks.request_stop();
+    tasks.join(JOIN_BOUND).await;
+    close(&app, telemetry).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How often the journal is brought to the disk, unless every call waits for it.
+pub fn sync_period(config: &Config) -> Option<Duration> {
+    match config.ledger.sync {
+        config::Sync::Every(period) => Some(period),
+        config::Sync::Always => None,
+    }
+}
+
+async fn start_telemetry(
+    config: &Config,
+    sink: crate::telemetry::LogSink,
+) -> anyhow::Result<Arc<Telemetry>> {
+    let lines = (config.telemetry.log >= tracing::Level::INFO).then_some(sink);
+    let telemetry = Arc::new(Telemetry::new(lines));
+    if let Some(endpoint) = config.telemetry.otlp.clone() {
+        let telemetry = Arc::clone(&telemetry);
+        // The exporter's HTTP client is a blocking one and must not be built in the runtime.
+        tokio::task::spawn_blocking(move || telemetry.export_traces(&endpoint)).await??;
+    }
+    Ok(telemetry)
+}
+
+async fn answer_until_told_to_stop(
+    app: &Shared,
+    listener: TcpListener,
+    drain: Duration,
+) -> anyhow::Result<()> {
+    let listener = listener.tap_io(|connection| {
+        // Without it, small pieces of a stream wait for each other.
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+    });
+    let service =
+        router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+    let shutdown = {
+        let app = Arc::clone(app);
+        async move {
+            told_to_stop().await;
+            app.is_stopping.store(true, Ordering::Relaxed);
+            tracing::info!(seconds = drain.as_secs(), "stopping: open answers may finish");
+            stopping.send_replace(true);
+        }
+    };
+    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown);
+    let bound = async {
+        let waited = stopped.wait_for(|stopped| *stopped).await.map(|_| ());
+        drop(waited);
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served?,
+        () = bound => tracing::warn!("some answers did not finish in time and were cut off"),
+    }
+    Ok(())
+}
+
+/// Completes when the process is told to stop: `SIGTERM`, or `SIGINT`.
+pub async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        tracing::warn!("SIGTERM cannot be received; SIGINT stops the process");
+        return drop(tokio::signal::ctrl_c().await);
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn close(app: &Shared, telemetry: Arc<Telemetry>) {
+    let ledger = Arc::clone(&app.ledger);
+    let closed = tokio::task::spawn_blocking(move || {
+        telemetry.flush();
+        ledger.close()
+    });
+    if let Ok(Err(error)) = closed.await {
+        tracing::warn!(%error, "the journal stays for the next start");
+    }
+    app.store.close().await;
+    tracing::info!("stopped");
+}
+
+/// Makes the first admin key when there is none, and answers its text when it was made now.
+async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secret<String>>> {
+    app.desk.follow(0).await?;
+    let known = data_dir.read_admin_key().is_some_and(|text| {
+        let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        app.ring.recognise(text.reveal(), address, app.started_at).is_ok()
+    });
+    if known || app.ring.has_stored_admin(app.started_at) {
+        return Ok(None);
+    }
+    let new = NewKey {
+        name: "admin".to_owned(),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        role: Role::Admin,
+        models: vec![ModelPattern::new("*")],
+        addresses: Vec::new(),
+        rate: Rate::default(),
+        budget: None,
+        expires_at: None,
+    };
+    let (_, text) = app.desk.issue(new).await?;
+    data_dir.write_admin_key(&text)?;
+    Ok(Some(text))
+}
+
+/// Says where it serves and how to make the first request, for a person who starts it by hand.
+#[expect(clippy::print_stdout, reason = "this is the command's output")]
+fn greet(
+    address: SocketAddr,
+    app: &App,
+    data_dir: &DataDir,
+    admin_key: Option<&Secret<String>>,
+    is_configured: bool,
+) {
+    let routes = app.gateway.routes();
+    let providers: Vec<String> =
+        routes.providers().map(|provider| provider.name.to_string()).collect();
+    println!("Trunkline serves on http://{address}");
+    println!("Providers: {}", providers.join(", "));
+    let is_simulated = routes.providers().all(|provider| provider.kind == ProviderKind::Sim);
+    if is_simulated && !is_configured {
+        println!(
+            "No provider key was found (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …): the \
+             simulated provider answers."
+        );
+    }
+    let path = data_dir.admin_key();
+    let shown = match admin_key {
+        Some(text) => {
+            println!("Admin key (shown this once, kept in {}): {}", path.display(), text.reveal());
+            text.reveal().clone()
+        }
+        None => format!("$(cat {})", path.display()),
+    };
+    let models = routes.models();
+    let preferred = ["sim/gpt"].into_iter().chain(models.iter().map(|model| &*model.name));
+    let served: Vec<&str> = models.iter().map(|model| &*model.name).collect();
+    let Some(model) = preferred.into_iter().find(|model| served.contains(model)) else { return };
+    println!("Try it:\n");
+    println!("  curl http://{address}/v1/chat/completions \\");
+    println!("    -H \"Authorization: Bearer {shown}\" -H 'Content-Type: application/json' \\");
+    println!(
+        "    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n"
+    );
+}

@@ -1,0 +1,238 @@
+//! The rules of a messages request.
+//! See <https://docs.claude.com/en/api/messages>.
+
+use super::check::{bad, boolean, integer, list, object, one_of, plain, required, text};
+use super::content::Reader;
+use super::model::Class;
+use super::thinking::{self, SAMPLING};
+use super::tools::{self, Tools};
+use super::turns::{self, Turns};
+use crate::cache::MarkedPrefix;
+use crate::digest::Digest;
+use crate::node::Node;
+use crate::prompt::{Choice, Habits, Output, Prompt, Reasoning};
+use crate::vendor::{Ask, Failure, Framing, field};
+
+const PARAMETERS: [&str; 22] = [
+    "model",
+    "messages",
+    "max_tokens",
+    "cache_control",
+    "container",
+    "context_management",
+    "diagnostics",
+    "inference_geo",
+    "mcp_servers",
+    "metadata",
+    "output_config",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "temperature",
+    "top_p",
+    "top_k",
+];
+/// The largest request, in bytes (<https://docs.claude.com/en/api/errors#request-size-limits>).
+const LARGEST: usize = 32 * 1024 * 1024;
+
+pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
+    let root = Node::root(ask.body);
+    let takes_sampling = takes_sampling(ask)?;
+    known_parameters(&root, takes_sampling)?;
+    let (model, class, output_limit) = model(&root)?;
+    let messages = required(&root, "messages")?;
+    let prefix = MarkedPrefix::new(Digest::new(ask.seed).with(model.as_bytes()));
+    let mut reader = Reader {
+        prefix,
+        seed: ask.seed,
+    };
+    let tools = tools::read(&root, &mut reader)?;
+    turns::system(&root, &mut reader)?;
+    let turns = turns::read(&messages, class, &mut reader)?;
+    reader.mark(&root)?;
+    sizes(&reader.prefix, class)?;
+    let output = output_config(&root, class, model)?;
+    let reasoning = thinking::read(&root, class, output_limit)?;
+    if reasoning != Reasoning::Off {
+        thinking::fits(&tools, &turns)?;
+    }
+    thinking::sampling(&root, class, model, reasoning)?;
+    bookkeeping(&root)?;
+    let habits = Habits {
+        prefaces_calls: matches!(tools.choice, Choice::Auto(_)),
+        ..Habits::default()
+    };
+    Ok(Prompt {
+        model: model.to_owned(),
+        digest: digest(ask.seed, model, &turns, &tools),
+        said: turns.said,
+        habits,
+        choice: tools.choice,
+        parallel: tools.parallel,
+        tools: tools.list,
+        results: turns.results,
+        output,
+        output_limit: Some(output_limit),
+        stops: stops(&root)?,
+        reasoning,
+        choices: 1,
+        stream: streaming(&root, output_limit)?.then_some(Framing::Events),
+        reports_usage: true,
+        input: reader.prefix.tokens(),
+        media_input: 0,
+        prefix: reader.prefix.finish(),
+    })
+}
+
+fn known_parameters(root: &Node<'_, '_>, takes_sampling: bool) -> Result<(), Failure> {
+    let kept = if takes_sampling { 0 } else { SAMPLING.len() };
+    object(
+        root,
+        PARAMETERS
+            .get(..PARAMETERS.len() - kept)
+            .unwrap_or_default(),
+    )
+}
+
+/// The model, its class, and how much it may say.
+fn model<'v>(root: &Node<'v, '_>) -> Result<(&'v str, Class, u64), Failure> {
+    let model = text(&required(root, "model")?)?;
+    let limit = required(root, "max_tokens")?;
+    let output_limit = integer(&limit, 0)?;
+    let class = Class::of(model).ok_or_else(|| super::error::unknown_model(model))?;
+    let most = class.most_output();
+    if output_limit > most {
+        let problem = format!(
+            "{output_limit} > {most}, which is the maximum allowed number of output tokens for {model}"
+        );
+        return Err(bad(&limit, &problem));
+    }
+    Ok((model, class, output_limit))
+}
+
+fn sizes(prefix: &MarkedPrefix, class: Class) -> Result<(), Failure> {
+    let (marks, tokens, most) = (prefix.marks(), prefix.tokens(), class.context());
+    if marks > 4 {
+        return Err(plain(format!(
+            "A maximum of 4 blocks with cache_control may be provided. Found {marks}."
+        )));
+    }
+    if tokens > most {
+        return Err(plain(format!(
+            "prompt is too long: {tokens} tokens > {most} maximum"
+        )));
+    }
+    Ok(())
+}
+
+fn streaming(root: &Node<'_, '_>, output_limit: u64) -> Result<bool, Failure> {
+    let streams = root
+        .get("stream")
+        .map(|stream| boolean(&stream))
+        .transpose()?
+        .unwrap_or(false);
+    if streams && output_limit == 0 {
+        return Err(plain(
+            "max_tokens: Input should be greater than or equal to 1 when `stream` is true",
+        ));
+    }
+    Ok(streams)
+}
+
+/// Checks the request's size and its `anthropic-version`; since 2026-10-21 there are no sampling parameters.
+fn takes_sampling(ask: &Ask<'_>) -> Result<bool, Failure> {
+    if ask.bytes > LARGEST {
+        return Err(Failure::new(
+            413,
+            "request_too_large",
+            "Request exceeds the maximum size",
+        ));
+    }
+    match field(ask.head, "anthropic-version") {
+        None => Err(plain("anthropic-version: header is required")),
+        Some("2023-06-01") => Ok(true),
+        Some("2026-10-21") => Ok(false),
+        Some(other) => Err(plain(format!(
+            "anthropic-version: \"{other}\" is not a valid version"
+        ))),
+    }
+}
+
+fn output_config(root: &Node<'_, '_>, class: Class, model: &str) -> Result<Output, Failure> {
+    let Some(config) = root.get("output_config") else {
+        return Ok(Output::Text);
+    };
+    object(&config, &["effort", "format", "task_budget"])?;
+    if let Some(effort) = config.present("effort") {
+        let effort = one_of(&effort, &["low", "medium", "high", "xhigh", "max"])?;
+        if !class.takes_effort(model) {
+            return Err(plain("This model does not support the effort parameter."));
+        }
+        if (effort == "xhigh" && class != Class::Adaptive)
+            || (effort == "max" && class == Class::Budget)
+        {
+            return Err(plain(format!(
+                "output_config.effort: effort level '{effort}' is not supported by this model"
+            )));
+        }
+    }
+    config.present("format").map_or(Ok(Output::Text), |format| {
+        tools::output_schema(&format).map(Output::Schema)
+    })
+}
+
+fn stops(root: &Node<'_, '_>) -> Result<Vec<String>, Failure> {
+    let Some(stops) = root.get("stop_sequences") else {
+        return Ok(Vec::new());
+    };
+    list(&stops)?;
+    let mut sequences = Vec::new();
+    for stop in stops.items() {
+        let stop = text(&stop)?;
+        if stop.trim().is_empty() {
+            return Err(plain(
+                "stop_sequences: each stop sequence must contain non-whitespace",
+            ));
+        }
+        sequences.push(stop.to_owned());
+    }
+    Ok(sequences)
+}
+
+/// The parameters that change nothing of the answer but must be right.
+fn bookkeeping(root: &Node<'_, '_>) -> Result<(), Failure> {
+    if let Some(metadata) = root.get("metadata") {
+        object(&metadata, &["user_id"])?;
+        if let Some(user) = metadata.present("user_id")
+            && text(&user)?.chars().count() > 256
+        {
+            return Err(bad(&user, "String should have at most 256 characters"));
+        }
+    }
+    if let Some(tier) = root.get("service_tier") {
+        one_of(&tier, &["auto", "standard_only"])?;
+    }
+    if let Some(speed) = root.present("speed") {
+        one_of(&speed, &["standard", "fast"])?;
+    }
+    Ok(())
+}
+
+fn digest(seed: u64, model: &str, turns: &Turns, tools: &Tools) -> Digest {
+    let mut digest = Digest::new(seed)
+        .with(model.as_bytes())
+        .with(turns.said.as_bytes())
+        .with_number(turns.count as u64);
+    for result in &turns.results {
+        digest = digest.with(result.text.as_bytes());
+    }
+    for tool in &tools.list {
+        digest = digest.with(tool.name.as_bytes());
+    }
+    digest
+}

@@ -1,0 +1,59 @@
+//! `/sim/…`: how a test in another process reads the record and plans faults.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::body::SimBody;
+use crate::directive::InvalidDirective;
+use crate::route::query;
+use crate::sim::Sim;
+
+/// Answers a control request; `None` for a request that is for a vendor.
+pub(crate) fn respond(sim: &Sim, head: &Parts, body: &[u8]) -> Option<Response<SimBody>> {
+    let subject = head.uri.path().strip_prefix("/sim/")?;
+    let (status, value) = match (&head.method, subject) {
+        (&Method::GET, "calls") => match query(head, "since").map_or(Ok(0), str::parse) {
+            Ok(since) => (StatusCode::OK, json!(sim.record().since(since))),
+            Err(_) => problem(
+                StatusCode::BAD_REQUEST,
+                "'since' takes the number of a call",
+            ),
+        },
+        (&Method::DELETE, "calls") => {
+            sim.record().clear();
+            (StatusCode::OK, json!({"cleared": "calls"}))
+        }
+        (&Method::GET, "faults") => (
+            StatusCode::OK,
+            json!(sim.faults().waiting().collect::<Vec<_>>()),
+        ),
+        (&Method::POST, "faults") => match serde_json::from_slice(body) {
+            Ok(fault) => match sim.faults().queue(fault) {
+                Ok(()) => (StatusCode::CREATED, json!({"queued": true})),
+                Err(InvalidDirective(sentence)) => problem(StatusCode::BAD_REQUEST, &sentence),
+            },
+            Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        },
+        (&Method::DELETE, "faults") => {
+            sim.faults().clear();
+            (StatusCode::OK, json!({"cleared": "faults"}))
+        }
+        _ => problem(
+            StatusCode::NOT_FOUND,
+            "known are GET and DELETE /sim/calls, GET, POST and DELETE /sim/faults",
+        ),
+    };
+    let mut response = Response::new(SimBody::whole(Bytes::from(value.to_string())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Some(response)
+}
+
+fn problem(status: StatusCode, detail: &str) -> (StatusCode, Value) {
+    (status, json!({"status": status.as_u16(), "detail": detail}))
+}

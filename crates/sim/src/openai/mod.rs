@@ -1,0 +1,123 @@
+//! OpenAI's chat completions.
+//! Reference: <https://platform.openai.com/docs/api-reference/chat>.
+
+mod check;
+mod error;
+mod messages;
+pub(crate) mod model;
+mod reply;
+mod request;
+mod tools;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::frames::Frames;
+use crate::prompt::Prompt;
+use crate::vendor::{Ask, Failure, Reply, Vendor, bearer, is_invalid_key, listed};
+
+/// The OpenAI face.
+pub(crate) struct OpenAi;
+
+impl Vendor for OpenAi {
+    fn authenticate(&self, head: &Parts) -> Result<(), Failure> {
+        match bearer(head).filter(|key| !key.is_empty()) {
+            None => Err(error::no_key()),
+            Some(key) if is_invalid_key(key) => Err(error::wrong_key(key)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
+        request::read(ask)
+    }
+
+    fn whole(&self, reply: &Reply<'_>) -> Value {
+        reply::whole(reply)
+    }
+
+    fn stream(&self, reply: &Reply<'_>, frames: &mut Frames) {
+        reply::stream(reply, frames);
+    }
+
+    fn error(&self, failure: &Failure, _request_id: &str) -> Value {
+        error::object(failure)
+    }
+
+    fn error_event(&self, failure: &Failure, _request_id: &str, frames: &mut Frames) {
+        frames.event(None, &error::object(failure));
+    }
+
+    fn failure(&self, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
+        error::of_status(status, retry_after, model)
+    }
+
+    fn not_json(&self, _problem: &serde_json::Error) -> Failure {
+        error::not_json()
+    }
+
+    fn no_such_path(&self, method: &str, path: &str) -> Failure {
+        Failure::new(
+            404,
+            check::INVALID,
+            format!("Invalid URL ({method} {path})"),
+        )
+    }
+
+    fn wrong_method(&self, method: &str, path: &str) -> Failure {
+        let message = format!(
+            "Not allowed to {method} on {path}. (HINT: Perhaps you meant to use a different HTTP method?)"
+        );
+        Failure::new(405, check::INVALID, message).code("method_not_supported")
+    }
+
+    fn fields(&self, request_id: &str, fields: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            fields.insert("x-request-id", id);
+        }
+        for (name, value) in [
+            ("openai-organization", "org-sim"),
+            ("openai-processing-ms", "7"),
+            ("openai-version", "2020-10-01"),
+            ("x-ratelimit-limit-requests", "10000"),
+            ("x-ratelimit-limit-tokens", "2000000"),
+            ("x-ratelimit-remaining-requests", "9999"),
+            ("x-ratelimit-remaining-tokens", "1999000"),
+            ("x-ratelimit-reset-requests", "6ms"),
+            ("x-ratelimit-reset-tokens", "30ms"),
+        ] {
+            fields.insert(name, HeaderValue::from_static(value));
+        }
+    }
+
+    fn response_id(&self, hash: u64, sequence: u64) -> String {
+        format!("chatcmpl-sim{hash:016x}{sequence:08x}")
+    }
+
+    fn request_id(&self, hash: u64, sequence: u64) -> String {
+        format!("req_sim{hash:016x}{sequence:08x}")
+    }
+
+    fn models(&self) -> Value {
+        let mut list = listed("data", &model::LISTED, card);
+        if let Some(list) = list.as_object_mut() {
+            list.insert("object".to_owned(), json!("list"));
+        }
+        list
+    }
+
+    fn model(&self, name: &str) -> Result<Value, Failure> {
+        if model::Class::of(name).is_some() {
+            return Ok(card(name));
+        }
+        let message = format!("The model '{name}' does not exist");
+        Err(Failure::new(404, check::INVALID, message)
+            .at("model")
+            .code("model_not_found"))
+    }
+}
+
+fn card(model: &str) -> Value {
+    json!({"id": model, "object": "model", "created": 1_763_683_200, "owned_by": "trunkline-sim"})
+}

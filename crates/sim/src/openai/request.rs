@@ -1,0 +1,438 @@
+//! The rules of a chat completion request.
+//! See <https://platform.openai.com/docs/api-reference/chat/create>.
+
+use serde_json::Value;
+
+use super::check::{
+    bad, boolean, decimal, integer, missing, object, one_of, plain, required, short_text, sized,
+    text, unsupported_parameter, wrong_type,
+};
+use super::messages::{self, Conversation};
+use super::model::Class;
+use super::tools;
+use crate::cache::{self, Prefix};
+use crate::digest::Digest;
+use crate::node::Node;
+use crate::prompt::{Habits, Output, Prompt, Reasoning};
+use crate::tokens;
+use crate::vendor::{Ask, Failure, Framing};
+
+/// Every parameter of the call.
+const PARAMETERS: [&str; 39] = [
+    "model",
+    "messages",
+    "audio",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "max_tokens",
+    "metadata",
+    "modalities",
+    "moderation",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "response_format",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "stop",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+    "web_search_options",
+    "thinking",
+    "chat_template_kwargs",
+];
+/// Parameters that only compatible hosts know.
+const FOREIGN: [&str; 2] = ["thinking", "chat_template_kwargs"];
+
+pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
+    let root = Node::root(ask.body);
+    if !ask.body.is_object() {
+        return Err(super::error::not_json());
+    }
+    let model = match root.present("model") {
+        None => return Err(plain("you must provide a model parameter")),
+        Some(model) => text(&model)?,
+    };
+    let class = Class::of(model).ok_or_else(|| super::error::unknown_model(model))?;
+    known_parameters(&root, class)?;
+    let conversation = match root.get("messages") {
+        None => return Err(missing(&root, "messages")),
+        Some(messages) => messages::read(&messages, class)?,
+    };
+    let tools = tools::read(&root)?;
+    let output = response_format(&root, &conversation)?;
+    let stream = streaming(&root)?;
+    sampling(&root, class)?;
+    bookkeeping(&root)?;
+    let output_limit = output_limit(&root, class)?;
+    let reasoning = reasoning(&root, class, !tools.list.is_empty())?;
+    let input = conversation.tokens + tools.tokens + tokens::MESSAGE;
+    if input > class.context() {
+        return Err(super::error::too_long(class.context(), input));
+    }
+    let digest = digest(ask.seed, model, &conversation, &tools);
+    let prefix = prefix(
+        ask.body,
+        Digest::new(ask.seed).with(model.as_bytes()),
+        input,
+    );
+    Ok(Prompt {
+        model: model.to_owned(),
+        said: conversation.said,
+        choice: tools.choice,
+        parallel: tools.parallel,
+        tools: tools.list,
+        habits: Habits {
+            speaks_refusals: true,
+            ..Habits::default()
+        },
+        media_input: 0,
+        results: conversation.results,
+        output,
+        output_limit,
+        stops: stops(&root, class)?,
+        reasoning,
+        choices: choices(&root)?,
+        reports_usage: stream != Streaming::WithoutUsage,
+        stream: (stream != Streaming::No).then_some(Framing::Events),
+        input,
+        prefix,
+        digest,
+    })
+}
+
+fn known_parameters(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
+    let is_known = |key: &str| {
+        PARAMETERS.contains(&key) && (class.is_compatible_host() || !FOREIGN.contains(&key))
+    };
+    let unknown: Vec<&str> = root
+        .members()
+        .map(|(key, _)| key)
+        .filter(|key| !is_known(key))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let plural = if unknown.len() == 1 { "" } else { "s" };
+    Err(plain(format!(
+        "Unrecognized request argument{plural} supplied: {}",
+        unknown.join(", ")
+    )))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Streaming {
+    No,
+    WithUsage,
+    WithoutUsage,
+}
+
+fn streaming(root: &Node<'_, '_>) -> Result<Streaming, Failure> {
+    let streams = root
+        .present("stream")
+        .map(|stream| boolean(&stream))
+        .transpose()?
+        .unwrap_or(false);
+    let Some(options) = root.present("stream_options") else {
+        return Ok(if streams {
+            Streaming::WithoutUsage
+        } else {
+            Streaming::No
+        });
+    };
+    if !streams {
+        return Err(plain(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+        )
+        .at("stream_options"));
+    }
+    object(&options, &["include_usage", "include_obfuscation"])?;
+    if let Some(obfuscation) = options.present("include_obfuscation") {
+        boolean(&obfuscation)?;
+    }
+    match options
+        .present("include_usage")
+        .map(|usage| boolean(&usage))
+        .transpose()?
+    {
+        Some(true) => Ok(Streaming::WithUsage),
+        Some(false) | None => Ok(Streaming::WithoutUsage),
+    }
+}
+
+fn sampling(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
+    for (key, least, most) in [
+        ("temperature", 0.0, 2.0),
+        ("top_p", 0.0, 1.0),
+        ("presence_penalty", -2.0, 2.0),
+        ("frequency_penalty", -2.0, 2.0),
+    ] {
+        let Some(node) = root.present(key) else {
+            continue;
+        };
+        let number = decimal(&node, least, most)?;
+        let default = if key.ends_with("penalty") { 0.0 } else { 1.0 };
+        if class.reasons() && (number - default).abs() > f64::EPSILON {
+            if key != "temperature" {
+                return Err(unsupported_parameter(&node, None));
+            }
+            let message = format!(
+                "Unsupported value: '{key}' does not support {} with this model. Only the default ({default}) value is supported.",
+                node.value
+            );
+            return Err(bad(&node, "unsupported_value", message));
+        }
+    }
+    if let Some(bias) = root.present("logit_bias") {
+        object(
+            &bias,
+            &bias.members().map(|(key, _)| key).collect::<Vec<_>>(),
+        )?;
+        for (_, weight) in bias.members() {
+            integer(&weight, -100, 100)?;
+        }
+        if class.reasons() {
+            return Err(unsupported_parameter(&bias, None));
+        }
+    }
+    if let Some(seed) = root.present("seed") {
+        integer(&seed, i64::MIN, i64::MAX)?;
+    }
+    logprobs(root, class)
+}
+
+fn logprobs(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
+    let wanted = match root.present("logprobs") {
+        None => false,
+        Some(logprobs) if boolean(&logprobs)? && class.reasons() => {
+            return Err(unsupported_parameter(&logprobs, None));
+        }
+        Some(logprobs) => boolean(&logprobs)?,
+    };
+    if let Some(top) = root.present("top_logprobs") {
+        integer(&top, 0, 20)?;
+        if !wanted {
+            return Err(plain(
+                "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
+            )
+            .at("top_logprobs"));
+        }
+    }
+    Ok(())
+}
+
+/// The parameters that change nothing of the answer but must be right.
+fn bookkeeping(root: &Node<'_, '_>) -> Result<(), Failure> {
+    for key in ["user", "safety_identifier", "prompt_cache_key"] {
+        if let Some(node) = root.present(key) {
+            short_text(&node, if key == "user" { 512 } else { 64 })?;
+        }
+    }
+    if let Some(store) = root.present("store") {
+        boolean(&store)?;
+    }
+    if let Some(tier) = root.present("service_tier") {
+        one_of(
+            &tier,
+            &["auto", "default", "flex", "scale", "priority", "fast"],
+        )?;
+    }
+    if let Some(verbosity) = root.present("verbosity") {
+        one_of(&verbosity, &["low", "medium", "high"])?;
+    }
+    if let Some(retention) = root.present("prompt_cache_retention") {
+        one_of(&retention, &["in_memory", "24h"])?;
+    }
+    if let Some(modalities) = root.present("modalities") {
+        sized(&modalities, 1, 2)?;
+        for modality in modalities.items() {
+            if one_of(&modality, &["text", "audio"])? == "audio" {
+                return Err(bad(
+                    &modality,
+                    "invalid_value",
+                    "This model does not support audio output. Use a model that does, such as an audio model.",
+                ));
+            }
+        }
+    }
+    if let Some(metadata) = root.present("metadata") {
+        let keys: Vec<&str> = metadata.members().map(|(key, _)| key).collect();
+        object(&metadata, &keys)?;
+        if keys.len() > 16 {
+            let message = format!(
+                "Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but got an object with {} properties instead.",
+                keys.len()
+            );
+            return Err(bad(&metadata, "object_above_max_properties", message));
+        }
+        for (_, value) in metadata.members() {
+            short_text(&value, 512)?;
+        }
+    }
+    Ok(())
+}
+
+fn output_limit(root: &Node<'_, '_>, class: Class) -> Result<Option<u64>, Failure> {
+    let old = root.present("max_tokens");
+    let new = root.present("max_completion_tokens");
+    let node = match (&old, &new) {
+        (Some(old), _) if class.reasons() => {
+            return Err(unsupported_parameter(old, Some("max_completion_tokens")));
+        }
+        (Some(old), Some(_)) => {
+            let message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.";
+            return Err(bad(old, "invalid_parameter_combination", message));
+        }
+        (Some(node), None) | (None, Some(node)) => node,
+        (None, None) => return Ok(None),
+    };
+    let limit = integer(node, 1, i64::MAX)?.unsigned_abs();
+    if limit > class.most_output() {
+        let (name, most) = (node.bracketed(), class.most_output());
+        let message = format!(
+            "{name} is too large: {limit}. This model supports at most {most} completion tokens, whereas you provided {limit}."
+        );
+        return Err(bad(node, "invalid_value", message));
+    }
+    Ok(Some(limit))
+}
+
+fn reasoning(root: &Node<'_, '_>, class: Class, has_tools: bool) -> Result<Reasoning, Failure> {
+    let effort = match root.present("reasoning_effort") {
+        None if class.reasons() => "medium",
+        None => "none",
+        Some(effort) if !class.takes_effort() => {
+            return Err(
+                plain("Unrecognized request argument supplied: reasoning_effort")
+                    .at(effort.bracketed()),
+            );
+        }
+        Some(effort) => {
+            let value = one_of(
+                &effort,
+                &["none", "minimal", "low", "medium", "high", "xhigh", "max"],
+            )?;
+            if class.refuses_tools_with_effort() && has_tools && value != "none" {
+                let message = "Function tools with reasoning_effort are not supported for this model in /v1/chat/completions. Please use /v1/responses instead.";
+                return Err(bad(&effort, "unsupported_parameter", message));
+            }
+            value
+        }
+    };
+    let tokens = match effort {
+        "none" => 0,
+        "minimal" | "low" => 64,
+        "medium" => 128,
+        "high" => 256,
+        _ => 512,
+    };
+    Ok(match class {
+        Class::OpenReasoning => Reasoning::Shown { budget: 4096 },
+        Class::Plain | Class::Open => Reasoning::Off,
+        Class::Generous | Class::Reasoning | Class::ReasoningWithoutTools if tokens == 0 => {
+            Reasoning::Off
+        }
+        Class::Generous | Class::Reasoning | Class::ReasoningWithoutTools => {
+            Reasoning::Hidden { tokens }
+        }
+    })
+}
+
+fn choices(root: &Node<'_, '_>) -> Result<usize, Failure> {
+    let Some(n) = root.present("n") else {
+        return Ok(1);
+    };
+    Ok(usize::try_from(integer(&n, 1, 128)?).unwrap_or(1))
+}
+
+fn stops(root: &Node<'_, '_>, class: Class) -> Result<Vec<String>, Failure> {
+    let Some(stop) = root.present("stop") else {
+        return Ok(Vec::new());
+    };
+    if class.reasons() {
+        return Err(unsupported_parameter(&stop, None));
+    }
+    if let Some(one) = stop.text() {
+        return Ok(Some(one.to_owned())
+            .filter(|one| !one.is_empty())
+            .into_iter()
+            .collect());
+    }
+    if !stop.value.is_array() {
+        return Err(wrong_type(&stop, "a string or array of strings"));
+    }
+    sized(&stop, 0, 4)?;
+    let mut stops = Vec::new();
+    for item in stop.items() {
+        let item = text(&item)?;
+        if !item.is_empty() {
+            stops.push(item.to_owned());
+        }
+    }
+    Ok(stops)
+}
+
+fn response_format(root: &Node<'_, '_>, conversation: &Conversation) -> Result<Output, Failure> {
+    let Some(format) = root.present("response_format") else {
+        return Ok(Output::Text);
+    };
+    object(&format, &["type", "json_schema"])?;
+    let kind = required(&format, "type")?;
+    match one_of(&kind, &["json_object", "json_schema", "text"])? {
+        "text" => Ok(Output::Text),
+        "json_object" if conversation.says_json => Ok(Output::Json),
+        "json_object" => {
+            let message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.";
+            Err(plain(message).at("messages"))
+        }
+        _ => {
+            let wrapper = required(&format, "json_schema")?;
+            tools::named_schema(&wrapper, "response_format", "response_format").map(Output::Schema)
+        }
+    }
+}
+
+fn digest(seed: u64, model: &str, conversation: &Conversation, tools: &tools::Tools) -> Digest {
+    let mut digest = Digest::new(seed)
+        .with(model.as_bytes())
+        .with(conversation.said.as_bytes())
+        .with_number(conversation.count as u64);
+    for result in &conversation.results {
+        digest = digest.with(result.text.as_bytes());
+    }
+    for tool in &tools.list {
+        digest = digest.with(tool.name.as_bytes());
+    }
+    digest
+}
+
+/// What OpenAI caches by itself: tools first, then messages.
+fn prefix(body: &Value, digest: Digest, input: u64) -> Prefix {
+    if input < cache::LEAST {
+        return Prefix::None;
+    }
+    let text: String = ["tools", "messages"]
+        .into_iter()
+        .filter_map(|key| body.get(key))
+        .map(Value::to_string)
+        .collect();
+    Prefix::automatic(digest, text.as_bytes(), input)
+}

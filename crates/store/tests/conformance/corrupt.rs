@@ -1,0 +1,107 @@
+//! A row that does not say what it must is an error that names it, never a default.
+
+use domain::call::{CallFilter, CallStore};
+use domain::key::KeyStore;
+use domain::store_error::StoreError;
+
+use crate::bench::Bench;
+use crate::on_both_engines;
+use crate::sample::{call, full_key, key_id, payload, request_id, time};
+
+on_both_engines!(
+    a_key_with_an_invalid_column_is_named,
+    a_call_with_an_invalid_column_is_named,
+    a_payload_with_an_invalid_column_is_named,
+);
+
+fn named(error: &StoreError) -> (&str, &str, &str) {
+    match error {
+        StoreError::Corrupt { table, column, id } => (table, column, id),
+        other => panic!("not about a row: {other:?}"),
+    }
+}
+
+async fn a_key_with_an_invalid_column_is_named(bench: Bench) {
+    bench.store.add_key(&full_key(1)).await.unwrap();
+    // Each statement spoils a column that is read before those spoiled by the statements above it.
+    for (column, sql) in [
+        (
+            "revoked_at",
+            "UPDATE virtual_keys SET revoked_at = 9223372036854775807",
+        ),
+        ("budget_per", "UPDATE virtual_keys SET budget_per = 'year'"),
+        ("rpm", "UPDATE virtual_keys SET rpm = -1"),
+        (
+            "addresses",
+            "UPDATE virtual_keys SET addresses = '[\"10.0.0\"]'",
+        ),
+        (
+            "previous_until",
+            "UPDATE virtual_keys SET previous_until = NULL",
+        ),
+        ("hash", "UPDATE virtual_keys SET hash = substr(hash, 1, 31)"),
+        ("role", "UPDATE virtual_keys SET role = 'emperor'"),
+        (
+            "organization_id",
+            "UPDATE virtual_keys SET organization_id = 'acme'",
+        ),
+        ("models", "UPDATE virtual_keys SET models = '{'"),
+    ] {
+        bench.tamper(sql).await;
+        let id = key_id(1).to_string();
+        for error in [
+            bench.store.key(key_id(1)).await.unwrap_err(),
+            bench.store.list_keys(None, 10).await.unwrap_err(),
+            bench.store.keys_changed_since(0).await.unwrap_err(),
+        ] {
+            assert_eq!(named(&error), ("virtual_keys", column, id.as_str()));
+        }
+    }
+}
+
+async fn a_call_with_an_invalid_column_is_named(bench: Bench) {
+    bench.store.record_calls(&[call(1)]).await.unwrap();
+    for (column, sql) in [
+        ("overhead_us", "UPDATE calls SET overhead_us = -1"),
+        ("cache", "UPDATE calls SET cache = 'perhaps'"),
+        ("usage", "UPDATE calls SET usage = '{\"input_tokens\":-1}'"),
+        ("attempts", "UPDATE calls SET attempts = 'none'"),
+        ("status", "UPDATE calls SET status = 65536"),
+        ("request_model", "UPDATE calls SET request_model = ''"),
+        ("provider", "UPDATE calls SET provider = 'Open AI'"),
+        ("state", "UPDATE calls SET state = 'unsettled'"),
+        (
+            "ended_at",
+            "UPDATE calls SET ended_at = 9223372036854775807",
+        ),
+        ("key_id", "UPDATE calls SET key_id = 'k'"),
+    ] {
+        bench.tamper(sql).await;
+        let id = request_id(1).to_string();
+        for error in [
+            bench.store.call(request_id(1)).await.unwrap_err(),
+            bench
+                .store
+                .list_calls(&CallFilter::default(), None, 10)
+                .await
+                .unwrap_err(),
+        ] {
+            assert_eq!(named(&error), ("calls", column, id.as_str()));
+        }
+    }
+    let error = bench.store.spend_by_key(time(0)).await.unwrap_err();
+    assert_eq!(named(&error), ("calls", "key_id", "k"));
+}
+
+async fn a_payload_with_an_invalid_column_is_named(bench: Bench) {
+    bench.store.keep_payloads(&[payload(1)]).await.unwrap();
+    bench
+        .tamper("UPDATE call_payloads SET organization_id = ''")
+        .await;
+    let error = bench.store.payload(request_id(1)).await.unwrap_err();
+    let id = request_id(1).to_string();
+    assert_eq!(
+        named(&error),
+        ("call_payloads", "organization_id", id.as_str())
+    );
+}
