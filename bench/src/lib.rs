@@ -3,7 +3,7 @@
 //! `bench/run` is the way in, and `docs/benchmark.md` says what the figures mean. In reading order:
 //! [`wire`] (what is asked and answered), [`mock`] and [`proxy`] (the other processes), [`subject`] (how
 //! each is started), [`load`] (the load generator), [`compare`] (the rounds), [`figure`] and [`report`]
-//! (what comes out). It speaks to Trunkline through its front door only and knows none of its crates.
+//! (what comes out), and for what to do about it, [`profile`]. It speaks to Trunkline through its front door only and knows none of its crates.
 
 pub mod wire;
 
@@ -20,6 +20,8 @@ pub mod load;
 pub mod compare;
 pub mod figure;
 pub mod report;
+
+pub mod profile;
 
 mod clock;
 mod listen;

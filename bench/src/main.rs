@@ -1,20 +1,21 @@
 //! The benchmark's command line; see the library for what it does.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::compare::{self, Plan};
 use bench::pinning::Pinning;
 use bench::report::{self, Machine};
-use bench::subject::Launcher;
-use bench::{mock, proxy};
+use bench::subject::{Launcher, Subject};
+use bench::wire::Shape;
+use bench::{mock, profile, proxy};
 
 /// The allocator that Trunkline uses, so that it makes no difference.
 #[global_allocator]
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Runs the whole comparison and prints it.
     Compare(Compare),
+    /// Says where the CPU time goes, by sampling with `perf`.
+    Profile(ProfileOptions),
     /// Serves as the mock provider.
     Mock {
         /// The port on loopback.
@@ -71,6 +74,36 @@ struct Compare {
     rate: u32,
 }
 
+#[derive(Args)]
+struct ProfileOptions {
+    /// The `trunkline` binary.
+    #[arg(long)]
+    trunkline: PathBuf,
+    /// Where Trunkline's data and the samples go. Removed afterwards.
+    #[arg(long)]
+    directory: PathBuf,
+    /// What is asked for.
+    #[arg(long, value_enum, default_value_t = Load::Requests)]
+    load: Load,
+    /// Profiles the bare proxy instead.
+    #[arg(long)]
+    bare: bool,
+    /// How long samples are taken, in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+}
+
+/// A load to profile under.
+#[derive(Clone, Copy, ValueEnum)]
+enum Load {
+    /// Whole answers at full load.
+    Requests,
+    /// Streams at full load.
+    Streams,
+    /// Streams whose chunks come one by one.
+    Paced,
+}
+
 impl Compare {
     fn plan(&self) -> Plan {
         let (rounds, starts, seconds) = if self.quick { (2, 1, 1) } else { (5, 3, 2) };
@@ -90,6 +123,7 @@ impl Compare {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Compare(options) => compare_and_print(&options),
+        Command::Profile(options) => profile_and_print(&options),
         Command::Mock { port } => one_thread()?.block_on(mock::serve(port)),
         Command::Proxy { port, provider } => {
             // As many workers as there are cores to run on, as Trunkline has.
@@ -103,22 +137,10 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let pinning = Pinning::begin();
     let machine = Machine::here(cores, pinning);
-    let trunkline = options.trunkline.canonicalize();
-    let trunkline = trunkline.with_context(|| options.trunkline.display().to_string())?;
-    std::fs::create_dir_all(&options.directory)?;
-    let directory = options.directory.canonicalize()?;
-    let directory = directory.join(std::process::id().to_string());
+    let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
     let plan = options.plan();
-    let compared = one_thread()?.block_on(async {
-        let mut launcher = Launcher::new(pinning, trunkline, directory);
-        // Ending on a signal in order drops, and thereby ends, the processes that were started.
-        let mut terminated = signal(SignalKind::terminate())?;
-        tokio::select! {
-            compared = compare::run(&mut launcher, plan) => compared,
-            _ = terminated.recv() => Err(anyhow::anyhow!("terminated")),
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-        }
-    })?;
+    let compared =
+        one_thread()?.block_on(async { until_signal(compare::run(&mut launcher, plan)).await })?;
     let figures = &compared.figures;
     let mut output = std::io::stdout().lock();
     if options.json {
@@ -130,6 +152,46 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
     match compared.objection {
         Some(objection) => bail!("these figures do not count: {objection}"),
         None => Ok(()),
+    }
+}
+
+fn profile_and_print(options: &ProfileOptions) -> anyhow::Result<()> {
+    let pinning = Pinning::begin();
+    let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
+    let plan = profile::Plan {
+        subject: if options.bare {
+            Subject::Bare
+        } else {
+            Subject::Trunkline
+        },
+        shape: match options.load {
+            Load::Requests => Shape::Whole,
+            Load::Streams => Shape::Stream,
+            Load::Paced => Shape::Paced(2),
+        },
+        length: Duration::from_secs(options.seconds),
+    };
+    let profiled =
+        one_thread()?.block_on(async { until_signal(profile::run(&mut launcher, plan)).await })?;
+    write!(std::io::stdout().lock(), "{}", report::profile(&profiled))?;
+    Ok(())
+}
+
+fn launcher(pinning: Pinning, trunkline: &Path, directory: &Path) -> anyhow::Result<Launcher> {
+    let trunkline = trunkline.canonicalize();
+    let trunkline = trunkline.context("the trunkline binary is not there")?;
+    let directory = directory.join(std::process::id().to_string());
+    std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    Ok(Launcher::new(pinning, trunkline, directory.canonicalize()?))
+}
+
+/// Ending on a signal in order drops, and thereby ends, the processes that were started.
+async fn until_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = work => done,
+        _ = terminated.recv() => bail!("terminated"),
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     }
 }
 

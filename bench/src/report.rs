@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use crate::compare::Plan;
 use crate::figure::{Figure, Figures, Summary, Target};
 use crate::pinning::Pinning;
+use crate::profile::Profile;
 use crate::subject::Subject;
+
+/// Rows of each table of a profile.
+const PROFILE_ROWS: usize = 30;
 
 /// The machine that was measured on.
 #[derive(Debug, Clone)]
@@ -129,6 +133,42 @@ pub fn json(figures: &Figures, plan: Plan, machine: &Machine) -> Value {
             "pinning": pinning(machine.pinning),
         },
     })
+}
+
+/// A profile as tables, in microseconds per answer.
+pub fn profile(profile: &Profile) -> String {
+    let tally = &profile.tally;
+    let titles = [
+        ("whose work", &tally.by_owner),
+        ("innermost function of the product", &tally.by_function),
+        ("what the processor did", &tally.by_kind),
+    ];
+    let each = profile.each.as_secs_f64() * 1e6;
+    let mut text = format!(
+        "{each:.1} µs of CPU per answer while the load lasted; {} samples.\n",
+        tally.samples
+    );
+    for (title, counts) in titles {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED);
+        table.set_header([title, "µs", "per cent"]);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for (name, count) in counts.largest(PROFILE_ROWS) {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "sample counts are far below 2^52"
+            )]
+            let share = count as f64 / tally.samples as f64;
+            let percent = format!("{:.1}", share * 100.0);
+            table.add_row([name, &format!("{:.2}", share * each), &percent]);
+        }
+        text.push('\n');
+        text.push_str(&table.to_string());
+        text.push('\n');
+    }
+    text
 }
 
 fn number(value: Option<f64>) -> String {

@@ -74,6 +74,11 @@ impl Launcher {
         }
     }
 
+    /// Where everything is written.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Starts a subject before the mock provider at `provider`; `None` for the direct way.
     pub fn start(&mut self, subject: Subject, provider: u16) -> anyhow::Result<Option<Running>> {
         match subject {
@@ -117,13 +122,9 @@ impl Launcher {
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        remove(&self.directory);
+        // Left-overs harm nobody.
+        drop(fs::remove_dir_all(&self.directory));
     }
-}
-
-fn remove(directory: &Path) {
-    // Left-overs under the target directory harm nobody.
-    drop(fs::remove_dir_all(directory));
 }
 
 fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::Result<Running> {

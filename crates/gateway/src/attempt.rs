@@ -103,7 +103,7 @@ impl Gateway {
         let target = &plan.target;
         let outbound = Outbound {
             request: prepared.request.clone(),
-            reach: target.provider.reach,
+            reach: target.provider.reach(),
         };
         let response = self.egress.send(outbound).await.map_err(unreachable)?;
         let (head, body) = response.into_parts();

@@ -18,6 +18,7 @@ pub mod prepare;
 pub mod problem;
 pub mod reply;
 pub mod routes;
+mod simulated;
 mod within;
 
 pub use chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};

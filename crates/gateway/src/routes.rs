@@ -19,6 +19,7 @@ use providers::openai::OpenaiChat;
 use crate::catalog::names::canonical_provider;
 use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
+use crate::simulated;
 
 /// How many resolved names are remembered; callers choose names, so the number must have a bound.
 const MAX_REMEMBERED: usize = 4096;
@@ -159,6 +160,21 @@ pub struct ResolvedTarget {
     pub capabilities: Capabilities,
 }
 
+impl Provider {
+    /// Which addresses its requests may reach; the simulated provider's reach none.
+    pub fn reach(&self) -> Reach {
+        if self.kind == ProviderKind::Sim { Reach::Simulated } else { self.reach }
+    }
+
+    /// The simulated provider wants a key, as the vendors do, and takes any.
+    fn with_simulated_key(mut self) -> Self {
+        if self.kind == ProviderKind::Sim && self.api_key.is_none() {
+            self.api_key = Some(Secret::new("simulated".to_owned()));
+        }
+        self
+    }
+}
+
 impl ResolvedTarget {
     /// As the dialects want it.
     pub fn target(&self) -> Target<'_> {
@@ -219,7 +235,7 @@ impl Routes {
         routes: impl IntoIterator<Item = (ModelName, Route)>,
         catalog: Catalog,
     ) -> Self {
-        let providers = providers.into_iter();
+        let providers = providers.into_iter().map(Provider::with_simulated_key);
         Self {
             providers: providers
                 .map(|provider| (provider.name.clone(), Arc::new(provider)))
@@ -315,7 +331,12 @@ impl Routes {
             }
             _ => provider.base_url.clone(),
         };
-        let facts = self.catalog.find(catalog_name(provider), model).cloned().map(Arc::new);
+        let known = self.catalog.find(catalog_name(provider), model).cloned();
+        let simulated = || match provider.kind {
+            ProviderKind::Sim => simulated::facts(model),
+            ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => None,
+        };
+        let facts = known.or_else(simulated).map(Arc::new);
         let capabilities =
             facts.as_ref().map(|facts| facts.capabilities.clone()).unwrap_or_default();
         Some(Arc::new(ResolvedTarget {
@@ -330,7 +351,7 @@ impl Routes {
 
     fn models_of(&self, provider: &Provider) -> Vec<String> {
         if provider.kind == ProviderKind::Sim {
-            return SIM_MODELS.iter().map(|(model, _)| (*model).to_owned()).collect();
+            return simulated::models().map(str::to_owned).collect();
         }
         self.catalog.models(catalog_name(provider)).map(|facts| facts.id.clone()).collect()
     }
@@ -353,20 +374,12 @@ impl Routes {
     }
 }
 
-/// The models of the simulated provider and what each speaks. A longer name that begins so is one of
-/// its model classes (`gpt-5`, `claude-opus-4-7`, `gemini-3`).
-const SIM_MODELS: [(&str, &dyn Dialect); 3] =
-    [("gpt", &OpenaiChat), ("claude", &AnthropicMessages), ("gemini", &Gemini)];
-
 fn dialect_of(kind: ProviderKind, model: &str) -> Option<&'static dyn Dialect> {
     match kind {
         ProviderKind::Openai => Some(&OpenaiChat),
         ProviderKind::Anthropic => Some(&AnthropicMessages),
         ProviderKind::Gemini => Some(&Gemini),
-        ProviderKind::Sim => SIM_MODELS
-            .iter()
-            .find(|(name, _)| model.starts_with(name))
-            .map(|(_, dialect)| *dialect),
+        ProviderKind::Sim => simulated::dialect(model),
     }
 }
 

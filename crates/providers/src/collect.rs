@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use domain::chat::{
     ChatEvent, ChatResponse, Choice, Finish, FinishReason, Part, Reasoning, Text, ToolCall,
 };
+use serde_json::value::RawValue;
 
 /// Folds events into a [`ChatResponse`]. Pieces of the same kind that follow each other become one part.
 #[derive(Debug, Default)]
@@ -20,7 +21,8 @@ struct Collected {
     /// Where in `content` each tool call stands.
     calls: BTreeMap<u32, usize>,
     finish: Option<Finish>,
-    logprobs: Option<Box<serde_json::value::RawValue>>,
+    /// The probabilities of each piece.
+    logprobs: Vec<Box<RawValue>>,
 }
 
 impl Collector {
@@ -80,7 +82,7 @@ impl Collector {
                     .content
                     .push(Part::Unknown { format, raw });
             }
-            ChatEvent::Logprobs { choice, raw } => self.choice(choice).logprobs = Some(raw),
+            ChatEvent::Logprobs { choice, raw } => self.choice(choice).logprobs.push(raw),
             ChatEvent::Finish { choice, finish } => self.choice(choice).finish = Some(finish),
             ChatEvent::Usage(usage) => self.response.usage = Some(usage),
             ChatEvent::ServiceTier(tier) => self.response.service_tier = Some(tier),
@@ -98,7 +100,7 @@ impl Collector {
                 native: String::new(),
                 stop_sequence: None,
             }),
-            logprobs: collected.logprobs,
+            logprobs: joined(collected.logprobs),
         });
         ChatResponse {
             choices: choices.collect(),
@@ -179,6 +181,26 @@ impl Collected {
             text.annotations.push(annotation);
         }
     }
+}
+
+/// One object of the probabilities of all pieces: lists of the same name follow each other.
+fn joined(mut pieces: Vec<Box<RawValue>>) -> Option<Box<RawValue>> {
+    if pieces.len() < 2 {
+        return pieces.pop();
+    }
+    let mut whole: BTreeMap<String, Option<Vec<Box<RawValue>>>> = BTreeMap::new();
+    for piece in &pieces {
+        // What is not of OpenAI's shape cannot be joined with anything.
+        let lists: BTreeMap<String, Option<Vec<Box<RawValue>>>> =
+            serde_json::from_str(piece.get()).unwrap_or_default();
+        for (name, list) in lists {
+            let known = whole.entry(name).or_default();
+            if let Some(list) = list {
+                known.get_or_insert_default().extend(list);
+            }
+        }
+    }
+    serde_json::value::to_raw_value(&whole).ok()
 }
 
 /// Unfolds a whole answer into the events of a stream.
@@ -361,6 +383,29 @@ mod tests {
             })
             .collect();
         assert_eq!(arguments, ["{}", "[]"]);
+    }
+
+    #[test]
+    fn probabilities_of_the_pieces_are_joined() {
+        let mut collector = Collector::default();
+        for json in [
+            r#"{"content":[{"token":"a"}],"refusal":null}"#,
+            r#"{"content":[{"token":"b"},{"token":"c"}],"refusal":null}"#,
+        ] {
+            collector.push(ChatEvent::Logprobs {
+                choice: 0,
+                raw: RawValue::from_string(json.to_owned()).unwrap(),
+            });
+        }
+        let answer = collector.finish();
+        let logprobs = answer
+            .choices
+            .first()
+            .and_then(|choice| choice.logprobs.as_ref());
+        assert_eq!(
+            logprobs.map(|raw| raw.get()),
+            Some(r#"{"content":[{"token":"a"},{"token":"b"},{"token":"c"}],"refusal":null}"#)
+        );
     }
 
     #[test]

@@ -13,6 +13,12 @@
 //! JSON is compared as values, streams and spliced bytes as text. A stream is read whole, byte by byte and
 //! in many random pieces. What a failing case really gave is written below `target/tmp/fixtures`.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be read fails the test that reads it"
+)]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

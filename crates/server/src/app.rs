@@ -28,7 +28,7 @@ use crate::config::{self, BootstrapKey, Config};
 use crate::data_dir::DataDir;
 use crate::egress::OutboundClient;
 use crate::telemetry::Telemetry;
-use crate::world::{SystemClock, SystemEntropy};
+use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 
 /// Answers without a caller that may wait to be drained.
 const WAITING_DRAINS: usize = 1_024;
@@ -107,7 +107,7 @@ impl App {
             Arc::clone(&telemetry) as Arc<dyn domain::call::CallObserver>,
         )?);
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
-        let sim = Arc::new(Sim::new(sim::Options::default()));
+        let sim = Arc::new(Sim::new(sim::Options { now: unix_seconds, ..sim::Options::default() }));
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(config, started_at)),
             ledger: Arc::clone(&ledger),

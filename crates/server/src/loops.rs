@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::call::CallStore;
+use domain::clock::Moment;
 use domain::key::KeyRevision;
 use gateway::drain::Drain;
-use gateway::ledger::Batch;
+use gateway::ledger::{Batch, Receipt};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::{Queues, Shared};
@@ -16,6 +17,8 @@ use crate::tasks::{Stop, Tasks};
 const BATCH: usize = 500;
 /// How long calls are gathered before they are recorded.
 const GATHER: Duration = Duration::from_millis(20);
+/// How often the store is brought to its disk, so that the journal may go.
+const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the store is left alone after it failed.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// How often keys that other processes changed are looked for. A revocation takes effect within a
@@ -45,18 +48,25 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     }
 }
 
-/// Brings ended calls into the store. Ends when it is time to stop and everything is recorded.
+/// Brings ended calls into the store. Ends when it is time to stop and everything is recorded; what is
+/// not stays in the journal for the next start.
 async fn record_calls(app: Shared, mut stop: Stop) {
+    let mut recorder = Recorder::new(app);
     let mut is_stopping = false;
     loop {
-        match app.ledger.take_batch(BATCH) {
+        match recorder.app.ledger.take_batch(BATCH) {
             Ok(batch) if !batch.is_empty() => {
-                is_stopping |= !record(&app, batch, &mut stop).await;
+                if !recorder.record(batch, &mut stop).await {
+                    return;
+                }
             }
-            Ok(_) if is_stopping => return,
+            Ok(_) if is_stopping => return recorder.release().await,
             Ok(_) => {
                 tokio::select! {
-                    () = app.ledger.call_ended() => is_stopping = !stop.pause(GATHER).await,
+                    () = recorder.app.ledger.call_ended() => {
+                        is_stopping = !stop.pause(GATHER).await;
+                    }
+                    () = tokio::time::sleep(RELEASE_PAUSE), if recorder.holds_receipts() => {}
                     () = stop.requested() => is_stopping = true,
                 }
             }
@@ -67,40 +77,71 @@ async fn record_calls(app: Shared, mut stop: Stop) {
                 }
             }
         }
+        if recorder.is_release_due() {
+            recorder.release().await;
+        }
     }
 }
 
-/// Records a batch, however long the store takes; answers whether it is not yet time to stop. What is
-/// not recorded when it is stays in the journal for the next start.
-async fn record(app: &Shared, batch: Batch, stop: &mut Stop) -> bool {
-    let mut has_failed = false;
-    loop {
-        if batch.calls().is_empty() {
-            break;
-        }
-        match app.store.record_calls(batch.calls()).await {
-            Ok(()) => break,
-            Err(error) => {
-                if !has_failed {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "calls cannot be recorded; the journal keeps them until they are"
-                    );
-                }
-                has_failed = true;
-                if !stop.pause(STORE_PAUSE).await {
-                    return false;
-                }
+/// Writes calls to the store, and lets the journal go once the store has them on its disk.
+struct Recorder {
+    app: Shared,
+    receipts: Vec<Receipt>,
+    released: Moment,
+}
+
+impl Recorder {
+    fn new(app: Shared) -> Self {
+        let released = app.clock.moment();
+        Self { app, receipts: Vec::new(), released }
+    }
+
+    /// Records a batch, however long the store takes; answers whether it did before it was time to
+    /// stop.
+    async fn record(&mut self, batch: Batch, stop: &mut Stop) -> bool {
+        let mut has_failed = false;
+        while !batch.calls().is_empty() {
+            let Err(error) = self.app.store.record_calls(batch.calls()).await else { break };
+            if !std::mem::replace(&mut has_failed, true) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "calls cannot be recorded; the journal keeps them until they are"
+                );
+            }
+            if !stop.pause(STORE_PAUSE).await {
+                return false;
             }
         }
+        if has_failed {
+            tracing::info!("calls are recorded again");
+        }
+        self.receipts.push(self.app.ledger.recorded(batch));
+        true
     }
-    if has_failed {
-        tracing::info!("calls are recorded again");
+
+    fn holds_receipts(&self) -> bool {
+        !self.receipts.is_empty()
     }
-    if let Err(error) = app.ledger.stored(batch) {
-        tracing::warn!(%error, "a journal segment could not be deleted");
+
+    fn is_release_due(&self) -> bool {
+        let waited = self.app.clock.moment().since(self.released);
+        self.holds_receipts() && waited >= RELEASE_PAUSE
     }
-    true
+
+    async fn release(&mut self) {
+        self.released = self.app.clock.moment();
+        if !self.holds_receipts() {
+            return;
+        }
+        if let Err(error) = self.app.store.make_durable().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "the store is not yet on its disk; the journal stays");
+            return;
+        }
+        if let Err(error) = self.app.ledger.release(&std::mem::take(&mut self.receipts)) {
+            tracing::warn!(%error, "a journal segment could not be deleted");
+        }
+    }
 }
 
 async fn follow_keys(app: Shared, mut stop: Stop) {

@@ -1,5 +1,7 @@
 //! Trunkline: one line between your applications and every AI.
 
+#![expect(unreachable_pub, reason = "a binary has no outside; `pub` here marks what other modules use")]
+
 mod app;
 mod cli;
 mod commands;

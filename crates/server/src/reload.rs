@@ -79,9 +79,8 @@ fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<notify::
             path.file_name() == name.as_deref() || path.file_name().is_some_and(|it| it == "..data")
         };
         if !event.kind.is_access() && event.paths.iter().any(concerns) {
-            // A full channel means that a reload is due already.
-            let sent = changed.try_send(());
-            drop(sent);
+            // A full channel means that a reload is due already, a closed one that none is.
+            changed.try_send(()).unwrap_or_default();
         }
     })?;
     watcher.watch(&folder, RecursiveMode::NonRecursive)?;

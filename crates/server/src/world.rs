@@ -36,6 +36,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// Seconds since 1970, for the simulated provider, which has no ports.
+#[expect(clippy::disallowed_methods, reason = "this is the clock port's one real implementation")]
+pub fn unix_seconds() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
+}
+
 /// The operating system's randomness.
 #[derive(Debug)]
 pub struct SystemEntropy;

@@ -103,7 +103,7 @@ for (const model of TARGETS) {
   });
 }
 
-for (const model of ['anthropic/claude', 'google/gemini']) {
+for (const model of ['anthropic/claude-sonnet-4-5', 'google/gemini-2.5-pro']) {
   test(`${model}: reasoning is told apart from the answer and its turn is taken back`, async () => {
     const asked = { model, tools: TOOLS, reasoning_effort: 'medium' };
     const messages = [user('Use get_weather for Oslo')];

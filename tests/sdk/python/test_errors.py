@@ -22,7 +22,6 @@ ROUTES = ["once-openai", "once-anthropic", "once-google"]
         (429, openai.RateLimitError, {429}),
         (500, InternalServerError, {500, 502}),
         (503, InternalServerError, {503}),
-        (529, InternalServerError, {503, 529}),
     ],
 )
 @pytest.mark.parametrize("route", ROUTES)
@@ -40,6 +39,13 @@ def test_a_providers_failure_raises_its_own_class(
     assert logged["state"] == "failed"
     assert logged["status"] == failure.value.status_code
     assert logged["attempts"][0]["status"] == status
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_own_status_for_overload_is_an_overload(client: OpenAI, stream: bool) -> None:
+    with pytest.raises(InternalServerError) as failure:
+        client.chat.completions.create(model="once-anthropic", messages=[user("[[sim status=529]]")], stream=stream)
+    assert failure.value.status_code in {503, 529}
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -118,7 +124,7 @@ def test_an_error_inside_a_200_is_an_http_error(client: OpenAI, model: str, stre
     assert failure.value.body["message"]
 
 
-@pytest.mark.parametrize("broken", ["error-mid=3", "cut=3", "garbage"])
+@pytest.mark.parametrize("broken", ["error-mid=6", "cut=6", "garbage"])
 def test_a_stream_that_breaks_raises_and_never_ends_well(
     client: OpenAI, gateway: Gateway, model: str, request_id: str, broken: str
 ) -> None:

@@ -84,7 +84,7 @@ def test_a_key_over_its_budget_is_refused(gateway: Gateway) -> None:
     with pytest.raises(openai.RateLimitError) as refused:
         for _ in range(3):
             ask(gateway.client(made["key"]), "openai/gpt-4o")
-    assert refused.value.code == "budget_exhausted"
+    assert refused.value.code == "insufficient_quota"
 
 
 def test_only_an_administrator_makes_keys(gateway: Gateway) -> None:

@@ -13,7 +13,7 @@ from chats import collect, user
     "parameters",
     [
         {"temperature": 0},
-        {"temperature": 0.7, "top_p": 0.9},
+        {"top_p": 0.9},
         {"temperature": 1.7},
         {"max_tokens": 200},
         {"max_completion_tokens": 200},
@@ -64,6 +64,19 @@ def test_a_provider_that_refuses_sampling_is_still_usable(client: OpenAI, model:
             model=model, messages=[user("Hello")], temperature=0.2, extra_headers={"x-trunkline-report": "conversion"}
         )
         assert "temperature" in json.dumps(completion.model_extra["trunkline"]["conversion"]["dropped"])
+
+
+def test_of_two_ways_to_sample_one_is_kept_where_the_provider_takes_only_one(client: OpenAI) -> None:
+    completion = client.chat.completions.create(
+        model="anthropic/claude-sonnet-4-5",
+        messages=[user("Hello")],
+        temperature=0.7,
+        top_p=0.9,
+        extra_headers={"x-trunkline-report": "conversion"},
+    )
+    report = completion.model_extra["trunkline"]["conversion"]
+    assert [loss["field"] for loss in report["dropped"]] == ["top_p"]
+    assert "temperature" in report["carried"]
 
 
 @pytest.mark.parametrize("parameters", [{"logit_bias": {"50256": -100}}, {"seed": 7}, {"frequency_penalty": 0.5, "presence_penalty": 0.5}])

@@ -6,7 +6,9 @@ from openai import OpenAI
 from chats import check_usage, collect, user
 from test_tools import TOOLS
 
-THINKERS = ["anthropic/claude", "anthropic/claude-opus-4-7", "google/gemini", "google/gemini-3-pro"]
+# Two generations of each: thinking within a budget of tokens, and at a level of effort.
+THINKERS = ["anthropic/claude-sonnet-4-5", "anthropic/claude-opus-4-7", "google/gemini-2.5-pro", "google/gemini-3-pro"]
+CLAUDE = THINKERS[0]
 
 
 @pytest.mark.parametrize("effort", ["low", "medium", "high"])
@@ -48,18 +50,18 @@ def test_a_turn_given_back_as_it_came_is_taken(client: OpenAI, target: str) -> N
 def test_reasoning_without_its_signature_is_left_out_not_refused(client: OpenAI) -> None:
     history = {"role": "assistant", "content": "Oslo is cold.", "reasoning_content": "Let me think of something nobody signed."}
     messages = [user("How is Oslo?"), history, user("Thank you")]
-    completion = client.chat.completions.create(model="anthropic/claude", messages=messages, reasoning_effort="low")
+    completion = client.chat.completions.create(model=CLAUDE, messages=messages, reasoning_effort="low")
     assert "Thank you" in completion.choices[0].message.content
 
 
 def test_reasoning_that_the_provider_encrypted_travels_back(client: OpenAI) -> None:
     messages = [user("Think [[sim redacted]]")]
-    first = client.chat.completions.create(model="anthropic/claude", messages=messages, reasoning_effort="low")
+    first = client.chat.completions.create(model=CLAUDE, messages=messages, reasoning_effort="low")
     messages += [first.choices[0].message.model_dump(exclude_none=True), user("Go on")]
-    second = client.chat.completions.create(model="anthropic/claude", messages=messages, reasoning_effort="low")
+    second = client.chat.completions.create(model=CLAUDE, messages=messages, reasoning_effort="low")
     assert "Go on" in second.choices[0].message.content
 
 
 def test_no_effort_means_no_reasoning(client: OpenAI) -> None:
-    completion = client.chat.completions.create(model="anthropic/claude", messages=[user("Hello")], reasoning_effort="none")
+    completion = client.chat.completions.create(model=CLAUDE, messages=[user("Hello")], reasoning_effort="none")
     assert not getattr(completion.choices[0].message, "reasoning_content", None)

@@ -8,6 +8,7 @@ from openai.types import CompletionUsage
 
 from chats import check_usage, collect, identified, user
 from stack import Gateway, Sim
+from test_reasoning import THINKERS
 
 
 def ask(client: OpenAI, model: str, words: str, request_id: str, stream: bool, **parameters: Any) -> CompletionUsage | None:
@@ -35,7 +36,7 @@ def test_the_answer_the_log_and_the_provider_count_the_same(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("target", ["openai/gpt-5", "anthropic/claude", "google/gemini"])
+@pytest.mark.parametrize("target", ["openai/gpt-5", *THINKERS])
 def test_reasoning_is_part_of_the_output(client: OpenAI, gateway: Gateway, sim: Sim, target: str, request_id: str, stream: bool) -> None:
     usage = check_usage(ask(client, target, "Think", request_id, stream, reasoning_effort="high"))
     logged = gateway.logged(request_id)["usage"]

@@ -102,6 +102,8 @@ pub enum Source {
     Combined,
     /// The operator's configuration.
     Configuration,
+    /// Made up, for the simulated provider.
+    Simulated,
 }
 
 impl Source {
@@ -113,6 +115,7 @@ impl Source {
             Self::Litellm => "litellm",
             Self::Combined => "genai-prices+litellm",
             Self::Configuration => "configuration",
+            Self::Simulated => "simulated",
         }
     }
 }

@@ -334,11 +334,6 @@ impl Orphan {
         Ok(orphans)
     }
 
-    /// Whose journal it is.
-    pub(super) fn replica(&self) -> ReplicaId {
-        self.replica
-    }
-
     /// Reads every record, oldest first, a segment at a time.
     pub(super) fn segments(&self) -> io::Result<Vec<PathBuf>> {
         let prefix = format!("{}-", self.replica);

@@ -3,7 +3,7 @@
 //! [`Ledger::open`] gives an [`OpenCall`]; [`OpenCall::dispatch`] journals the intent and the attempt
 //! before anything is sent; [`OpenCall::end`] journals the end and hands the call on to the store. The
 //! store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
-//! [`Ledger::stored`]); when it cannot keep up, the journal is the queue. At start, [`recovery`]
+//! [`Ledger::recorded`], [`Ledger::release`]); when it cannot keep up, the journal is the queue. At start, [`recovery`]
 //! settles what a process left open.
 
 mod journal;
@@ -60,7 +60,10 @@ struct Stored {
     end_segment: Option<u64>,
 }
 
-/// Calls to be recorded together. Give it to [`Ledger::stored`] when the store has it.
+/// What the journal still keeps for calls that the store has.
+pub struct Receipt(Vec<u64>);
+
+/// Calls to be recorded together. Give it to [`Ledger::recorded`] when the store has it.
 pub struct Batch {
     calls: Vec<Call>,
     segments: Vec<u64>,
@@ -124,13 +127,19 @@ impl Ledger {
         }
     }
 
-    /// The store has the calls of this batch: what the journal kept for them may go.
-    pub fn stored(&self, batch: Batch) -> std::io::Result<()> {
+    /// The store has the calls of this batch. What the journal keeps for them may go once the store
+    /// has them on its disk: [`Ledger::release`].
+    pub fn recorded(&self, batch: Batch) -> Receipt {
         if let Some(position) = batch.reread_to {
-            let mut waiting = locked(&self.waiting);
-            waiting.overflow = Some(position);
+            locked(&self.waiting).overflow = Some(position);
         }
-        batch.segments.iter().try_for_each(|segment| self.journal.release(*segment, 1))
+        Receipt(batch.segments)
+    }
+
+    /// Lets go of what the journal kept for calls that are safe in the store.
+    pub fn release(&self, receipts: &[Receipt]) -> std::io::Result<()> {
+        let segments = receipts.iter().flat_map(|receipt| &receipt.0);
+        segments.into_iter().try_for_each(|segment| self.journal.release(*segment, 1))
     }
 
     /// Brings the journal to the disk; blocks for as long as the disk takes.
@@ -245,5 +254,3 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! Server-sent events (WHATWG HTML §9.2): bytes in whatever pieces into whole events.
 
-use bytes::{Buf, BytesMut};
+use std::ops::Range;
+
 use memchr::memchr2;
 
 /// The largest event that is taken, in bytes. Events with inline images reach megabytes.
@@ -30,8 +31,10 @@ pub enum SseError {
 /// beginning and comments are skipped.
 #[derive(Debug, Default)]
 pub struct SseDecoder {
-    buffer: BytesMut,
-    /// How much of `buffer` is known to hold no line end.
+    buffer: Vec<u8>,
+    /// How much of `buffer` was taken; it is given up when more bytes come.
+    taken: usize,
+    /// Up to where in `buffer` there is known to be no line end after `taken`.
     scanned: usize,
     begun: bool,
     /// The last line ended in CR, so that an LF that comes next belongs to it.
@@ -44,6 +47,9 @@ pub struct SseDecoder {
 impl SseDecoder {
     /// Takes the next bytes; [`SseDecoder::next_event`] then gives the events that are complete.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.scanned -= self.taken;
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -54,12 +60,12 @@ impl SseDecoder {
         }
         while let Some(line) = self.next_line()? {
             if !line.is_empty() {
-                self.field(&line)?;
+                self.field(line)?;
             } else if let Some(event) = self.dispatch() {
                 return Ok(Some(event));
             }
         }
-        if self.buffer.len() + self.data.len() > MAX_EVENT {
+        if self.buffer.len() - self.taken + self.data.len() > MAX_EVENT {
             return Err(SseError::TooLarge);
         }
         Ok(None)
@@ -68,9 +74,10 @@ impl SseDecoder {
     /// The event that was not ended by an empty line when the stream ended. The standard discards it;
     /// providers that forget the last line feed mean it.
     pub fn finish(&mut self) -> Result<Option<SseEvent>, SseError> {
-        if !self.buffer.is_empty() {
-            let line = self.buffer.split();
-            self.field(&line)?;
+        let line = self.taken..self.buffer.len();
+        self.take(line.end);
+        if !line.is_empty() {
+            self.field(line)?;
         }
         Ok(self.dispatch())
     }
@@ -79,7 +86,7 @@ impl SseDecoder {
     fn skip_byte_order_mark(&mut self) -> bool {
         const MARK: &[u8] = b"\xef\xbb\xbf";
         if self.buffer.starts_with(MARK) {
-            self.buffer.advance(MARK.len());
+            self.take(MARK.len());
         } else if MARK.starts_with(&self.buffer) {
             return false;
         }
@@ -87,12 +94,12 @@ impl SseDecoder {
         true
     }
 
-    fn next_line(&mut self) -> Result<Option<BytesMut>, SseError> {
-        if self.after_carriage_return && !self.buffer.is_empty() {
+    /// Where in `buffer` the next line stands, without its end.
+    fn next_line(&mut self) -> Result<Option<Range<usize>>, SseError> {
+        if self.after_carriage_return && self.taken < self.buffer.len() {
             self.after_carriage_return = false;
-            if self.buffer.starts_with(b"\n") {
-                self.buffer.advance(1);
-                self.scanned = 0;
+            if self.buffer.get(self.taken) == Some(&b'\n') {
+                self.take(self.taken + 1);
             }
         }
         let unscanned = self.buffer.get(self.scanned..).unwrap_or_default();
@@ -100,18 +107,22 @@ impl SseDecoder {
             self.scanned = self.buffer.len();
             return Ok(None);
         };
-        let end = self.scanned + offset;
-        if end > MAX_EVENT {
+        let line = self.taken..self.scanned + offset;
+        if line.len() > MAX_EVENT {
             return Err(SseError::TooLarge);
         }
-        self.after_carriage_return = self.buffer.get(end) == Some(&b'\r');
-        let line = self.buffer.split_to(end);
-        self.buffer.advance(1);
-        self.scanned = 0;
+        self.after_carriage_return = self.buffer.get(line.end) == Some(&b'\r');
+        self.take(line.end + 1);
         Ok(Some(line))
     }
 
-    fn field(&mut self, line: &[u8]) -> Result<(), SseError> {
+    fn take(&mut self, end: usize) {
+        self.taken = end;
+        self.scanned = end;
+    }
+
+    fn field(&mut self, line: Range<usize>) -> Result<(), SseError> {
+        let line = self.buffer.get(line).unwrap_or_default();
         let line = std::str::from_utf8(line).map_err(|_| SseError::NotUtf8)?;
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);

@@ -23,9 +23,8 @@ impl From<InvalidRequest> for DecodeError {
 pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse, DecodeError> {
     let text = std::str::from_utf8(body)
         .map_err(|_| DecodeError::Malformed("the provider's answer is not UTF-8".to_owned()))?;
-    let mut fields = match Fields::read_body(text) {
-        Ok(fields) => fields,
-        Err(_) => return Err(DecodeError::Malformed(not_json(text))),
+    let Ok(mut fields) = Fields::read_body(text) else {
+        return Err(DecodeError::Malformed(not_json(text)));
     };
     let choices = fields.list("choices")?.unwrap_or_default();
     if choices.is_empty() {

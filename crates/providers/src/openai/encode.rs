@@ -288,7 +288,7 @@ fn tools<'a>(
                 tools.push(WireTool::Hosted(raw));
             }
             Tool::Hosted { format, kind, .. } => {
-                report.drop(path, format!("only {format} runs the tool `{kind}`"))
+                report.drop(path, format!("only {format} runs the tool `{kind}`"));
             }
         }
     }

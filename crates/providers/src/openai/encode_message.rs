@@ -109,12 +109,12 @@ struct InputAudio<'a> {
 
 #[derive(Serialize)]
 struct File<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    filename: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_data: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_id: Option<&'a str>,
+    #[serde(rename = "filename", skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(rename = "file_data", skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    #[serde(rename = "file_id", skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     #[serde(flatten)]
     extra: Extra<'a>,
 }
@@ -270,7 +270,7 @@ impl<'a> Writer<'a, '_> {
                     (Some(PartContent::Text { text: &text.text }), text.cache)
                 }
                 Part::Image(media) => (self.image(media, &path), media.cache),
-                Part::Document(media) => (self.document(media, &path), media.cache),
+                Part::Document(media) => (Some(self.document(media, &path)), media.cache),
                 Part::Audio(media) => (self.audio(media, &path), media.cache),
                 Part::Unknown { format, .. } if *format != FORMAT => {
                     self.report
@@ -325,8 +325,8 @@ impl<'a> Writer<'a, '_> {
         })
     }
 
-    fn document(&mut self, media: &'a Media, path: &str) -> Option<PartContent<'a>> {
-        let (file_data, file_id) = match &media.source {
+    fn document(&mut self, media: &'a Media, path: &str) -> PartContent<'a> {
+        let (data, id) = match &media.source {
             Source::Inline { media_type, base64 } => {
                 (Some(format!("data:{media_type};base64,{base64}")), None)
             }
@@ -337,14 +337,14 @@ impl<'a> Writer<'a, '_> {
                 (Some(format!("data:text/plain;base64,{encoded}")), None)
             }
         };
-        Some(PartContent::File {
+        PartContent::File {
             file: File {
-                filename: media.name.as_deref(),
-                file_data,
-                file_id,
+                name: media.name.as_deref(),
+                data,
+                id,
                 extra: self.extra(path, "file"),
             },
-        })
+        }
     }
 
     fn audio(&mut self, media: &'a Media, path: &str) -> Option<PartContent<'a>> {

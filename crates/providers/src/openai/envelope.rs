@@ -133,17 +133,13 @@ pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced 
     let mut edits = vec![(envelope.model_span.clone(), model)];
     let withhold_usage = envelope.stream && !envelope.stream_usage;
     if withhold_usage {
-        let edit = match &envelope.stream_options_span {
-            Some(span) => ask_within(body, span),
-            None => {
-                let after_model = envelope.model_span.end..envelope.model_span.end;
-                (
-                    after_model,
-                    r#","stream_options":{"include_usage":true}"#.to_owned(),
-                )
-            }
-        };
-        edits.push(edit);
+        edits.push(if let Some(span) = &envelope.stream_options_span {
+            ask_within(body, span)
+        } else {
+            let after_model = envelope.model_span.end;
+            let asking = r#","stream_options":{"include_usage":true}"#;
+            (after_model..after_model, asking.to_owned())
+        });
     }
     edits.sort_by_key(|(span, _)| span.start);
     Spliced {

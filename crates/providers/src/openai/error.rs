@@ -2,7 +2,7 @@
 //!
 //! OpenAI writes `{"error": {"message", "type", "param", "code"}}`
 //! (<https://platform.openai.com/docs/guides/error-codes>). Hosts put a sentence in place of the object,
-//! put the fields at the top (vLLM, Mistral: `{"object": "error", …}`), answer as FastAPI does
+//! put the fields at the top (vLLM, Mistral: `{"object": "error", …}`), answer as `FastAPI` does
 //! (`{"detail": …}`), or write the status code into `code` (OpenRouter, vLLM).
 
 use std::time::Duration;
@@ -171,7 +171,7 @@ fn sentence_of(value: &Value) -> Option<String> {
     }
 }
 
-/// One complaint of a FastAPI host: where, and what.
+/// One complaint of a `FastAPI` host: where, and what.
 fn complaint(value: &Value) -> Option<String> {
     let message = value.get("msg").and_then(Value::as_str)?;
     let place: Vec<String> = value

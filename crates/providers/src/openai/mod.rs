@@ -11,6 +11,8 @@ mod error;
 mod face;
 mod fields;
 mod finish;
+#[cfg(test)]
+mod fuzz;
 mod media;
 mod model;
 mod parse;

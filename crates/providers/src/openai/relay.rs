@@ -124,9 +124,9 @@ impl StreamRelay for ChunkRelay {
     }
 
     fn finish(&mut self, report: Option<&Value>, out: &mut BytesMut) {
-        let held = self.held.split();
-        if !held.is_empty() {
-            self.pass(&held, out);
+        let rest = self.held.split();
+        if !rest.is_empty() {
+            self.pass(&rest, out);
         }
         if let Some(report) = report {
             if !out.is_empty() && !out.ends_with(b"\n") {

@@ -1,10 +1,12 @@
 //! Reads a stream of chunks into events (<https://platform.openai.com/docs/api-reference/chat-streaming>).
 
+use std::borrow::Cow;
+
 use domain::chat::{ChatEvent, Part};
 use domain::provider_error::{Cause, ProviderError, Retry};
 use serde_json::value::RawValue;
 
-use super::chunk::{CallDelta, Chunk, ChunkChoice, Content, Delta};
+use super::chunk::{CallDelta, Chunk, ChunkChoice, Content, Delta, ExtraContent};
 use super::envelope::MAX_CHOICES;
 use super::fields::{Fields, Name};
 use super::parse::FORMAT;
@@ -81,31 +83,28 @@ impl ChunkDecoder {
             Ok(chunk) => chunk,
             // The message of the parser may quote the answer, so that it is not passed on.
             Err(e) => {
-                return match error::of_frame(data) {
-                    Some(error) => self.fail(error, events),
-                    None => Err(DecodeError::Malformed(format!(
+                let Some(error) = error::of_frame(data) else {
+                    return Err(DecodeError::Malformed(format!(
                         "an event of the stream is not a chunk (column {})",
                         e.column()
-                    ))),
+                    )));
                 };
+                self.fail(error, events);
+                return Ok(());
             }
         };
         if (chunk.error.is_some() || chunk.choices.is_none())
             && let Some(error) = error::of_frame(data)
         {
-            return self.fail(error, events);
+            self.fail(error, events);
+            return Ok(());
         }
         self.take(chunk, events)
     }
 
-    fn fail(
-        &mut self,
-        error: ProviderError,
-        events: &mut Vec<ChatEvent>,
-    ) -> Result<(), DecodeError> {
+    fn fail(&mut self, error: ProviderError, events: &mut Vec<ChatEvent>) {
         self.state = State::Failed;
         events.push(ChatEvent::Error(error));
-        Ok(())
     }
 
     fn take(&mut self, chunk: Chunk<'_>, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
@@ -229,7 +228,7 @@ impl ChunkDecoder {
             Some(Content::Parts(parts)) => content_parts(choice, &parts, events)?,
             _ => {}
         }
-        if let Some(signature) = delta.extra_content.and_then(|extra| extra.signature()) {
+        if let Some(signature) = delta.extra_content.and_then(ExtraContent::signature) {
             let signature = signature.into_owned();
             events.push(ChatEvent::ReasoningSignature { choice, signature });
         }
@@ -280,7 +279,7 @@ impl ChunkDecoder {
             }
             None => {
                 let call = progress.calls.len();
-                let id = id.map_or_else(|| format!("call_{call}"), |id| id.into_owned());
+                let id = id.map_or_else(|| format!("call_{call}"), Cow::into_owned);
                 progress.calls.push(Call {
                     index: delta.index,
                     id: id.clone(),
@@ -293,8 +292,8 @@ impl ChunkDecoder {
                     name: self.exchange.tool_name(&name).to_owned(),
                     signature: delta
                         .extra_content
-                        .and_then(|extra| extra.signature())
-                        .map(|signature| signature.into_owned()),
+                        .and_then(ExtraContent::signature)
+                        .map(Cow::into_owned),
                 });
                 call
             }

@@ -84,6 +84,7 @@ struct CachedDetails {
 }
 
 #[derive(Deserialize, Default)]
+#[expect(clippy::struct_field_names, reason = "the names are the vendor's")]
 struct OutputDetails {
     reasoning_tokens: Option<Count>,
     audio_tokens: Option<Count>,
@@ -206,6 +207,7 @@ pub(super) struct Shown {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the vendor's")]
 struct ShownInput {
     cached_tokens: u64,
     audio_tokens: u64,
@@ -220,6 +222,7 @@ struct ShownInput {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the vendor's")]
 struct ShownOutput {
     reasoning_tokens: u64,
     audio_tokens: u64,

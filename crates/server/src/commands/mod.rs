@@ -59,7 +59,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// A table without borders, as wide as its content.
 pub fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header.iter().copied());
     table
 }

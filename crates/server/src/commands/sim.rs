@@ -7,6 +7,7 @@ use sim::{Options, Sim};
 use tokio::net::TcpListener;
 
 use super::print;
+use crate::world::unix_seconds;
 
 /// Serves the simulated provider until the process is told to stop.
 pub async fn run(options: crate::cli::Sim) -> anyhow::Result<ExitCode> {
@@ -18,7 +19,7 @@ pub async fn run(options: crate::cli::Sim) -> anyhow::Result<ExitCode> {
         "The simulated provider serves on http://{address}: OpenAI at /v1, Anthropic at /v1/messages, \
          Gemini at /v1beta. Its answers are made up."
     ));
-    let sim = Sim::new(Options { seed: options.seed, ..Options::default() });
+    let sim = Sim::new(Options { seed: options.seed, now: unix_seconds });
     sim::serve(sim, listener, crate::serve::told_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
 }

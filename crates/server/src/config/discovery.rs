@@ -197,6 +197,22 @@ impl Variables<'_> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_host_is_documented() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let text = std::fs::read_to_string(file).unwrap();
+        for host in &HOSTS {
+            let keys: Vec<String> = host.keys.iter().map(|key| format!("`{key}`")).collect();
+            let row = format!(
+                "| {} | `{}` | `{}`",
+                keys.join(", "),
+                host.name,
+                host.base_url
+            );
+            assert!(text.contains(&row), "{row}");
+        }
+    }
+
     fn found(variables: &[(&str, &str)]) -> (Vec<Provider>, Vec<Problem>) {
         let environment = |name: &str| {
             let variable = variables.iter().find(|(variable, _)| *variable == name);

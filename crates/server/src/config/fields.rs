@@ -8,7 +8,7 @@ use super::scalar::Scalar;
 /// A mapping with known keys.
 ///
 /// [`Section::read`] names every key, with its type, its default and its description. The reader
-/// ([`super::reading`]) answers with what the file says; the schema ([`super::schema`]) writes down
+/// ([`super::mapping`]) answers with what the file says; the schema ([`mod@super::schema`]) writes down
 /// what was asked. So the two cannot disagree on what there is.
 pub(super) trait Section: Sized {
     /// Names all keys first and only then assembles the section: a key that is wrong must not keep

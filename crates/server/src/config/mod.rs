@@ -1,13 +1,16 @@
 //! The configuration: one file, read and checked once, as a tree of plain structs.
 //!
-//! Each section stands in the module that is named for it and lists its keys in [`fields::Section::read`].
-//! The same list is read from the file ([`reading`]) and written down as JSON Schema ([`schema()`]).
-//! Suggested reading order: [`server`] as an example of a section, [`fields`], [`scalar`], then [`reading`]
-//! and [`mod@schema`]; [`yaml`] and [`node`] make the tree that is read, [`reference`](mod@reference)
-//! resolves `${NAME}`, [`discovery`] finds providers when the file names none.
+//! Each section stands in the module that is named for it and lists its keys in
+//! [`fields::Section::read`]. The same list is read from the file ([`mapping`]) and written down as JSON
+//! Schema ([`mod@schema`]).
+//!
+//! Suggested reading order: [`server`] as an example of a section, [`fields`] and [`scalar`], then
+//! [`reading`], [`mapping`] and [`mod@schema`]. [`yaml`] and [`node`] make the tree that is read,
+//! [`reference`](mod@reference) resolves `${NAME}`, and [`discovery`] finds providers when the file names
+//! none.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
 use domain::name::{ModelName, ProviderName};
@@ -22,6 +25,7 @@ mod duration;
 mod fields;
 mod key;
 mod ledger;
+mod mapping;
 mod node;
 mod path;
 mod price;
@@ -40,19 +44,19 @@ mod tests;
 mod yaml;
 
 pub use key::BootstrapKey;
-pub use ledger::{Keep, Ledger, Payloads, Sync};
-pub use problem::{Problem, Problems};
-pub use reference::Environment;
-pub use server::Server;
-pub use size::ByteSize;
+pub use ledger::Sync;
+pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
 
 use fields::{Fields, Section};
+use ledger::{Ledger, Payloads};
 use node::Node;
 use price::PriceRow;
-use problem::Complaint;
+use problem::{Complaint, Problem};
 use provider::Endpoint;
 use reading::Reading;
+use reference::Environment;
+use server::Server;
 
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "trunkline.yaml";
@@ -60,8 +64,6 @@ pub const DEFAULT_FILE: &str = "trunkline.yaml";
 /// Everything that an operator can set, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file it was read from; `None` when there was none.
-    pub source: Option<PathBuf>,
     /// The HTTP server.
     pub server: Server,
     /// Where keys and calls are kept; a relative SQLite file is one in the data directory.
@@ -98,11 +100,7 @@ impl Config {
                 return Err(Problem::new(&name, None, String::new(), complaint).into());
             }
         };
-        let config = Self::parse(&text, &file.display().to_string(), environment)?;
-        Ok(Self {
-            source: Some(file.to_owned()),
-            ..config
-        })
+        Self::parse(&text, &file.display().to_string(), environment)
     }
 
     /// Reads the text of a file called `file_name`, which problems repeat; `file:` references start at
@@ -267,7 +265,6 @@ impl Sections {
         }
         let prices = self.prices.into_iter();
         Some(Config {
-            source: None,
             server: self.server?,
             store: self.store?,
             ledger: self.ledger?,

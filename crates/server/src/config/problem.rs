@@ -22,7 +22,7 @@ pub struct Problem {
     /// is in the environment, and empty when it concerns the whole file.
     pub path: String,
     /// What is wrong.
-    pub problem: String,
+    pub detail: String,
     /// What to do about it.
     pub suggestion: Option<String>,
 }
@@ -39,7 +39,7 @@ impl Problem {
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
             path,
-            problem: complaint.problem,
+            detail: complaint.detail,
             suggestion: complaint.suggestion,
         }
     }
@@ -56,7 +56,7 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, ": {}", self.path)?;
         }
-        write!(f, ": {}", self.problem)?;
+        write!(f, ": {}", self.detail)?;
         match &self.suggestion {
             Some(suggestion) => write!(f, "\n    {suggestion}"),
             None => Ok(()),
@@ -67,7 +67,7 @@ impl fmt::Display for Problem {
 /// Everything that is wrong with a configuration, in the order of the file. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems(pub(super) Vec<Problem>);
 
 impl Problems {
     /// `value` when there is no problem, otherwise the problems in the order of the file.
@@ -77,11 +77,6 @@ impl Problems {
             Some(value) if problems.is_empty() => Ok(value),
             _ => Err(Self(problems)),
         }
-    }
-
-    /// The problems one by one.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
     }
 }
 
@@ -108,15 +103,15 @@ impl fmt::Display for Problems {
 /// A problem before its place is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
-    problem: String,
+    detail: String,
     suggestion: Option<String>,
 }
 
 impl Complaint {
     /// What is wrong: lower-case, without a full stop.
-    pub(super) fn new(problem: impl Into<String>) -> Self {
+    pub(super) fn new(detail: impl Into<String>) -> Self {
         Self {
-            problem: problem.into(),
+            detail: detail.into(),
             suggestion: None,
         }
     }
@@ -171,7 +166,7 @@ mod tests {
             serde_json::to_value(Problems::from(problem)).unwrap(),
             serde_json::json!([{
                 "file": "a.yaml", "line": 3, "column": 5, "path": "server",
-                "problem": "unknown key `prot`", "suggestion": "did you mean `port`?",
+                "detail": "unknown key `prot`", "suggestion": "did you mean `port`?",
             }])
         );
     }

@@ -1,10 +1,10 @@
-//! Reads sections from a file and collects what is wrong with them.
+//! Reads a file and collects what is wrong with it; [`super::mapping`] reads one mapping of it.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use super::fields::{Fields, Section};
-use super::node::{Content, Entry, Kind, Node, Place};
+use super::fields::Section;
+use super::mapping::Mapping;
+use super::node::{Content, Kind, Node, Place};
 use super::path::Path;
 use super::problem::{Complaint, Problem};
 use super::reference::{self, Environment, Unresolved};
@@ -21,7 +21,7 @@ pub(super) struct Reading<'a> {
     /// Relative `file:` references start here.
     directory: &'a std::path::Path,
     environment: Environment<'a>,
-    path: Path,
+    pub(super) path: Path,
     problems: Vec<Problem>,
 }
 
@@ -50,12 +50,7 @@ impl<'a> Reading<'a> {
                 return None;
             }
         };
-        let mut mapping = Mapping {
-            reading: self,
-            place: node.place,
-            entries,
-            known: Vec::new(),
-        };
+        let mut mapping = Mapping::new(self, node.place, entries);
         mapping.refuse_repeated_keys();
         let section = S::read(&mut mapping);
         mapping.refuse_unknown_keys();
@@ -74,21 +69,23 @@ impl<'a> Reading<'a> {
         self.problems
     }
 
-    fn refuse(&mut self, place: Place, complaint: Complaint) {
+    /// Says that something is wrong at `place`, with what is being read.
+    pub(super) fn refuse(&mut self, place: Place, complaint: Complaint) {
         let path = self.path.to_string();
         self.problems
             .push(Problem::new(self.file, Some(place), path, complaint));
     }
 
     /// Reads at `path`, then comes back.
-    fn at<T>(&mut self, path: Path, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn at<T>(&mut self, path: Path, read: impl FnOnce(&mut Self) -> T) -> T {
         let here = std::mem::replace(&mut self.path, path);
         let value = read(self);
         self.path = here;
         value
     }
 
-    fn scalar<T: Scalar>(&mut self, node: &Node) -> Option<T> {
+    /// Reads the scalar that `node` holds, its references resolved.
+    pub(super) fn scalar<T: Scalar>(&mut self, node: &Node) -> Option<T> {
         let Content::Scalar { text: written, .. } = &node.content else {
             self.refuse(node.place, expected(T::EXPECTED, node.kind()));
             return None;
@@ -120,15 +117,7 @@ impl<'a> Reading<'a> {
                 Err(Complaint::new(problem + &reason(&misfit)))
             }
             Err(misfit) if T::IS_SECRET => Err(misfit_of::<T>(misfit)),
-            Err(misfit) => {
-                let problem = format!(
-                    "`{}` is not {}{}",
-                    shown(written),
-                    T::EXPECTED,
-                    reason(&misfit)
-                );
-                Err(with_suggestion(Complaint::new(problem), misfit.suggestion))
-            }
+            Err(misfit) => Err(shown_misfit_of::<T>(written, misfit)),
         }
     }
 
@@ -171,6 +160,18 @@ fn misquoted<T: Scalar>(written: &str, kind: Kind) -> Complaint {
     }
 }
 
+/// Why `written` is not what is expected.
+pub(super) fn shown_misfit_of<T: Scalar>(written: &str, misfit: Misfit) -> Complaint {
+    let is_not = format!(
+        "`{}` is not {}{}",
+        shown(written),
+        T::EXPECTED,
+        reason(&misfit)
+    );
+    with_suggestion(Complaint::new(is_not), misfit.suggestion)
+}
+
+/// The same without the text.
 fn misfit_of<T: Scalar>(misfit: Misfit) -> Complaint {
     let complaint = Complaint::new(format!("this is not {}{}", T::EXPECTED, reason(&misfit)));
     with_suggestion(complaint, misfit.suggestion)
@@ -190,7 +191,8 @@ fn reason(misfit: &Misfit) -> String {
         .map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
-fn expected(what: &str, found: Kind) -> Complaint {
+/// Something else stands there than what is expected.
+pub(super) fn expected(what: &str, found: Kind) -> Complaint {
     Complaint::new(format!("expected {what}, found {found}"))
 }
 
@@ -200,240 +202,4 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown.replace('\n', " ")
-}
-
-/// The keys of one mapping in the file.
-struct Mapping<'r, 'a, 'n> {
-    reading: &'r mut Reading<'a>,
-    place: Place,
-    entries: &'n [Entry],
-    /// The keys that were asked for.
-    known: Vec<&'static str>,
-}
-
-impl<'n> Mapping<'_, '_, 'n> {
-    /// What stands under `key`, if anything does.
-    fn value(&mut self, key: &'static str) -> Option<&'n Node> {
-        self.known.push(key);
-        given(self.entries, key)
-    }
-
-    /// Reads what stands under `key`; `None` when nothing does.
-    fn read<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Reading<'_>, &'n Node) -> T,
-    ) -> Option<T> {
-        let node = self.value(key)?;
-        let path = self.reading.path.key(key);
-        Some(self.reading.at(path, |reading| read(reading, node)))
-    }
-
-    fn refuse_repeated_keys(&mut self) {
-        for (index, entry) in self.entries.iter().enumerate() {
-            let first = self
-                .entries
-                .iter()
-                .take(index)
-                .find(|other| other.key == entry.key);
-            if let Some(first) = first {
-                let problem = format!(
-                    "the key stands here again; it is first in line {}",
-                    first.place.line
-                );
-                let path = self.reading.path.key(&entry.key);
-                self.reading.at(path, |reading| {
-                    reading.refuse(
-                        entry.place,
-                        Complaint::new(problem).suggest("remove one of them"),
-                    );
-                });
-            }
-        }
-    }
-
-    fn refuse_unknown_keys(&mut self) {
-        for entry in self.entries {
-            if !self.known.contains(&entry.key.as_str()) {
-                let complaint = Complaint::new("unknown key").suggest_one_of(
-                    &entry.key,
-                    self.known.iter().copied(),
-                    "known here",
-                );
-                let path = self.reading.path.key(&entry.key);
-                self.reading
-                    .at(path, |reading| reading.refuse(entry.place, complaint));
-            }
-        }
-    }
-}
-
-fn given<'n>(entries: &'n [Entry], key: &str) -> Option<&'n Node> {
-    let entry = entries.iter().find(|entry| entry.key == key)?;
-    (entry.value.kind() != Kind::Nothing).then_some(&entry.value)
-}
-
-impl Fields for Mapping<'_, '_, '_> {
-    fn required<T: Scalar>(&mut self, key: &'static str, example: &str, about: &str) -> Option<T> {
-        if !self.is_given(key) {
-            let complaint = Complaint::new(format!("`{key}` is missing"));
-            self.refuse(
-                key,
-                complaint.suggest(format!("add it, as in `{key}: {example}`")),
-            );
-        }
-        self.optional(key, example, about)
-    }
-
-    fn optional<T: Scalar>(&mut self, key: &'static str, _: &str, _: &str) -> Option<T> {
-        self.read(key, |reading, node| reading.scalar(node))?
-    }
-
-    fn or<T: Scalar>(&mut self, key: &'static str, default: &str, _: &str) -> Option<T> {
-        match self.read(key, |reading, node| reading.scalar(node)) {
-            Some(value) => value,
-            None => T::parse(default).ok(),
-        }
-    }
-
-    fn list<T: Scalar>(&mut self, key: &'static str, default: &[&str], _: &str) -> Vec<T> {
-        let values = self.read(key, |reading, node| {
-            let read = |reading: &mut Reading<'_>, node: &Node| reading.scalar(node);
-            items(reading, node, read).into_iter().flatten().collect()
-        });
-        values.unwrap_or_else(|| {
-            default
-                .iter()
-                .filter_map(|text| T::parse(text).ok())
-                .collect()
-        })
-    }
-
-    fn section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S> {
-        if self.is_given(key) {
-            return self.optional_section(key, about);
-        }
-        self.known.push(key);
-        let nothing = Node {
-            place: self.place,
-            content: Content::Nothing,
-        };
-        let path = self.reading.path.key(key);
-        self.reading.at(path, |reading| reading.section(&nothing))
-    }
-
-    fn optional_section<S: Section>(&mut self, key: &'static str, _: &str) -> Option<S> {
-        self.read(key, |reading, node| reading.section(node))?
-    }
-
-    fn only_section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S> {
-        if !self.is_given(key) {
-            self.known.push(key);
-            let complaint = Complaint::new(format!("`{key}` is missing"));
-            self.refuse(
-                key,
-                complaint.suggest(format!("add a list of one: `{key}: [{{ … }}]`")),
-            );
-            return None;
-        }
-        let is_list = |node: &Node| matches!(node.content, Content::List(_));
-        let count_matters = given(self.entries, key).is_some_and(is_list);
-        let mut sections = self.sections(key, about);
-        if count_matters && sections.len() != 1 {
-            let problem = format!("expected a list of exactly one, found {}", sections.len());
-            let suggestion = if sections.is_empty() {
-                "add one"
-            } else {
-                "keep one"
-            };
-            self.refuse(key, Complaint::new(problem).suggest(suggestion));
-        }
-        sections.pop()?
-    }
-
-    fn sections<S: Section>(&mut self, key: &'static str, _: &str) -> Vec<Option<S>> {
-        let read = |reading: &mut Reading<'_>, node: &Node| reading.section(node);
-        self.read(key, |reading, node| items(reading, node, read))
-            .unwrap_or_default()
-    }
-
-    fn named_sections<K: Scalar + Ord, S: Section>(
-        &mut self,
-        key: &'static str,
-        _: &str,
-        _: &str,
-    ) -> Option<BTreeMap<K, Option<S>>> {
-        self.read(key, |reading, node| {
-            let Content::Mapping(entries) = &node.content else {
-                reading.refuse(
-                    node.place,
-                    expected("names, each with keys and values", node.kind()),
-                );
-                return BTreeMap::new();
-            };
-            let mut sections = BTreeMap::new();
-            for (index, entry) in entries.iter().enumerate() {
-                let path = reading.path.key(&entry.key);
-                reading.at(path, |reading| {
-                    if entries
-                        .iter()
-                        .take(index)
-                        .any(|other| other.key == entry.key)
-                    {
-                        let complaint = Complaint::new("the name stands here again");
-                        reading.refuse(entry.place, complaint.suggest("remove one of them"));
-                        return;
-                    }
-                    let section = reading.section(&entry.value);
-                    match K::parse(&entry.key) {
-                        Ok(name) => {
-                            sections.insert(name, section);
-                        }
-                        Err(misfit) => {
-                            let problem = format!(
-                                "`{}` is not {}{}",
-                                shown(&entry.key),
-                                K::EXPECTED,
-                                reason(&misfit)
-                            );
-                            let complaint =
-                                with_suggestion(Complaint::new(problem), misfit.suggestion);
-                            reading.refuse(entry.place, complaint);
-                        }
-                    }
-                });
-            }
-            sections
-        })
-    }
-
-    fn is_given(&self, key: &str) -> bool {
-        given(self.entries, key).is_some()
-    }
-
-    fn refuse(&mut self, key: &str, complaint: Complaint) {
-        match given(self.entries, key) {
-            Some(node) => {
-                let path = self.reading.path.key(key);
-                self.reading
-                    .at(path, |reading| reading.refuse(node.place, complaint));
-            }
-            None => self.reading.refuse(self.place, complaint),
-        }
-    }
-}
-
-/// Reads every item of a list.
-fn items<T>(
-    reading: &mut Reading<'_>,
-    node: &Node,
-    read: impl Fn(&mut Reading<'_>, &Node) -> T,
-) -> Vec<T> {
-    let Content::List(items) = &node.content else {
-        reading.refuse(node.place, expected("a list such as `[a, b]`", node.kind()));
-        return Vec::new();
-    };
-    let list = reading.path.clone();
-    let read = |(index, item)| reading.at(list.index(index), |reading| read(reading, item));
-    items.iter().enumerate().map(read).collect()
 }

@@ -124,7 +124,7 @@ impl Section for Timeouts {
         let first_byte = fields.or(
             "first_byte",
             "5m",
-            "Until the first content of a streamed answer; the whole answer otherwise has `total`.",
+            "Until the first content of a streamed answer. One that is not streamed has `total` only.",
         );
         let idle = fields.or("idle", "5m", "Between two pieces of a streamed answer.");
         let total = fields.or("total", "10m", "For the whole call, retries included.");

@@ -195,6 +195,8 @@ fn size(node: &Node) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use serde_json::json;
 
     use super::*;
@@ -242,7 +244,7 @@ mod tests {
         for level in 1..10 {
             let alias = format!("*a{}", level - 1);
             let aliases = [alias.as_str(); 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+            writeln!(text, "a{level}: &a{level} [{aliases}]").unwrap();
         }
         assert!(complaint(&text).2.contains("more than 100000 values"));
         assert!(

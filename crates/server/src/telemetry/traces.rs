@@ -7,7 +7,7 @@ use domain::call::{Attempt, Call};
 use jiff::Timestamp;
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
-    TraceState, Tracer, TracerProvider,
+    TraceState, TracerProvider,
 };
 use opentelemetry::{Context, KeyValue, trace::Span};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};

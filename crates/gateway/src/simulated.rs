@@ -1,0 +1,81 @@
+//! What is known of the simulated provider's models: their formats, abilities, and made-up prices.
+
+use domain::model::{Capabilities, ReasoningControl};
+use domain::money::PicoDollars;
+use domain::usage::ServiceTier;
+use jiff::civil::{Date, date};
+use providers::anthropic::AnthropicMessages;
+use providers::dialect::Dialect;
+use providers::gemini::Gemini;
+use providers::openai::OpenaiChat;
+
+use crate::catalog::ModelFacts;
+use crate::catalog::facts::{PriceList, Source};
+use crate::catalog::meter::{Meter, Prices};
+
+/// One family of simulated models. A longer name that begins with the family's is one of its model
+/// classes (`gpt-5`, `claude-opus-4-7`, `gemini-3`), which `sim` tells apart as the vendor would.
+struct Family {
+    name: &'static str,
+    dialect: &'static dyn Dialect,
+    reasoning: ReasoningControl,
+}
+
+const FAMILIES: [Family; 3] = [
+    Family { name: "gpt", dialect: &OpenaiChat, reasoning: ReasoningControl::Effort },
+    Family { name: "claude", dialect: &AnthropicMessages, reasoning: ReasoningControl::Budget },
+    Family { name: "gemini", dialect: &Gemini, reasoning: ReasoningControl::Budget },
+];
+
+/// Made-up prices in pico-dollars per token, so that a trial run shows how costs are shown: $1.00 per
+/// million input tokens, $0.10 cached, $1.25 and $2.00 for cache writes, $4.00 output.
+const PRICES: [(Meter, i64); 5] = [
+    (Meter::Input, 1_000_000),
+    (Meter::CachedInput, 100_000),
+    (Meter::CacheWrite5m, 1_250_000),
+    (Meter::CacheWrite1h, 2_000_000),
+    (Meter::Output, 4_000_000),
+];
+
+const RECORDED: Date = date(2026, 11, 21);
+
+/// The names under which the families are listed.
+pub(crate) fn models() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|family| family.name)
+}
+
+/// The format that a simulated model speaks; `None` when there is no such model.
+pub(crate) fn dialect(model: &str) -> Option<&'static dyn Dialect> {
+    family(model).map(|family| family.dialect)
+}
+
+/// What is known of a simulated model.
+pub(crate) fn facts(model: &str) -> Option<ModelFacts> {
+    let family = family(model)?;
+    let mut prices = Prices::default();
+    for (meter, price) in PRICES {
+        prices.set(meter, PicoDollars::new(price).unwrap_or(PicoDollars::ZERO));
+    }
+    // Of a class of its own, nothing is known beforehand: its name says what it is.
+    let reasoning = (model == family.name).then_some(family.reasoning);
+    Some(ModelFacts {
+        id: model.to_owned(),
+        names: Vec::new(),
+        capabilities: Capabilities { reasoning, ..Capabilities::default() },
+        prices: vec![PriceList {
+            tier: ServiceTier::Standard,
+            from: None,
+            until: None,
+            source: Source::Simulated,
+            recorded: RECORDED,
+            prices,
+            long_input: Vec::new(),
+            hours: Vec::new(),
+        }],
+        withdrawn: None,
+    })
+}
+
+fn family(model: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| model.starts_with(family.name))
+}
