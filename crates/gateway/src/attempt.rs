@@ -14,7 +14,7 @@ use providers::collect::Collector;
 use providers::dialect::{DecodeError, End};
 use providers::face::{Face, Rendering};
 
-use crate::chat::{ChatError, Gateway};
+use crate::chat::{ChatError, Gateway, ReportWanted};
 use crate::ledger::OpenCall;
 use crate::pipeline::{Pipeline, provider_error};
 use crate::prepare::{Passage, Prepared};
@@ -54,7 +54,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) face: &'static dyn Face,
     pub(crate) rendering: &'a Rendering,
     pub(crate) streamed: bool,
-    pub(crate) reports: bool,
+    pub(crate) report: ReportWanted,
 }
 
 impl Gateway {
@@ -72,7 +72,11 @@ impl Gateway {
             let target = &plan.target;
             call.dispatch(target.provider.name.clone(), &target.model)?;
             let left = deadline.since(self.clock.moment());
-            let bound = if wanted.streamed { left.min(plan.timeouts.first_byte) } else { left };
+            let bound = if wanted.streamed {
+                left.min(plan.timeouts.first_byte)
+            } else {
+                left
+            };
             let exchange = self.exchange(plan, prepared, wanted);
             let error = match within(&*self.clock, bound, exchange).await {
                 Some(Ok((status, answered))) => {
@@ -105,7 +109,11 @@ impl Gateway {
             request: prepared.request.clone(),
             reach: target.provider.reach(),
         };
-        let response = self.egress.send(outbound).await.map_err(unreachable)?;
+        let response = self
+            .egress
+            .send(outbound)
+            .await
+            .map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
             let body = read_at_most(body, MAX_ERROR_BODY).await;
@@ -113,7 +121,8 @@ impl Gateway {
         }
         let status = head.status.as_u16();
         let answered = if wanted.streamed {
-            self.first_content(plan, prepared, wanted, &head, body).await?
+            self.first_content(plan, prepared, wanted, &head, body)
+                .await?
         } else if prepared.passage.exchange().streamed {
             self.collected(plan, prepared, body).await?
         } else {
@@ -132,7 +141,10 @@ impl Gateway {
         let body = read_whole(body, self.settings.max_response).await?;
         let decoded = plan.target.dialect.decode(passage.exchange(), head, &body);
         let response = decoded.map_err(|error| with_status(provider_error(error), head))?;
-        Ok(Answered::Whole { body, response: Box::new(response) })
+        Ok(Answered::Whole {
+            body,
+            response: Box::new(response),
+        })
     }
 
     /// The provider streams although the caller does not: its events make one answer.
@@ -158,7 +170,11 @@ impl Gateway {
                 }
                 ending => {
                     is_over = true;
-                    let end = if ending.is_none() { End::Clean } else { End::Broken };
+                    let end = if ending.is_none() {
+                        End::Clean
+                    } else {
+                        End::Broken
+                    };
                     decoder.finish(end, &mut events)
                 }
             };
@@ -171,7 +187,10 @@ impl Gateway {
             decoded.map_err(provider_error)?;
         }
         let response = Box::new(collector.finish());
-        Ok(Answered::Whole { body: Bytes::new(), response })
+        Ok(Answered::Whole {
+            body: Bytes::new(),
+            response,
+        })
     }
 
     /// Waits for the first content, so that a failure before it is still a failure of the whole
@@ -186,14 +205,16 @@ impl Gateway {
     ) -> Result<Answered, ProviderError> {
         let dialect = plan.target.dialect;
         if is_json(head) {
-            return Err(self.error_in_success(plan, &prepared.passage, head, body).await);
+            return Err(self
+                .error_in_success(plan, &prepared.passage, head, body)
+                .await);
         }
         let mut pipeline = Pipeline::new(
             wanted.face,
             dialect,
             &prepared.passage,
             wanted.rendering,
-            wanted.reports,
+            wanted.report.any(),
         );
         let mut ready = Vec::new();
         let mut length = 0;
@@ -216,14 +237,25 @@ impl Gateway {
             }
             if length > MAX_PREFACE {
                 let what = format!("The provider sent {MAX_PREFACE} bytes and no content.");
-                return Err(with_status(ProviderError::new(Cause::Malformed, what), head));
+                return Err(with_status(
+                    ProviderError::new(Cause::Malformed, what),
+                    head,
+                ));
             }
         }
         if !pipeline.observed().has_content {
             let what = "The provider's stream ended before it said anything.";
-            return Err(with_status(ProviderError::new(Cause::Malformed, what), head));
+            return Err(with_status(
+                ProviderError::new(Cause::Malformed, what),
+                head,
+            ));
         }
-        Ok(Answered::Stream { body, pipeline: Box::new(pipeline), ready, is_over })
+        Ok(Answered::Stream {
+            body,
+            pipeline: Box::new(pipeline),
+            ready,
+            is_over,
+        })
     }
 
     /// A stream was asked for and a JSON document came: most often the provider's error inside a 200.
@@ -284,13 +316,18 @@ fn wait_before_next(
     tried: u32,
     entropy: &dyn Entropy,
 ) -> Option<Duration> {
-    let is_turned_away =
-        matches!(error.cause, Cause::RateLimited | Cause::Overloaded | Cause::Unreachable);
+    let is_turned_away = matches!(
+        error.cause,
+        Cause::RateLimited | Cause::Overloaded | Cause::Unreachable
+    );
     if tried >= retries.attempts || !is_turned_away {
         return None;
     }
     let doublings = tried.saturating_sub(1).min(16);
-    let backoff = retries.initial_backoff.saturating_mul(1 << doublings).min(retries.max_backoff);
+    let backoff = retries
+        .initial_backoff
+        .saturating_mul(1 << doublings)
+        .min(retries.max_backoff);
     let jittered = jittered(backoff, entropy);
     match error.retry {
         Retry::Never => None,
@@ -313,7 +350,9 @@ fn has_time(now: Moment, wait: Duration, deadline: Moment) -> bool {
 }
 
 async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderError> {
-    let Some(first) = body.next().await else { return Ok(Bytes::new()) };
+    let Some(first) = body.next().await else {
+        return Ok(Bytes::new());
+    };
     let first = first.map_err(|error| broken(&error))?;
     let mut all: Option<BytesMut> = None;
     let mut length = first.len();
@@ -323,7 +362,8 @@ async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderE
         if length > max {
             return Err(too_large(max));
         }
-        all.get_or_insert_with(|| BytesMut::from(&*first)).extend_from_slice(&piece);
+        all.get_or_insert_with(|| BytesMut::from(&*first))
+            .extend_from_slice(&piece);
     }
     Ok(all.map_or(first, BytesMut::freeze))
 }
@@ -355,10 +395,13 @@ fn with_status(error: ProviderError, head: &Parts) -> ProviderError {
 }
 
 pub(crate) fn broken(error: &EgressError) -> ProviderError {
-    ProviderError::new(Cause::Interrupted, format!("The connection to the provider broke: {error}."))
+    ProviderError::new(
+        Cause::Interrupted,
+        format!("The connection to the provider broke: {error}."),
+    )
 }
 
-fn unreachable(error: EgressError) -> ProviderError {
+fn unreachable(error: &EgressError) -> ProviderError {
     let retry = match error {
         EgressError::AddressRefused(_) | EgressError::Tls(_) => Retry::Never,
         _ => Retry::Now,
@@ -366,7 +409,7 @@ fn unreachable(error: EgressError) -> ProviderError {
     if error.is_before_sending() {
         ProviderError::new(Cause::Unreachable, error.to_string()).with_retry(retry)
     } else {
-        broken(&error)
+        broken(error)
     }
 }
 
@@ -379,5 +422,8 @@ fn timed_out(bound: Duration) -> ProviderError {
 }
 
 fn too_large(max: usize) -> ProviderError {
-    ProviderError::new(Cause::Malformed, format!("The provider's answer exceeds {max} bytes."))
+    ProviderError::new(
+        Cause::Malformed,
+        format!("The provider's answer exceeds {max} bytes."),
+    )
 }

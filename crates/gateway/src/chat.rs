@@ -28,6 +28,7 @@ use crate::estimate;
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
 use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
+use crate::payload::{Listener, Payloads};
 use crate::prepare::{Passage, Prepared};
 use crate::problem::provider_problem;
 use crate::reply::{Reply, ReplyFacts, ReplyStream};
@@ -64,6 +65,8 @@ pub struct Parts {
     pub limits: Arc<Limits>,
     /// Where answers go whose callers went away.
     pub drains: Drains,
+    /// Keeps what was said, where it is wanted.
+    pub payloads: Arc<Payloads>,
     /// How requests leave.
     pub egress: Arc<dyn Egress>,
     /// The time.
@@ -80,6 +83,7 @@ pub struct Gateway {
     ledger: Arc<Ledger>,
     limits: Arc<Limits>,
     drains: Drains,
+    payloads: Arc<Payloads>,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -179,6 +183,7 @@ impl Gateway {
             ledger: parts.ledger,
             limits: parts.limits,
             drains: parts.drains,
+            payloads: parts.payloads,
             egress: parts.egress,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -206,19 +211,26 @@ impl Gateway {
         let (admission, estimate) = self.admit(caller, &inbound, &envelope, &plan)?;
         let face = inbound.face;
         let now = inbound.started_at;
-        let prepared = self.prepare(face, &envelope, &inbound.body, &plan, now).await?;
+        let prepared = self
+            .prepare(face, &envelope, &inbound.body, &plan, now)
+            .await?;
         let rendering = rendering(&inbound, &envelope, &plan);
         let wanted = Wanted {
             face,
             rendering: &rendering,
             streamed: envelope.stream,
-            reports: inbound.report.any(),
+            report: inbound.report,
         };
-        let report = inbound.report;
+        let listener = self.payloads.listen(
+            caller,
+            inbound.request_id,
+            &inbound.body,
+            inbound.started_at,
+        );
         let opening = opening(inbound, caller, &envelope, &plan, admission, estimate);
         let mut call = self.ledger.open(opening)?;
         match self.attempt(&plan, &prepared, wanted, &mut call).await {
-            Ok(answered) => Ok(self.reply(answered, &plan, prepared, wanted, report, call)),
+            Ok(answered) => Ok(self.reply(answered, &plan, prepared, wanted, call, listener)),
             Err(AttemptError::Provider(error)) => Err(failed(error, &plan, face, call)),
             Err(error) => Err(error.into()),
         }
@@ -227,7 +239,10 @@ impl Gateway {
     fn check(&self, caller: &Caller, envelope: &Envelope) -> Result<(), ChatError> {
         let max = self.settings.max_messages;
         if envelope.messages > max {
-            return Err(ChatError::TooManyMessages { count: envelope.messages, max });
+            return Err(ChatError::TooManyMessages {
+                count: envelope.messages,
+                max,
+            });
         }
         if !caller.may_use(envelope.model.as_str()) {
             return Err(ChatError::ModelNotPermitted(envelope.model.clone()));
@@ -247,8 +262,13 @@ impl Gateway {
         let max_output_tokens = envelope
             .max_output_tokens
             .map(|tokens| tokens.saturating_mul(u64::from(envelope.choices)));
-        let mut admission =
-            self.limits.admit(caller, Expectation { input_tokens, max_output_tokens })?;
+        let mut admission = self.limits.admit(
+            caller,
+            Expectation {
+                input_tokens,
+                max_output_tokens,
+            },
+        )?;
         let estimate = Usage::text(input_tokens, admission.expected_output_tokens());
         let priced = plan.target.facts.as_deref().and_then(|facts| {
             price(facts, &estimate, ServiceTier::Standard, inbound.started_at).ok()
@@ -263,29 +283,42 @@ impl Gateway {
         plan: &Plan,
         prepared: Prepared,
         wanted: Wanted<'_>,
-        report: ReportWanted,
         mut call: OpenCall,
+        mut listener: Option<Listener>,
     ) -> Reply {
         call.answer_with(http::StatusCode::OK);
         match answered {
             Answered::Whole { body, response } => {
                 call.observe(&Observed::of(&response));
-                let report = report_of(report, prepared.passage.report(), &call);
+                let report = report_of(wanted.report, prepared.passage.report(), &call);
                 let body = match prepared.passage {
                     Passage::Verbatim { .. } => match &report {
                         None => body,
                         Some(report) => wanted.face.attach_report(body, report),
                     },
                     Passage::Translated { .. } => {
-                        wanted.face.render(&response, wanted.rendering, report.as_ref())
+                        wanted
+                            .face
+                            .render(&response, wanted.rendering, report.as_ref())
                     }
                 };
                 let cost = call.cost().map(|priced| priced.total);
-                let facts = ReplyFacts { cost, ..facts(plan, &call) };
+                let facts = ReplyFacts {
+                    cost,
+                    ..facts(plan, &call)
+                };
+                if let Some(listener) = &mut listener {
+                    listener.hear(&body);
+                }
                 call.end(&Ending::Answered);
                 Reply::Whole { facts, body }
             }
-            Answered::Stream { body, pipeline, ready, is_over } => {
+            Answered::Stream {
+                body,
+                pipeline,
+                ready,
+                is_over,
+            } => {
                 call.first_content();
                 let facts = facts(plan, &call);
                 let stream = ReplyStream::new(
@@ -296,12 +329,16 @@ impl Gateway {
                     call,
                     plan,
                     prepared.passage,
-                    report,
+                    wanted.report,
                     Arc::clone(&self.clock),
                     wanted.face.format() == plan.target.dialect.format(),
                     self.drains.clone(),
+                    listener,
                 );
-                Reply::Stream { facts, stream: Box::new(stream) }
+                Reply::Stream {
+                    facts,
+                    stream: Box::new(stream),
+                }
             }
         }
     }
@@ -381,5 +418,9 @@ fn failed(error: ProviderError, plan: &Plan, face: &dyn Face, mut call: OpenCall
     let attempts = call.attempts();
     call.answer_with(problem.status());
     call.end(&Ending::Failed(error));
-    ChatError::Failed { problem: Box::new(problem), provider, attempts }
+    ChatError::Failed {
+        problem: Box::new(problem),
+        provider,
+        attempts,
+    }
 }

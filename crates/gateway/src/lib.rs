@@ -2,8 +2,8 @@
 //!
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
-//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), and [`catalog`]
-//! (what models can do and cost).
+//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`payload`] (what is kept of it), and
+//! [`catalog`] (what models can do and cost).
 
 pub mod attempt;
 pub mod catalog;
@@ -13,6 +13,7 @@ mod estimate;
 pub mod ledger;
 pub mod limits;
 pub mod media;
+pub mod payload;
 mod pipeline;
 pub mod prepare;
 pub mod problem;

@@ -51,7 +51,9 @@ pub enum LimitReached {
         retry_after: Duration,
     },
     /// The request alone takes more tokens than a minute has.
-    #[error("the request has about {needed} input tokens, and the key's limit is {limit} tokens per minute")]
+    #[error(
+        "the request has about {needed} input tokens, and the key's limit is {limit} tokens per minute"
+    )]
     TooManyTokens {
         /// Per minute.
         limit: u64,
@@ -79,7 +81,10 @@ pub struct Limits {
 impl Limits {
     /// Counts that begin at zero; [`Limits::remember`] brings what was spent before.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, keys: RwLock::default() }
+        Self {
+            clock,
+            keys: RwLock::default(),
+        }
     }
 
     /// Takes over what the ledger says was spent in the period that `now` is in. Called at start,
@@ -93,11 +98,7 @@ impl Limits {
 
     /// Counts a request in, or says which limit is reached. Money is reserved later, when the target
     /// and so the price is known: [`Admission::reserve`].
-    pub fn admit(
-        &self,
-        caller: &Caller,
-        expected: Expectation,
-    ) -> Result<Admission, LimitReached> {
+    pub fn admit(&self, caller: &Caller, expected: Expectation) -> Result<Admission, LimitReached> {
         let rate = caller.key().rate;
         let count = self.count_of(caller.key_id());
         let second = second_of(self.clock.moment());
@@ -105,9 +106,10 @@ impl Limits {
             let mut count = locked(&count);
             let output_tokens = count.expected_output(expected.max_output_tokens);
             if let Some(limit) = rate.rpm {
-                count.requests.admit(second, 1, u64::from(limit)).map_err(|retry_after| {
-                    LimitReached::Requests { limit, retry_after }
-                })?;
+                count
+                    .requests
+                    .admit(second, 1, u64::from(limit))
+                    .map_err(|retry_after| LimitReached::Requests { limit, retry_after })?;
             }
             if let Some(limit) = rate.tpm
                 && let Err(reached) = count.admit_tokens(second, expected, output_tokens, limit)
@@ -132,7 +134,12 @@ impl Limits {
     }
 
     fn count_of(&self, key: KeyId) -> Arc<Mutex<KeyCount>> {
-        if let Some(count) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(count) = self
+            .keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
             return Arc::clone(count);
         }
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -161,7 +168,9 @@ impl Admission {
     /// Sets `cost` aside from the key's budget. A call that is alone may use the rest of a budget even
     /// when it may take more than the rest.
     pub fn reserve(&mut self, cost: Cost) -> Result<(), LimitReached> {
-        let Some(budget) = self.caller.key().budget else { return Ok(()) };
+        let Some(budget) = self.caller.key().budget else {
+            return Ok(());
+        };
         let now = self.clock.now();
         let mut count = locked(&self.count);
         let spent = count.purses.of(budget.per, now).spent;
@@ -189,7 +198,9 @@ impl Admission {
         {
             let mut count = locked(&self.count);
             count.learn(output_tokens);
-            count.tokens.correct(second, self.second, difference(taken, expected));
+            count
+                .tokens
+                .correct(second, self.second, difference(taken, expected));
             count.purses.add(cost, now);
             count.reserved = count.reserved.saturating_sub(self.reserved);
         }
@@ -207,7 +218,9 @@ impl Drop for Admission {
         }
         let second = second_of(self.clock.moment());
         let mut count = locked(&self.count);
-        count.tokens.correct(second, self.second, difference(0, held));
+        count
+            .tokens
+            .correct(second, self.second, difference(0, held));
         count.reserved = count.reserved.saturating_sub(self.reserved);
     }
 }
@@ -227,7 +240,9 @@ impl KeyCount {
     const FIRST_OUTPUT: u64 = 500;
 
     fn expected_output(&self, bound: Option<u64>) -> u64 {
-        let usual = self.mean_output.map_or(Self::FIRST_OUTPUT, |mean| mean.saturating_mul(2));
+        let usual = self
+            .mean_output
+            .map_or(Self::FIRST_OUTPUT, |mean| mean.saturating_mul(2));
         bound.map_or(usual, |bound| bound.min(usual))
     }
 
@@ -246,15 +261,23 @@ impl KeyCount {
         limit: u64,
     ) -> Result<(), LimitReached> {
         if expected.input_tokens > limit {
-            return Err(LimitReached::TooManyTokens { limit, needed: expected.input_tokens });
+            return Err(LimitReached::TooManyTokens {
+                limit,
+                needed: expected.input_tokens,
+            });
         }
         let wanted = expected.input_tokens.saturating_add(output_tokens);
         // A call that is alone in its minute is not refused for output that it may never make.
-        let checked = if self.tokens.total(second) == 0 { expected.input_tokens } else { wanted };
+        let checked = if self.tokens.total(second) == 0 {
+            expected.input_tokens
+        } else {
+            wanted
+        };
         self.tokens
             .admit(second, checked, limit)
             .map_err(|retry_after| LimitReached::Tokens { limit, retry_after })?;
-        self.tokens.correct(second, second, difference(wanted, checked));
+        self.tokens
+            .correct(second, second, difference(wanted, checked));
         Ok(())
     }
 }
@@ -280,10 +303,16 @@ impl Purses {
             Period::Month => month,
             Period::Total => total,
         };
-        if purse.as_ref().is_some_and(|purse| purse.ends.is_some_and(|ends| ends <= now)) {
+        if purse
+            .as_ref()
+            .is_some_and(|purse| purse.ends.is_some_and(|ends| ends <= now))
+        {
             *purse = None;
         }
-        purse.get_or_insert_with(|| Purse { ends: period.end(now), spent: Cost::ZERO })
+        purse.get_or_insert_with(|| Purse {
+            ends: period.end(now),
+            spent: Cost::ZERO,
+        })
     }
 
     fn add(&mut self, cost: Cost, now: Timestamp) {

@@ -76,7 +76,8 @@ pub async fn fetch_into(
 }
 
 fn replace(request: &mut ChatRequest, url: &str, source: &Source) {
-    let is_it = |media: &Media| matches!(&media.source, Source::Url { url: named, .. } if named == url);
+    let is_it =
+        |media: &Media| matches!(&media.source, Source::Url { url: named, .. } if named == url);
     for message in &mut request.messages {
         for part in message.content_mut() {
             if let Part::Image(media) | Part::Document(media) | Part::Audio(media) = part
@@ -103,8 +104,14 @@ async fn fetch(
             .uri(uri.clone())
             .body(Bytes::new())
             .map_err(|_| "it is not a URL".to_owned())?;
-        let outbound = Outbound { request, reach: rules.reach };
-        let response = egress.send(outbound).await.map_err(|error| error.to_string())?;
+        let outbound = Outbound {
+            request,
+            reach: rules.reach,
+        };
+        let response = egress
+            .send(outbound)
+            .await
+            .map_err(|error| error.to_string())?;
         if response.status().is_redirection() {
             uri = redirected(&uri, response.headers().get(LOCATION))?;
             continue;
@@ -114,12 +121,19 @@ async fn fetch(
         }
         return read(response, rules.max_bytes).await;
     }
-    Err(format!("it redirects more than {} times", rules.max_redirects))
+    Err(format!(
+        "it redirects more than {} times",
+        rules.max_redirects
+    ))
 }
 
 fn redirected(from: &Uri, location: Option<&http::HeaderValue>) -> Result<Uri, String> {
-    let location = location.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let uri: Uri = location.parse().map_err(|_| "it redirects to what is no URL".to_owned())?;
+    let location = location
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let uri: Uri = location
+        .parse()
+        .map_err(|_| "it redirects to what is no URL".to_owned())?;
     if uri.scheme().is_some() {
         return Ok(uri);
     }
@@ -134,8 +148,14 @@ async fn read(
 ) -> Result<(String, Bytes), String> {
     let (head, mut body) = response.into_parts();
     let too_large = || format!("it is larger than {max_bytes} bytes");
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|value| value.parse::<u64>().ok()).is_some_and(|it| it > max_bytes) {
+    let announced = head
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if announced
+        .and_then(|value| value.parse::<u64>().ok())
+        .is_some_and(|it| it > max_bytes)
+    {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
@@ -146,10 +166,15 @@ async fn read(
             return Err(too_large());
         }
     }
-    let said = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = sniff(&bytes).or_else(|| said.and_then(named_type)).ok_or_else(|| {
-        "it is neither a PNG, JPEG, GIF or WebP image nor a PDF document".to_owned()
-    })?;
+    let said = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = sniff(&bytes)
+        .or_else(|| said.and_then(named_type))
+        .ok_or_else(|| {
+            "it is neither a PNG, JPEG, GIF or WebP image nor a PDF document".to_owned()
+        })?;
     Ok((media_type.to_owned(), bytes.into()))
 }
 
@@ -159,7 +184,21 @@ fn sniff(bytes: &[u8]) -> Option<&'static str> {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
         [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Some("image/webp"),
         [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
         _ => None,
     }
@@ -168,7 +207,14 @@ fn sniff(bytes: &[u8]) -> Option<&'static str> {
 /// Types that have no signature to sniff and that models take.
 fn named_type(said: &str) -> Option<&'static str> {
     let essence = said.split(';').next().unwrap_or_default().trim();
-    ["image/heic", "image/heif", "text/plain", "audio/wav", "audio/mpeg", "audio/mp3"]
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(essence))
+    [
+        "image/heic",
+        "image/heif",
+        "text/plain",
+        "audio/wav",
+        "audio/mpeg",
+        "audio/mp3",
+    ]
+    .into_iter()
+    .find(|known| known.eq_ignore_ascii_case(essence))
 }

@@ -58,7 +58,12 @@ impl Pipeline {
     /// Takes a piece of the provider's stream and appends to `out` what the caller gets for it.
     pub(crate) fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProviderError> {
         match self {
-            Self::Verbatim { tap, relay, unreadable, .. } => {
+            Self::Verbatim {
+                tap,
+                relay,
+                unreadable,
+                ..
+            } => {
                 if unreadable.is_none() {
                     *unreadable = tap.push(&piece).err().map(provider_error);
                 }
@@ -68,7 +73,12 @@ impl Pipeline {
                 }
                 Ok(())
             }
-            Self::Translated { decoder, encoder, events, observed } => {
+            Self::Translated {
+                decoder,
+                encoder,
+                events,
+                observed,
+            } => {
                 let decoded = decoder.push(&piece, events);
                 let rendered = render(events, observed, &mut **encoder, out);
                 decoded.map_err(provider_error)?;
@@ -80,7 +90,9 @@ impl Pipeline {
     /// Says that the provider's stream is over.
     pub(crate) fn finish(&mut self, end: End, out: &mut Vec<Bytes>) -> Result<(), ProviderError> {
         match self {
-            Self::Verbatim { tap, unreadable, .. } => {
+            Self::Verbatim {
+                tap, unreadable, ..
+            } => {
                 if unreadable.is_none() {
                     *unreadable = tap.finish(end).err().map(provider_error);
                 }
@@ -90,7 +102,12 @@ impl Pipeline {
                     (None, None) => Ok(()),
                 }
             }
-            Self::Translated { decoder, encoder, events, observed } => {
+            Self::Translated {
+                decoder,
+                encoder,
+                events,
+                observed,
+            } => {
                 let decoded = decoder.finish(end, events);
                 let rendered = render(events, observed, &mut **encoder, out);
                 decoded.map_err(provider_error)?;
@@ -115,7 +132,9 @@ impl Pipeline {
     /// frame has passed already, nothing is added.
     pub(crate) fn fail(&mut self, problem: &Problem, out: &mut Vec<Bytes>) {
         match self {
-            Self::Verbatim { face, tap, relay, .. } => {
+            Self::Verbatim {
+                face, tap, relay, ..
+            } => {
                 if let Some(relay) = relay {
                     append(out, |bytes| relay.finish(None, bytes));
                 }
@@ -138,9 +157,9 @@ impl Pipeline {
     /// What the stream cannot recover from, if it is known already.
     pub(crate) fn error(&self) -> Option<&ProviderError> {
         match self {
-            Self::Verbatim { tap, unreadable, .. } => {
-                unreadable.as_ref().or(tap.observed().error.as_ref())
-            }
+            Self::Verbatim {
+                tap, unreadable, ..
+            } => unreadable.as_ref().or(tap.observed().error.as_ref()),
             Self::Translated { observed, .. } => observed.error.as_ref(),
         }
     }

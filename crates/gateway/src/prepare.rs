@@ -71,7 +71,9 @@ impl Gateway {
             self.translated(face, body, plan, now).await?
         };
         if let Some(api_key) = &target.provider.api_key {
-            target.dialect.authorize(prepared.request.headers_mut(), api_key)?;
+            target
+                .dialect
+                .authorize(prepared.request.headers_mut(), api_key)?;
         }
         Ok(prepared)
     }
@@ -95,8 +97,14 @@ impl Gateway {
         if plan.strict && !encoded.report.is_lossless() {
             return Err(ChatError::WouldDrop(encoded.report));
         }
-        let passage = Passage::Translated { exchange: encoded.exchange, report: encoded.report };
-        Ok(Prepared { request: encoded.request, passage })
+        let passage = Passage::Translated {
+            exchange: encoded.exchange,
+            report: encoded.report,
+        };
+        Ok(Prepared {
+            request: encoded.request,
+            passage,
+        })
     }
 }
 
@@ -108,12 +116,17 @@ fn verbatim(
 ) -> Result<Prepared, Refusal> {
     let target = &plan.target;
     let spliced = face.splice(envelope, body, &target.model);
-    let request = target.dialect.request(&target.target(), envelope.stream, spliced.body)?;
+    let request = target
+        .dialect
+        .request(&target.target(), envelope.stream, spliced.body)?;
     let exchange = Exchange {
         streamed: envelope.stream,
         model: target.model.clone(),
         ..Exchange::default()
     };
-    let passage = Passage::Verbatim { withhold_usage: spliced.withhold_usage, exchange };
+    let passage = Passage::Verbatim {
+        withhold_usage: spliced.withhold_usage,
+        exchange,
+    };
     Ok(Prepared { request, passage })
 }

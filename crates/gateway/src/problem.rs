@@ -35,8 +35,12 @@ pub fn provider_problem(
             .status
             .filter(|_| is_shown && is_callers_to_see(error.cause))
             .and_then(|status| StatusCode::from_u16(status).ok())
-            .filter(|status| status.is_client_error()),
-        provider_code: error.code.clone().or_else(|| error.native_type.clone()).filter(|_| is_shown),
+            .filter(StatusCode::is_client_error),
+        provider_code: error
+            .code
+            .clone()
+            .or_else(|| error.native_type.clone())
+            .filter(|_| is_shown),
         verbatim: error.body.clone().filter(|_| is_shown && same_format),
         ..Problem::new(kind, detail)
     }
@@ -100,6 +104,9 @@ mod tests {
 
     #[test]
     fn overload_is_503_whatever_the_vendor_calls_it() {
-        assert_eq!(problem(Cause::Overloaded, 529, false).status().as_u16(), 503);
+        assert_eq!(
+            problem(Cause::Overloaded, 529, false).status().as_u16(),
+            503
+        );
     }
 }

@@ -20,6 +20,7 @@ use crate::attempt::broken;
 use crate::chat::{ReportWanted, report_of};
 use crate::drain::{Drain, Drains};
 use crate::ledger::{Ending, OpenCall};
+use crate::payload::Listener;
 use crate::pipeline::Pipeline;
 use crate::prepare::Passage;
 use crate::problem::provider_problem;
@@ -69,6 +70,7 @@ pub struct ReplyStream {
     written: Vec<Bytes>,
     waits: Waits,
     drains: Drains,
+    listener: Option<Listener>,
 }
 
 /// What must be together to bring a call to its end.
@@ -95,7 +97,10 @@ struct Waits {
 }
 
 impl ReplyStream {
-    #[expect(clippy::too_many_arguments, reason = "a constructor with one caller, one page away")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a constructor with one caller, one page away"
+    )]
     pub(crate) fn new(
         body: EgressBody,
         pipeline: Pipeline,
@@ -108,6 +113,7 @@ impl ReplyStream {
         clock: Arc<dyn Clock>,
         same_format: bool,
         drains: Drains,
+        listener: Option<Listener>,
     ) -> Self {
         let now = clock.moment();
         let conversion = match passage {
@@ -136,6 +142,7 @@ impl ReplyStream {
                 deadline: now.after(plan.timeouts.total),
             },
             drains,
+            listener,
         }
     }
 
@@ -150,7 +157,9 @@ impl ReplyStream {
 
     /// The provider's stream is over: what is left is written and the call ends.
     fn finish(&mut self, end: End) {
-        let Some(mut flow) = self.flow.take() else { return };
+        let Some(mut flow) = self.flow.take() else {
+            return;
+        };
         let finished = if flow.is_over {
             flow.pipeline.error().cloned().map_or(Ok(()), Err)
         } else {
@@ -169,7 +178,9 @@ impl ReplyStream {
     }
 
     fn fail(&mut self, error: ProviderError) {
-        let Some(mut flow) = self.flow.take() else { return };
+        let Some(mut flow) = self.flow.take() else {
+            return;
+        };
         flow.call.observe(flow.pipeline.observed());
         flow.fail(error, &mut self.written);
         self.ready.extend(self.written.drain(..));
@@ -191,9 +202,14 @@ impl Stream for ReplyStream {
         let this = &mut *self;
         loop {
             if let Some(bytes) = this.ready.pop_front() {
+                if let Some(listener) = &mut this.listener {
+                    listener.hear(&bytes);
+                }
                 return Poll::Ready(Some(bytes));
             }
-            let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+            let Some(flow) = &mut this.flow else {
+                return Poll::Ready(None);
+            };
             if flow.is_over {
                 this.finish(End::Clean);
                 continue;
@@ -205,7 +221,11 @@ impl Stream for ReplyStream {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     let complete = flow.pipeline.observed().finish.is_some();
-                    if complete { this.finish(End::Broken) } else { this.fail(broken(&error)) }
+                    if complete {
+                        this.finish(End::Broken);
+                    } else {
+                        this.fail(broken(&error));
+                    }
                 }
                 Poll::Ready(None) => this.finish(End::Clean),
                 Poll::Pending => match this.waits.poll(context) {
@@ -232,7 +252,10 @@ impl Waits {
                 let what = "The answer took longer than the route's total timeout.";
                 return Poll::Ready(ProviderError::new(Cause::Timeout, what));
             }
-            let rest = (self.idle - silence).min(self.deadline.since(now));
+            let rest = self
+                .idle
+                .saturating_sub(silence)
+                .min(self.deadline.since(now));
             self.alarm = self.clock.sleep(rest);
         }
         Poll::Pending
@@ -241,12 +264,18 @@ impl Waits {
 
 impl Drop for ReplyStream {
     fn drop(&mut self) {
-        let Some(mut flow) = self.flow.take() else { return };
+        let Some(mut flow) = self.flow.take() else {
+            return;
+        };
         flow.call.observe(flow.pipeline.observed());
         if flow.is_over || flow.hang_up == HangUp::Cancel {
             flow.call.end(&Ending::CallerGone);
             return;
         }
-        self.drains.offer(Drain { body: flow.body, pipeline: flow.pipeline, call: flow.call });
+        self.drains.offer(Drain {
+            body: flow.body,
+            pipeline: flow.pipeline,
+            call: flow.call,
+        });
     }
 }

@@ -163,7 +163,11 @@ pub struct ResolvedTarget {
 impl Provider {
     /// Which addresses its requests may reach; the simulated provider's reach none.
     pub fn reach(&self) -> Reach {
-        if self.kind == ProviderKind::Sim { Reach::Simulated } else { self.reach }
+        if self.kind == ProviderKind::Sim {
+            Reach::Simulated
+        } else {
+            self.reach
+        }
     }
 
     /// The simulated provider wants a key, as the vendors do, and takes any.
@@ -223,7 +227,7 @@ pub struct ServedModel {
 /// Every route of one configuration. A reload makes another.
 pub struct Routes {
     providers: BTreeMap<ProviderName, Arc<Provider>>,
-    routes: BTreeMap<ModelName, Route>,
+    by_name: BTreeMap<ModelName, Route>,
     catalog: Catalog,
     resolved: RwLock<HashMap<ModelName, Plan>>,
 }
@@ -240,7 +244,7 @@ impl Routes {
             providers: providers
                 .map(|provider| (provider.name.clone(), Arc::new(provider)))
                 .collect(),
-            routes: routes.into_iter().collect(),
+            by_name: routes.into_iter().collect(),
             catalog,
             resolved: RwLock::default(),
         }
@@ -248,14 +252,22 @@ impl Routes {
 
     /// The target of a name.
     pub fn plan(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
-        if let Some(plan) = self.resolved.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        if let Some(plan) = self
+            .resolved
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+        {
             return Ok(plan.clone());
         }
         let plan = self.resolve(name).ok_or_else(|| UnknownModel {
             model: name.clone(),
             near: self.near(name.as_str()),
         })?;
-        let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);
+        let mut resolved = self
+            .resolved
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if resolved.len() < MAX_REMEMBERED {
             resolved.insert(name.clone(), plan.clone());
         }
@@ -264,15 +276,17 @@ impl Routes {
 
     /// Every name that is known to be served: routes first, then `provider/model`.
     pub fn models(&self) -> Vec<ServedModel> {
-        let routes = self.routes.iter().map(|(name, route)| ServedModel {
+        let routes = self.by_name.iter().map(|(name, route)| ServedModel {
             name: name.as_str().to_owned(),
             provider: route.provider.clone(),
         });
         let direct = self.providers.values().flat_map(|provider| {
-            self.models_of(provider).into_iter().map(|model| ServedModel {
-                name: format!("{}/{model}", provider.name),
-                provider: provider.name.clone(),
-            })
+            self.models_of(provider)
+                .into_iter()
+                .map(|model| ServedModel {
+                    name: format!("{}/{model}", provider.name),
+                    provider: provider.name.clone(),
+                })
         });
         routes.chain(direct).collect()
     }
@@ -288,7 +302,7 @@ impl Routes {
     }
 
     fn resolve(&self, name: &ModelName) -> Option<Plan> {
-        if let Some(route) = self.routes.get(name) {
+        if let Some(route) = self.by_name.get(name) {
             return Some(Plan {
                 route: Some(name.as_str().to_owned()),
                 strict: route.strict,
@@ -297,7 +311,9 @@ impl Routes {
                 target: self.target(self.providers.get(&route.provider)?, &route.model)?,
             });
         }
-        let target = self.named_target(name).or_else(|| self.catalog_target(name))?;
+        let target = self
+            .named_target(name)
+            .or_else(|| self.catalog_target(name))?;
         Some(Plan {
             route: None,
             strict: false,
@@ -318,7 +334,10 @@ impl Routes {
     fn catalog_target(&self, name: &ModelName) -> Option<Arc<ResolvedTarget>> {
         let known = self.catalog.providers_of(name.as_str());
         known.into_iter().find_map(|known| {
-            let provider = self.providers.values().find(|it| catalog_name(it) == known)?;
+            let provider = self
+                .providers
+                .values()
+                .find(|it| catalog_name(it) == known)?;
             self.target(provider, name.as_str())
         })
     }
@@ -337,8 +356,10 @@ impl Routes {
             ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => None,
         };
         let facts = known.or_else(simulated).map(Arc::new);
-        let capabilities =
-            facts.as_ref().map(|facts| facts.capabilities.clone()).unwrap_or_default();
+        let capabilities = facts
+            .as_ref()
+            .map(|facts| facts.capabilities.clone())
+            .unwrap_or_default();
         Some(Arc::new(ResolvedTarget {
             provider: Arc::clone(provider),
             dialect,
@@ -353,7 +374,10 @@ impl Routes {
         if provider.kind == ProviderKind::Sim {
             return simulated::models().map(str::to_owned).collect();
         }
-        self.catalog.models(catalog_name(provider)).map(|facts| facts.id.clone()).collect()
+        self.catalog
+            .models(catalog_name(provider))
+            .map(|facts| facts.id.clone())
+            .collect()
     }
 
     /// At most three served names that look like `name`.

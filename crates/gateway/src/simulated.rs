@@ -22,9 +22,21 @@ struct Family {
 }
 
 const FAMILIES: [Family; 3] = [
-    Family { name: "gpt", dialect: &OpenaiChat, reasoning: ReasoningControl::Effort },
-    Family { name: "claude", dialect: &AnthropicMessages, reasoning: ReasoningControl::Budget },
-    Family { name: "gemini", dialect: &Gemini, reasoning: ReasoningControl::Budget },
+    Family {
+        name: "gpt",
+        dialect: &OpenaiChat,
+        reasoning: ReasoningControl::Effort,
+    },
+    Family {
+        name: "claude",
+        dialect: &AnthropicMessages,
+        reasoning: ReasoningControl::Budget,
+    },
+    Family {
+        name: "gemini",
+        dialect: &Gemini,
+        reasoning: ReasoningControl::Budget,
+    },
 ];
 
 /// Made-up prices in pico-dollars per token, so that a trial run shows how costs are shown: $1.00 per
@@ -61,7 +73,10 @@ pub(crate) fn facts(model: &str) -> Option<ModelFacts> {
     Some(ModelFacts {
         id: model.to_owned(),
         names: Vec::new(),
-        capabilities: Capabilities { reasoning, ..Capabilities::default() },
+        capabilities: Capabilities {
+            reasoning,
+            ..Capabilities::default()
+        },
         prices: vec![PriceList {
             tier: ServiceTier::Standard,
             from: None,
@@ -77,5 +92,7 @@ pub(crate) fn facts(model: &str) -> Option<ModelFacts> {
 }
 
 fn family(model: &str) -> Option<&'static Family> {
-    FAMILIES.iter().find(|family| model.starts_with(family.name))
+    FAMILIES
+        .iter()
+        .find(|family| model.starts_with(family.name))
 }

@@ -2,7 +2,8 @@
 //!
 //! Suggested reading order: [`dialect`] (the target's side of a format), [`face`] (the caller's side),
 //! [`framing`] (how streams are cut into events), then one folder per format. [`tap`] reads along where
-//! bytes pass untouched, [`collect`] folds a stream into a whole answer.
+//! bytes pass untouched, [`collect`] folds a stream into a whole answer and [`unfold`] does the reverse;
+//! [`failure`] is what every format's errors need.
 
 pub mod anthropic;
 pub mod collect;
@@ -14,3 +15,4 @@ pub mod framing;
 pub mod gemini;
 pub mod openai;
 pub mod tap;
+pub mod unfold;

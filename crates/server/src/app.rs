@@ -13,6 +13,7 @@ use gateway::catalog::Catalog;
 use gateway::drain::{Drain, Drains};
 use gateway::ledger::{JournalLimits, Ledger, recovery};
 use gateway::limits::Limits;
+use gateway::payload::Payloads;
 use gateway::routes::Routes;
 use gateway::{Gateway, Parts, Settings};
 use identity::desk::Desk;
@@ -46,6 +47,8 @@ pub struct App {
     pub gateway: Gateway,
     /// Where calls are written down.
     pub ledger: Arc<Ledger>,
+    /// What was said, where it is kept.
+    pub payloads: Arc<Payloads>,
     /// Recognises callers.
     pub ring: Arc<KeyRing>,
     /// Issues keys.
@@ -85,11 +88,19 @@ impl App {
         let store = open_store(config, data_dir).await?;
         let recovered = recovery::recover(&data_dir.journal(), &store, started_at).await?;
         if recovered.journals > 0 {
-            tracing::info!(?recovered, "settled what an earlier process left in its journal");
+            tracing::info!(
+                ?recovered,
+                "settled what an earlier process left in its journal"
+            );
         }
         let ring = Arc::new(open_ring(config, data_dir, &*entropy, started_at)?);
         let keys: Arc<dyn KeyStore> = Arc::new(store.clone());
-        let desk = Desk::new(keys, Arc::clone(&ring), Arc::clone(&clock), Arc::clone(&entropy));
+        let desk = Desk::new(
+            keys,
+            Arc::clone(&ring),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
         let ledger = Arc::new(Ledger::new(
@@ -106,13 +117,21 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&telemetry) as Arc<dyn domain::call::CallObserver>,
         )?);
+        let payloads = Arc::new(Payloads::new(match config.payloads.keep {
+            config::Keep::None => None,
+            config::Keep::Full => Some(config.payloads.retention),
+        }));
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
-        let sim = Arc::new(Sim::new(sim::Options { now: unix_seconds, ..sim::Options::default() }));
+        let sim = Arc::new(Sim::new(sim::Options {
+            now: unix_seconds,
+            ..sim::Options::default()
+        }));
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(config, started_at)),
             ledger: Arc::clone(&ledger),
             limits,
             drains,
+            payloads: Arc::clone(&payloads),
             egress: Arc::new(OutboundClient::new(CONNECT_TIMEOUT, sim)?),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
@@ -124,6 +143,7 @@ impl App {
         let app = Self {
             gateway,
             ledger,
+            payloads,
             ring,
             desk,
             store,
@@ -134,7 +154,12 @@ impl App {
             max_body: config.server.max_body.as_usize(),
             is_stopping: AtomicBool::new(false),
         };
-        Ok((Arc::new(app), Queues { drains: waiting_drains }))
+        Ok((
+            Arc::new(app),
+            Queues {
+                drains: waiting_drains,
+            },
+        ))
     }
 }
 
@@ -161,7 +186,11 @@ pub fn open_ring(
 
 /// The keys of a configuration.
 pub fn configured_keys(config: &Config, hasher: &Hasher, now: Timestamp) -> Vec<VirtualKey> {
-    config.keys.iter().map(|key| configured_key(key, hasher, now)).collect()
+    config
+        .keys
+        .iter()
+        .map(|key| configured_key(key, hasher, now))
+        .collect()
 }
 
 fn configured_key(key: &BootstrapKey, hasher: &Hasher, now: Timestamp) -> VirtualKey {

@@ -60,13 +60,17 @@ pub struct Installation {
 impl Installation {
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| PathBuf::from("trunkline-data"))
+        self.data_dir
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("trunkline-data"))
     }
 
     /// The configuration file, if there is one.
     pub fn config(&self) -> Option<PathBuf> {
         let default = PathBuf::from("trunkline.yaml");
-        self.config.clone().or_else(|| default.exists().then_some(default))
+        self.config
+            .clone()
+            .or_else(|| default.exists().then_some(default))
     }
 }
 
@@ -280,7 +284,7 @@ pub struct RefreshCatalog {
     /// Prices: a data.json of genai-prices
     #[arg(long, value_name = "FILE")]
     pub prices: PathBuf,
-    /// Capabilities: a model_prices_and_context_window.json of LiteLLM
+    /// Capabilities: LiteLLM's table of models (JSON)
     #[arg(long, value_name = "FILE")]
     pub capabilities: Option<PathBuf>,
     /// The folder of catalog files to start from, and to write to with --write [default: the built-in

@@ -47,7 +47,9 @@ impl DataDir {
             Ok(secret) if secret.len() >= 32 => return Ok(Secret::new(secret)),
             Ok(_) => anyhow::bail!("{} is damaged: it has less than 32 bytes", path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
         }
         let mut secret = vec![0; 32];
         entropy.fill(&mut secret);

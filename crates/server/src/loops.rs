@@ -15,6 +15,8 @@ use crate::tasks::{Stop, Tasks};
 
 /// Calls that are recorded together.
 const BATCH: usize = 500;
+/// Payloads that are kept together.
+const PAYLOADS: usize = 50;
 /// How long calls are gathered before they are recorded.
 const GATHER: Duration = Duration::from_millis(20);
 /// How often the store is brought to its disk, so that the journal may go.
@@ -42,7 +44,12 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(follow_keys(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
-    tasks.start(drain(Arc::clone(app), queues.drains, Arc::clone(tasks), stop()));
+    tasks.start(drain(
+        Arc::clone(app),
+        queues.drains,
+        Arc::clone(tasks),
+        stop(),
+    ));
     if let Some(period) = sync {
         tasks.start(sync_journal(Arc::clone(app), period, stop()));
     }
@@ -77,6 +84,7 @@ async fn record_calls(app: Shared, mut stop: Stop) {
                 }
             }
         }
+        recorder.keep_payloads().await;
         if recorder.is_release_due() {
             recorder.release().await;
         }
@@ -93,7 +101,11 @@ struct Recorder {
 impl Recorder {
     fn new(app: Shared) -> Self {
         let released = app.clock.moment();
-        Self { app, receipts: Vec::new(), released }
+        Self {
+            app,
+            receipts: Vec::new(),
+            released,
+        }
     }
 
     /// Records a batch, however long the store takes; answers whether it did before it was time to
@@ -101,7 +113,9 @@ impl Recorder {
     async fn record(&mut self, batch: Batch, stop: &mut Stop) -> bool {
         let mut has_failed = false;
         while !batch.calls().is_empty() {
-            let Err(error) = self.app.store.record_calls(batch.calls()).await else { break };
+            let Err(error) = self.app.store.record_calls(batch.calls()).await else {
+                break;
+            };
             if !std::mem::replace(&mut has_failed, true) {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -117,6 +131,21 @@ impl Recorder {
         }
         self.receipts.push(self.app.ledger.recorded(batch));
         true
+    }
+
+    /// Writes down what was said, where it is kept. What the store does not take is lost.
+    async fn keep_payloads(&mut self) {
+        loop {
+            let batch = self.app.payloads.take_batch(PAYLOADS);
+            if batch.is_empty() {
+                return;
+            }
+            if let Err(error) = self.app.store.keep_payloads(&batch).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, count = batch.len(), "payloads could not be kept");
+                return;
+            }
+        }
     }
 
     fn holds_receipts(&self) -> bool {
@@ -192,7 +221,10 @@ async fn keep_house(app: Shared, mut stop: Stop) {
             app.store.drop_expired_payloads(now, EXPIRED_PAYLOADS).await
         };
         if let Err(error) = done.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "housekeeping failed"
+            );
         }
         if !stop.pause(HOUSEKEEPING_PAUSE).await {
             return;

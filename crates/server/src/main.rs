@@ -1,6 +1,9 @@
 //! Trunkline: one line between your applications and every AI.
 
-#![expect(unreachable_pub, reason = "a binary has no outside; `pub` here marks what other modules use")]
+#![expect(
+    unreachable_pub,
+    reason = "a binary has no outside; `pub` here marks what other modules use"
+)]
 
 mod app;
 mod cli;
@@ -27,7 +30,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(run(cli)),
         Err(error) => Err(error.into()),

@@ -60,13 +60,17 @@ fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
     }
     let now = app.clock.now();
     app.gateway.replace_routes(Arc::new(routes(&new, now)));
-    app.ring.replace_configured(configured_keys(&new, app.ring.hasher(), now));
+    app.ring
+        .replace_configured(configured_keys(&new, app.ring.hasher(), now));
     tracing::info!(file = %path.display(), "the configuration was reloaded");
     Some(new)
 }
 
 /// Watches the file's folder: editors and orchestrators replace the file itself.
-fn watch_file(path: &Path, changed: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
+fn watch_file(
+    path: &Path,
+    changed: mpsc::Sender<()>,
+) -> notify::Result<notify::RecommendedWatcher> {
     let name = path.file_name().map(ToOwned::to_owned);
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

@@ -51,7 +51,12 @@ pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
     let drain = config.server.drain;
     greet(address, &app, &data_dir, admin_key.as_ref(), path.is_some());
     if let Some(path) = path {
-        tasks.start(reload::watch(Arc::clone(&app), path, config, tasks.stop_signal()));
+        tasks.start(reload::watch(
+            Arc::clone(&app),
+            path,
+            config,
+            tasks.stop_signal(),
+        ));
     }
     answer_until_told_to_stop(&app, listener, drain).await?;
 
@@ -94,15 +99,17 @@ async fn answer_until_told_to_stop(
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
         }
     });
-    let service =
-        router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let service = router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
     let shutdown = {
         let app = Arc::clone(app);
         async move {
             told_to_stop().await;
             app.is_stopping.store(true, Ordering::Relaxed);
-            tracing::info!(seconds = drain.as_secs(), "stopping: open answers may finish");
+            tracing::info!(
+                seconds = drain.as_secs(),
+                "stopping: open answers may finish"
+            );
             stopping.send_replace(true);
         }
     };
@@ -149,7 +156,9 @@ async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secre
     app.desk.follow(0).await?;
     let known = data_dir.read_admin_key().is_some_and(|text| {
         let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        app.ring.recognise(text.reveal(), address, app.started_at).is_ok()
+        app.ring
+            .recognise(text.reveal(), address, app.started_at)
+            .is_ok()
     });
     if known || app.ring.has_stored_admin(app.started_at) {
         return Ok(None);
@@ -180,11 +189,15 @@ fn greet(
     is_configured: bool,
 ) {
     let routes = app.gateway.routes();
-    let providers: Vec<String> =
-        routes.providers().map(|provider| provider.name.to_string()).collect();
+    let providers: Vec<String> = routes
+        .providers()
+        .map(|provider| provider.name.to_string())
+        .collect();
     println!("Trunkline serves on http://{address}");
     println!("Providers: {}", providers.join(", "));
-    let is_simulated = routes.providers().all(|provider| provider.kind == ProviderKind::Sim);
+    let is_simulated = routes
+        .providers()
+        .all(|provider| provider.kind == ProviderKind::Sim);
     if is_simulated && !is_configured {
         println!(
             "No provider key was found (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …): the \
@@ -194,15 +207,23 @@ fn greet(
     let path = data_dir.admin_key();
     let shown = match admin_key {
         Some(text) => {
-            println!("Admin key (shown this once, kept in {}): {}", path.display(), text.reveal());
+            println!(
+                "Admin key (shown this once, kept in {}): {}",
+                path.display(),
+                text.reveal()
+            );
             text.reveal().clone()
         }
         None => format!("$(cat {})", path.display()),
     };
     let models = routes.models();
-    let preferred = ["sim/gpt"].into_iter().chain(models.iter().map(|model| &*model.name));
+    let preferred = ["sim/gpt"]
+        .into_iter()
+        .chain(models.iter().map(|model| &*model.name));
     let served: Vec<&str> = models.iter().map(|model| &*model.name).collect();
-    let Some(model) = preferred.into_iter().find(|model| served.contains(model)) else { return };
+    let Some(model) = preferred.into_iter().find(|model| served.contains(model)) else {
+        return;
+    };
     println!("Try it:\n");
     println!("  curl http://{address}/v1/chat/completions \\");
     println!("    -H \"Authorization: Bearer {shown}\" -H 'Content-Type: application/json' \\");

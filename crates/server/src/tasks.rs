@@ -19,12 +19,18 @@ pub struct Stop(watch::Receiver<bool>);
 impl Tasks {
     /// No tasks yet.
     pub fn new() -> Self {
-        Self { set: Mutex::default(), stop: watch::Sender::new(false) }
+        Self {
+            set: Mutex::default(),
+            stop: watch::Sender::new(false),
+        }
     }
 
     /// Starts a task. It ends by itself soon after [`Stop::requested`].
     pub fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+        self.set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spawn(task);
     }
 
     /// The signal that tasks watch.
@@ -39,11 +45,13 @@ impl Tasks {
 
     /// Waits until every task has ended, for at most `bound`; what goes on then is cut off.
     pub async fn join(&self, bound: Duration) {
-        let mut set =
-            std::mem::take(&mut *self.set.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut set = std::mem::take(&mut *self.set.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async { while set.join_next().await.is_some() {} };
         if tokio::time::timeout(bound, all).await.is_err() {
-            tracing::warn!(seconds = bound.as_secs(), "background tasks did not stop in time");
+            tracing::warn!(
+                seconds = bound.as_secs(),
+                "background tasks did not stop in time"
+            );
         }
     }
 }

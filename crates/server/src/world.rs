@@ -15,14 +15,22 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// Clocks whose moments count from now.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock port's one real implementation")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock port's one real implementation"
+    )]
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock port's one real implementation")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock port's one real implementation"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -37,7 +45,10 @@ impl Clock for SystemClock {
 }
 
 /// Seconds since 1970, for the simulated provider, which has no ports.
-#[expect(clippy::disallowed_methods, reason = "this is the clock port's one real implementation")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock port's one real implementation"
+)]
 pub fn unix_seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }

@@ -73,12 +73,16 @@ class Sim(Service):
 
 
 class Gateway(Service):
-    """`trunkline serve` with the suites' configuration."""
+    """`trunkline serve`: with the suites' configuration in front of `sim`, or with none at all."""
 
-    def __init__(self, home: Path, sim: Sim) -> None:
+    def __init__(self, home: Path, sim: Sim | None = None) -> None:
         data = home / "data"
-        arguments = ["serve", "--config", str(CONFIGURATION), "--data-dir", str(data)]
-        super().__init__(arguments, home, ready="/readyz", environment={"SIM_URL": sim.url})
+        arguments = ["serve", "--data-dir", str(data)]
+        environment = {}
+        if sim:
+            arguments += ["--config", str(CONFIGURATION)]
+            environment = {"SIM_URL": sim.url}
+        super().__init__(arguments, home, ready="/readyz", environment=environment)
         self.admin_key = (data / "admin.key").read_text().strip()
 
     def client(self, key: str = FIRST_KEY, **options: Any) -> OpenAI:

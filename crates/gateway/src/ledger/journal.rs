@@ -132,7 +132,11 @@ impl Journal {
     /// Whether new calls may be written.
     pub(super) fn check_room(&self) -> Result<(), JournalError> {
         let total = locked(&self.segments).total_bytes;
-        if total >= self.limits.max_bytes { Err(JournalError::Full(total)) } else { Ok(()) }
+        if total >= self.limits.max_bytes {
+            Err(JournalError::Full(total))
+        } else {
+            Ok(())
+        }
     }
 
     /// Bytes that all segments hold.
@@ -161,7 +165,10 @@ impl Journal {
             // Nobody else sets it: the batch left `pending` while `active` was held.
             outcome.get_or_init(|| written).clone()?
         };
-        Ok(Position { offset: base.offset + offset, ..base })
+        Ok(Position {
+            offset: base.offset + offset,
+            ..base
+        })
     }
 
     /// Gives up pins on a segment; the last one deletes it once it is sealed.
@@ -182,7 +189,10 @@ impl Journal {
     /// Where the next record will stand.
     pub(super) fn end(&self) -> Position {
         let active = locked(&self.active);
-        Position { segment: active.number, offset: active.length }
+        Position {
+            segment: active.number,
+            offset: active.length,
+        }
     }
 
     /// Reads the records from `from` on, at most `limit`, and says where to go on. Ends before a line
@@ -197,7 +207,10 @@ impl Journal {
             if end.offset != at.offset {
                 at = end;
             } else if at.segment < last {
-                at = Position { segment: at.segment + 1, offset: 0 };
+                at = Position {
+                    segment: at.segment + 1,
+                    offset: 0,
+                };
             } else {
                 break;
             }
@@ -209,7 +222,11 @@ impl Journal {
     /// Called at the end of the process: what is left behind is then nothing.
     pub(super) fn seal(&self) -> Result<(), JournalError> {
         let mut active = locked(&self.active);
-        if active.length > 0 { self.rotate(&mut active) } else { Ok(()) }
+        if active.length > 0 {
+            self.rotate(&mut active)
+        } else {
+            Ok(())
+        }
     }
 
     /// Deletes what is left when everything has reached the store; called last.
@@ -233,10 +250,16 @@ impl Journal {
             active.torn = false;
             active.length += 1;
         }
-        let base = Position { segment: active.number, offset: active.length };
+        let base = Position {
+            segment: active.number,
+            offset: active.length,
+        };
         if let Err(error) = (&*active.file).write_all(&batch.bytes) {
             active.torn = true;
-            active.length = active.file.metadata().map_or(active.length, |meta| meta.len());
+            active.length = active
+                .file
+                .metadata()
+                .map_or(active.length, |meta| meta.len());
             return Err(error.into());
         }
         let written = batch.bytes.len() as u64;
@@ -251,7 +274,11 @@ impl Journal {
         match self.sync {
             Sync::Always => active.file.sync_data()?,
             Sync::Periodic => {
-                if active.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &active.file)) {
+                if active
+                    .unsynced
+                    .last()
+                    .is_none_or(|last| !Arc::ptr_eq(last, &active.file))
+                {
                     let file = Arc::clone(&active.file);
                     active.unsynced.push(file);
                 }
@@ -323,10 +350,16 @@ impl Orphan {
                 continue;
             }
             let name = path.file_stem().and_then(|stem| stem.to_str());
-            let Some(replica) = name.and_then(|name| name.parse().ok()) else { continue };
+            let Some(replica) = name.and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             let lock = OpenOptions::new().write(true).open(&path)?;
             match lock.try_lock() {
-                Ok(()) => orphans.push(Self { directory: directory.to_owned(), replica, lock }),
+                Ok(()) => orphans.push(Self {
+                    directory: directory.to_owned(),
+                    replica,
+                    lock,
+                }),
                 Err(fs::TryLockError::WouldBlock) => {}
                 Err(fs::TryLockError::Error(error)) => return Err(error),
             }
@@ -341,7 +374,11 @@ impl Orphan {
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
                 let name = path.file_name()?.to_str()?;
-                let number = name.strip_prefix(&prefix)?.strip_suffix(".log")?.parse().ok()?;
+                let number = name
+                    .strip_prefix(&prefix)?
+                    .strip_suffix(".log")?
+                    .parse()
+                    .ok()?;
                 Some((number, path))
             })
             .collect();

@@ -139,7 +139,9 @@ impl Ledger {
     /// Lets go of what the journal kept for calls that are safe in the store.
     pub fn release(&self, receipts: &[Receipt]) -> std::io::Result<()> {
         let segments = receipts.iter().flat_map(|receipt| &receipt.0);
-        segments.into_iter().try_for_each(|segment| self.journal.release(*segment, 1))
+        segments
+            .into_iter()
+            .try_for_each(|segment| self.journal.release(*segment, 1))
     }
 
     /// Brings the journal to the disk; blocks for as long as the disk takes.
@@ -173,8 +175,13 @@ impl Ledger {
         let attempts = call.attempts.len() as u64;
         self.captured.fetch_add(attempts, Ordering::Relaxed);
         self.observer.ended(&call, traceparent);
-        let Some(intent_segment) = intent_segment else { return };
-        let ended = Ended { intent_segment, call };
+        let Some(intent_segment) = intent_segment else {
+            return;
+        };
+        let ended = Ended {
+            intent_segment,
+            call,
+        };
         let mut line = Vec::with_capacity(1536);
         record::write_end(&ended, &mut line);
         let written = self.journal.append(&line, 1);
@@ -221,22 +228,36 @@ impl Ledger {
             return Ok(Batch::of([]));
         }
         locked(&self.waiting).reread_to = to;
-        let calls = records.into_iter().filter_map(|placed| match placed.record {
-            Record::End(ended) => Some(Stored {
-                call: ended.call,
-                intent_segment: ended.intent_segment,
-                end_segment: Some(placed.at.segment),
-            }),
-            Record::Intent(_) | Record::Attempt(_) => None,
-        });
-        Ok(Batch { reread_to: Some(to), ..Batch::of(calls) })
+        let calls = records
+            .into_iter()
+            .filter_map(|placed| match placed.record {
+                Record::End(ended) => Some(Stored {
+                    call: ended.call,
+                    intent_segment: ended.intent_segment,
+                    end_segment: Some(placed.at.segment),
+                }),
+                Record::Intent(_) | Record::Attempt(_) => None,
+            });
+        Ok(Batch {
+            reread_to: Some(to),
+            ..Batch::of(calls)
+        })
     }
 }
 
 impl Batch {
     fn of(stored: impl IntoIterator<Item = Stored>) -> Self {
-        let mut batch = Self { calls: Vec::new(), segments: Vec::new(), reread_to: None };
-        for Stored { call, intent_segment, end_segment } in stored {
+        let mut batch = Self {
+            calls: Vec::new(),
+            segments: Vec::new(),
+            reread_to: None,
+        };
+        for Stored {
+            call,
+            intent_segment,
+            end_segment,
+        } in stored
+        {
             batch.calls.push(call);
             batch.segments.push(intent_segment);
             batch.segments.extend(end_segment);
@@ -253,4 +274,3 @@ impl Batch {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-

@@ -89,7 +89,13 @@ pub struct OpenCall {
 impl OpenCall {
     pub(super) fn new(ledger: Arc<Ledger>, opening: Opening) -> Self {
         let priced = opening.facts.as_deref().and_then(|facts| {
-            price(facts, &opening.estimate, ServiceTier::Standard, opening.started_at).ok()
+            price(
+                facts,
+                &opening.estimate,
+                ServiceTier::Standard,
+                opening.started_at,
+            )
+            .ok()
         });
         let intent = Intent {
             request_id: opening.request_id,
@@ -132,7 +138,9 @@ impl OpenCall {
 
     /// Writes down that the call is about to be sent to `provider`; it may be sent when this returns.
     pub fn dispatch(&mut self, provider: ProviderName, model: &str) -> Result<(), JournalError> {
-        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = u32::try_from(self.attempts.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
         let attempt = Attempt {
             number,
             provider,
@@ -147,11 +155,16 @@ impl OpenCall {
         if is_first {
             record::write_intent(&self.intent, &mut lines);
         }
-        let dispatch = Dispatch { request_id: self.intent.request_id, attempt };
+        let dispatch = Dispatch {
+            request_id: self.intent.request_id,
+            attempt,
+        };
         record::write_attempt(&dispatch, &mut lines);
         let position = self.ledger.journal.append(&lines, usize::from(is_first))?;
         self.intent_segment.get_or_insert(position.segment);
-        self.ledger.dispatched.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.ledger
+            .dispatched
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.attempts.push(dispatch.attempt);
         self.sent = Some(self.ledger.clock.moment());
         Ok(())
@@ -226,7 +239,8 @@ impl OpenCall {
             let cost = call.cost_usd.unwrap_or(Cost::ZERO);
             admission.settle(usage.input_tokens, usage.output_tokens, cost);
         }
-        self.ledger.end(self.intent_segment, call, self.traceparent.as_deref());
+        self.ledger
+            .end(self.intent_segment, call, self.traceparent.as_deref());
     }
 
     fn verdict(&self, ending: &Ending) -> (CallState, Option<EndReason>) {
@@ -250,7 +264,10 @@ impl OpenCall {
     /// that was seen, at four bytes a token.
     fn estimated_usage(&self) -> Usage {
         let output_tokens = self.observed.output_bytes.div_ceil(4);
-        Usage { output_tokens, ..Usage::text(self.intent.estimate.input_tokens, 0) }
+        Usage {
+            output_tokens,
+            ..Usage::text(self.intent.estimate.input_tokens, 0)
+        }
     }
 
     fn price(&self, usage: &Usage) -> Option<Priced> {

@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use domain::call::{Attempt, Call, CacheOutcome, CallState, EndReason, Face, Operation};
+use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
 use domain::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use domain::money::Cost;
 use domain::name::ModelName;
@@ -99,9 +99,15 @@ pub(super) fn read_line(line: &[u8]) -> Option<Record> {
     }
     let (kind, json) = rest.split_at_checked(2)?;
     match kind {
-        b"I " => serde_json::from_slice(json).ok().map(|it| Record::Intent(Box::new(it))),
-        b"A " => serde_json::from_slice(json).ok().map(|it| Record::Attempt(Box::new(it))),
-        b"E " => serde_json::from_slice(json).ok().map(|it| Record::End(Box::new(it))),
+        b"I " => serde_json::from_slice(json)
+            .ok()
+            .map(|it| Record::Intent(Box::new(it))),
+        b"A " => serde_json::from_slice(json)
+            .ok()
+            .map(|it| Record::Attempt(Box::new(it))),
+        b"E " => serde_json::from_slice(json)
+            .ok()
+            .map(|it| Record::End(Box::new(it))),
         _ => None,
     }
 }
@@ -128,8 +134,14 @@ impl Intent {
     /// sent to someone, failed at no cost when it had not.
     pub(super) fn interrupted(self, attempts: Vec<Attempt>, found_at: Timestamp) -> Call {
         let was_sent = !attempts.is_empty();
-        let ended_at = attempts.last().map_or(self.started_at, |attempt| attempt.started_at);
-        let state = if was_sent { CallState::Estimated } else { CallState::Failed };
+        let ended_at = attempts
+            .last()
+            .map_or(self.started_at, |attempt| attempt.started_at);
+        let state = if was_sent {
+            CallState::Estimated
+        } else {
+            CallState::Failed
+        };
         Call {
             request_id: self.request_id,
             client_request_id: self.client_request_id,
@@ -151,8 +163,16 @@ impl Intent {
             error_type: Some(EndReason::Interrupted.as_str().to_owned()),
             finish_reason: None,
             attempts,
-            usage: if was_sent { self.estimate } else { Usage::default() },
-            cost_usd: if was_sent { self.estimated_cost } else { Some(Cost::ZERO) },
+            usage: if was_sent {
+                self.estimate
+            } else {
+                Usage::default()
+            },
+            cost_usd: if was_sent {
+                self.estimated_cost
+            } else {
+                Some(Cost::ZERO)
+            },
             price_source: self.price_source,
             cache: CacheOutcome::Bypass,
             latency_ms: 0,

@@ -92,9 +92,14 @@ async fn settle(
             from = to;
         }
     }
-    let interrupted: Vec<Call> =
-        open.into_values().map(|(intent, attempts)| intent.interrupted(attempts, now)).collect();
-    let unsent = interrupted.iter().filter(|call| call.state == CallState::Failed).count() as u64;
+    let interrupted: Vec<Call> = open
+        .into_values()
+        .map(|(intent, attempts)| intent.interrupted(attempts, now))
+        .collect();
+    let unsent = interrupted
+        .iter()
+        .filter(|call| call.state == CallState::Failed)
+        .count() as u64;
     found.unsent += unsent;
     found.interrupted += interrupted.len() as u64 - unsent;
     for calls in interrupted.chunks(BATCH) {
@@ -104,5 +109,9 @@ async fn settle(
 }
 
 async fn record(store: &dyn CallStore, calls: &[Call]) -> Result<(), StoreError> {
-    if calls.is_empty() { Ok(()) } else { store.record_calls(calls).await }
+    if calls.is_empty() {
+        Ok(())
+    } else {
+        store.record_calls(calls).await
+    }
 }

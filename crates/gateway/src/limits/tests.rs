@@ -59,7 +59,10 @@ fn limits() -> (Limits, Arc<Hand>) {
 }
 
 fn tokens(input_tokens: u64) -> Expectation {
-    Expectation { input_tokens, max_output_tokens: Some(0) }
+    Expectation {
+        input_tokens,
+        max_output_tokens: Some(0),
+    }
 }
 
 fn dollars(text: &str) -> Cost {
@@ -67,19 +70,40 @@ fn dollars(text: &str) -> Cost {
 }
 
 fn budget_of(text: &str) -> Option<Budget> {
-    Some(Budget { limit: dollars(text), per: Period::Day })
+    Some(Budget {
+        limit: dollars(text),
+        per: Period::Day,
+    })
 }
 
 #[test]
 fn requests_beyond_the_rate_wait_for_the_next_minute() {
     let (limits, clock) = limits();
-    let caller = caller(Rate { rpm: Some(2), tpm: None }, None);
-    limits.admit(&caller, tokens(1)).unwrap().settle(1, 1, Cost::ZERO);
+    let caller = caller(
+        Rate {
+            rpm: Some(2),
+            tpm: None,
+        },
+        None,
+    );
+    limits
+        .admit(&caller, tokens(1))
+        .unwrap()
+        .settle(1, 1, Cost::ZERO);
     clock.forward(10);
-    limits.admit(&caller, tokens(1)).unwrap().settle(1, 1, Cost::ZERO);
+    limits
+        .admit(&caller, tokens(1))
+        .unwrap()
+        .settle(1, 1, Cost::ZERO);
     let reached = limits.admit(&caller, tokens(1)).err().unwrap();
     let retry_after = Duration::from_secs(50);
-    assert_eq!(reached, LimitReached::Requests { limit: 2, retry_after });
+    assert_eq!(
+        reached,
+        LimitReached::Requests {
+            limit: 2,
+            retry_after
+        }
+    );
     clock.forward(50);
     assert!(limits.admit(&caller, tokens(1)).is_ok());
 }
@@ -87,18 +111,42 @@ fn requests_beyond_the_rate_wait_for_the_next_minute() {
 #[test]
 fn tokens_are_counted_as_they_were_used() {
     let (limits, _) = limits();
-    let caller = caller(Rate { rpm: None, tpm: Some(100) }, None);
-    limits.admit(&caller, tokens(40)).unwrap().settle(30, 60, Cost::ZERO);
-    assert!(matches!(limits.admit(&caller, tokens(11)), Err(LimitReached::Tokens { .. })));
+    let caller = caller(
+        Rate {
+            rpm: None,
+            tpm: Some(100),
+        },
+        None,
+    );
+    limits
+        .admit(&caller, tokens(40))
+        .unwrap()
+        .settle(30, 60, Cost::ZERO);
+    assert!(matches!(
+        limits.admit(&caller, tokens(11)),
+        Err(LimitReached::Tokens { .. })
+    ));
     assert!(limits.admit(&caller, tokens(10)).is_ok());
     let too_many = limits.admit(&caller, tokens(101)).err().unwrap();
-    assert_eq!(too_many, LimitReached::TooManyTokens { limit: 100, needed: 101 });
+    assert_eq!(
+        too_many,
+        LimitReached::TooManyTokens {
+            limit: 100,
+            needed: 101
+        }
+    );
 }
 
 #[test]
 fn a_call_that_was_not_sent_gives_back_what_it_held() {
     let (limits, _) = limits();
-    let caller = caller(Rate { rpm: None, tpm: Some(100) }, budget_of("1"));
+    let caller = caller(
+        Rate {
+            rpm: None,
+            tpm: Some(100),
+        },
+        budget_of("1"),
+    );
     let mut admission = limits.admit(&caller, tokens(90)).unwrap();
     admission.reserve(dollars("1")).unwrap();
     drop(admission);
@@ -113,7 +161,10 @@ fn calls_at_the_same_time_cannot_spend_the_same_rest() {
     let mut first = limits.admit(&caller, tokens(1)).unwrap();
     first.reserve(dollars("0.6")).unwrap();
     let mut second = limits.admit(&caller, tokens(1)).unwrap();
-    assert!(matches!(second.reserve(dollars("0.6")), Err(LimitReached::Budget { .. })));
+    assert!(matches!(
+        second.reserve(dollars("0.6")),
+        Err(LimitReached::Budget { .. })
+    ));
     assert!(second.reserve(dollars("0.4")).is_ok());
     first.settle(1, 1, dollars("0.1"));
     second.settle(1, 1, dollars("0.1"));
@@ -130,7 +181,13 @@ fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
     first.settle(1, 1, dollars("1"));
     let mut second = limits.admit(&caller, tokens(1)).unwrap();
     let reached = second.reserve(Cost::ZERO).unwrap_err();
-    let LimitReached::Budget { resets_at: Some(resets_at), .. } = reached else { panic!() };
+    let LimitReached::Budget {
+        resets_at: Some(resets_at),
+        ..
+    } = reached
+    else {
+        panic!()
+    };
     clock.forward(u64::try_from(resets_at.as_second() - 1_790_000_000).unwrap());
     assert!(second.reserve(dollars("1")).is_ok());
 }
@@ -139,7 +196,10 @@ fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
 fn what_the_ledger_remembers_counts() {
     let (limits, clock) = limits();
     let caller = caller(Rate::default(), budget_of("1"));
-    let spend = Spend { key_id: caller.key_id(), cost: dollars("1") };
+    let spend = Spend {
+        key_id: caller.key_id(),
+        cost: dollars("1"),
+    };
     limits.remember(Period::Day, &[spend], clock.now());
     let mut admission = limits.admit(&caller, tokens(1)).unwrap();
     assert!(admission.reserve(Cost::ZERO).is_err());

@@ -15,7 +15,11 @@ pub(super) struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { slots: [0; SECONDS], total: 0, now: 0 }
+        Self {
+            slots: [0; SECONDS],
+            total: 0,
+            now: 0,
+        }
     }
 }
 
@@ -77,7 +81,9 @@ impl Window {
     fn wait_for(&mut self, amount: i64, limit: i64) -> Duration {
         let mut left = self.total.saturating_add(amount);
         for age in (0..SECONDS as u64).rev() {
-            let Some(second) = self.now.checked_sub(age) else { continue };
+            let Some(second) = self.now.checked_sub(age) else {
+                continue;
+            };
             left -= *self.slot(second);
             if left <= limit {
                 return Duration::from_secs(SECONDS as u64 - age);
@@ -103,7 +109,10 @@ mod tests {
             }
         }
         for start in 0..240 {
-            let inside = admitted.iter().filter(|at| (start..start + 60).contains(*at)).count();
+            let inside = admitted
+                .iter()
+                .filter(|at| (start..start + 60).contains(*at))
+                .count();
             assert!(inside <= 10, "{inside} in the minute from {start}");
         }
         assert_eq!(admitted.len(), 50);

@@ -3,17 +3,15 @@
 
 use std::borrow::Cow;
 
-use domain::chat::{
-    ChatRequest, Conversion, Effort, Logprobs, OutputFormat, ReasoningRequest, Tool, ToolChoice,
-};
-use domain::model::ReasoningControl;
+use domain::chat::{ChatRequest, Conversion, Effort, Logprobs, OutputFormat};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::encode_message::{self, Ephemeral, WireMessage, ephemeral};
-use super::parse::FORMAT;
+use super::encode_message::WireMessage;
+use super::encode_reasoning::WireReasoning;
+use super::encode_tools::{WireChoice, WireTool};
 use super::wire::{Extra, Leftovers};
-use super::{model, render};
+use super::{encode_message, encode_reasoning, encode_tools, model, render};
 use crate::dialect::Target;
 
 #[derive(Serialize)]
@@ -84,68 +82,6 @@ fn plain<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S:
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum WireTool<'a> {
-    Function {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        function: WireFunction<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cache_control: Option<Ephemeral>,
-        #[serde(flatten)]
-        extra: Extra<'a>,
-    },
-    Hosted(&'a RawValue),
-}
-
-#[derive(Serialize)]
-struct WireFunction<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum WireChoice<'a> {
-    Word(&'static str),
-    Named {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        function: Named<'a>,
-    },
-    Allowed {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        allowed_tools: Allowed<'a>,
-    },
-}
-
-#[derive(Serialize)]
-struct Named<'a> {
-    name: &'a str,
-}
-
-#[derive(Serialize)]
-struct Allowed<'a> {
-    mode: &'static str,
-    tools: Vec<AllowedTool<'a>>,
-}
-
-#[derive(Serialize)]
-struct AllowedTool<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Named<'a>,
-}
-
-#[derive(Serialize)]
 struct WireFormat<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -163,17 +99,6 @@ struct WireSchema<'a> {
     schema: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
-
-/// The object by which OpenRouter and others take more than a word.
-#[derive(Serialize)]
-struct WireReasoning<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exclude: Option<bool>,
     #[serde(flatten)]
     extra: Extra<'a>,
 }
@@ -204,12 +129,12 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> (Vec<u8>, Conv
     let temperature = drawn("temperature", sampling.temperature);
     let top_p = drawn("top_p", sampling.top_p);
     let (max_tokens, max_completion_tokens) = bounds(request, target);
-    let reasoning = reasoning(request, target, &mut leftovers, &mut report);
+    let reasoning = encode_reasoning::reasoning(request, target, &mut leftovers, &mut report);
     let body = Body {
         model: target.model,
         messages: encode_message::messages(&request.messages, &mut leftovers, &mut report),
-        tools: tools(request, &mut leftovers, &mut report),
-        tool_choice: request.tool_choice.as_ref().map(tool_choice),
+        tools: encode_tools::tools(request, &mut leftovers, &mut report),
+        tool_choice: request.tool_choice.as_ref().map(encode_tools::tool_choice),
         parallel_tool_calls: request.parallel_tool_calls,
         max_tokens,
         max_completion_tokens,
@@ -257,69 +182,6 @@ fn bounds(request: &ChatRequest, target: &Target<'_>) -> (Option<u64>, Option<u6
     if newer { (None, bound) } else { (bound, None) }
 }
 
-fn tools<'a>(
-    request: &'a ChatRequest,
-    leftovers: &mut Leftovers<'a>,
-    report: &mut Conversion,
-) -> Vec<WireTool<'a>> {
-    let mut tools = Vec::with_capacity(request.tools.len());
-    for (index, tool) in request.tools.iter().enumerate() {
-        let path = format!("tools[{index}]");
-        match tool {
-            Tool::Function {
-                name,
-                description,
-                parameters,
-                strict,
-                cache,
-            } => tools.push(WireTool::Function {
-                kind: "function",
-                function: WireFunction {
-                    name,
-                    description: description.as_deref(),
-                    parameters: parameters.as_deref(),
-                    strict: *strict,
-                    extra: leftovers.at(&format!("{path}.function")),
-                },
-                cache_control: cache.map(ephemeral),
-                extra: leftovers.at(&path),
-            }),
-            Tool::Hosted { format, raw, .. } if *format == FORMAT => {
-                tools.push(WireTool::Hosted(raw));
-            }
-            Tool::Hosted { format, kind, .. } => {
-                report.drop(path, format!("only {format} runs the tool `{kind}`"));
-            }
-        }
-    }
-    tools
-}
-
-fn tool_choice(choice: &ToolChoice) -> WireChoice<'_> {
-    match choice {
-        ToolChoice::Auto => WireChoice::Word("auto"),
-        ToolChoice::None => WireChoice::Word("none"),
-        ToolChoice::Required => WireChoice::Word("required"),
-        ToolChoice::Named(name) => WireChoice::Named {
-            kind: "function",
-            function: Named { name },
-        },
-        ToolChoice::Allowed { names, required } => WireChoice::Allowed {
-            kind: "allowed_tools",
-            allowed_tools: Allowed {
-                mode: if *required { "required" } else { "auto" },
-                tools: names
-                    .iter()
-                    .map(|name| AllowedTool {
-                        kind: "function",
-                        function: Named { name },
-                    })
-                    .collect(),
-            },
-        },
-    }
-}
-
 fn response_format<'a>(
     request: &'a ChatRequest,
     leftovers: &mut Leftovers<'a>,
@@ -348,91 +210,6 @@ fn response_format<'a>(
         json_schema,
         extra: leftovers.at("response_format"),
     })
-}
-
-/// The word, and the object where there is more to say.
-fn reasoning<'a>(
-    request: &'a ChatRequest,
-    target: &Target<'_>,
-    leftovers: &mut Leftovers<'a>,
-    report: &mut Conversion,
-) -> (Option<&'static str>, Option<WireReasoning<'a>>) {
-    let ReasoningRequest {
-        effort,
-        budget_tokens,
-        include_thoughts,
-    } = request.reasoning;
-    if target.capabilities.reasoning == Some(ReasoningControl::None) {
-        if effort.is_some_and(|effort| effort != Effort::None) || budget_tokens.is_some() {
-            report.drop("reasoning_effort", "the model does not reason");
-        }
-        return (None, None);
-    }
-    let takes_budget = target.capabilities.reasoning == Some(ReasoningControl::Budget);
-    let word = match (effort, budget_tokens) {
-        (Some(effort), budget) => {
-            if budget.is_some() && !takes_budget {
-                report.drop(
-                    "reasoning.max_tokens",
-                    "the model takes an effort and no budget; the effort was sent",
-                );
-            }
-            Some(effort_word(effort, report))
-        }
-        (None, Some(budget)) if !takes_budget => {
-            let word = effort_of_budget(budget);
-            report.change(
-                "reasoning.max_tokens",
-                format!("the model takes an effort and no budget; sent as `{word}`"),
-            );
-            Some(word)
-        }
-        _ => None,
-    };
-    let max_tokens = budget_tokens.filter(|_| takes_budget);
-    let exclude = include_thoughts
-        .filter(|_| takes_budget)
-        .map(|include| !include);
-    let extra = leftovers.at("reasoning");
-    let says_more = max_tokens.is_some() || exclude.is_some() || !extra.0.is_empty();
-    if include_thoughts.is_some() && exclude.is_none() {
-        report.drop(
-            "include_reasoning",
-            "the target shows its thoughts, or does not, as it sees fit",
-        );
-    }
-    let object = says_more.then_some(WireReasoning {
-        max_tokens,
-        exclude,
-        extra,
-    });
-    (word, object)
-}
-
-fn effort_word(effort: Effort, report: &mut Conversion) -> &'static str {
-    match effort {
-        Effort::None => "none",
-        Effort::Minimal => "minimal",
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High => "high",
-        Effort::ExtraHigh => "xhigh",
-        Effort::Max => {
-            report.change("reasoning_effort", "the format's highest word is `xhigh`");
-            "xhigh"
-        }
-    }
-}
-
-/// The thresholds are Anthropic's smallest budget, and twice the powers of two at which its own guide
-/// places light and thorough thinking.
-fn effort_of_budget(budget: u64) -> &'static str {
-    match budget {
-        0 => "none",
-        1..=2_048 => "low",
-        2_049..=16_384 => "medium",
-        _ => "high",
-    }
 }
 
 /// Every field that is in the body and was in the request arrived.

@@ -1,10 +1,17 @@
 //! OpenAI chat completions, and every host that speaks the format
 //! (<https://platform.openai.com/docs/api-reference/chat>).
+//!
+//! The caller's side is `face`: `envelope` and `relay` for the verbatim path, `parse` for the whole
+//! request, `render` and `encoder` for answers. The target's side is [`Dialect`] below: `encode`, `decode`,
+//! `stream`, `error`, `usage`. Both stand on `fields` (JSON read by path) and `wire` (what requests and
+//! answers have in common on the way out).
 
 mod chunk;
 mod decode;
 mod encode;
 mod encode_message;
+mod encode_reasoning;
+mod encode_tools;
 mod encoder;
 mod envelope;
 mod error;
@@ -17,9 +24,12 @@ mod media;
 mod model;
 mod parse;
 mod parse_message;
+mod progress;
 mod relay;
 mod render;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod wire;
 

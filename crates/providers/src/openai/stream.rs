@@ -10,11 +10,12 @@ use super::chunk::{CallDelta, Chunk, ChunkChoice, Content, Delta, ExtraContent};
 use super::envelope::MAX_CHOICES;
 use super::fields::{Fields, Name};
 use super::parse::FORMAT;
+use super::progress::{Call, Progress, number};
 use super::{decode, error, finish, usage};
-use crate::collect;
 use crate::dialect::{DecodeError, End, StreamDecoder};
 use crate::exchange::Exchange;
 use crate::framing::sse::{MAX_EVENT, SseDecoder, SseError};
+use crate::unfold::unfold;
 
 /// More tool calls than any model makes in one turn.
 const MAX_CALLS: usize = 512;
@@ -42,20 +43,6 @@ enum State {
     Done,
     /// The provider sent an error.
     Failed,
-}
-
-/// How far one choice is.
-struct Progress {
-    index: u32,
-    calls: Vec<Call>,
-    finished: bool,
-}
-
-/// A tool call that was opened; its place is its number.
-struct Call {
-    /// The host's own number of it.
-    index: Option<u32>,
-    id: String,
 }
 
 impl ChunkDecoder {
@@ -322,28 +309,6 @@ impl ChunkDecoder {
     }
 }
 
-impl Progress {
-    /// The call that a piece belongs to: by its number, unless it opens a call with an id of its own, as
-    /// hosts do that number every call 0; without a number by its id; else the last one.
-    fn call_of(&self, index: Option<u32>, id: Option<&str>, opens: bool) -> Option<usize> {
-        let same_id = |call: &Call| id.is_none_or(|id| call.id == id);
-        match index {
-            Some(_) => self
-                .calls
-                .iter()
-                .rposition(|call| call.index == index && (same_id(call) || !opens)),
-            None if id.is_some() => self.calls.iter().rposition(same_id),
-            None if opens => None,
-            None => self.calls.len().checked_sub(1),
-        }
-    }
-}
-
-/// The number of calls is bounded, so that it fits.
-fn number(call: usize) -> u32 {
-    u32::try_from(call).unwrap_or(u32::MAX)
-}
-
 /// One item of `reasoning_details`.
 fn detail(choice: u32, raw: &RawValue, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
     let mut detail = Fields::read(raw, "delta.reasoning_details".to_owned())?;
@@ -433,7 +398,7 @@ impl StreamDecoder for ChunkDecoder {
     fn finish(&mut self, _: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         if self.state == State::Whole {
             let response = decode::response(&self.exchange, &self.whole)?;
-            collect::unfold(response, events);
+            unfold(response, events);
             return Ok(());
         }
         // What was cut in the middle of an event is no chunk; whether that matters is decided below.

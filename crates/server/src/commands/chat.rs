@@ -56,7 +56,10 @@ async fn ask(app: &Shared, options: &Chat, prompt: &str) -> anyhow::Result<ExitC
             .map(|served| served.name)
             .ok_or_else(|| Usage("no model is served; name a provider first".to_owned()))?,
     };
-    let system = options.system.iter().map(|text| json!({ "role": "system", "content": text }));
+    let system = options
+        .system
+        .iter()
+        .map(|text| json!({ "role": "system", "content": text }));
     let user = std::iter::once(json!({ "role": "user", "content": prompt }));
     let messages: Vec<Value> = system.chain(user).collect();
     let body = json!({ "model": model, "messages": messages, "stream": !options.json });
@@ -87,11 +90,16 @@ async fn show(mut stream: gateway::reply::ReplyStream) -> anyhow::Result<()> {
     while let Some(piece) = stream.next().await {
         decoder.push(&piece);
         while let Some(event) = decoder.next_event()? {
-            let Ok(chunk) = serde_json::from_str::<Value>(&event.data) else { continue };
+            let Ok(chunk) = serde_json::from_str::<Value>(&event.data) else {
+                continue;
+            };
             if let Some(message) = chunk.pointer("/error/message").and_then(Value::as_str) {
                 anyhow::bail!("the answer broke off: {message}");
             }
-            if let Some(text) = chunk.pointer("/choices/0/delta/content").and_then(Value::as_str) {
+            if let Some(text) = chunk
+                .pointer("/choices/0/delta/content")
+                .and_then(Value::as_str)
+            {
                 out.write_all(text.as_bytes())?;
                 out.flush()?;
             }

@@ -13,7 +13,10 @@ pub fn run(options: &Check) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let default = std::path::Path::new("trunkline.yaml");
-    let path = options.config.as_deref().or_else(|| default.exists().then_some(default));
+    let path = options
+        .config
+        .as_deref()
+        .or_else(|| default.exists().then_some(default));
     match Config::load(path, &config::process_environment) {
         Ok(_) if options.json => print_json(&serde_json::json!({ "problems": [] }))?,
         Ok(_) => match path {

@@ -72,14 +72,18 @@ async fn spend(options: &Cost) -> anyhow::Result<ExitCode> {
 fn price(options: &Cost, asked: &PriceUsage) -> anyhow::Result<ExitCode> {
     let config = load(&options.at)?;
     let now = SystemClock::new().now();
-    let tier: ServiceTier = asked
-        .tier
-        .parse()
-        .map_err(|_| Usage(format!("--tier {}: standard, batch, flex or priority", asked.tier)))?;
+    let tier: ServiceTier = asked.tier.parse().map_err(|_| {
+        Usage(format!(
+            "--tier {}: standard, batch, flex or priority",
+            asked.tier
+        ))
+    })?;
     let usage = native_usage(&asked.usage)?;
     let routes = routes(&config, now);
     let at = asked.at.unwrap_or(now);
-    let priced = routes.catalog().price(&asked.provider, &asked.model, &usage, tier, at)?;
+    let priced = routes
+        .catalog()
+        .price(&asked.provider, &asked.model, &usage, tier, at)?;
     if options.json {
         print_json(&priced)?;
         return Ok(ExitCode::SUCCESS);
@@ -103,7 +107,10 @@ fn price(options: &Cost, asked: &PriceUsage) -> anyhow::Result<ExitCode> {
     ));
     for unpriced in &priced.unpriced {
         let meter = unpriced.meter.as_str();
-        print(format_args!("no price is known for {} {meter}", unpriced.quantity));
+        print(format_args!(
+            "no price is known for {} {meter}",
+            unpriced.quantity
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -140,7 +147,11 @@ fn refresh(options: &RefreshCatalog, json: bool) -> anyhow::Result<ExitCode> {
     let capabilities = options.capabilities.as_deref().map(read).transpose()?;
     let today = SystemClock::new().now().to_zoned(TimeZone::UTC).date();
     let (new, difference) = rebuild(&old, &prices, capabilities.as_deref(), today)?;
-    if json { print_json(&difference)? } else { print(&difference) }
+    if json {
+        print_json(&difference)?;
+    } else {
+        print(&difference);
+    }
     if let (true, Some(folder)) = (options.write, &options.catalog) {
         for file in &new.providers {
             write_provider(folder, file)?;
@@ -153,7 +164,10 @@ fn read_catalog(folder: &Path) -> anyhow::Result<CatalogFile> {
     let mut texts = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             texts.push(std::fs::read_to_string(&path)?);
         }
     }

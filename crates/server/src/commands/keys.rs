@@ -72,8 +72,11 @@ async fn revoke(desk: &Desk, id: KeyId, json: bool) -> anyhow::Result<()> {
 }
 
 async fn list(desk: &Desk, ring: &KeyRing, json: bool) -> anyhow::Result<()> {
-    let mut keys: Vec<VirtualKey> =
-        ring.configured().iter().map(|key| VirtualKey::clone(key)).collect();
+    let mut keys: Vec<VirtualKey> = ring
+        .configured()
+        .iter()
+        .map(|key| VirtualKey::clone(key))
+        .collect();
     let mut before = None;
     loop {
         let page = desk.list(before, PAGE).await?;
@@ -87,7 +90,9 @@ async fn list(desk: &Desk, ring: &KeyRing, json: bool) -> anyhow::Result<()> {
     if json {
         return print_json(&keys.iter().map(view).collect::<Vec<_>>());
     }
-    let mut table = table(&["ID", "NAME", "ROLE", "KEY", "MODELS", "RATE", "BUDGET", "STATE"]);
+    let mut table = table(&[
+        "ID", "NAME", "ROLE", "KEY", "MODELS", "RATE", "BUDGET", "STATE",
+    ]);
     for key in &keys {
         table.add_row(row(key));
     }
@@ -97,7 +102,9 @@ async fn list(desk: &Desk, ring: &KeyRing, json: bool) -> anyhow::Result<()> {
 
 fn row(key: &VirtualKey) -> [String; 8] {
     let per_minute = |count: Option<u64>, unit: &str| {
-        count.map(|count| format!("{count} {unit}")).unwrap_or_default()
+        count
+            .map(|count| format!("{count} {unit}"))
+            .unwrap_or_default()
     };
     let rate = [
         per_minute(key.rate.rpm.map(u64::from), "rpm"),
@@ -114,7 +121,11 @@ fn row(key: &VirtualKey) -> [String; 8] {
         key.name.clone(),
         key.role.as_str().to_owned(),
         format!("{}…{}", key.prefix, key.last_four),
-        key.models.iter().map(ModelPattern::as_str).collect::<Vec<_>>().join(" "),
+        key.models
+            .iter()
+            .map(ModelPattern::as_str)
+            .collect::<Vec<_>>()
+            .join(" "),
         rate.join(" ").trim().to_owned(),
         key.budget
             .map(|budget| format!("${}/{}", budget.limit, budget.per.as_str()))
@@ -131,7 +142,12 @@ fn print_made(key: &VirtualKey, text: &Secret<String>, json: bool) -> anyhow::Re
         }
         return print_json(&view);
     }
-    print(format_args!("{} ({}), shown this once:\n{}", key.id, key.name, text.reveal()));
+    print(format_args!(
+        "{} ({}), shown this once:\n{}",
+        key.id,
+        key.name,
+        text.reveal()
+    ));
     Ok(())
 }
 
@@ -148,7 +164,9 @@ fn new_key(new: CreateKey) -> anyhow::Result<NewKey> {
     let budget = new
         .budget
         .map(|text| {
-            let limit = text.parse().map_err(|error| Usage(format!("--budget {text}: {error}")))?;
+            let limit = text
+                .parse()
+                .map_err(|error| Usage(format!("--budget {text}: {error}")))?;
             Ok::<_, Usage>(Budget { limit, per })
         })
         .transpose()?;
@@ -159,12 +177,16 @@ fn new_key(new: CreateKey) -> anyhow::Result<NewKey> {
         role: if new.admin { Role::Admin } else { Role::Member },
         models: new.models.into_iter().map(ModelPattern::new).collect(),
         addresses,
-        rate: Rate { rpm: new.rpm, tpm: new.tpm },
+        rate: Rate {
+            rpm: new.rpm,
+            tpm: new.tpm,
+        },
         budget,
         expires_at: new.expires_at,
     })
 }
 
 fn key_id(text: &str) -> anyhow::Result<KeyId> {
-    text.parse().map_err(|error| Usage(format!("{text}: {error}")).into())
+    text.parse()
+        .map_err(|error| Usage(format!("{text}: {error}")).into())
 }

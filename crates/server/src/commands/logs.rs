@@ -57,11 +57,17 @@ fn row(call: &Call) -> [String; 10] {
         call.started_at.strftime("%F %T").to_string(),
         state,
         call.request_model.to_string(),
-        call.provider.as_ref().map(ToString::to_string).unwrap_or_default(),
-        call.status.map(|status| status.to_string()).unwrap_or_default(),
+        call.provider
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        call.status
+            .map(|status| status.to_string())
+            .unwrap_or_default(),
         call.usage.input_tokens.to_string(),
         call.usage.output_tokens.to_string(),
-        call.cost_usd.map_or_else(|| "no price".to_owned(), |cost| format!("${cost}")),
+        call.cost_usd
+            .map_or_else(|| "no price".to_owned(), |cost| format!("${cost}")),
         call.latency_ms.to_string(),
         call.request_id.to_string(),
     ]
@@ -73,14 +79,19 @@ fn filter(options: &Logs) -> anyhow::Result<CallFilter> {
         .as_deref()
         .map(|word| {
             CallState::from_word(word).ok_or_else(|| {
-                Usage(format!("--state {word}: settled, estimated, cancelled or failed"))
+                Usage(format!(
+                    "--state {word}: settled, estimated, cancelled or failed"
+                ))
             })
         })
         .transpose()?;
     let key_id = options
         .key
         .as_deref()
-        .map(|text| text.parse::<KeyId>().map_err(|error| Usage(format!("--key {text}: {error}"))))
+        .map(|text| {
+            text.parse::<KeyId>()
+                .map_err(|error| Usage(format!("--key {text}: {error}")))
+        })
         .transpose()?;
     Ok(CallFilter {
         organization_id: None,

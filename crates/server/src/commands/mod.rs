@@ -23,7 +23,11 @@ const USAGE: u8 = 2;
 #[expect(clippy::print_stderr, reason = "this is how a command fails")]
 pub fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("trunkline: {error:#}");
-    if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    if error.is::<Usage>() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Says on standard error what is wrong with the configuration.

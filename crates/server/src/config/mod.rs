@@ -44,7 +44,7 @@ mod tests;
 mod yaml;
 
 pub use key::BootstrapKey;
-pub use ledger::Sync;
+pub use ledger::{Keep, Sync};
 pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
 

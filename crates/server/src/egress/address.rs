@@ -33,10 +33,15 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     // Only 2000::/3 is global unicast (RFC 4291); of it, these are set aside.
     let is_global_unicast = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && second < 0x0200) // protocol assignments, Teredo, RFC 2928
-        || (first == 0x2001 && second == 0x0db8) // documentation, RFC 3849
-        || first == 0x2002 // 6to4: embeds any IPv4 address, RFC 3056
-        || (first == 0x3fff && second < 0x1000); // documentation, RFC 9637
+    let special = match first {
+        // Protocol assignments with Teredo (RFC 2928), and documentation (RFC 3849).
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        // 6to4 embeds any IPv4 address (RFC 3056).
+        0x2002 => true,
+        // Documentation (RFC 9637).
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
     is_global_unicast && !special
 }
 
@@ -46,7 +51,13 @@ mod tests {
 
     #[test]
     fn the_internet_is_public() {
-        for text in ["8.8.8.8", "1.1.1.1", "172.32.0.1", "2606:4700::1111", "2001:4860:4860::8888"] {
+        for text in [
+            "8.8.8.8",
+            "1.1.1.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "2001:4860:4860::8888",
+        ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
         }
     }

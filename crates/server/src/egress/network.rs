@@ -39,7 +39,7 @@ impl Network {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect_timeout));
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
         let tls = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider());
         let tls = match tls {
@@ -49,7 +49,10 @@ impl Network {
                 .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
                 .map_err(std::io::Error::other)?,
         };
-        let connector = tls.https_or_http().enable_all_versions().wrap_connector(tcp);
+        let connector = tls
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -70,8 +73,11 @@ impl Network {
         if let Some(address) = literal_address(request.uri()) {
             permit(self.reach, address)?;
         }
-        let response =
-            self.client.request(request.map(Full::new)).await.map_err(|error| cause(&error))?;
+        let response = self
+            .client
+            .request(request.map(Full::new))
+            .await
+            .map_err(|error| cause(&error))?;
         Ok(response.map(|body| -> EgressBody {
             let pieces = body.into_data_stream();
             Box::pin(pieces.map_err(|error| EgressError::Broken(deepest(&error))))
@@ -87,7 +93,8 @@ struct Resolver {
 }
 
 /// What the resolver found, as the connector wants it.
-type Resolved = Pin<Box<dyn Future<Output = Result<std::vec::IntoIter<SocketAddr>, Refused>> + Send>>;
+type Resolved =
+    Pin<Box<dyn Future<Output = Result<std::vec::IntoIter<SocketAddr>, Refused>> + Send>>;
 
 /// Why a name gave no address.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +119,13 @@ impl Service<Name> for Resolver {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await;
             let found: Vec<SocketAddr> = found.map_err(Refused::NoAddress)?.collect();
-            let refused = found.iter().find_map(|address| permit(reach, address.ip()).err());
-            let permitted: Vec<SocketAddr> =
-                found.into_iter().filter(|address| permit(reach, address.ip()).is_ok()).collect();
+            let refused = found
+                .iter()
+                .find_map(|address| permit(reach, address.ip()).err());
+            let permitted: Vec<SocketAddr> = found
+                .into_iter()
+                .filter(|address| permit(reach, address.ip()).is_ok())
+                .collect();
             match refused {
                 Some(refused) if permitted.is_empty() => Err(Refused::Address(refused)),
                 _ => Ok(permitted.into_iter()),
@@ -133,7 +144,10 @@ fn permit(reach: Reach, address: IpAddr) -> Result<(), EgressError> {
 /// The address that stands in the URI itself; the connector does not resolve it.
 fn literal_address(uri: &http::Uri) -> Option<IpAddr> {
     let host = uri.host()?;
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .ok()
 }
 
 fn cause(error: &ClientError) -> EgressError {
@@ -146,7 +160,9 @@ fn cause(error: &ClientError) -> EgressError {
             return EgressError::Tls(tls.to_string());
         }
         // An I/O error shows what it wraps only through `get_ref`.
-        if let Some(wrapped) = inner.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref())
+        if let Some(wrapped) = inner
+            .downcast_ref::<std::io::Error>()
+            .and_then(|io| io.get_ref())
             && let Some(tls) = wrapped.downcast_ref::<rustls::Error>()
         {
             return EgressError::Tls(tls.to_string());

@@ -22,7 +22,9 @@ pub fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Calle
              data directory.",
         )
     })?;
-    app.ring.recognise(text, address(parts), arrival.at).map_err(IntoProblem::into_problem)
+    app.ring
+        .recognise(text, address(parts), arrival.at)
+        .map_err(IntoProblem::into_problem)
 }
 
 /// The caller of a request, who must be an administrator.
@@ -41,7 +43,9 @@ fn address(parts: &Parts) -> IpAddr {
     parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+        .map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |info| {
+            info.0.ip()
+        })
 }
 
 /// The key's text, wherever the vendors' SDKs put it.
@@ -54,7 +58,11 @@ fn shown_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     bearer
         .or_else(|| field("x-api-key"))
         .or_else(|| field("x-goog-api-key"))
-        .or_else(|| uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key=")))
+        .or_else(|| {
+            uri.query()?
+                .split('&')
+                .find_map(|pair| pair.strip_prefix("key="))
+        })
         .filter(|text| !text.is_empty())
 }
 

@@ -67,7 +67,10 @@ pub async fn complete(State(app): State<Shared>, request: Request) -> Response {
             let pieces = stream.map(Ok::<Bytes, Infallible>);
             let mut response = Response::new(Body::from_stream(pieces));
             let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            );
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             describe(&facts, headers);
             response
@@ -97,11 +100,15 @@ async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
 
 fn failed(app: &App, error: ChatError) -> Response {
     let about = match &error {
-        ChatError::Failed { provider, attempts, .. } => Some((provider.clone(), *attempts)),
+        ChatError::Failed {
+            provider, attempts, ..
+        } => Some((provider.clone(), *attempts)),
         _ => None,
     };
     let problem = error.into_problem();
-    let Some((provider, attempts)) = about else { return refuse(app, &problem) };
+    let Some((provider, attempts)) = about else {
+        return refuse(app, &problem);
+    };
     let mut response = render(&FACE, &problem);
     insert(response.headers_mut(), PROVIDER, provider.as_str());
     insert(response.headers_mut(), ATTEMPTS, &attempts.to_string());
@@ -152,7 +159,11 @@ fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     headers.insert(CACHE, HeaderValue::from_static("bypass"));
     headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
     let overhead = facts.overhead.as_micros();
-    insert(headers, OVERHEAD, &format!("{}.{:03}", overhead / 1000, overhead % 1000));
+    insert(
+        headers,
+        OVERHEAD,
+        &format!("{}.{:03}", overhead / 1000, overhead % 1000),
+    );
     if let Some(cost) = facts.cost {
         insert(headers, COST, &cost.to_string());
     }
@@ -171,15 +182,29 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 /// A field's text, cut at `max` bytes at a character's end.
 fn text(headers: &HeaderMap, name: &str, max: usize) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
-    let end = (0..=max.min(value.len())).rev().find(|end| value.is_char_boundary(*end))?;
-    value.get(..end).filter(|value| !value.is_empty()).map(str::to_owned)
+    let end = (0..=max.min(value.len()))
+        .rev()
+        .find(|end| value.is_char_boundary(*end))?;
+    value
+        .get(..end)
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
 }
 
 fn report_wanted(headers: &HeaderMap) -> ReportWanted {
-    let Some(value) = headers.get("x-trunkline-report").and_then(|value| value.to_str().ok())
+    let Some(value) = headers
+        .get("x-trunkline-report")
+        .and_then(|value| value.to_str().ok())
     else {
         return ReportWanted::default();
     };
-    let wants = |word: &str| value.split(',').any(|it| it.trim().eq_ignore_ascii_case(word));
-    ReportWanted { cost: wants("cost"), conversion: wants("conversion") }
+    let wants = |word: &str| {
+        value
+            .split(',')
+            .any(|it| it.trim().eq_ignore_ascii_case(word))
+    };
+    ReportWanted {
+        cost: wants("cost"),
+        conversion: wants("conversion"),
+    }
 }

@@ -22,23 +22,23 @@ pub struct Page<T> {
 
 /// Answers with data.
 pub fn success(arrival: &Arrival, data: &impl Serialize) -> Response {
-    respond(StatusCode::OK, &body(arrival, json!(data), None))
+    respond(StatusCode::OK, &body(arrival, &json!(data), None))
 }
 
 /// Answers with data that was just made.
 pub fn created(arrival: &Arrival, data: &impl Serialize) -> Response {
-    respond(StatusCode::CREATED, &body(arrival, json!(data), None))
+    respond(StatusCode::CREATED, &body(arrival, &json!(data), None))
 }
 
 /// Answers with a problem: `error` is its sentence, and the whole of it (RFC 9457) stands beside it.
 pub fn failure(arrival: &Arrival, problem: &Problem) -> Response {
     let status = problem.status();
-    let mut response = respond(status, &body(arrival, Value::Null, Some(problem)));
+    let mut response = respond(status, &body(arrival, &Value::Null, Some(problem)));
     retry_fields(problem, status, response.headers_mut());
     response
 }
 
-fn body(arrival: &Arrival, data: Value, problem: Option<&Problem>) -> Value {
+fn body(arrival: &Arrival, data: &Value, problem: Option<&Problem>) -> Value {
     let mut body = json!({
         "success": problem.is_none(),
         "data": data,
@@ -63,6 +63,8 @@ fn body(arrival: &Arrival, data: Value, problem: Option<&Problem>) -> Value {
 fn respond(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -23,7 +23,10 @@ pub async fn ready(State(app): State<Shared>) -> Response {
     match app.store.is_ready().await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the store is not ready");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the store is not ready"
+            );
             "ready; the store cannot be reached, calls wait in the journal\n".into_response()
         }
     }
@@ -31,6 +34,10 @@ pub async fn ready(State(app): State<Shared>) -> Response {
 
 /// `GET /metrics`: in Prometheus' text format.
 pub async fn metrics(State(app): State<Shared>) -> Response {
-    let text = app.telemetry.render(&app.ledger);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    let text = app.telemetry.render(&app.ledger, &app.payloads);
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
 }

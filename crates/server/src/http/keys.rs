@@ -95,7 +95,10 @@ pub async fn rotate(
     let rotated = async {
         let body: RotateKey = admin_body(&app, &arrival, request).await?;
         let grace = Duration::from_secs(body.grace_seconds);
-        app.desk.rotate(key_id(&id)?, grace).await.map_err(IntoProblem::into_problem)
+        app.desk
+            .rotate(key_id(&id)?, grace)
+            .await
+            .map_err(IntoProblem::into_problem)
     };
     match rotated.await {
         Ok((key, text)) => success(&arrival, &with_text(&key, text.reveal())),
@@ -113,7 +116,10 @@ pub async fn revoke(
     let revoked = async {
         let (parts, _) = request.into_parts();
         authenticate_admin(&app, &parts, &arrival)?;
-        app.desk.revoke(key_id(&id)?).await.map_err(IntoProblem::into_problem)
+        app.desk
+            .revoke(key_id(&id)?)
+            .await
+            .map_err(IntoProblem::into_problem)
     };
     match revoked.await {
         Ok(key) => success(&arrival, &view(&key)),
@@ -124,17 +130,32 @@ pub async fn revoke(
 async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Value>, Problem> {
     let (parts, _) = request.into_parts();
     authenticate_admin(app, &parts, arrival)?;
-    let cursor = parts
-        .uri
-        .query()
-        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("cursor=")));
+    let cursor = parts.uri.query().and_then(|query| {
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("cursor="))
+    });
     let before = cursor.map(key_id).transpose()?;
-    let stored = app.desk.list(before, PAGE).await.map_err(IntoProblem::into_problem)?;
+    let stored = app
+        .desk
+        .list(before, PAGE)
+        .await
+        .map_err(IntoProblem::into_problem)?;
     let is_full = stored.len() == PAGE as usize;
-    let next_cursor = stored.last().filter(|_| is_full).map(|key| key.id.to_string());
-    let configured = if before.is_none() { app.ring.configured() } else { Vec::new() };
-    let items =
-        configured.iter().map(|key| view(key)).chain(stored.iter().map(view)).collect();
+    let next_cursor = stored
+        .last()
+        .filter(|_| is_full)
+        .map(|key| key.id.to_string());
+    let configured = if before.is_none() {
+        app.ring.configured()
+    } else {
+        Vec::new()
+    };
+    let items = configured
+        .iter()
+        .map(|key| view(key))
+        .chain(stored.iter().map(view))
+        .collect();
     Ok(Page { items, next_cursor })
 }
 
@@ -152,20 +173,28 @@ async fn admin_body<T: DeserializeOwned>(
         .map_err(|error| invalid(format!("The body could not be read: {error}.")))?
         .to_bytes();
     let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    serde_json::from_slice(body).map_err(|error| invalid(format!("The body is not valid: {error}.")))
+    serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("The body is not valid: {error}.")))
 }
 
 fn new_key(new: CreateKey) -> Result<NewKey, Problem> {
     let invalid = |param: &str, detail: String| {
         Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
     };
-    let addresses = new.addresses.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+    let addresses = new
+        .addresses
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>();
     let budget = new.budget.map(|budget| {
         let amount = match &budget.usd {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        amount.parse().map(|limit| Budget { limit, per: budget.per })
+        amount.parse().map(|limit| Budget {
+            limit,
+            per: budget.per,
+        })
     });
     Ok(NewKey {
         name: new.name,
@@ -175,13 +204,16 @@ fn new_key(new: CreateKey) -> Result<NewKey, Problem> {
         models: new.models.into_iter().map(ModelPattern::new).collect(),
         addresses: addresses.map_err(|error| invalid("addresses", format!("{error}.")))?,
         rate: new.rate,
-        budget: budget.transpose().map_err(|error| invalid("budget.usd", format!("{error}.")))?,
+        budget: budget
+            .transpose()
+            .map_err(|error| invalid("budget.usd", format!("{error}.")))?,
         expires_at: new.expires_at,
     })
 }
 
 fn key_id(text: &str) -> Result<KeyId, Problem> {
-    text.parse().map_err(|error| Problem::new(ProblemKind::NotFound, format!("No key: {error}.")))
+    text.parse()
+        .map_err(|error| Problem::new(ProblemKind::NotFound, format!("No key: {error}.")))
 }
 
 /// A key as it is shown: never its text, never its hash.

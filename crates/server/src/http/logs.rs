@@ -54,8 +54,45 @@ pub async fn retrieve(
     request: Request,
 ) -> Response {
     let arrival = Arrival::of(&request);
-    match one(&app, &arrival, &id, request).await {
-        Ok(call) => success(&arrival, &call),
+    match find(&app, &arrival, &id, request).await {
+        Ok(call) => success(&arrival, &view(&call)),
+        Err(problem) => failure(&arrival, &problem),
+    }
+}
+
+/// `GET /api/v1/db/logs/{request_id}/payload`: what was said in a call, where `payloads.keep` wants it
+/// kept.
+pub async fn payload(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let arrival = Arrival::of(&request);
+    let found = async {
+        let call = find(&app, &arrival, &id, request).await?;
+        let kept = app
+            .store
+            .payload(call.request_id)
+            .await
+            .map_err(IntoProblem::into_problem)?;
+        kept.filter(|kept| kept.keep_until > arrival.at).ok_or_else(|| {
+            let detail = format!(
+                "What was said in call '{id}' is not kept. 'payloads: {{ keep: full }}' keeps it from \
+                 now on."
+            );
+            Problem::new(ProblemKind::NotFound, detail)
+        })
+    };
+    match found.await {
+        Ok(kept) => {
+            let data = json!({
+                "request_id": kept.request_id,
+                "request": String::from_utf8_lossy(&kept.request),
+                "response": String::from_utf8_lossy(&kept.response),
+                "keep_until": kept.keep_until,
+            });
+            success(&arrival, &data)
+        }
         Err(problem) => failure(&arrival, &problem),
     }
 }
@@ -87,36 +124,47 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
     })
 }
 
-async fn one(
-    app: &App,
-    arrival: &Arrival,
-    id: &str,
-    request: Request,
-) -> Result<Value, Problem> {
+/// The call of that identifier, if the caller may see it.
+async fn find(app: &App, arrival: &Arrival, id: &str, request: Request) -> Result<Call, Problem> {
     let (parts, _) = request.into_parts();
     let caller = authenticate(app, &parts, arrival)?;
     let missing = || {
-        Problem::new(ProblemKind::NotFound, format!("There is no call '{id}' that you may see."))
+        Problem::new(
+            ProblemKind::NotFound,
+            format!("There is no call '{id}' that you may see."),
+        )
     };
     let id: RequestId = id.parse().map_err(|_| missing())?;
-    let call = app.store.call(id).await.map_err(IntoProblem::into_problem)?;
-    let call = call.filter(|call| caller.is_admin() || call.key_id == caller.key_id());
-    call.as_ref().map(view).ok_or_else(missing)
+    let call = app
+        .store
+        .call(id)
+        .await
+        .map_err(IntoProblem::into_problem)?;
+    call.filter(|call| caller.is_admin() || call.key_id == caller.key_id())
+        .ok_or_else(missing)
 }
 
 fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
     let state = query.state.as_deref().map(|word| {
         CallState::from_word(word).ok_or_else(|| {
-            invalid("state", "state is one of settled, estimated, cancelled, failed.")
+            invalid(
+                "state",
+                "state is one of settled, estimated, cancelled, failed.",
+            )
         })
     });
     let key_id = query.key_id.as_deref().map(|text| {
-        text.parse::<KeyId>().map_err(|error| invalid("key_id", &format!("{error}.")))
+        text.parse::<KeyId>()
+            .map_err(|error| invalid("key_id", &format!("{error}.")))
     });
     let key_id = key_id.transpose()?;
     Ok(CallFilter {
         organization_id: Some(caller.organization_id()),
-        key_id: if caller.is_admin() { key_id } else { Some(caller.key_id()) },
+        key_id: if caller.is_admin() {
+            key_id
+        } else {
+            Some(caller.key_id())
+        },
         client_request_id: query.client_request_id,
         state: state.transpose()?,
         provider: query.provider,
@@ -139,16 +187,28 @@ pub fn view(call: &Call) -> Value {
 }
 
 fn write_cursor(cursor: &CallCursor) -> String {
-    format!("{}.{}", cursor.started_at.as_microsecond(), cursor.request_id)
+    format!(
+        "{}.{}",
+        cursor.started_at.as_microsecond(),
+        cursor.request_id
+    )
 }
 
 fn read_cursor(text: &str) -> Result<CallCursor, Problem> {
     let read = || {
         let (micros, id) = text.split_once('.')?;
         let started_at = Timestamp::from_microsecond(micros.parse().ok()?).ok()?;
-        Some(CallCursor { started_at, request_id: id.parse().ok()? })
+        Some(CallCursor {
+            started_at,
+            request_id: id.parse().ok()?,
+        })
     };
-    read().ok_or_else(|| invalid("cursor", "cursor is what next_cursor said on the page before."))
+    read().ok_or_else(|| {
+        invalid(
+            "cursor",
+            "cursor is what next_cursor said on the page before.",
+        )
+    })
 }
 
 fn invalid(param: &str, detail: &str) -> Problem {

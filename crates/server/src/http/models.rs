@@ -19,7 +19,9 @@ pub async fn list(State(app): State<Shared>, request: Request) -> Response {
     match caller_of(&app, request) {
         Err(problem) => render(&OpenaiChat, &problem),
         Ok(caller) => {
-            let data: Vec<Value> = served(&app, &caller).map(|model| view(&app, &model)).collect();
+            let data: Vec<Value> = served(&app, &caller)
+                .map(|model| view(&app, &model))
+                .collect();
             Json(json!({ "object": "list", "data": data })).into_response()
         }
     }
@@ -52,7 +54,11 @@ fn caller_of(app: &App, request: Request) -> Result<Caller, Problem> {
 }
 
 fn served(app: &App, caller: &Caller) -> impl Iterator<Item = ServedModel> {
-    app.gateway.routes().models().into_iter().filter(|model| caller.may_use(&model.name))
+    app.gateway
+        .routes()
+        .models()
+        .into_iter()
+        .filter(|model| caller.may_use(&model.name))
 }
 
 fn view(app: &App, model: &ServedModel) -> Value {

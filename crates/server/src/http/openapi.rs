@@ -37,11 +37,10 @@ pub fn specification() -> Value {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat list of routes")]
 fn paths() -> Value {
     let any_object = json!({ "type": "object", "additionalProperties": true });
-    let answer = |description: &str, schema: Value| {
-        json!({ "description": description, "content": { "application/json": { "schema": schema } } })
-    };
+    let answer = |description: &str, schema: Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let enveloped = |data: Value| {
         json!({
             "allOf": [
@@ -59,10 +58,17 @@ fn paths() -> Value {
             },
         }))
     };
-    let query = |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
+    let query =
+        |name: &str, schema: Value| json!({ "name": name, "in": "query", "schema": schema });
     let path = |name: &str| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
-    let failure = answer("Not done; `error` says why.", json!({ "$ref": "#/components/schemas/Envelope" }));
-    let openai_failure = answer("Not done, in OpenAI's shape.", json!({ "$ref": "#/components/schemas/OpenAIError" }));
+    let failure = answer(
+        "Not done; `error` says why.",
+        json!({ "$ref": "#/components/schemas/Envelope" }),
+    );
+    let openai_failure = answer(
+        "Not done, in OpenAI's shape.",
+        json!({ "$ref": "#/components/schemas/OpenAIError" }),
+    );
     json!({
         "/v1/chat/completions": { "post": {
             "operationId": "createChatCompletion",
@@ -114,6 +120,21 @@ fn paths() -> Value {
             "parameters": [path("request_id")],
             "responses": {
                 "200": answer("The call.", enveloped(json!({ "$ref": "#/components/schemas/Call" }))),
+                "default": failure.clone(),
+            },
+        } },
+        "/api/v1/db/logs/{request_id}/payload": { "get": {
+            "operationId": "retrievePayload",
+            "summary": "What was said in a call, where `payloads.keep` wants it kept",
+            "parameters": [path("request_id")],
+            "responses": {
+                "200": answer("Request and response as they were sent.", enveloped(json!({
+                    "type": "object", "properties": {
+                        "request_id": { "type": "string" }, "request": { "type": "string" },
+                        "response": { "type": "string" },
+                        "keep_until": { "type": "string", "format": "date-time" },
+                    },
+                }))),
                 "default": failure.clone(),
             },
         } },

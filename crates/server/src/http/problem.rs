@@ -64,9 +64,10 @@ impl IntoProblem for LimitReached {
                 let detail = format!("{sentence}. Try again in {} s.", retry_after.as_secs());
                 Problem::new(ProblemKind::RateLimited, detail).with_retry_after(retry_after)
             }
-            Self::TooManyTokens { .. } => {
-                Problem::new(ProblemKind::RateLimited, format!("{sentence}. It is never admitted."))
-            }
+            Self::TooManyTokens { .. } => Problem::new(
+                ProblemKind::RateLimited,
+                format!("{sentence}. It is never admitted."),
+            ),
             Self::Budget { resets_at, .. } => {
                 let detail = match resets_at {
                     Some(at) => format!("{sentence}. The next period begins at {at}."),
@@ -108,9 +109,10 @@ impl IntoProblem for DeskError {
             Self::Name => invalid(&self, "name"),
             Self::Grace => invalid(&self, "grace"),
             Self::Expiry => invalid(&self, "expires_at"),
-            Self::NoSuchKey(_) => {
-                Problem::new(ProblemKind::NotFound, format!("{}.", capitalised(&self.to_string())))
-            }
+            Self::NoSuchKey(_) => Problem::new(
+                ProblemKind::NotFound,
+                format!("{}.", capitalised(&self.to_string())),
+            ),
             Self::Store(error) => error.into_problem(),
         }
     }
@@ -118,7 +120,10 @@ impl IntoProblem for DeskError {
 
 impl IntoProblem for StoreError {
     fn into_problem(self) -> Problem {
-        tracing::error!(error = &self as &dyn std::error::Error, "the store did not answer");
+        tracing::error!(
+            error = &self as &dyn std::error::Error,
+            "the store did not answer"
+        );
         match self {
             Self::Unavailable(_) => Problem::new(
                 ProblemKind::Unavailable,
@@ -149,8 +154,14 @@ fn would_drop(conversion: &Conversion) -> Problem {
          strict.",
         dropped.join("; ")
     );
-    let param = conversion.dropped.first().map(|loss| loss.field.to_string());
-    Problem { param, ..Problem::new(ProblemKind::Unsupported, detail) }
+    let param = conversion
+        .dropped
+        .first()
+        .map(|loss| loss.field.to_string());
+    Problem {
+        param,
+        ..Problem::new(ProblemKind::Unsupported, detail)
+    }
 }
 
 fn one_of(names: &[String]) -> String {
@@ -163,7 +174,9 @@ fn one_of(names: &[String]) -> String {
 
 fn capitalised(sentence: &str) -> String {
     let mut letters = sentence.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 #[cfg(test)]

@@ -40,7 +40,11 @@ impl Arrival {
 pub async fn identify(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     let at = app.clock.now();
     let request_id = RequestId::new(at, &*app.entropy);
-    request.extensions_mut().insert(Arrival { request_id, at, moment: app.clock.moment() });
+    request.extensions_mut().insert(Arrival {
+        request_id,
+        at,
+        moment: app.clock.moment(),
+    });
     let mut response = next.run(request).await;
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);

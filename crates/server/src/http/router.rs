@@ -22,6 +22,7 @@ pub fn router(app: Shared) -> Router {
         // The platform API
         .route("/api/v1/db/logs", get(logs::list))
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
+        .route("/api/v1/db/logs/{request_id}/payload", get(logs::payload))
         // Administration
         .route("/api/v1/admin/keys", get(keys::list).post(keys::create))
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
@@ -39,13 +40,24 @@ pub fn router(app: Shared) -> Router {
 }
 
 async fn nothing_here(State(_): State<Shared>, request: Request) -> Response {
-    let detail = format!("There is nothing at {} {}.", request.method(), request.uri().path());
+    let detail = format!(
+        "There is nothing at {} {}.",
+        request.method(),
+        request.uri().path()
+    );
     problem(&request, &Problem::new(ProblemKind::NotFound, detail))
 }
 
 async fn wrong_method(State(_): State<Shared>, request: Request) -> Response {
-    let detail = format!("{} does not take {}.", request.uri().path(), request.method());
-    problem(&request, &Problem::new(ProblemKind::MethodNotAllowed, detail))
+    let detail = format!(
+        "{} does not take {}.",
+        request.uri().path(),
+        request.method()
+    );
+    problem(
+        &request,
+        &Problem::new(ProblemKind::MethodNotAllowed, detail),
+    )
 }
 
 /// In the shape of the face that was (probably) meant.

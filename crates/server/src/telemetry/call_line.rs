@@ -65,14 +65,21 @@ impl CallLines {
 fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
     Line {
         timestamp: call.ended_at,
-        level: if call.error_type.is_some() { "warn" } else { "info" },
+        level: if call.error_type.is_some() {
+            "warn"
+        } else {
+            "info"
+        },
         service: "trunkline",
         message: "call ended",
         request_id: call.request_id.to_string(),
         client_request_id: call.client_request_id.as_deref(),
         trace_id: traceparent.and_then(|parent| parent.split('-').nth(1)),
         operation: call.operation.as_str(),
-        provider: call.provider.as_ref().map(domain::name::ProviderName::as_str),
+        provider: call
+            .provider
+            .as_ref()
+            .map(domain::name::ProviderName::as_str),
         model: call.request_model.as_str(),
         response_model: call.response_model.as_deref(),
         state: call.state.as_str(),

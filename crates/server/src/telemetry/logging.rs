@@ -40,8 +40,13 @@ pub fn start_logging(config: &Telemetry) -> anyhow::Result<(LogSink, WorkerGuard
         .thread_name("log-writer")
         .finish(std::io::stderr());
     let filter = EnvFilter::try_new(config.log.as_str())?;
-    let sink = LogSink { writer: writer.clone(), format: config.log_format };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let sink = LogSink {
+        writer: writer.clone(),
+        format: config.log_format,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer);
     match config.log_format {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),

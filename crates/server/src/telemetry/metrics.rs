@@ -6,15 +6,21 @@ use std::sync::{Arc, PoisonError, RwLock};
 use domain::call::{Call, CallState};
 use domain::problem::ProblemKind;
 use gateway::ledger::Ledger;
+use gateway::payload::Payloads;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 /// Upper bounds of the duration buckets, in seconds (OpenTelemetry's advice for
 /// `gen_ai.server.request.duration`).
-const DURATIONS: [f64; 14] =
-    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const DURATIONS: [f64; 14] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
 /// Upper bounds of the overhead buckets, in seconds.
-const OVERHEADS: [f64; 9] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1];
+const OVERHEADS: [f64; 9] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1,
+];
 
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -60,7 +66,11 @@ impl Metrics {
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         describe(&recorder);
-        Self { recorder, handle, series: RwLock::default() }
+        Self {
+            recorder,
+            handle,
+            series: RwLock::default(),
+        }
     }
 
     pub(super) fn ended(&self, call: &Call) {
@@ -68,14 +78,20 @@ impl Metrics {
         series.calls.increment(1);
         series.input_tokens.increment(call.usage.input_tokens);
         series.output_tokens.increment(call.usage.output_tokens);
-        series.cached_input_tokens.increment(call.usage.cached_input_tokens);
+        series
+            .cached_input_tokens
+            .increment(call.usage.cached_input_tokens);
         let cost = call.cost_usd.map_or(0, domain::money::Cost::nano_dollars);
-        series.cost_nano_usd.increment(u64::try_from(cost).unwrap_or(0));
+        series
+            .cost_nano_usd
+            .increment(u64::try_from(cost).unwrap_or(0));
         series.duration.record(milliseconds(call.latency_ms));
         if let Some(first) = call.time_to_first_token_ms {
             series.first_token.record(milliseconds(first));
         }
-        series.overhead.record(milliseconds(call.overhead_us) / 1000.0);
+        series
+            .overhead
+            .record(milliseconds(call.overhead_us) / 1000.0);
     }
 
     pub(super) fn refused(&self, kind: ProblemKind) {
@@ -84,15 +100,21 @@ impl Metrics {
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 
-    pub(super) fn render(&self, ledger: &Ledger) -> String {
+    pub(super) fn render(&self, ledger: &Ledger, payloads: &Payloads) -> String {
         let ledger_counts = [
             ("trunkline_ledger_dispatched", ledger.dispatched()),
             ("trunkline_ledger_captured", ledger.captured()),
+            ("trunkline_payloads_lost_total", payloads.lost()),
         ];
         for (name, count) in ledger_counts {
-            self.recorder.register_counter(&Key::from_static_name(name), &METADATA).absolute(count);
+            self.recorder
+                .register_counter(&Key::from_static_name(name), &METADATA)
+                .absolute(count);
         }
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes; exact below 8 PiB")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge of bytes; exact below 8 PiB"
+        )]
         let bytes = ledger.journal_bytes() as f64;
         let key = Key::from_static_name("trunkline_ledger_journal_bytes");
         self.recorder.register_gauge(&key, &METADATA).set(bytes);
@@ -105,15 +127,26 @@ impl Metrics {
 
     fn series(&self, call: &Call) -> Arc<Series> {
         let labels = Labels {
-            provider: call.provider.as_ref().map(ToString::to_string).unwrap_or_default(),
+            provider: call
+                .provider
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             model: match call.state {
                 CallState::Failed => String::new(),
-                _ => call.attempts.last().map(|it| it.model.clone()).unwrap_or_default(),
+                _ => call
+                    .attempts
+                    .last()
+                    .map(|it| it.model.clone())
+                    .unwrap_or_default(),
             },
             state: call.state,
         };
-        if let Some(series) =
-            self.series.read().unwrap_or_else(PoisonError::into_inner).get(&labels)
+        if let Some(series) = self
+            .series
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&labels)
         {
             return Arc::clone(series);
         }
@@ -137,7 +170,8 @@ impl Series {
         let histogram = |name: &'static str| {
             recorder.register_histogram(&Key::from_parts(name, target.to_vec()), &METADATA)
         };
-        let tokens = |kind: &'static str| counter("trunkline_tokens_total", Label::new("type", kind));
+        let tokens =
+            |kind: &'static str| counter("trunkline_tokens_total", Label::new("type", kind));
         Self {
             calls: counter("trunkline_calls_total", state()),
             input_tokens: tokens("input"),
@@ -154,25 +188,57 @@ impl Series {
 fn describe(recorder: &PrometheusRecorder) {
     let counters = [
         ("trunkline_calls_total", "Ended calls by how they ended."),
-        ("trunkline_tokens_total", "Tokens; cached input is part of input."),
-        ("trunkline_cost_nano_usd_total", "Cost in billionths of a US dollar."),
-        ("trunkline_refused_total", "Requests turned away before a call was opened."),
-        ("trunkline_ledger_dispatched", "Attempts that were journaled before they were sent."),
-        ("trunkline_ledger_captured", "Attempts of calls that have ended."),
+        (
+            "trunkline_tokens_total",
+            "Tokens; cached input is part of input.",
+        ),
+        (
+            "trunkline_cost_nano_usd_total",
+            "Cost in billionths of a US dollar.",
+        ),
+        (
+            "trunkline_refused_total",
+            "Requests turned away before a call was opened.",
+        ),
+        (
+            "trunkline_ledger_dispatched",
+            "Attempts that were journaled before they were sent.",
+        ),
+        (
+            "trunkline_ledger_captured",
+            "Attempts of calls that have ended.",
+        ),
+        (
+            "trunkline_payloads_lost_total",
+            "Payloads that the store could not take.",
+        ),
     ];
     for (name, help) in counters {
         recorder.describe_counter(name.into(), None, help.into());
     }
     let histograms = [
-        ("trunkline_call_duration_seconds", "From arrival to the end of the answer."),
-        ("trunkline_first_token_seconds", "From arrival to the first content of a stream."),
-        ("trunkline_overhead_seconds", "What Trunkline itself adds to a call."),
+        (
+            "trunkline_call_duration_seconds",
+            "From arrival to the end of the answer.",
+        ),
+        (
+            "trunkline_first_token_seconds",
+            "From arrival to the first content of a stream.",
+        ),
+        (
+            "trunkline_overhead_seconds",
+            "What Trunkline itself adds to a call.",
+        ),
     ];
     for (name, help) in histograms {
         recorder.describe_histogram(name.into(), Some(Unit::Seconds), help.into());
     }
     let help = "Bytes that the journal holds.";
-    recorder.describe_gauge("trunkline_ledger_journal_bytes".into(), Some(Unit::Bytes), help.into());
+    recorder.describe_gauge(
+        "trunkline_ledger_journal_bytes".into(),
+        Some(Unit::Bytes),
+        help.into(),
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration for a histogram")]

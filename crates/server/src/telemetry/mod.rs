@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use domain::call::{Call, CallObserver};
 use domain::problem::ProblemKind;
 use gateway::ledger::Ledger;
+use gateway::payload::Payloads;
 
 pub use logging::{LogSink, start_logging};
 
@@ -51,8 +52,8 @@ impl Telemetry {
     }
 
     /// The metrics in Prometheus' text format.
-    pub fn render(&self, ledger: &Ledger) -> String {
-        self.metrics.render(ledger)
+    pub fn render(&self, ledger: &Ledger, payloads: &Payloads) -> String {
+        self.metrics.render(ledger, payloads)
     }
 
     /// Keeps the memory of histograms bounded between two scrapes; called every few seconds.

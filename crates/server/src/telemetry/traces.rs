@@ -72,8 +72,16 @@ impl Traces {
             KeyValue::new(semconv::REQUEST_MODEL, attempt.model.clone()),
             KeyValue::new(semconv::ATTEMPT, i64::from(attempt.number)),
         ];
-        attributes.extend(attempt.status.map(|it| KeyValue::new(semconv::HTTP_STATUS, i64::from(it))));
-        attributes.extend(attempt.error_type.map(|it| KeyValue::new(semconv::ERROR_TYPE, it.as_str())));
+        attributes.extend(
+            attempt
+                .status
+                .map(|it| KeyValue::new(semconv::HTTP_STATUS, i64::from(it))),
+        );
+        attributes.extend(
+            attempt
+                .error_type
+                .map(|it| KeyValue::new(semconv::ERROR_TYPE, it.as_str())),
+        );
         let mut span = SpanBuilder::from_name(name)
             .with_kind(SpanKind::Client)
             .with_start_time(SystemTime::from(attempt.started_at))
@@ -104,23 +112,29 @@ fn call_attributes(call: &Call) -> Vec<KeyValue> {
         KeyValue::new(semconv::STATE, call.state.as_str()),
     ];
     let optional = [
-        (semconv::PROVIDER_NAME, call.provider.as_ref().map(ToString::to_string)),
+        (
+            semconv::PROVIDER_NAME,
+            call.provider.as_ref().map(ToString::to_string),
+        ),
         (semconv::RESPONSE_MODEL, call.response_model.clone()),
         (semconv::RESPONSE_FINISH_REASONS, call.finish_reason.clone()),
         (semconv::ERROR_TYPE, call.error_type.clone()),
-        (semconv::COST_USD, call.cost_usd.map(|cost| cost.to_string())),
+        (
+            semconv::COST_USD,
+            call.cost_usd.map(|cost| cost.to_string()),
+        ),
     ];
     attributes.extend(
-        optional.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?))),
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some(KeyValue::new(name, value?))),
     );
     attributes
 }
 
 fn end_of(attempt: &Attempt, call_ended: Timestamp) -> SystemTime {
     match attempt.latency_ms {
-        Some(latency) => {
-            SystemTime::from(attempt.started_at) + Duration::from_millis(latency)
-        }
+        Some(latency) => SystemTime::from(attempt.started_at) + Duration::from_millis(latency),
         None => call_ended.into(),
     }
 }
@@ -128,8 +142,12 @@ fn end_of(attempt: &Attempt, call_ended: Timestamp) -> SystemTime {
 /// The caller's span (W3C Trace Context: `00-{trace}-{span}-{flags}`).
 fn remote_parent(traceparent: &str) -> Option<Context> {
     let mut fields = traceparent.split('-');
-    let (version, trace, span, flags) =
-        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (version, trace, span, flags) = (
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+    );
     if version.len() != 2 || version == "ff" {
         return None;
     }
@@ -140,7 +158,9 @@ fn remote_parent(traceparent: &str) -> Option<Context> {
         true,
         TraceState::default(),
     );
-    context.is_valid().then(|| Context::new().with_remote_span_context(context))
+    context
+        .is_valid()
+        .then(|| Context::new().with_remote_span_context(context))
 }
 
 #[cfg(test)]
@@ -152,15 +172,22 @@ mod tests {
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let context = remote_parent(parent).unwrap();
         let span = context.span().span_context().clone();
-        assert_eq!(span.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(
+            span.trace_id().to_string(),
+            "4bf92f3577b34da6a3ce929d0e0e4736"
+        );
         assert!(span.is_sampled());
     }
 
     #[test]
     fn what_is_not_a_traceparent_is_ignored() {
-        for text in ["", "00", "ff-1-2-3", "00-xyz-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-0000000000000000-01"]
-        {
+        for text in [
+            "",
+            "00",
+            "ff-1-2-3",
+            "00-xyz-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-0000000000000000-01",
+        ] {
             assert!(remote_parent(text).is_none(), "{text}");
         }
     }
