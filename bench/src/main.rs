@@ -17,6 +17,9 @@ use bench::subject::{Launcher, Subject};
 use bench::wire::Shape;
 use bench::{mock, profile, proxy};
 
+/// The longest that anything may take.
+const LONGEST: Duration = Duration::from_mins(10);
+
 /// The allocator that Trunkline uses, so that it makes no difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -185,13 +188,14 @@ fn launcher(pinning: Pinning, trunkline: &Path, directory: &Path) -> anyhow::Res
     Ok(Launcher::new(pinning, trunkline, directory.canonicalize()?))
 }
 
-/// Ending on a signal in order drops, and thereby ends, the processes that were started.
+/// Ending on a signal or after [`LONGEST`] drops, and thereby ends, the processes that were started.
 async fn until_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         done = work => done,
         _ = terminated.recv() => bail!("terminated"),
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        () = tokio::time::sleep(LONGEST) => bail!("not done after {LONGEST:?}"),
     }
 }
 

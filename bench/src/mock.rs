@@ -140,14 +140,15 @@ impl Chunks {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        // The terminator follows the last chunk in the same write.
-        let is_terminator = self.next + 1 == self.frames.len();
-        if !is_terminator {
+        // As providers do it: the chunk that names the role comes with the first word, and the
+        // terminator with the last chunk.
+        let follows_at_once = self.next == 1 || self.next + 1 == self.frames.len();
+        if !follows_at_once {
             ready!(self.pause.poll(context));
+            self.pause.begin();
         }
         let frame = self.frames.get(self.next).cloned();
         self.next += 1;
-        self.pause.begin();
         Poll::Ready(frame.map(Frame::data))
     }
 }

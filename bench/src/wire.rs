@@ -93,14 +93,13 @@ pub fn whole_answer() -> Bytes {
     ))
 }
 
-/// The frames of a streamed answer; the last one holds the terminator alone.
+/// The frames of a streamed answer; the last one holds the terminator alone. Chunks say `"usage":null`
+/// whether usage was asked for or not, so that a caller gets the same bytes either way.
 pub fn stream_frames(with_usage: bool) -> Vec<Bytes> {
-    // A caller that asked for usage sees `"usage":null` in the other chunks.
-    let no_usage = if with_usage { r#","usage":null"# } else { "" };
     let head = r#"data: {"id":"chatcmpl-BmK2v7Qw9ZxYt4RsLpHn3JdE","object":"chat.completion.chunk","created":1767225600,"model":"gpt-4o-mini-2024-07-18","service_tier":"default","system_fingerprint":"fp_4b1f0e2a9c","choices":["#;
     let chunk = |delta: &str, finish: &str| {
         Bytes::from(format!(
-            "{head}{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}]{no_usage}}}\n\n"
+            "{head}{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null}}\n\n"
         ))
     };
     let words = [

@@ -67,10 +67,14 @@ impl Gateway {
         wanted: Wanted<'_>,
         call: &mut OpenCall,
     ) -> Result<Answered, AttemptError> {
-        let deadline = self.clock.moment().after(plan.timeouts.total);
+        let deadline = call.received().after(plan.timeouts.total);
+        let mut failure = None;
         loop {
             let target = &plan.target;
-            call.dispatch(target.provider.name.clone(), &target.model)?;
+            if let Err(error) = call.dispatch(target.provider.name.clone(), &target.model) {
+                // A call that was sent before has failed of what it failed of then.
+                return Err(failure.map_or(error.into(), AttemptError::Provider));
+            }
             let left = deadline.since(self.clock.moment());
             let bound = if wanted.streamed {
                 left.min(plan.timeouts.first_byte)
@@ -95,6 +99,8 @@ impl Gateway {
                 return Err(error.into());
             }
             self.clock.sleep(wait).await;
+            call.paused(wait);
+            failure = Some(error);
         }
     }
 
@@ -350,22 +356,24 @@ fn has_time(now: Moment, wait: Duration, deadline: Moment) -> bool {
 }
 
 async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderError> {
-    let Some(first) = body.next().await else {
-        return Ok(Bytes::new());
-    };
-    let first = first.map_err(|error| broken(&error))?;
-    let mut all: Option<BytesMut> = None;
-    let mut length = first.len();
+    // Most answers come in one piece, which then is not copied.
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|error| broken(&error))?;
-        length += piece.len();
-        if length > max {
+        if first.len().max(all.len()) + piece.len() > max {
             return Err(too_large(max));
         }
-        all.get_or_insert_with(|| BytesMut::from(&*first))
-            .extend_from_slice(&piece);
+        if first.is_empty() {
+            first = piece;
+            continue;
+        }
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&piece);
     }
-    Ok(all.map_or(first, BytesMut::freeze))
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// What can be had of a body that nobody needs whole.
@@ -427,3 +435,6 @@ fn too_large(max: usize) -> ProviderError {
         format!("The provider's answer exceeds {max} bytes."),
     )
 }
+
+#[cfg(test)]
+mod tests;

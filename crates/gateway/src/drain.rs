@@ -33,10 +33,10 @@ impl Drains {
         (Self { queue }, drains)
     }
 
-    /// Takes an answer in; when the queue is full, the answer is cancelled.
+    /// Takes an answer in; when the queue is full, the answer is dropped and so cancelled.
     pub(crate) fn offer(&self, drain: Drain) {
         if let Err(refused) = self.queue.try_send(drain) {
-            refused.into_inner().cancel();
+            drop(refused);
         }
     }
 }
@@ -73,10 +73,5 @@ impl Drain {
         if let Err(error) = finished {
             tracing::debug!(%error, "an answer without a caller broke off");
         }
-    }
-
-    fn cancel(mut self) {
-        self.call.observe(self.pipeline.observed());
-        self.call.end(&Ending::CallerGone);
     }
 }

@@ -197,7 +197,10 @@ impl Admission {
         let taken = input_tokens.saturating_add(output_tokens);
         {
             let mut count = locked(&self.count);
-            count.learn(output_tokens);
+            if output_tokens > 0 {
+                // A call that said nothing teaches nothing about those that do.
+                count.learn(output_tokens);
+            }
             count
                 .tokens
                 .correct(second, self.second, difference(taken, expected));

@@ -10,6 +10,7 @@ use domain::clock::Clock;
 use domain::egress::{Egress, Outbound, Reach};
 use futures_util::StreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::uri::Authority;
 use http::{Method, Uri};
 use providers::dialect::Refusal;
 
@@ -127,19 +128,31 @@ async fn fetch(
     ))
 }
 
+/// Where a redirection leads: `location` is a URL, or one relative to `from` (RFC 9110 §10.2.2).
 fn redirected(from: &Uri, location: Option<&http::HeaderValue>) -> Result<Uri, String> {
+    let no_url = || "it redirects to what is no URL".to_owned();
     let location = location
         .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let uri: Uri = location
-        .parse()
-        .map_err(|_| "it redirects to what is no URL".to_owned())?;
-    if uri.scheme().is_some() {
-        return Ok(uri);
-    }
-    let mut parts = from.clone().into_parts();
-    parts.path_and_query = uri.into_parts().path_and_query;
-    Uri::from_parts(parts).map_err(|_| "it redirects to what is no URL".to_owned())
+        .ok_or_else(no_url)?;
+    let scheme = from.scheme_str().unwrap_or_default();
+    let host = from.authority().map(Authority::as_str).unwrap_or_default();
+    let absolute = if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{host}{location}")
+    } else if location
+        .parse::<Uri>()
+        .is_ok_and(|uri| uri.scheme().is_some())
+    {
+        location.to_owned()
+    } else {
+        let folder = from
+            .path()
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        format!("{scheme}://{host}{folder}/{location}")
+    };
+    absolute.parse().map_err(|_| no_url())
 }
 
 async fn read(
@@ -218,3 +231,6 @@ fn named_type(said: &str) -> Option<&'static str> {
     .into_iter()
     .find(|known| known.eq_ignore_ascii_case(essence))
 }
+
+#[cfg(test)]
+mod tests;

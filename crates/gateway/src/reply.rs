@@ -116,6 +116,7 @@ impl ReplyStream {
         listener: Option<Listener>,
     ) -> Self {
         let now = clock.moment();
+        let deadline = call.received().after(plan.timeouts.total);
         let conversion = match passage {
             Passage::Verbatim { .. } => None,
             Passage::Translated { report, .. } => Some(report),
@@ -135,11 +136,11 @@ impl ReplyStream {
             ready: ready.into(),
             written: Vec::new(),
             waits: Waits {
-                alarm: clock.sleep(plan.timeouts.idle),
+                alarm: clock.sleep(plan.timeouts.idle.min(deadline.since(now))),
                 clock,
                 idle: plan.timeouts.idle,
                 last_piece: now,
-                deadline: now.after(plan.timeouts.total),
+                deadline,
             },
             drains,
             listener,
@@ -279,3 +280,6 @@ impl Drop for ReplyStream {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,10 +54,15 @@ impl KeyRing {
         &self.hasher
     }
 
-    /// Takes in keys that are new or changed; they take effect at once.
+    /// Takes in keys that are new or changed; they take effect at once. Changes may come in another
+    /// order than they were made in: an older state of a key does not undo a newer one.
     pub fn update(&self, changed: impl IntoIterator<Item = VirtualKey>) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for key in changed {
+            let known = keys.by_id.get(&key.id);
+            if known.is_some_and(|known| age(known) > age(&key)) {
+                continue;
+            }
             keys.remove(key.id);
             keys.add(key);
         }
@@ -66,8 +71,7 @@ impl KeyRing {
     /// Replaces the keys that the configuration names by `configured`.
     pub fn replace_configured(&self, configured: impl IntoIterator<Item = VirtualKey>) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let is_configured =
-            |key: &Arc<VirtualKey>| key.origin == Origin::Configuration;
+        let is_configured = |key: &Arc<VirtualKey>| key.origin == Origin::Configuration;
         let old: Vec<KeyId> = keys
             .by_id
             .values()
@@ -130,6 +134,11 @@ impl KeyRing {
         }
         Ok(Caller::holding(key))
     }
+}
+
+/// Orders the states of one key: it is rotated again and again, and revoked last.
+fn age(key: &VirtualKey) -> (bool, Option<Timestamp>) {
+    (key.revoked_at.is_some(), key.rotated_at)
 }
 
 impl Keys {

@@ -122,7 +122,7 @@ pub fn unreadable(status: u16, body: &[u8], wait: Option<Duration>) -> ProviderE
 /// markup, white space folded, secrets masked, cut at a thousand characters.
 pub fn sentence(body: &[u8]) -> String {
     // A page of any length is read as far as it could matter.
-    let body = body.get(..64 * 1024).unwrap_or(body);
+    let body = body.get(..16 * 1024).unwrap_or(body);
     let text = String::from_utf8_lossy(body);
     let is_markup = text.trim_start().starts_with('<');
     let words = if is_markup {

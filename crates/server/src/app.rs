@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use domain::call::CallStore;
 use domain::clock::Clock;
@@ -35,8 +34,6 @@ use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 const WAITING_DRAINS: usize = 1_024;
 /// The size at which a journal segment is followed by the next.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
-/// Bound on making a connection to a provider.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The application, shared by everything that serves.
 pub type Shared = Arc<App>;
@@ -132,7 +129,7 @@ impl App {
             limits,
             drains,
             payloads: Arc::clone(&payloads),
-            egress: Arc::new(OutboundClient::new(CONNECT_TIMEOUT, sim)?),
+            egress: Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             settings: Settings {

@@ -8,8 +8,9 @@ use super::{Message, Tool, ToolChoice};
 use crate::name::ModelName;
 use crate::usage::ServiceTier;
 
-/// Fields that the domain has no word for, by name, as they were written. A field that is absent is not
-/// here; a field that is `null` is here as `null`.
+/// Fields that the domain has no word for, as they were written: by name, and inside of an object by path
+/// (`messages[1].prefix`, `tools[0].function.examples`). A field that is absent is not here; at the top, a
+/// field that is `null` is here as `null`.
 pub type Extensions = BTreeMap<String, Box<RawValue>>;
 
 /// One chat request. `None` means that the caller did not say, and then the provider's default holds.

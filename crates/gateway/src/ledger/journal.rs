@@ -6,13 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use domain::id::ReplicaId;
 
 use super::record::{self, Record};
+
+mod orphan;
+
+pub(super) use orphan::Orphan;
 
 /// How soon a record survives the loss of power. The end of the process alone loses nothing either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,8 @@ struct Active {
     torn: bool,
     /// Files with writes that may not have reached the disk.
     unsynced: Vec<Arc<File>>,
+    /// The files are gone: what is written now would be lost.
+    is_closed: bool,
 }
 
 #[derive(Default)]
@@ -106,8 +112,7 @@ impl Journal {
         limits: Limits,
     ) -> Result<Self, JournalError> {
         fs::create_dir_all(directory)?;
-        let lock = File::create(lock_path(directory, replica))?;
-        lock.try_lock().map_err(io::Error::from)?;
+        let lock = own_lock(&lock_path(directory, replica))?;
         let file = create_segment(directory, replica, 1)?;
         let mut segments = Segments::default();
         segments.by_number.insert(1, Segment::default());
@@ -123,6 +128,7 @@ impl Journal {
                 length: 0,
                 torn: false,
                 unsynced: Vec::new(),
+                is_closed: false,
             }),
             segments: Mutex::new(segments),
             _lock: lock,
@@ -181,9 +187,13 @@ impl Journal {
     }
 
     /// Brings what was written to the disk (`fdatasync(2)`); blocks for as long as the disk takes.
+    /// Every file gets its turn; the first failure is the answer.
     pub(super) fn sync(&self) -> io::Result<()> {
         let files = std::mem::take(&mut locked(&self.active).unsynced);
-        files.iter().try_for_each(|file| file.sync_data())
+        files
+            .iter()
+            .map(|file| file.sync_data())
+            .fold(Ok(()), Result::and)
     }
 
     /// Where the next record will stand.
@@ -203,7 +213,11 @@ impl Journal {
         let mut at = from;
         while records.len() < limit {
             let path = segment_path(&self.directory, self.replica, at.segment);
-            let end = read_segment(&path, at, limit, &mut records)?;
+            let end = match read_segment(&path, at, limit, &mut records) {
+                // Everything in it was released, so that it is gone: there was nothing left to read.
+                Err(error) if error.kind() == ErrorKind::NotFound && at.segment < last => at,
+                read => read?,
+            };
             if end.offset != at.offset {
                 at = end;
             } else if at.segment < last {
@@ -229,10 +243,13 @@ impl Journal {
         }
     }
 
-    /// Deletes what is left when everything has reached the store; called last.
+    /// Deletes what is left when everything has reached the store; called last. Nothing can be
+    /// appended to a journal that is gone.
     pub(super) fn remove_if_empty(&self) -> io::Result<()> {
+        let mut active = locked(&self.active);
         let segments = locked(&self.segments);
         if segments.by_number.values().all(|segment| segment.pins == 0) {
+            active.is_closed = true;
             for number in segments.by_number.keys() {
                 fs::remove_file(segment_path(&self.directory, self.replica, *number))?;
             }
@@ -242,6 +259,9 @@ impl Journal {
     }
 
     fn write(&self, active: &mut Active, batch: &Batch) -> Result<Position, JournalError> {
+        if active.is_closed {
+            return Err(io::Error::other("it is closed").into());
+        }
         if active.length >= self.limits.segment_bytes {
             self.rotate(active)?;
         }
@@ -254,37 +274,36 @@ impl Journal {
             segment: active.number,
             offset: active.length,
         };
-        if let Err(error) = (&*active.file).write_all(&batch.bytes) {
-            active.torn = true;
-            active.length = active
-                .file
-                .metadata()
-                .map_or(active.length, |meta| meta.len());
+        if let Err(error) = self.write_through(active, &batch.bytes) {
+            active.take_back();
             return Err(error.into());
         }
         let written = batch.bytes.len() as u64;
         active.length += written;
-        {
-            let mut segments = locked(&self.segments);
-            segments.total_bytes += written;
-            let segment = segments.by_number.entry(active.number).or_default();
-            segment.bytes += written;
-            segment.pins += batch.pins;
-        }
+        let mut segments = locked(&self.segments);
+        segments.total_bytes += written;
+        let segment = segments.by_number.entry(active.number).or_default();
+        segment.bytes += written;
+        segment.pins += batch.pins;
+        Ok(base)
+    }
+
+    /// Into the kernel, and as far to the disk as [`Sync`] asks for.
+    fn write_through(&self, active: &mut Active, bytes: &[u8]) -> io::Result<()> {
+        (&*active.file).write_all(bytes)?;
         match self.sync {
-            Sync::Always => active.file.sync_data()?,
+            Sync::Always => active.file.sync_data(),
             Sync::Periodic => {
                 if active
                     .unsynced
                     .last()
                     .is_none_or(|last| !Arc::ptr_eq(last, &active.file))
                 {
-                    let file = Arc::clone(&active.file);
-                    active.unsynced.push(file);
+                    active.unsynced.push(Arc::clone(&active.file));
                 }
+                Ok(())
             }
         }
-        Ok(base)
     }
 
     fn rotate(&self, active: &mut Active) -> Result<(), JournalError> {
@@ -299,7 +318,10 @@ impl Journal {
         if let Some(segment) = segments.by_number.get_mut(&old) {
             segment.sealed = true;
         }
-        self.delete_if_done(&mut segments, old)?;
+        if let Err(error) = self.delete_if_done(&mut segments, old) {
+            // The next segment is there all the same: no call is to fail for it.
+            tracing::warn!(%error, segment = old, "a journal segment could not be deleted");
+        }
         Ok(())
     }
 
@@ -312,6 +334,17 @@ impl Journal {
             segments.total_bytes = segments.total_bytes.saturating_sub(segment.bytes);
         }
         fs::remove_file(segment_path(&self.directory, self.replica, number))
+    }
+}
+
+impl Active {
+    /// Undoes a write that failed: whoever wrote is told that nothing is there, so that nothing of it
+    /// may be found after a crash.
+    fn take_back(&mut self) {
+        if self.file.set_len(self.length).is_err() {
+            self.torn = true;
+            self.length = self.file.metadata().map_or(self.length, |meta| meta.len());
+        }
     }
 }
 
@@ -328,73 +361,6 @@ pub(super) struct Placed {
     pub at: Position,
     /// What.
     pub record: Record,
-}
-
-/// Another replica's journal, whose process is gone. Nobody else can adopt it while this lives.
-pub(super) struct Orphan {
-    directory: PathBuf,
-    replica: ReplicaId,
-    lock: File,
-}
-
-impl Orphan {
-    /// The journals in `directory` that no living process holds.
-    pub(super) fn find_all(directory: &Path) -> io::Result<Vec<Self>> {
-        let mut orphans = Vec::new();
-        if !directory.exists() {
-            return Ok(orphans);
-        }
-        for entry in fs::read_dir(directory)? {
-            let path = entry?.path();
-            if path.extension().is_none_or(|extension| extension != "lock") {
-                continue;
-            }
-            let name = path.file_stem().and_then(|stem| stem.to_str());
-            let Some(replica) = name.and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            let lock = OpenOptions::new().write(true).open(&path)?;
-            match lock.try_lock() {
-                Ok(()) => orphans.push(Self {
-                    directory: directory.to_owned(),
-                    replica,
-                    lock,
-                }),
-                Err(fs::TryLockError::WouldBlock) => {}
-                Err(fs::TryLockError::Error(error)) => return Err(error),
-            }
-        }
-        Ok(orphans)
-    }
-
-    /// Reads every record, oldest first, a segment at a time.
-    pub(super) fn segments(&self) -> io::Result<Vec<PathBuf>> {
-        let prefix = format!("{}-", self.replica);
-        let mut paths: Vec<(u64, PathBuf)> = fs::read_dir(&self.directory)?
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let name = path.file_name()?.to_str()?;
-                let number = name
-                    .strip_prefix(&prefix)?
-                    .strip_suffix(".log")?
-                    .parse()
-                    .ok()?;
-                Some((number, path))
-            })
-            .collect();
-        paths.sort_unstable();
-        Ok(paths.into_iter().map(|(_, path)| path).collect())
-    }
-
-    /// Deletes the journal: everything in it has reached the store.
-    pub(super) fn delete(self) -> io::Result<()> {
-        for path in self.segments()? {
-            fs::remove_file(path)?;
-        }
-        fs::remove_file(lock_path(&self.directory, self.replica))?;
-        drop(self.lock);
-        Ok(())
-    }
 }
 
 /// Reads a segment's records from `from` on until there are `limit` of them; lines that are torn are
@@ -431,9 +397,29 @@ fn segment_path(directory: &Path, replica: ReplicaId, number: u64) -> PathBuf {
     directory.join(format!("{replica}-{number}.log"))
 }
 
+/// Makes a segment whose name is on the disk before anything is written to it: bringing a file's data
+/// to the disk does not bring its directory's entry there.
 fn create_segment(directory: &Path, replica: ReplicaId, number: u64) -> io::Result<File> {
     let path = segment_path(directory, replica, number);
-    OpenOptions::new().create_new(true).append(true).open(path)
+    let file = OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .open(path)?;
+    File::open(directory)?.sync_all()?;
+    Ok(file)
+}
+
+/// Makes and holds the lock of a journal that is one's own.
+fn own_lock(path: &Path) -> io::Result<File> {
+    loop {
+        let lock = File::create(path)?;
+        lock.try_lock()?;
+        // Between these two, another process may have taken the lock for one that was left behind, and
+        // deleted it. Held, it stays.
+        if path.exists() {
+            return Ok(lock);
+        }
+    }
 }
 
 /// The guarded data. A panic elsewhere cannot leave it half-changed: every change here is a few
@@ -441,3 +427,6 @@ fn create_segment(directory: &Path, replica: ReplicaId, number: u64) -> io::Resu
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod record;
 pub mod recovery;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,18 +47,19 @@ pub struct Ledger {
 #[derive(Default)]
 struct Waiting {
     calls: VecDeque<Stored>,
+    /// The last place in the journal of a call that went into memory.
+    last: Position,
     /// Where the calls stand that did not fit into memory; everything from there on is read from the
     /// journal, until it is caught up with.
     overflow: Option<Position>,
-    /// What stands before this was read from the journal already.
-    reread_to: Position,
+    /// What was read back from the journal when it was caught up with last, or is being read.
+    reread: Range<Position>,
 }
 
 /// An ended call and the segments that are kept for it.
 struct Stored {
     call: Call,
-    intent_segment: u64,
-    end_segment: Option<u64>,
+    segments: Vec<u64>,
 }
 
 /// What the journal still keeps for calls that the store has.
@@ -171,17 +173,12 @@ impl Ledger {
         Ok(self.journal.remove_if_empty()?)
     }
 
-    fn end(&self, intent_segment: Option<u64>, call: Call, traceparent: Option<&str>) {
+    /// `segments` hold what was written of the call before.
+    fn end(&self, segments: Vec<u64>, call: Call, traceparent: Option<&str>) {
         let attempts = call.attempts.len() as u64;
         self.captured.fetch_add(attempts, Ordering::Relaxed);
         self.observer.ended(&call, traceparent);
-        let Some(intent_segment) = intent_segment else {
-            return;
-        };
-        let ended = Ended {
-            intent_segment,
-            call,
-        };
+        let ended = Ended { segments, call };
         let mut line = Vec::with_capacity(1536);
         record::write_end(&ended, &mut line);
         let written = self.journal.append(&line, 1);
@@ -192,56 +189,66 @@ impl Ledger {
                 "a call's end could not be journaled; it is kept in memory until it is stored"
             );
         }
-        self.wait_for_store(ended, written.ok());
+        let stored = Stored::of(ended, written.as_ref().ok());
+        locked(&self.waiting).take_in(stored, written.ok());
         self.wake.notify_one();
-    }
-
-    fn wait_for_store(&self, ended: Ended, at: Option<Position>) {
-        let mut waiting = locked(&self.waiting);
-        if let Some(at) = at {
-            if at < waiting.reread_to || waiting.overflow.is_some_and(|from| from <= at) {
-                return;
-            }
-            if waiting.calls.len() >= MAX_WAITING {
-                waiting.overflow = Some(at);
-                return;
-            }
-        }
-        waiting.calls.push_back(Stored {
-            call: ended.call,
-            intent_segment: ended.intent_segment,
-            end_segment: at.map(|at| at.segment),
-        });
     }
 
     /// Reads ended calls that did not fit into memory back from the journal.
     fn reread(&self, from: Position, limit: usize) -> std::io::Result<Batch> {
         let (records, to) = self.journal.read(from, limit)?;
-        if records.is_empty() && to == from {
-            let mut waiting = locked(&self.waiting);
+        let mut waiting = locked(&self.waiting);
+        if to == from {
             // Whoever ended a call and left it to this reader wrote before it looked here, so that
             // an unchanged end of the journal means that nobody did.
             if self.journal.end() <= from {
-                waiting.reread_to = from;
                 waiting.overflow = None;
             }
             return Ok(Batch::of([]));
         }
-        locked(&self.waiting).reread_to = to;
+        waiting.reread.end = to;
         let calls = records
             .into_iter()
             .filter_map(|placed| match placed.record {
-                Record::End(ended) => Some(Stored {
-                    call: ended.call,
-                    intent_segment: ended.intent_segment,
-                    end_segment: Some(placed.at.segment),
-                }),
+                Record::End(ended) => Some(Stored::of(*ended, Some(&placed.at))),
                 Record::Intent(_) | Record::Attempt(_) => None,
             });
         Ok(Batch {
             reread_to: Some(to),
             ..Batch::of(calls)
         })
+    }
+}
+
+impl Waiting {
+    /// Takes in a call whose end stands at `at`, unless it is, or was, for the journal's reader.
+    /// Threads come here in another order than they wrote in: a call that was written before the
+    /// overflow began belongs into memory, however full that is.
+    fn take_in(&mut self, stored: Stored, at: Option<Position>) {
+        if let Some(at) = at {
+            if self.reread.contains(&at) || self.overflow.is_some_and(|from| from <= at) {
+                return;
+            }
+            if self.calls.len() >= MAX_WAITING && at > self.last && self.overflow.is_none() {
+                self.overflow = Some(at);
+                self.reread = at..at;
+                return;
+            }
+            self.last = self.last.max(at);
+        }
+        self.calls.push_back(stored);
+    }
+}
+
+impl Stored {
+    /// An ended call that stands at `at`, or nowhere where it could not be written down.
+    fn of(ended: Ended, at: Option<&Position>) -> Self {
+        let mut segments = ended.segments;
+        segments.extend(at.map(|at| at.segment));
+        Self {
+            call: ended.call,
+            segments,
+        }
     }
 }
 
@@ -252,15 +259,9 @@ impl Batch {
             segments: Vec::new(),
             reread_to: None,
         };
-        for Stored {
-            call,
-            intent_segment,
-            end_segment,
-        } in stored
-        {
+        for Stored { call, segments } in stored {
             batch.calls.push(call);
-            batch.segments.push(intent_segment);
-            batch.segments.extend(end_segment);
+            batch.segments.extend(segments);
         }
         batch
     }
@@ -274,3 +275,6 @@ impl Batch {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

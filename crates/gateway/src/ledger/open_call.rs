@@ -69,7 +69,8 @@ pub enum Ending {
 pub struct OpenCall {
     ledger: Arc<Ledger>,
     intent: Intent,
-    intent_segment: Option<u64>,
+    /// The segments that hold the call's records, one for each dispatch.
+    segments: Vec<u64>,
     received: Moment,
     facts: Option<Arc<ModelFacts>>,
     admission: Option<Admission>,
@@ -116,7 +117,7 @@ impl OpenCall {
         Self {
             ledger,
             intent,
-            intent_segment: None,
+            segments: Vec::new(),
             received: opening.received,
             facts: opening.facts,
             admission: Some(opening.admission),
@@ -151,8 +152,7 @@ impl OpenCall {
             error_type: None,
         };
         let mut lines = Vec::with_capacity(1024);
-        let is_first = self.intent_segment.is_none();
-        if is_first {
+        if self.attempts.is_empty() {
             record::write_intent(&self.intent, &mut lines);
         }
         let dispatch = Dispatch {
@@ -160,8 +160,8 @@ impl OpenCall {
             attempt,
         };
         record::write_attempt(&dispatch, &mut lines);
-        let position = self.ledger.journal.append(&lines, usize::from(is_first))?;
-        self.intent_segment.get_or_insert(position.segment);
+        let position = self.ledger.journal.append(&lines, 1)?;
+        self.segments.push(position.segment);
         self.ledger
             .dispatched
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -180,6 +180,16 @@ impl OpenCall {
             attempt.status = status;
             attempt.error_type = failure;
         }
+    }
+
+    /// Notes that the provider was left alone for `pause` before it is tried again.
+    pub fn paused(&mut self, pause: Duration) {
+        self.waited += pause;
+    }
+
+    /// When the call arrived.
+    pub fn received(&self) -> Moment {
+        self.received
     }
 
     /// Notes that the first content of a stream is on its way to the caller.
@@ -209,9 +219,9 @@ impl OpenCall {
         end.since(self.received).saturating_sub(self.waited)
     }
 
-    /// What the usage so far costs; `None` when no price is known.
+    /// What the usage so far costs, as it would be recorded now; `None` when no price is known.
     pub fn cost(&self) -> Option<Priced> {
-        self.price(&self.observed.usage.unwrap_or_default())
+        self.price(&self.usage())
     }
 
     /// Ends the call.
@@ -228,10 +238,10 @@ impl OpenCall {
             self.attempt_answered(None, None);
         }
         let (state, end_reason) = self.verdict(ending);
-        let usage = match (self.observed.usage, state) {
-            (Some(usage), _) => usage,
-            (None, CallState::Failed) => Usage::default(),
-            (None, _) => self.estimated_usage(),
+        let usage = if state == CallState::Failed {
+            self.observed.usage.unwrap_or_default()
+        } else {
+            self.usage()
         };
         let priced = self.price(&usage);
         let call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
@@ -239,8 +249,8 @@ impl OpenCall {
             let cost = call.cost_usd.unwrap_or(Cost::ZERO);
             admission.settle(usage.input_tokens, usage.output_tokens, cost);
         }
-        self.ledger
-            .end(self.intent_segment, call, self.traceparent.as_deref());
+        let segments = std::mem::take(&mut self.segments);
+        self.ledger.end(segments, call, self.traceparent.as_deref());
     }
 
     fn verdict(&self, ending: &Ending) -> (CallState, Option<EndReason>) {
@@ -260,13 +270,24 @@ impl OpenCall {
         }
     }
 
-    /// What a call took when nobody says: its input as estimated before it was sent, and the output
-    /// that was seen, at four bytes a token.
-    fn estimated_usage(&self) -> Usage {
-        let output_tokens = self.observed.output_bytes.div_ceil(4);
-        Usage {
-            output_tokens,
-            ..Usage::text(self.intent.estimate.input_tokens, 0)
+    /// What the call took so far: what the provider says. Of an answer that is not complete it may not
+    /// have said all: then at least the output that was seen counts, at four bytes a token. Where it
+    /// says nothing, the input counts as it was estimated before it was sent, unless the provider turned
+    /// the call away.
+    fn usage(&self) -> Usage {
+        let output_seen = self.observed.output_bytes.div_ceil(4);
+        let is_turned_away = self
+            .attempts
+            .last()
+            .is_some_and(|last| last.error_type.is_some());
+        match self.observed.usage {
+            Some(usage) if self.observed.finish.is_some() => usage,
+            Some(usage) => Usage {
+                output_tokens: usage.output_tokens.max(output_seen),
+                ..usage
+            },
+            None if is_turned_away => Usage::default(),
+            None => Usage::text(self.intent.estimate.input_tokens, output_seen),
         }
     }
 

@@ -58,8 +58,8 @@ pub(super) struct Dispatch {
 /// A call's end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ended {
-    /// The segment that holds the call's intent.
-    pub intent_segment: u64,
+    /// The segments that hold the call's intent and attempts: one for each time something was written.
+    pub segments: Vec<u64>,
     /// The call as it goes into the store.
     pub call: Call,
 }
@@ -181,3 +181,6 @@ impl Intent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

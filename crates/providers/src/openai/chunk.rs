@@ -29,6 +29,33 @@ pub(super) struct Chunk<'a> {
     pub(super) x_groq: Option<Groq<'a>>,
 }
 
+impl<'a> Chunk<'a> {
+    /// The string that is new, when there is one choice with one plain string in it: a piece of text, of
+    /// thought, or of a call's arguments, written without escapes.
+    pub(super) fn only_string(&self) -> Option<&'a str> {
+        let [choice] = self.choices.as_deref()? else {
+            return None;
+        };
+        let delta = choice.delta.as_ref()?;
+        let calls = delta.tool_calls.as_deref().unwrap_or_default();
+        // Empty strings beside the new one stay as they are.
+        let content = match &delta.content {
+            Some(Content::Text(text)) if text.is_empty() => None,
+            content => content.as_ref(),
+        };
+        let reasoning = delta.reasoning.as_ref().filter(|text| !text.is_empty());
+        match (content, reasoning, calls) {
+            (Some(Content::Text(Cow::Borrowed(text))), None, [])
+            | (None, Some(Cow::Borrowed(text)), []) => Some(*text),
+            (None, None, [call]) => match &call.function.as_ref()?.arguments {
+                Some(Name(Cow::Borrowed(text))) => Some(*text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 /// What Groq puts beside.
 #[derive(serde::Deserialize)]
 pub(super) struct Groq<'a> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::chat::ChatEvent;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::OpenaiChat;
 use crate::dialect::{Dialect, End};
@@ -127,6 +128,46 @@ proptest! {
         let whole = decode(&[&bytes]);
         let pieces = decode(&cut(&bytes, &lengths));
         prop_assert_eq!(format!("{:?}", whole), format!("{:?}", pieces));
+    }
+
+    #[test]
+    fn chunks_that_are_alike_are_read_as_if_each_came_alone(
+        pieces in proptest::collection::vec((0_u8..3, "([a-z\"\\\\ü😀{}\n]|\\PC){0,6}", "[a-z]{0,3}"), 0..12),
+        pads in any::<bool>(),
+    ) {
+        let mut bytes = Vec::new();
+        let mut expected = (String::new(), String::new(), String::new());
+        for (kind, piece, padding) in &pieces {
+            let delta = match kind {
+                0 => {
+                    expected.0.push_str(piece);
+                    json!({"content": piece})
+                }
+                1 => {
+                    expected.1.push_str(piece);
+                    json!({"content": "", "reasoning_content": piece})
+                }
+                _ => {
+                    expected.2.push_str(piece);
+                    json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
+                }
+            };
+            let mut chunk = json!({"id": "a", "choices": [{"index": 0, "delta": delta}], "usage": null});
+            if pads {
+                chunk["obfuscation"] = padding.as_str().into();
+            }
+            bytes.extend_from_slice(format!("data: {chunk}\n\n").as_bytes());
+        }
+        let mut read = (String::new(), String::new(), String::new());
+        for event in decode(&[&bytes]).0 {
+            match event {
+                ChatEvent::Text { text, .. } => read.0.push_str(&text),
+                ChatEvent::Reasoning { text, .. } => read.1.push_str(&text),
+                ChatEvent::ToolCallArguments { fragment, .. } => read.2.push_str(&fragment),
+                _ => {}
+            }
+        }
+        prop_assert_eq!(read, expected);
     }
 
     #[test]

@@ -23,11 +23,13 @@ mod fuzz;
 mod media;
 mod model;
 mod parse;
+mod parse_blocks;
 mod parse_message;
 mod progress;
 mod relay;
 mod render;
 mod stream;
+mod template;
 #[cfg(test)]
 mod tests;
 mod usage;

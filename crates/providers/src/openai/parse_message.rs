@@ -7,8 +7,8 @@ use domain::chat::{
 use serde_json::value::RawValue;
 
 use super::fields::{self, Fields, Kind};
-use super::media;
 use super::parse::{FORMAT, cache_control};
+use super::{media, parse_blocks};
 use crate::face::InvalidRequest;
 
 /// Reads one message.
@@ -241,6 +241,7 @@ fn assistant_content(
     for (path, raw) in calls {
         parts.push(tool_call(path, raw, extensions)?);
     }
+    let parts = parse_blocks::restore(fields, parts)?;
     if parts.is_empty() && !has_words && fields.look("audio").is_none() {
         return Err(fields.missing("content", "a string or an array of parts"));
     }

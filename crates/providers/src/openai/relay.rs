@@ -18,7 +18,9 @@ pub(super) struct ChunkRelay {
     withhold_usage: bool,
     /// The bytes of the event that is not complete.
     held: BytesMut,
-    /// How far into `held` there is no end of an event; the beginning of a line.
+    /// Where in `held` the last line begins.
+    line: usize,
+    /// How far into that line there is no end of it.
     scanned: usize,
     /// What every chunk says about itself, for the report's event.
     head: Option<Head>,
@@ -58,16 +60,24 @@ impl ChunkRelay {
     fn event_end(&mut self) -> Option<usize> {
         loop {
             let rest = self.held.get(self.scanned..)?;
-            let line = memchr2(b'\n', b'\r', rest)?;
-            let end = match (rest.get(line), rest.get(line + 1)) {
-                (Some(b'\r'), Some(b'\n')) => line + 2,
+            let Some(offset) = memchr2(b'\n', b'\r', rest) else {
+                self.scanned = self.held.len();
+                return None;
+            };
+            self.scanned += offset;
+            let end = match (rest.get(offset), rest.get(offset + 1)) {
+                (Some(b'\r'), Some(b'\n')) => self.scanned + 2,
                 // Whether a line feed follows is not known yet.
                 (Some(b'\r'), None) => return None,
-                _ => line + 1,
+                _ => self.scanned + 1,
             };
-            self.scanned += end;
-            if line == 0 {
-                return Some(std::mem::take(&mut self.scanned));
+            let is_empty = self.scanned == self.line;
+            self.line = end;
+            self.scanned = end;
+            if is_empty {
+                self.line = 0;
+                self.scanned = 0;
+                return Some(end);
             }
         }
     }
@@ -118,6 +128,7 @@ impl StreamRelay for ChunkRelay {
         }
         // An event of such length is no chunk; it passes as it comes.
         if self.held.len() > MAX_EVENT {
+            self.line = 0;
             self.scanned = 0;
             out.unsplit(self.held.split());
         }

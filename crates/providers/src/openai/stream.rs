@@ -11,6 +11,7 @@ use super::envelope::MAX_CHOICES;
 use super::fields::{Fields, Name};
 use super::parse::FORMAT;
 use super::progress::{Call, Progress, number};
+use super::template::Template;
 use super::{decode, error, finish, usage};
 use crate::dialect::{DecodeError, End, StreamDecoder};
 use crate::exchange::Exchange;
@@ -27,6 +28,7 @@ pub(super) struct ChunkDecoder {
     state: State,
     whole: Vec<u8>,
     started: bool,
+    template: Option<Template>,
     /// By place of the first appearance; few.
     choices: Vec<Progress>,
 }
@@ -53,6 +55,7 @@ impl ChunkDecoder {
             state: State::Blank,
             whole: Vec::new(),
             started: false,
+            template: None,
             choices: Vec::new(),
         }
     }
@@ -60,6 +63,10 @@ impl ChunkDecoder {
     fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         let data = data.trim_ascii();
         if data.is_empty() || matches!(self.state, State::Done | State::Failed) {
+            return Ok(());
+        }
+        if let Some(event) = self.template.as_ref().and_then(|known| known.fill(data)) {
+            events.push(event);
             return Ok(());
         }
         if data == "[DONE]" {
@@ -86,7 +93,14 @@ impl ChunkDecoder {
             self.fail(error, events);
             return Ok(());
         }
-        self.take(chunk, events)
+        let before = events.len();
+        let hole = chunk.only_string();
+        self.take(chunk, events)?;
+        self.template = match (hole, events.get(before..)) {
+            (Some(hole), Some([event])) => Template::learn(data, hole, event),
+            _ => None,
+        };
+        Ok(())
     }
 
     fn fail(&mut self, error: ProviderError, events: &mut Vec<ChatEvent>) {

@@ -9,8 +9,10 @@ use domain::call::CallStore;
 use domain::clock::Clock;
 use domain::id::KeyId;
 use domain::key::{KeyStore, Period};
+use domain::money::{PICO_PER_DOLLAR, PicoDollars};
 use domain::usage::{ServiceTier, Usage as TokenUsage};
 use gateway::catalog::file::{CatalogFile, ProviderFile};
+use gateway::catalog::meter::Meter;
 use gateway::catalog::provider::BUILTIN_PROVIDERS;
 use gateway::catalog::refresh::rebuild;
 use jiff::tz::TimeZone;
@@ -93,8 +95,8 @@ fn price(options: &Cost, asked: &PriceUsage) -> anyhow::Result<ExitCode> {
         table.add_row([
             line.meter.as_str().to_owned(),
             line.quantity.to_string(),
-            format!("{} p$", line.unit_price_pico.get()),
-            format!("{} p$", line.amount_pico),
+            quoted(line.meter, line.unit_price_pico),
+            dollars(line.amount_pico),
         ]);
     }
     print(table);
@@ -113,6 +115,32 @@ fn price(options: &Cost, asked: &PriceUsage) -> anyhow::Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A price as vendors quote it: dollars for so many.
+fn quoted(meter: Meter, price: PicoDollars) -> String {
+    let units = meter.quoted_units();
+    let price = dollars(price.times(u64::from(units)));
+    if units == 1 {
+        price
+    } else {
+        format!("{price} / {units}")
+    }
+}
+
+/// Pico-dollars as dollars, exactly, without zeros at the end.
+fn dollars(pico: i128) -> String {
+    let (whole, rest) = (
+        pico / i128::from(PICO_PER_DOLLAR),
+        pico % i128::from(PICO_PER_DOLLAR),
+    );
+    let decimals = format!("{rest:012}");
+    let decimals = decimals.trim_end_matches('0');
+    if decimals.is_empty() {
+        format!("${whole}")
+    } else {
+        format!("${whole}.{decimals}")
+    }
 }
 
 /// Reads a usage object in whatever vendor's shape it has; the field names tell the vendors apart.

@@ -9,6 +9,7 @@ pub mod models;
 pub mod openapi;
 pub mod sim;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -48,10 +49,11 @@ pub fn load(at: &Installation) -> anyhow::Result<Config> {
         .map_err(|problems| Usage(problems.to_string()).into())
 }
 
-/// Prints a line of output.
-#[expect(clippy::print_stdout, reason = "this is the command's output")]
+/// Prints a line of output. A reader that has seen enough (`| head`) ends the command in order.
 pub fn print(line: impl std::fmt::Display) {
-    println!("{line}");
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// Prints output as JSON.

@@ -142,6 +142,10 @@ impl Config {
                 server.max_messages != old_server.max_messages,
             ),
             ("server.secret", secret(self) != secret(old)),
+            (
+                "server.connect_timeout",
+                server.connect_timeout != old_server.connect_timeout,
+            ),
             ("server.drain", server.drain != old_server.drain),
             ("store", !is_same_place(&self.store, &old.store)),
             ("ledger", self.ledger != old.ledger),

@@ -26,6 +26,8 @@ pub struct Server {
     /// Under which key texts are hashed, 32 characters or more; `None` leaves it to the data directory,
     /// which then holds one.
     pub secret: Option<Secret<String>>,
+    /// How long a connection to a provider may take to come about.
+    pub connect_timeout: Duration,
     /// How long running requests may take to end when the server stops.
     pub drain: Duration,
 }
@@ -54,6 +56,12 @@ impl Section for Server {
              recognises none of the same keys. Left out, one is made in the data directory. \
              Replicas that share a store share it.",
         );
+        let connect_timeout = fields.or(
+            "connect_timeout",
+            "10s",
+            "How long a connection to a provider may take to come about: name, TCP and TLS. Changing it \
+             needs a restart.",
+        );
         let drain = fields.or(
             "drain",
             "30s",
@@ -65,6 +73,7 @@ impl Section for Server {
             max_body: max_body?,
             max_messages: max_messages?,
             secret: secret.map(|secret| secret.0),
+            connect_timeout: connect_timeout?,
             drain: drain?,
         })
     }

@@ -1,0 +1,197 @@
+//! The process under test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::process::{Child, Command};
+
+use super::client::Client;
+use super::directory::Directory;
+use super::wait::{eventually, soon};
+
+/// An installation: its configuration and its data, whether a process runs on them or not.
+pub(crate) struct Installation {
+    directory: Directory,
+    starts: AtomicUsize,
+}
+
+/// A process that serves. It is killed when it is dropped.
+pub(crate) struct Trunkline {
+    process: Child,
+    address: SocketAddr,
+    log: PathBuf,
+    admin_key: String,
+}
+
+impl Installation {
+    pub(crate) fn new(configuration: &str) -> Self {
+        let installation = Self {
+            directory: Directory::new(),
+            starts: AtomicUsize::new(0),
+        };
+        installation.configure(configuration);
+        installation
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Replaces the configuration as an orchestrator does: a new file takes the old one's name.
+    pub(crate) fn configure(&self, configuration: &str) {
+        let new = self.path("trunkline.yaml.new");
+        std::fs::write(&new, configuration).unwrap();
+        std::fs::rename(new, self.path("trunkline.yaml")).unwrap();
+    }
+
+    /// The files of the journal.
+    pub(crate) fn journal(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path("data/journal")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    files.push(path)
+                }
+            }
+        }
+        files
+    }
+
+    /// Starts to serve, and waits until it does.
+    pub(crate) async fn start(&self) -> Trunkline {
+        let start = self.starts.fetch_add(1, Ordering::Relaxed);
+        let output = self.path(&format!("serve-{start}.out"));
+        let log = self.path(&format!("serve-{start}.log"));
+        let mut process = self
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .stdout(std::fs::File::create(&output).unwrap())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let address = eventually("the process serves", async || {
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!(
+                    "the process ended with {status}: {}",
+                    std::fs::read_to_string(&log).unwrap()
+                );
+            }
+            let greeting = std::fs::read_to_string(&output).unwrap();
+            let address = greeting
+                .lines()
+                .next()?
+                .strip_prefix("Trunkline serves on http://")?;
+            greeting.contains('\n').then(|| address.parse().unwrap())
+        })
+        .await;
+        let admin_key = std::fs::read_to_string(self.path("data/admin.key")).unwrap();
+        let trunkline = Trunkline {
+            process,
+            address,
+            log,
+            admin_key: admin_key.trim().to_owned(),
+        };
+        let admin = trunkline.admin();
+        eventually("the process is ready", async || {
+            (admin.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+        trunkline
+    }
+
+    /// Runs another subcommand on the same installation, to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        soon("a command ends", self.command(arguments).output())
+            .await
+            .unwrap()
+    }
+
+    /// The same for one that must succeed: what it prints.
+    pub(crate) async fn print(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+        // The defaults find the configuration and the data in the working directory.
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("TRUNKLINE_E2E", "yes")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+impl Trunkline {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    /// A caller who shows the admin key.
+    pub(crate) fn admin(&self) -> Client {
+        Client::new(self.address, &self.admin_key)
+    }
+
+    /// A caller who shows the configured key.
+    pub(crate) fn app(&self) -> Client {
+        Client::new(self.address, super::APP_KEY)
+    }
+
+    /// What was written to the log.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until `words` are in the log.
+    pub(crate) async fn logged(&self, words: &str) {
+        eventually(words, async || self.log().contains(words).then_some(())).await;
+    }
+
+    /// `kill -9`
+    pub(crate) async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.process.id().unwrap());
+        let status = Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        soon("the process ends", self.process.wait()).await.unwrap()
+    }
+
+    /// Stops it in order.
+    pub(crate) async fn stop(self) {
+        self.signal("TERM").await;
+        let log = self.log.clone();
+        let status = self.ended().await;
+        assert!(
+            status.success(),
+            "{status}: {}",
+            std::fs::read_to_string(log).unwrap()
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! Through the front door: every test starts the real binary on a free port, in front of the simulated
+//! provider or of one that the test scripts, and speaks HTTP with it.
+//!
+//! `bench` is what tests stand on; every other module is one subject. What needs PostgreSQL uses a
+//! database of its own on the server at `TRUNKLINE_TEST_POSTGRES`.
+
+#![cfg(test)]
+
+mod bench;
+mod fidelity;
+mod interruption;
+mod reload;
+mod store_outage;
