@@ -424,3 +424,6 @@ fn failed(error: ProviderError, plan: &Plan, face: &dyn Face, mut call: OpenCall
         attempts,
     }
 }
+
+#[cfg(test)]
+mod tests;

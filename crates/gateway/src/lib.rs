@@ -20,6 +20,8 @@ pub mod problem;
 pub mod reply;
 pub mod routes;
 mod simulated;
+#[cfg(test)]
+mod testing;
 mod within;
 
 pub use chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};

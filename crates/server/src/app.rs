@@ -34,6 +34,9 @@ use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 const WAITING_DRAINS: usize = 1_024;
 /// The size at which a journal segment is followed by the next.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// The least number of segments that a full journal has. Only whole segments are let go of: one that
+/// was as large as the journal may be would stay for good.
+const MIN_SEGMENTS: u64 = 4;
 
 /// The application, shared by everything that serves.
 pub type Shared = Arc<App>;
@@ -107,10 +110,7 @@ impl App {
                 config::Sync::Always => gateway::ledger::Sync::Always,
                 config::Sync::Every(_) => gateway::ledger::Sync::Periodic,
             },
-            JournalLimits {
-                max_bytes: config.ledger.max_bytes.bytes(),
-                segment_bytes: SEGMENT_BYTES,
-            },
+            journal_limits(config.ledger.max_bytes.bytes()),
             Arc::clone(&clock),
             Arc::clone(&telemetry) as Arc<dyn domain::call::CallObserver>,
         )?);
@@ -157,6 +157,13 @@ impl App {
                 drains: waiting_drains,
             },
         ))
+    }
+}
+
+fn journal_limits(max_bytes: u64) -> JournalLimits {
+    JournalLimits {
+        max_bytes,
+        segment_bytes: SEGMENT_BYTES.min(max_bytes / MIN_SEGMENTS),
     }
 }
 

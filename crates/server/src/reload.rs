@@ -1,11 +1,12 @@
 //! Another configuration, while calls go on: by a change of the file, or by `SIGHUP`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::app::{Shared, configured_keys, routes};
@@ -15,15 +16,43 @@ use crate::tasks::Stop;
 /// Editors write a file in several steps; the last one counts.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Reloads `path` whenever it changes or the process is told to. A file that is not valid changes
-/// nothing and is reported.
-pub async fn watch(app: Shared, path: PathBuf, mut current: Config, mut stop: Stop) {
-    let (changed, mut changes) = mpsc::channel(1);
-    let watcher = watch_file(&path, changed);
-    if let Err(error) = &watcher {
-        tracing::warn!(%error, "the configuration file is not watched; SIGHUP reloads it");
+/// A configuration file that is watched. To be watched before it is read, so that no change is missed.
+pub struct Watched {
+    path: PathBuf,
+    changes: mpsc::Receiver<()>,
+    watcher: notify::Result<notify::RecommendedWatcher>,
+    hang_up: io::Result<Signal>,
+}
+
+impl Watched {
+    /// Begins to watch the file at `path`, and for `SIGHUP`.
+    pub fn new(path: PathBuf) -> Self {
+        let (changed, changes) = mpsc::channel(1);
+        let watcher = watch_file(&path, changed);
+        let hang_up = signal(SignalKind::hangup());
+        Self {
+            path,
+            changes,
+            watcher,
+            hang_up,
+        }
     }
-    let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
+}
+
+/// Reloads the file whenever it changes or the process is told to. A file that is not valid changes
+/// nothing and is reported.
+pub async fn follow(app: Shared, watched: Watched, mut current: Config, mut stop: Stop) {
+    let Watched {
+        path,
+        mut changes,
+        watcher,
+        hang_up,
+    } = watched;
+    // Dropping it ends the watch.
+    let _watcher = watcher.map_err(|error| {
+        tracing::warn!(%error, "the configuration file is not watched; SIGHUP reloads it");
+    });
+    let Ok(mut hang_up) = hang_up else {
         tracing::warn!("SIGHUP cannot be received");
         return;
     };

@@ -31,6 +31,7 @@ const JOIN_BOUND: Duration = Duration::from_secs(10);
 /// Serves until the process is told to stop, then finishes what it has begun.
 pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
     let path = options.at.config();
+    let watched = path.clone().map(reload::Watched::new);
     let config = match Config::load(path.as_deref(), &config::process_environment) {
         Ok(config) => config,
         Err(problems) => return Ok(commands::refuse_configuration(&problems)),
@@ -50,10 +51,10 @@ pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
     loops::start(&app, queues, &tasks, sync_period(&config));
     let drain = config.server.drain;
     greet(address, &app, &data_dir, admin_key.as_ref(), path.is_some());
-    if let Some(path) = path {
-        tasks.start(reload::watch(
+    if let Some(watched) = watched {
+        tasks.start(reload::follow(
             Arc::clone(&app),
-            path,
+            watched,
             config,
             tasks.stop_signal(),
         ));

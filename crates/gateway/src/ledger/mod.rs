@@ -229,7 +229,8 @@ impl Waiting {
             if self.reread.contains(&at) || self.overflow.is_some_and(|from| from <= at) {
                 return;
             }
-            if self.calls.len() >= MAX_WAITING && at > self.last && self.overflow.is_none() {
+            let is_newest = at > self.last && at >= self.reread.end;
+            if self.calls.len() >= MAX_WAITING && is_newest && self.overflow.is_none() {
                 self.overflow = Some(at);
                 self.reread = at..at;
                 return;

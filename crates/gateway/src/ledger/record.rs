@@ -183,4 +183,4 @@ impl Intent {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

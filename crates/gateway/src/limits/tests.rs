@@ -1,60 +1,10 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use domain::clock::Sleep;
-use domain::id::{OrganizationId, ProjectId};
-use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::key::{Budget, Rate};
 
 use super::*;
-
-/// A clock that stands still until it is told.
-struct Hand(AtomicU64);
-
-impl Hand {
-    fn forward(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        let seconds = i64::try_from(self.0.load(Ordering::Relaxed)).unwrap();
-        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
-    }
-
-    fn moment(&self) -> Moment {
-        Moment::at(Duration::from_secs(self.0.load(Ordering::Relaxed)))
-    }
-
-    fn sleep(&self, _: Duration) -> Sleep {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-fn caller(rate: Rate, budget: Option<Budget>) -> Caller {
-    Caller::holding(Arc::new(VirtualKey {
-        id: KeyId::of_configured([1; 16]),
-        name: "test".to_owned(),
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        role: Role::Member,
-        hash: [0; 32],
-        previous: None,
-        prefix: String::new(),
-        last_four: String::new(),
-        models: vec![ModelPattern::new("*")],
-        addresses: Vec::new(),
-        rate,
-        budget,
-        origin: Origin::Configuration,
-        created_at: Timestamp::UNIX_EPOCH,
-        rotated_at: None,
-        expires_at: None,
-        revoked_at: None,
-    }))
-}
+use crate::testing::{BEGINNING, Hand, caller};
 
 fn limits() -> (Limits, Arc<Hand>) {
-    let clock = Arc::new(Hand(AtomicU64::new(0)));
+    let clock = Arc::new(Hand::default());
     (Limits::new(Arc::clone(&clock) as Arc<dyn Clock>), clock)
 }
 
@@ -90,7 +40,7 @@ fn requests_beyond_the_rate_wait_for_the_next_minute() {
         .admit(&caller, tokens(1))
         .unwrap()
         .settle(1, 1, Cost::ZERO);
-    clock.forward(10);
+    clock.forward(Duration::from_secs(10));
     limits
         .admit(&caller, tokens(1))
         .unwrap()
@@ -104,7 +54,7 @@ fn requests_beyond_the_rate_wait_for_the_next_minute() {
             retry_after
         }
     );
-    clock.forward(50);
+    clock.forward(Duration::from_secs(50));
     assert!(limits.admit(&caller, tokens(1)).is_ok());
 }
 
@@ -188,7 +138,7 @@ fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
     else {
         panic!()
     };
-    clock.forward(u64::try_from(resets_at.as_second() - 1_790_000_000).unwrap());
+    clock.forward(u64::try_from(resets_at.as_second() - BEGINNING).unwrap());
     assert!(second.reserve(dollars("1")).is_ok());
 }
 
@@ -203,4 +153,19 @@ fn what_the_ledger_remembers_counts() {
     limits.remember(Period::Day, &[spend], clock.now());
     let mut admission = limits.admit(&caller, tokens(1)).unwrap();
     assert!(admission.reserve(Cost::ZERO).is_err());
+}
+
+#[test]
+fn calls_that_say_nothing_teach_nothing() {
+    let (limits, _) = limits();
+    let caller = caller(Rate::default(), None);
+    let unbounded = Expectation { input_tokens: 1, max_output_tokens: None };
+    let expected = || limits.admit(&caller, unbounded).unwrap();
+    assert_eq!(expected().expected_output_tokens(), KeyCount::FIRST_OUTPUT);
+    expected().settle(1, 100, Cost::ZERO);
+    assert_eq!(expected().expected_output_tokens(), 200);
+    for _ in 0..50 {
+        expected().settle(0, 0, Cost::ZERO);
+    }
+    assert_eq!(expected().expected_output_tokens(), 200);
 }

@@ -156,15 +156,7 @@ fn cause(error: &ClientError) -> EgressError {
         if let Some(Refused::Address(refused)) = inner.downcast_ref() {
             return refused.clone();
         }
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return EgressError::Tls(tls.to_string());
-        }
-        // An I/O error shows what it wraps only through `get_ref`.
-        if let Some(wrapped) = inner
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref())
-            && let Some(tls) = wrapped.downcast_ref::<rustls::Error>()
-        {
+        if let Some(tls) = unwrapped(inner).downcast_ref::<rustls::Error>() {
             return EgressError::Tls(tls.to_string());
         }
         source = inner.source();
@@ -174,6 +166,19 @@ fn cause(error: &ClientError) -> EgressError {
     } else {
         EgressError::Broken(deepest(error))
     }
+}
+
+/// What I/O errors wrap. They show it through `get_ref` only, and wrap one another.
+fn unwrapped<'e>(
+    mut error: &'e (dyn std::error::Error + 'static),
+) -> &'e (dyn std::error::Error + 'static) {
+    while let Some(inner) = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        error = inner;
+    }
+    error
 }
 
 /// The innermost cause says what happened; the outer ones say where.

@@ -7,7 +7,11 @@
 #![cfg(test)]
 
 mod bench;
+mod commands;
+mod failures;
 mod fidelity;
 mod interruption;
+mod keys;
 mod reload;
 mod store_outage;
+mod telemetry;

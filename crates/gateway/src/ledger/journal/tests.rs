@@ -1,1 +1,228 @@
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Barrier;
 
+use super::*;
+use crate::ledger::record::{Intent, write_intent};
+use crate::testing::{Directory, replica, request_id};
+
+impl Journal {
+    /// From here on, nothing can be appended.
+    pub(in crate::ledger) fn close_for_good(&self) {
+        locked(&self.active).is_closed = true;
+    }
+}
+
+const ROOMY: Limits = Limits { max_bytes: 1 << 30, segment_bytes: 1 << 30 };
+
+fn journal(directory: &Directory, limits: Limits) -> Journal {
+    Journal::open(directory.path(), replica(), Sync::Periodic, limits).unwrap()
+}
+
+fn a_line() -> (domain::id::RequestId, Vec<u8>) {
+    let intent = Intent { request_id: request_id(), ..crate::ledger::record::tests::intent() };
+    let mut line = Vec::new();
+    write_intent(&intent, &mut line);
+    (intent.request_id, line)
+}
+
+fn intent_of(placed: &Placed) -> domain::id::RequestId {
+    match &placed.record {
+        Record::Intent(intent) => intent.request_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn segments(directory: &Directory) -> usize {
+    directory.files().iter().filter(|name| name.contains(".log")).count()
+}
+
+#[test]
+fn every_record_of_many_threads_stands_where_its_writer_was_told() {
+    let directory = Directory::new();
+    let journal = journal(&directory, Limits { segment_bytes: 20_000, ..ROOMY });
+    let start = Barrier::new(8);
+    let told: Vec<_> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    let write = |_| {
+                        let (id, line) = a_line();
+                        (journal.append(&line, 1).unwrap(), id)
+                    };
+                    (0..200).map(write).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    let mut found = Vec::new();
+    let mut from = Position { segment: 1, offset: 0 };
+    loop {
+        let (records, to) = journal.read(from, 100).unwrap();
+        if to == from {
+            break;
+        }
+        found.extend(records.iter().map(|placed| (placed.at, intent_of(placed))));
+        from = to;
+    }
+    assert!(segments(&directory) > 5);
+    assert!(found.is_sorted_by_key(|(at, _)| *at));
+    let told: HashSet<_> = told.into_iter().map(|(at, id)| (at.segment, at.offset, id)).collect();
+    let found: HashSet<_> = found.into_iter().map(|(at, id)| (at.segment, at.offset, id)).collect();
+    assert_eq!(told.len(), 1_600);
+    assert_eq!(found, told);
+}
+
+#[test]
+fn a_segment_goes_when_it_is_sealed_and_everything_in_it_is_released() {
+    let directory = Directory::new();
+    let journal = journal(&directory, Limits { segment_bytes: 1, ..ROOMY });
+    let first = journal.append(&a_line().1, 2).unwrap();
+    journal.release(first.segment, 2).unwrap();
+    assert_eq!(segments(&directory), 1, "the active segment stays");
+    let second = journal.append(&a_line().1, 2).unwrap();
+    assert_ne!(first.segment, second.segment);
+    assert_eq!(segments(&directory), 1, "the sealed one, released before, is gone");
+    let third = journal.append(&a_line().1, 1).unwrap();
+    journal.release(second.segment, 1).unwrap();
+    assert_eq!(segments(&directory), 2, "one record of the second still matters");
+    journal.release(second.segment, 1).unwrap();
+    assert_eq!(segments(&directory), 1);
+    let line = fs::read(segment_path(&journal.directory, journal.replica, third.segment)).unwrap();
+    assert_eq!(journal.bytes(), line.len() as u64);
+}
+
+#[test]
+fn a_reader_passes_over_a_segment_that_is_gone() {
+    let directory = Directory::new();
+    let journal = journal(&directory, Limits { segment_bytes: 1, ..ROOMY });
+    let first = journal.append(&a_line().1, 1).unwrap();
+    let after_it = journal.end();
+    let (id, line) = a_line();
+    journal.append(&line, 1).unwrap();
+    journal.release(first.segment, 1).unwrap();
+    let (records, _) = journal.read(after_it, 10).unwrap();
+    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), [id]);
+}
+
+#[test]
+fn a_full_journal_refuses_and_has_room_again_when_it_is_released() {
+    let directory = Directory::new();
+    let journal = journal(&directory, Limits { max_bytes: 100, segment_bytes: 1 });
+    assert!(journal.check_room().is_ok());
+    let first = journal.append(&a_line().1, 1).unwrap();
+    assert!(matches!(journal.check_room(), Err(JournalError::Full(_))));
+    journal.seal().unwrap();
+    journal.release(first.segment, 1).unwrap();
+    assert!(journal.check_room().is_ok());
+}
+
+#[test]
+fn torn_and_foreign_lines_are_passed_over() {
+    let directory = Directory::new();
+    let path = directory.path().join("x.log");
+    let (first, mut bytes) = a_line();
+    let (_, torn) = a_line();
+    bytes.extend_from_slice(torn.get(..torn.len() / 2).unwrap());
+    bytes.extend_from_slice(b"\nnot ours\n\n");
+    let (second, line) = a_line();
+    bytes.extend_from_slice(&line);
+    let whole = bytes.len() as u64;
+    bytes.extend_from_slice(torn.get(..torn.len() - 1).unwrap());
+    fs::write(&path, &bytes).unwrap();
+    let mut records = Vec::new();
+    let from = Position { segment: 1, offset: 0 };
+    let to = read_segment(&path, from, 100, &mut records).unwrap();
+    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(to.offset, whole, "the line without its end is left for later");
+}
+
+#[test]
+fn a_write_that_failed_leaves_nothing_and_the_next_one_is_whole() {
+    let directory = Directory::new();
+    let journal = journal(&directory, ROOMY);
+    let (first, line) = a_line();
+    journal.append(&line, 1).unwrap();
+    let path = segment_path(&journal.directory, journal.replica, 1);
+    // A descriptor that does not write stands for a disk that does not.
+    let good = {
+        let mut active = locked(&journal.active);
+        std::mem::replace(&mut active.file, Arc::new(File::open(&path).unwrap()))
+    };
+    assert!(journal.append(&a_line().1, 1).is_err());
+    locked(&journal.active).file = good;
+    let (second, line) = a_line();
+    let told = journal.append(&line, 1).unwrap();
+    let (records, _) = journal.read(Position { segment: 1, offset: 0 }, 10).unwrap();
+    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(records.last().map(|placed| placed.at), Some(told));
+    assert_eq!(locked(&journal.segments).by_number.get(&1).map(|segment| segment.pins), Some(2));
+}
+
+#[test]
+fn what_was_half_written_is_taken_back() {
+    let directory = Directory::new();
+    let journal = journal(&directory, ROOMY);
+    journal.append(&a_line().1, 1).unwrap();
+    let whole = journal.end().offset;
+    {
+        let mut active = locked(&journal.active);
+        (&*active.file).write_all(&a_line().1).unwrap();
+        active.take_back();
+    }
+    let path = segment_path(&journal.directory, journal.replica, 1);
+    assert_eq!(fs::metadata(path).unwrap().len(), whole);
+    assert_eq!(journal.end().offset, whole);
+}
+
+#[test]
+fn a_journal_that_is_stored_leaves_no_file_and_takes_nothing_more() {
+    let directory = Directory::new();
+    let journal = journal(&directory, ROOMY);
+    let at = journal.append(&a_line().1, 1).unwrap();
+    journal.seal().unwrap();
+    journal.remove_if_empty().unwrap();
+    assert_eq!(segments(&directory), 2, "a record still matters");
+    journal.release(at.segment, 1).unwrap();
+    journal.remove_if_empty().unwrap();
+    assert!(directory.files().is_empty());
+    assert!(journal.append(&a_line().1, 1).is_err());
+}
+
+#[test]
+fn a_journal_is_adopted_only_when_its_process_is_gone() {
+    let directory = Directory::new();
+    let journal = journal(&directory, ROOMY);
+    journal.append(&a_line().1, 1).unwrap();
+    assert!(Orphan::find_all(directory.path()).unwrap().is_empty());
+    drop(journal);
+    let orphans = Orphan::find_all(directory.path()).unwrap();
+    assert_eq!(orphans.len(), 1);
+    assert!(Orphan::find_all(directory.path()).unwrap().is_empty(), "one adopts at a time");
+    for orphan in orphans {
+        orphan.delete().unwrap();
+    }
+    assert!(directory.files().is_empty());
+}
+
+#[test]
+fn segments_of_an_orphan_come_in_the_order_they_were_written() {
+    let directory = Directory::new();
+    let journal = journal(&directory, Limits { segment_bytes: 1, ..ROOMY });
+    let ids: Vec<_> = (0..12)
+        .map(|_| {
+            let (id, line) = a_line();
+            journal.append(&line, 1).unwrap();
+            id
+        })
+        .collect();
+    drop(journal);
+    let orphans = Orphan::find_all(directory.path()).unwrap();
+    let mut records = Vec::new();
+    for path in orphans.iter().flat_map(|orphan| orphan.segments().unwrap()) {
+        read_segment(&path, Position::default(), 100, &mut records).unwrap();
+    }
+    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), ids);
+}

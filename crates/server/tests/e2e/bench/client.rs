@@ -208,16 +208,6 @@ impl Open {
         }
     }
 
-    /// Reads until `words` have come.
-    pub(crate) async fn read_until(&mut self, words: &str) -> String {
-        let mut read = String::new();
-        while !read.contains(words) {
-            let piece = self.next().await.expect("the answer goes on");
-            read.push_str(std::str::from_utf8(&piece).unwrap());
-        }
-        read
-    }
-
     /// Reads to the end.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         let mut read = Vec::new();

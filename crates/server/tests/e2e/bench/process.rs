@@ -49,7 +49,7 @@ impl Installation {
     /// The files of the journal.
     pub(crate) fn journal(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        let mut folders = vec![self.path("data/journal")];
+        let mut folders = vec![self.path("trunkline-data/journal")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -89,7 +89,7 @@ impl Installation {
             greeting.contains('\n').then(|| address.parse().unwrap())
         })
         .await;
-        let admin_key = std::fs::read_to_string(self.path("data/admin.key")).unwrap();
+        let admin_key = std::fs::read_to_string(self.path("trunkline-data/admin.key")).unwrap();
         let trunkline = Trunkline {
             process,
             address,

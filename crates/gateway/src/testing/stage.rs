@@ -1,0 +1,169 @@
+//! A gateway with a scripted provider behind it and a ledger whose calls are heard.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use domain::call::{Call, CallObserver};
+use domain::caller::Caller;
+use domain::clock::Clock;
+use domain::egress::Reach;
+use domain::key::Rate;
+use domain::name::ModelName;
+use futures_util::StreamExt;
+use providers::openai::OpenaiChat;
+use tokio::sync::mpsc;
+
+use super::{Act, Directory, Hand, Script, Zeros, caller, replica, request_id, run};
+use crate::catalog::Catalog;
+use crate::chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};
+use crate::drain::{Drain, Drains};
+use crate::ledger::{JournalLimits, Ledger, Sync};
+use crate::limits::Limits;
+use crate::payload::Payloads;
+use crate::reply::{Reply, ReplyStream};
+use crate::routes::{HangUp, Provider, ProviderKind, Retries, Route, Routes, Timeouts};
+
+/// A whole answer in OpenAI's format: 1,000 tokens in and 100 out, which cost $0.0014.
+pub(crate) const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
+
+/// Hears of every call that has ended.
+#[derive(Default)]
+pub(crate) struct Heard(Mutex<Vec<Call>>);
+
+impl CallObserver for Heard {
+    fn ended(&self, call: &Call, _: Option<&str>) {
+        self.0.lock().unwrap().push(call.clone());
+    }
+}
+
+impl Heard {
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The one call that has ended.
+    pub(crate) fn only(&self) -> Call {
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "one call, one end");
+        calls.into_iter().next().unwrap()
+    }
+}
+
+pub(crate) struct Stage {
+    pub(crate) gateway: Gateway,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) clock: Arc<Hand>,
+    pub(crate) script: Arc<Script>,
+    pub(crate) heard: Arc<Heard>,
+    pub(crate) drains: mpsc::Receiver<Drain>,
+    pub(crate) caller: Caller,
+    pub(crate) directory: Directory,
+}
+
+/// How the routes `gpt`, `claude` and `gemini` are configured.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Rules {
+    pub(crate) strict: bool,
+    pub(crate) hang_up: HangUp,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retries: Retries,
+}
+
+impl Stage {
+    pub(crate) fn of(acts: impl IntoIterator<Item = Act>) -> Self {
+        Self::with(Rules::default(), acts)
+    }
+
+    pub(crate) fn with(rules: Rules, acts: impl IntoIterator<Item = Act>) -> Self {
+        let directory = Directory::new();
+        let clock = Arc::new(Hand::default());
+        let script = Script::of(acts);
+        let heard = Arc::new(Heard::default());
+        let limits = Arc::new(Limits::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let bounds = JournalLimits { max_bytes: 1 << 20, segment_bytes: 1 << 20 };
+        let ledger = Ledger::new(
+            directory.path(),
+            replica(),
+            Sync::Periodic,
+            bounds,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::clone(&heard) as Arc<dyn CallObserver>,
+        );
+        let ledger = Arc::new(ledger.unwrap());
+        let (drains, queue) = Drains::new(1);
+        let gateway = Gateway::new(Parts {
+            routes: Arc::new(routes(rules)),
+            ledger: Arc::clone(&ledger),
+            limits: Arc::clone(&limits),
+            drains,
+            payloads: Arc::new(Payloads::new(None)),
+            egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            entropy: Arc::new(Zeros),
+            settings: Settings { max_response: 64 * 1024, ..Settings::default() },
+        });
+        let caller = caller(Rate::default(), None);
+        Self { gateway, ledger, limits, clock, script, heard, drains: queue, caller, directory }
+    }
+
+    /// A request for one of the routes, which has just arrived.
+    pub(crate) fn inbound(&self, body: &str) -> Inbound {
+        Inbound {
+            request_id: request_id(),
+            started_at: self.clock.now(),
+            received: self.clock.moment(),
+            face: &OpenaiChat,
+            face_name: domain::call::Face::OpenaiChat,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            client_request_id: None,
+            traceparent: None,
+            report: ReportWanted::default(),
+        }
+    }
+
+    /// Asks, and lets the clock run for as long as the answer takes.
+    pub(crate) fn chat(&self, body: &str) -> Result<Reply, ChatError> {
+        run(&self.clock, self.gateway.chat(&self.caller, self.inbound(body)))
+    }
+
+    /// Asks, and expects a stream.
+    pub(crate) fn stream(&self, body: &str) -> Box<ReplyStream> {
+        match self.chat(body) {
+            Ok(Reply::Stream { stream, .. }) => stream,
+            Ok(Reply::Whole { .. }) => panic!("a stream was asked for"),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+/// Reads a stream to its end, and lets the clock run for as long as that takes.
+pub(crate) fn collect(clock: &Hand, mut stream: Box<ReplyStream>) -> String {
+    let mut all = Vec::new();
+    while let Some(bytes) = run(clock, stream.next()) {
+        all.extend_from_slice(&bytes);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+fn routes(rules: Rules) -> Routes {
+    let provider = Provider {
+        name: "sim".parse().unwrap(),
+        kind: ProviderKind::Sim,
+        base_url: ProviderKind::Sim.default_base_url().to_owned(),
+        api_key: None,
+        reach: Reach::Public,
+        hang_up: rules.hang_up,
+    };
+    let routes = ["gpt", "claude", "gemini"].map(|model| {
+        let route = Route {
+            provider: provider.name.clone(),
+            model: model.to_owned(),
+            strict: rules.strict,
+            timeouts: rules.timeouts,
+            retries: rules.retries,
+        };
+        (model.parse::<ModelName>().unwrap(), route)
+    });
+    Routes::new([provider], routes, Catalog::builtin())
+}
