@@ -103,7 +103,9 @@ impl Launcher {
         let port = probe::free_port()?;
         let file = directory.join("trunkline.yaml");
         fs::write(&file, configuration(port, provider))?;
-        let log = File::create(directory.join("trunkline.log"))?;
+        // Not beside the configuration: its directory is watched.
+        fs::create_dir_all(directory.join("log"))?;
+        let log = File::create(directory.join("log").join("trunkline.log"))?;
         let mut command = self.pinning.subject(&self.trunkline);
         command
             .arg("serve")
@@ -116,7 +118,7 @@ impl Launcher {
             .stdout(log.try_clone()?)
             .stderr(log);
         start("trunkline", &mut command, port)
-            .with_context(|| format!("see {}", directory.join("trunkline.log").display()))
+            .with_context(|| format!("see {}", directory.join("log/trunkline.log").display()))
     }
 }
 

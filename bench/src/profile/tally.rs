@@ -16,22 +16,46 @@ const OWN: [&str; 7] = [
 ];
 
 /// What a frame that is not the product's own says about whose work it is.
-const OTHERS: [(&str, &str); 12] = [
+const OTHERS: [(&str, &str); 17] = [
     ("hyper_util::client", "HTTP client (hyper)"),
     ("hyper::client", "HTTP client (hyper)"),
-    ("hyper_rustls", "HTTP client (hyper)"),
     ("hyper::proto::h1::role::Client", "HTTP client (hyper)"),
+    ("hyper::proto::h1::dispatch::Client", "HTTP client (hyper)"),
+    ("hyper_rustls", "HTTP client (hyper)"),
     ("axum", "HTTP server (axum, hyper)"),
+    ("tower", "HTTP server (axum, hyper)"),
     ("hyper_util::server", "HTTP server (axum, hyper)"),
     ("hyper::server", "HTTP server (axum, hyper)"),
     (
         "hyper::proto::h1::role::Server",
         "HTTP server (axum, hyper)",
     ),
+    (
+        "hyper::proto::h1::dispatch::Server",
+        "HTTP server (axum, hyper)",
+    ),
     ("bench::proxy", "the bare proxy itself"),
-    ("bench::listen", "HTTP server (hyper)"),
-    ("sqlx", "store: SQLite"),
-    ("tokio::runtime", "runtime: scheduling, polling (tokio)"),
+    ("bench::listen", "HTTP server (axum, hyper)"),
+    (
+        "tokio::runtime::scheduler",
+        "runtime: scheduling, waiting for events",
+    ),
+    (
+        "tokio::runtime::task",
+        "runtime: scheduling, waiting for events",
+    ),
+    ("tokio::runtime::blocking", "runtime: blocking pool"),
+    (
+        "tokio::runtime::io::driver",
+        "runtime: scheduling, waiting for events",
+    ),
+];
+
+/// Threads whose work is told apart by their names.
+const THREADS: [(&str, &str); 3] = [
+    ("sqlx-sqlite", "store: SQLite's thread"),
+    ("log-writer", "log: the writer's thread"),
+    ("notify-rs", "configuration: the watcher's thread"),
 ];
 
 /// Samples by name.
@@ -91,11 +115,11 @@ impl Tally {
 
 /// Whose work a sample is: what the innermost frame that says anything says.
 fn owner(stack: &Stack, paths: &[String]) -> String {
-    if stack.thread.starts_with("sqlx-sqlite") {
-        return "store: SQLite".to_owned();
-    }
-    if stack.thread.starts_with("log-writer") {
-        return "log writer".to_owned();
+    let thread = THREADS
+        .iter()
+        .find(|(prefix, _)| stack.thread.starts_with(prefix));
+    if let Some((_, name)) = thread {
+        return (*name).to_owned();
     }
     for path in paths {
         if is_own(path) {
@@ -121,16 +145,20 @@ fn module(path: &str) -> String {
 
 /// What the processor was doing: in the kernel, the system call; elsewhere the crate or C library.
 fn kind(paths: &[String]) -> String {
-    let call = paths.iter().find_map(|path| {
-        path.strip_prefix("__x64_sys_")
-            .or(path.strip_prefix("ksys_"))
-    });
-    if let Some(call) = call {
+    // The function that the kernel's entry calls is the system call, under one of several names.
+    let entry = paths
+        .iter()
+        .position(|path| path.starts_with("do_syscall_"));
+    if let Some(entry) = entry {
+        let calls = entry.checked_sub(1).and_then(|call| paths.get(call));
+        let call = calls.map_or("entry and exit", String::as_str);
+        let call = call.trim_start_matches("__").trim_start_matches("x64_sys_");
+        let call = call.trim_start_matches("do_").trim_start_matches("sys_");
         return format!("system call {call}");
     }
     let is_kernel = |path: &String| path.starts_with("entry_SYSCALL") || path.starts_with("asm_");
     if paths.iter().any(is_kernel) {
-        return "kernel: entry, interrupts, scheduling".to_owned();
+        return "kernel: interrupts, entry and exit".to_owned();
     }
     let Some(leaf) = paths.first() else {
         return "unknown".to_owned();
@@ -179,9 +207,10 @@ mod tests {
             "tokio-rt-worker",
             &[
                 "tcp_sendmsg",
-                "__x64_sys_writev",
+                "do_writev",
+                "do_syscall_64",
                 "writev",
-                "hyper::client::dispatch::poll",
+                "hyper::client::poll",
             ],
         );
         assert_eq!(tally.by_kind.0["system call writev"], 1);

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, ChatResponse};
-use domain::clock::Moment;
 use domain::egress::{EgressBody, EgressError, Outbound};
-use domain::entropy::Entropy;
 use domain::provider_error::{Cause, ProviderError, Retry};
 use futures_util::StreamExt;
 use http::response::Parts;
@@ -18,8 +16,12 @@ use crate::chat::{ChatError, Gateway, ReportWanted};
 use crate::ledger::OpenCall;
 use crate::pipeline::{Pipeline, provider_error};
 use crate::prepare::{Passage, Prepared};
-use crate::routes::{Plan, Retries};
+use crate::routes::Plan;
 use crate::within::within;
+
+mod retry;
+
+use retry::{has_time, wait_before_next};
 
 /// The largest error body that is read, in bytes; what is longer is not read by people either.
 const MAX_ERROR_BODY: usize = 256 * 1024;
@@ -312,47 +314,6 @@ impl From<AttemptError> for ChatError {
             AttemptError::Provider(error) => Self::Provider(Box::new(error)),
         }
     }
-}
-
-/// How long to wait before the next attempt; `None` when there is to be none. Tried again is what the
-/// provider turned away without working on it: a rate limit, an overload, a connection that never was.
-fn wait_before_next(
-    error: &ProviderError,
-    retries: &Retries,
-    tried: u32,
-    entropy: &dyn Entropy,
-) -> Option<Duration> {
-    let is_turned_away = matches!(
-        error.cause,
-        Cause::RateLimited | Cause::Overloaded | Cause::Unreachable
-    );
-    if tried >= retries.attempts || !is_turned_away {
-        return None;
-    }
-    let doublings = tried.saturating_sub(1).min(16);
-    let backoff = retries
-        .initial_backoff
-        .saturating_mul(1 << doublings)
-        .min(retries.max_backoff);
-    let jittered = jittered(backoff, entropy);
-    match error.retry {
-        Retry::Never => None,
-        Retry::Now => Some(jittered),
-        Retry::After(wait) if wait > retries.max_backoff => None,
-        Retry::After(wait) => Some(wait.max(jittered)),
-    }
-}
-
-/// Between half and all of `backoff`, so that callers who failed together do not come back together.
-fn jittered(backoff: Duration, entropy: &dyn Entropy) -> Duration {
-    let mut random = [0; 1];
-    entropy.fill(&mut random);
-    let [random] = random;
-    backoff / 2 + backoff.mul_f64(f64::from(random) / 512.0)
-}
-
-fn has_time(now: Moment, wait: Duration, deadline: Moment) -> bool {
-    now.after(wait) < deadline
 }
 
 async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderError> {

@@ -426,4 +426,6 @@ fn failed(error: ProviderError, plan: &Plan, face: &dyn Face, mut call: OpenCall
 }
 
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod tests;

@@ -140,10 +140,7 @@ fn redirected(from: &Uri, location: Option<&http::HeaderValue>) -> Result<Uri, S
         format!("{scheme}:{location}")
     } else if location.starts_with('/') {
         format!("{scheme}://{host}{location}")
-    } else if location
-        .parse::<Uri>()
-        .is_ok_and(|uri| uri.scheme().is_some())
-    {
+    } else if has_scheme(location) {
         location.to_owned()
     } else {
         let folder = from
@@ -153,6 +150,12 @@ fn redirected(from: &Uri, location: Option<&http::HeaderValue>) -> Result<Uri, S
         format!("{scheme}://{host}{folder}/{location}")
     };
     absolute.parse().map_err(|_| no_url())
+}
+
+/// The first segment of a relative reference has no colon (RFC 3986 §4.2).
+fn has_scheme(location: &str) -> bool {
+    let first = location.split(['/', '?', '#']).next();
+    first.is_some_and(|segment| segment.contains(':'))
 }
 
 async fn read(

@@ -207,3 +207,6 @@ pub(crate) fn provider_error(error: DecodeError) -> ProviderError {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -419,3 +419,6 @@ pub fn catalog_name(provider: &Provider) -> &str {
         name
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use domain::key::{
     AddressRange, Budget, KeyRevision, KeyStore, ModelPattern, Origin, PreviousHash, Rate, Role,
     Rotation, VirtualKey,
 };
+use domain::money::Cost;
 use domain::secret::Secret;
 use domain::store_error::StoreError;
 use jiff::{SignedDuration, Timestamp};
@@ -55,6 +56,12 @@ pub enum DeskError {
     /// The expiry lies in the past.
     #[error("the key would have expired already")]
     Expiry,
+    /// Requests or tokens per minute are zero, which would permit nothing.
+    #[error("a rate is at least 1 per minute; left out, it is without bound")]
+    Rate,
+    /// The budget is less than nothing.
+    #[error("a budget is not negative")]
+    Budget,
     /// There is no such key, or it is revoked.
     #[error("there is no active key {0}")]
     NoSuchKey(KeyId),
@@ -97,6 +104,12 @@ impl Desk {
         }
         if new.expires_at.is_some_and(|at| at <= now) {
             return Err(DeskError::Expiry);
+        }
+        if new.rate.rpm == Some(0) || new.rate.tpm == Some(0) {
+            return Err(DeskError::Rate);
+        }
+        if new.budget.is_some_and(|budget| budget.limit < Cost::ZERO) {
+            return Err(DeskError::Budget);
         }
         let text = text::generate(&*self.entropy);
         let (prefix, last_four) = text::shown(&text);
@@ -189,3 +202,6 @@ impl Desk {
         Ok(followed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ const BATCH: usize = 500;
 /// Payloads that are kept together.
 const PAYLOADS: usize = 50;
 /// How long calls are gathered before they are recorded.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// How often the store is brought to its disk, so that the journal may go.
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the store is left alone after it failed.

@@ -1,40 +1,77 @@
 //! Another configuration, while calls go on: by a change of the file, or by `SIGHUP`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 
 use crate::app::{Shared, configured_keys, routes};
 use crate::config::{self, Config};
 use crate::tasks::Stop;
 
+/// How often the file is looked at. Looking works where events do not: on network file systems, and in
+/// containers whose files are links that are replaced.
+const LOOK: Duration = Duration::from_millis(500);
 /// Editors write a file in several steps; the last one counts.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// A configuration file that is watched. To be watched before it is read, so that no change is missed.
 pub struct Watched {
-    path: PathBuf,
-    changes: mpsc::Receiver<()>,
-    watcher: notify::Result<notify::RecommendedWatcher>,
+    file: File,
     hang_up: io::Result<Signal>,
+}
+
+/// The file and how it was when it was last looked at.
+struct File {
+    path: PathBuf,
+    seen: Option<Stamp>,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+    inode: u64,
 }
 
 impl Watched {
     /// Begins to watch the file at `path`, and for `SIGHUP`.
     pub fn new(path: PathBuf) -> Self {
-        let (changed, changes) = mpsc::channel(1);
-        let watcher = watch_file(&path, changed);
         let hang_up = signal(SignalKind::hangup());
+        let seen = stamp(&path);
         Self {
-            path,
-            changes,
-            watcher,
+            file: File { path, seen },
             hang_up,
+        }
+    }
+}
+
+impl File {
+    /// Waits until the file has changed and was left alone for [`SETTLE`].
+    async fn changed(&mut self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let mut now = stamp(&self.path);
+            if now == self.seen {
+                continue;
+            }
+            loop {
+                tokio::time::sleep(SETTLE).await;
+                let settled = stamp(&self.path);
+                if settled == now {
+                    break;
+                }
+                now = settled;
+            }
+            self.seen = now;
+            // A file that is gone is being replaced; what it was stays in force until then.
+            if now.is_some() {
+                return;
+            }
         }
     }
 }
@@ -42,32 +79,18 @@ impl Watched {
 /// Reloads the file whenever it changes or the process is told to. A file that is not valid changes
 /// nothing and is reported.
 pub async fn follow(app: Shared, watched: Watched, mut current: Config, mut stop: Stop) {
-    let Watched {
-        path,
-        mut changes,
-        watcher,
-        hang_up,
-    } = watched;
-    // Dropping it ends the watch.
-    let _watcher = watcher.map_err(|error| {
-        tracing::warn!(%error, "the configuration file is not watched; SIGHUP reloads it");
-    });
+    let Watched { mut file, hang_up } = watched;
     let Ok(mut hang_up) = hang_up else {
         tracing::warn!("SIGHUP cannot be received");
         return;
     };
     loop {
         tokio::select! {
-            Some(()) = changes.recv() => {
-                if !stop.pause(SETTLE).await {
-                    return;
-                }
-                while changes.try_recv().is_ok() {}
-            }
-            _ = hang_up.recv() => {}
+            () = file.changed() => {}
+            _ = hang_up.recv() => file.seen = stamp(&file.path),
             () = stop.requested() => return,
         }
-        if let Some(new) = reload(&app, &path, &current) {
+        if let Some(new) = reload(&app, &file.path, &current) {
             current = new;
         }
     }
@@ -95,27 +118,11 @@ fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
     Some(new)
 }
 
-/// Watches the file's folder: editors and orchestrators replace the file itself.
-fn watch_file(
-    path: &Path,
-    changed: mpsc::Sender<()>,
-) -> notify::Result<notify::RecommendedWatcher> {
-    let name = path.file_name().map(ToOwned::to_owned);
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        // Kubernetes replaces a mounted file by a link named `..data`.
-        let concerns = |path: &PathBuf| {
-            path.file_name() == name.as_deref() || path.file_name().is_some_and(|it| it == "..data")
-        };
-        if !event.kind.is_access() && event.paths.iter().any(concerns) {
-            // A full channel means that a reload is due already, a closed one that none is.
-            changed.try_send(()).unwrap_or_default();
-        }
-    })?;
-    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
+fn stamp(path: &Path) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        modified: file.modified().ok()?,
+        length: file.len(),
+        inode: file.ino(),
+    })
 }

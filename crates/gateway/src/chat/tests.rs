@@ -40,7 +40,27 @@ fn an_answer_passes_verbatim_and_is_settled_with_the_providers_usage() {
     assert_eq!((call.status, call.attempts.len()), (Some(200), 1));
     assert_eq!((stage.ledger.dispatched(), stage.ledger.captured()), (1, 1));
     let sent = stage.script.sent.lock().unwrap();
-    assert!(sent.iter().all(|outbound| outbound.reach == Reach::Simulated));
+    assert!(
+        sent.iter()
+            .all(|outbound| outbound.reach == Reach::Simulated)
+    );
+}
+
+#[test]
+fn a_call_that_is_stored_leaves_nothing_in_the_journal() {
+    let stage = Stage::of([Act::whole(200, ANSWER)]);
+    whole(stage.chat(ASK));
+    let batch = stage.ledger.take_batch(10).unwrap();
+    assert_eq!(batch.calls(), stage.heard.calls());
+    stage.ledger.close().unwrap();
+    assert!(
+        !stage.directory.files().is_empty(),
+        "the store may not have it yet"
+    );
+    let receipt = stage.ledger.recorded(batch);
+    stage.ledger.release(&[receipt]).unwrap();
+    stage.ledger.close().unwrap();
+    assert!(stage.directory.files().is_empty());
 }
 
 #[test]
@@ -49,7 +69,10 @@ fn an_answer_without_usage_is_estimated_in_its_header_and_in_the_ledger_alike() 
     let stage = Stage::of([Act::whole(200, &answer)]);
     let (facts, _) = whole(stage.chat(ASK));
     let call = stage.heard.only();
-    assert_eq!((call.state, call.end_reason), (CallState::Estimated, Some(EndReason::NoUsage)));
+    assert_eq!(
+        (call.state, call.end_reason),
+        (CallState::Estimated, Some(EndReason::NoUsage))
+    );
     // 59 bytes of request, 11 bytes of answer, four bytes a token.
     assert_eq!(call.usage, Usage::text(15, 3));
     assert_eq!(call.cost_usd, Some(dollars("0.000027")));
@@ -60,12 +83,25 @@ fn an_answer_without_usage_is_estimated_in_its_header_and_in_the_ledger_alike() 
 fn a_translated_answer_comes_in_the_callers_format_with_its_report() {
     let answer = r#"{"id":"m1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1000,"output_tokens":100}}"#;
     let stage = Stage::of([Act::whole(200, answer)]);
-    let report = ReportWanted { cost: true, conversion: true };
+    let report = ReportWanted {
+        cost: true,
+        conversion: true,
+    };
     let asked = ASK.replace("\"gpt\"", "\"claude\",\"seed\":7");
-    let inbound = Inbound { report, ..stage.inbound(&asked) };
-    let (_, body) = whole(run(&stage.clock, stage.gateway.chat(&stage.caller, inbound)));
+    let inbound = Inbound {
+        report,
+        ..stage.inbound(&asked)
+    };
+    let (_, body) = whole(run(
+        &stage.clock,
+        stage.gateway.chat(&stage.caller, inbound),
+    ));
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let at = |path: &str| body.pointer(path).and_then(|it| it.as_str()).unwrap_or_default();
+    let at = |path: &str| {
+        body.pointer(path)
+            .and_then(|it| it.as_str())
+            .unwrap_or_default()
+    };
     assert_eq!(at("/object"), "chat.completion");
     assert_eq!(at("/choices/0/message/content"), "Hello");
     assert_eq!(at("/trunkline/cost/cost_usd"), "0.001400000");
@@ -74,11 +110,19 @@ fn a_translated_answer_comes_in_the_callers_format_with_its_report() {
 
 #[test]
 fn a_strict_route_refuses_what_would_be_dropped_and_sends_nothing() {
-    let rules = Rules { strict: true, ..Rules::default() };
+    let rules = Rules {
+        strict: true,
+        ..Rules::default()
+    };
     let stage = Stage::with(rules, []);
     let refused = stage.chat(&ASK.replace("\"gpt\"", "\"claude\",\"seed\":7"));
-    let Err(ChatError::WouldDrop(report)) = refused else { panic!("it was not refused") };
-    assert_eq!(report.dropped.first().map(|loss| &*loss.field), Some("seed"));
+    let Err(ChatError::WouldDrop(report)) = refused else {
+        panic!("it was not refused")
+    };
+    assert_eq!(
+        report.dropped.first().map(|loss| &*loss.field),
+        Some("seed")
+    );
     assert_eq!(stage.script.requests(), 0);
     assert!(stage.heard.calls().is_empty());
 }
@@ -95,14 +139,19 @@ fn a_stream_that_only_the_provider_wanted_makes_one_answer() {
     ];
     let steps = events.map(|event| {
         let value: serde_json::Value = serde_json::from_str(event).unwrap();
-        let kind = value.get("type").and_then(|kind| kind.as_str()).unwrap_or_default();
+        let kind = value
+            .get("type")
+            .and_then(|kind| kind.as_str())
+            .unwrap_or_default();
         piece(&format!("event: {kind}\ndata: {event}\n\n"))
     });
     let stage = Stage::of([Act::stream(steps)]);
     let asked = ASK.replace("\"gpt\"", "\"claude\",\"max_completion_tokens\":30000");
     let (_, body) = whole(stage.chat(&asked));
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let content = body.pointer("/choices/0/message/content").and_then(|it| it.as_str());
+    let content = body
+        .pointer("/choices/0/message/content")
+        .and_then(|it| it.as_str());
     assert_eq!(content, Some("Hello"));
     let call = stage.heard.only();
     assert_eq!((call.state, call.streamed), (CallState::Settled, false));
@@ -114,8 +163,14 @@ fn what_is_refused_beforehand_is_neither_sent_nor_recorded() {
     let stage = Stage::of([]);
     assert!(matches!(stage.chat("{"), Err(ChatError::Invalid(_))));
     let unknown = stage.chat(&ASK.replace("gpt", "claud"));
-    let Err(ChatError::UnknownModel(unknown)) = unknown else { panic!("it is known") };
-    assert!(unknown.near.iter().any(|name| name == "claude"), "{:?}", unknown.near);
+    let Err(ChatError::UnknownModel(unknown)) = unknown else {
+        panic!("it is known")
+    };
+    assert!(
+        unknown.near.iter().any(|name| name == "claude"),
+        "{:?}",
+        unknown.near
+    );
     assert_eq!(stage.script.requests(), 0);
     assert!(stage.heard.calls().is_empty());
     assert_eq!(stage.ledger.journal_bytes(), 0);
@@ -125,7 +180,10 @@ fn what_is_refused_beforehand_is_neither_sent_nor_recorded() {
 fn a_failed_call_costs_nothing_and_tells_the_caller_why() {
     let refusal = r#"{"error":{"message":"Bad temperature","type":"invalid_request_error","param":"temperature","code":null}}"#;
     let stage = Stage::of([Act::whole(400, refusal)]);
-    let Err(ChatError::Failed { problem, attempts, .. }) = stage.chat(ASK) else {
+    let Err(ChatError::Failed {
+        problem, attempts, ..
+    }) = stage.chat(ASK)
+    else {
         panic!("it did not fail")
     };
     assert_eq!((problem.kind, attempts), (ProblemKind::InvalidRequest, 1));
@@ -133,18 +191,33 @@ fn a_failed_call_costs_nothing_and_tells_the_caller_why() {
     let call = stage.heard.only();
     assert_eq!((call.state, call.status), (CallState::Failed, Some(400)));
     assert_eq!(call.error_type.as_deref(), Some("invalid_request"));
-    assert_eq!((call.usage, call.cost_usd), (Usage::default(), Some(Cost::ZERO)));
+    assert_eq!(
+        (call.usage, call.cost_usd),
+        (Usage::default(), Some(Cost::ZERO))
+    );
 }
 
 /// The caller's budget and rate as they stand at the beginning.
 fn limited() -> Caller {
-    let budget = Budget { limit: dollars("0.01"), per: Period::Day };
-    caller(Rate { rpm: None, tpm: Some(100_000) }, Some(budget))
+    let budget = Budget {
+        limit: dollars("0.01"),
+        per: Period::Day,
+    };
+    caller(
+        Rate {
+            rpm: None,
+            tpm: Some(100_000),
+        },
+        Some(budget),
+    )
 }
 
 /// Whether a caller may still use up all that it had, but for `spent`.
 fn has_all_but(stage: &Stage, spent: Cost) -> bool {
-    let expected = Expectation { input_tokens: 1, max_output_tokens: Some(0) };
+    let expected = Expectation {
+        input_tokens: 1,
+        max_output_tokens: Some(0),
+    };
     let mut first = stage.limits.admit(&stage.caller, expected).unwrap();
     let mut second = stage.limits.admit(&stage.caller, expected).unwrap();
     let one = Cost::from_nano_dollars(1);
@@ -169,7 +242,10 @@ fn a_call_that_is_dropped_at_any_stage_ends_once_and_holds_nothing() {
         ("in the stream", waiting(), hello),
     ];
     for (at, act, usage) in stages {
-        let stage = Stage { caller: limited(), ..Stage::of([act]) };
+        let stage = Stage {
+            caller: limited(),
+            ..Stage::of([act])
+        };
         {
             let mut asked = pin!(stage.gateway.chat(&stage.caller, stage.inbound(STREAM)));
             match poll(asked.as_mut()) {
@@ -183,16 +259,27 @@ fn a_call_that_is_dropped_at_any_stage_ends_once_and_holds_nothing() {
             }
         }
         let call = stage.heard.only();
-        assert_eq!((call.state, call.usage), (CallState::Cancelled, usage), "{at}");
+        assert_eq!(
+            (call.state, call.usage),
+            (CallState::Cancelled, usage),
+            "{at}"
+        );
         assert_eq!(call.end_reason, Some(EndReason::CallerGone), "{at}");
-        assert_eq!((stage.ledger.dispatched(), stage.ledger.captured()), (1, 1), "{at}");
+        assert_eq!(
+            (stage.ledger.dispatched(), stage.ledger.captured()),
+            (1, 1),
+            "{at}"
+        );
         assert!(has_all_but(&stage, call.cost_usd.unwrap()), "{at}");
     }
 }
 
 #[test]
 fn a_call_that_waits_for_media_and_is_dropped_was_never_sent() {
-    let stage = Stage { caller: limited(), ..Stage::of([Act::Hang]) };
+    let stage = Stage {
+        caller: limited(),
+        ..Stage::of([Act::Hang])
+    };
     let asked = r#"{"model":"gemini","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}]}"#;
     {
         let mut asked = pin!(stage.gateway.chat(&stage.caller, stage.inbound(asked)));
@@ -215,15 +302,25 @@ fn a_journal_that_fails_between_attempts_leaves_the_call_failed_of_what_it_faile
     };
     assert!(matches!(error, Err(ChatError::Failed { attempts: 1, .. })));
     let call = stage.heard.only();
-    assert_eq!((call.state, call.cost_usd), (CallState::Failed, Some(Cost::ZERO)));
+    assert_eq!(
+        (call.state, call.cost_usd),
+        (CallState::Failed, Some(Cost::ZERO))
+    );
     assert_eq!(call.error_type.as_deref(), Some("rate_limited"));
 }
 
 #[test]
 fn overhead_is_neither_the_provider_nor_the_wait_for_it() {
-    let throttled = Act::Answer(429, vec![("retry-after", "2".to_owned())], vec![piece("{}")]);
+    let throttled = Act::Answer(
+        429,
+        vec![("retry-after", "2".to_owned())],
+        vec![piece("{}")],
+    );
     let rules = Rules {
-        retries: Retries { attempts: 2, ..Retries::default() },
+        retries: Retries {
+            attempts: 2,
+            ..Retries::default()
+        },
         timeouts: Timeouts::default(),
         ..Rules::default()
     };
@@ -238,13 +335,23 @@ fn overhead_is_neither_the_provider_nor_the_wait_for_it() {
 fn a_connection_that_never_was_is_told_as_such() {
     let refused = || Act::Refuse(EgressError::Connect("connection refused".to_owned()));
     let stage = Stage::of([refused(), refused(), refused()]);
-    let Err(ChatError::Failed { problem, attempts, .. }) = stage.chat(ASK) else {
+    let Err(ChatError::Failed {
+        problem, attempts, ..
+    }) = stage.chat(ASK)
+    else {
         panic!("it did not fail")
     };
-    assert_eq!((problem.kind, attempts), (ProblemKind::ProviderUnreachable, 3));
+    assert_eq!(
+        (problem.kind, attempts),
+        (ProblemKind::ProviderUnreachable, 3)
+    );
     let call = stage.heard.only();
     assert_eq!(call.attempts.len(), 3);
-    assert!(call.attempts.iter().all(|attempt| attempt.latency_ms == Some(0)));
+    assert!(
+        call.attempts
+            .iter()
+            .all(|attempt| attempt.latency_ms == Some(0))
+    );
 }
 
 /// What one of many callers does next.

@@ -177,13 +177,17 @@ impl Journal {
         })
     }
 
-    /// Gives up pins on a segment; the last one deletes it once it is sealed.
+    /// Gives up pins on a segment; the last one deletes it once it is sealed. The file goes while
+    /// nobody has to wait for it.
     pub(super) fn release(&self, number: u64, pins: usize) -> io::Result<()> {
-        let mut segments = locked(&self.segments);
-        if let Some(segment) = segments.by_number.get_mut(&number) {
-            segment.pins = segment.pins.saturating_sub(pins);
-        }
-        self.delete_if_done(&mut segments, number)
+        let is_done = {
+            let mut segments = locked(&self.segments);
+            if let Some(segment) = segments.by_number.get_mut(&number) {
+                segment.pins = segment.pins.saturating_sub(pins);
+            }
+            segments.forget_if_done(number)
+        };
+        if is_done { self.delete(number) } else { Ok(()) }
     }
 
     /// Brings what was written to the disk (`fdatasync(2)`); blocks for as long as the disk takes.
@@ -318,22 +322,32 @@ impl Journal {
         if let Some(segment) = segments.by_number.get_mut(&old) {
             segment.sealed = true;
         }
-        if let Err(error) = self.delete_if_done(&mut segments, old) {
+        if segments.forget_if_done(old)
+            && let Err(error) = self.delete(old)
+        {
             // The next segment is there all the same: no call is to fail for it.
             tracing::warn!(%error, segment = old, "a journal segment could not be deleted");
         }
         Ok(())
     }
 
-    fn delete_if_done(&self, segments: &mut Segments, number: u64) -> io::Result<()> {
-        let is_done = |segment: &Segment| segment.sealed && segment.pins == 0;
-        if !segments.by_number.get(&number).is_some_and(is_done) {
-            return Ok(());
-        }
-        if let Some(segment) = segments.by_number.remove(&number) {
-            segments.total_bytes = segments.total_bytes.saturating_sub(segment.bytes);
-        }
+    fn delete(&self, number: u64) -> io::Result<()> {
         fs::remove_file(segment_path(&self.directory, self.replica, number))
+    }
+}
+
+impl Segments {
+    /// Forgets a segment that is sealed and in which nothing matters any more; its file is then to be
+    /// deleted.
+    fn forget_if_done(&mut self, number: u64) -> bool {
+        let is_done = |segment: &Segment| segment.sealed && segment.pins == 0;
+        if !self.by_number.get(&number).is_some_and(is_done) {
+            return false;
+        }
+        if let Some(segment) = self.by_number.remove(&number) {
+            self.total_bytes = self.total_bytes.saturating_sub(segment.bytes);
+        }
+        true
     }
 }
 

@@ -14,7 +14,10 @@ use super::*;
 use crate::limits::{Expectation, Limits};
 use crate::testing::{Directory, Hand, Heard, Memory, caller, replica, request_id, run};
 
-const ROOMY: Bounds = Bounds { max_bytes: 1 << 30, segment_bytes: 64 * 1024 };
+const ROOMY: Bounds = Bounds {
+    max_bytes: 1 << 30,
+    segment_bytes: 64 * 1024,
+};
 
 impl Ledger {
     /// From here on, nothing can be written down.
@@ -32,8 +35,13 @@ fn ledger(directory: &Directory, limits: Bounds) -> Arc<Ledger> {
 
 fn opening() -> Opening {
     let caller = caller(Rate::default(), None);
-    let expected = Expectation { input_tokens: 10, max_output_tokens: Some(5) };
-    let admission = Limits::new(Arc::new(Hand::default())).admit(&caller, expected).unwrap();
+    let expected = Expectation {
+        input_tokens: 10,
+        max_output_tokens: Some(5),
+    };
+    let admission = Limits::new(Arc::new(Hand::default()))
+        .admit(&caller, expected)
+        .unwrap();
     Opening {
         request_id: request_id(),
         client_request_id: None,
@@ -94,7 +102,11 @@ fn calls_that_memory_does_not_hold_are_read_back_none_lost_and_none_doubled() {
     assert_eq!(stored.last(), Some(&last));
     assert_eq!(stored.len(), ids.len() + 1);
     ledger.close().unwrap();
-    assert!(directory.files().is_empty(), "every pin was given back: {:?}", directory.files());
+    assert!(
+        directory.files().is_empty(),
+        "every pin was given back: {:?}",
+        directory.files()
+    );
 }
 
 #[test]
@@ -114,7 +126,11 @@ fn calls_that_end_while_the_journal_is_read_back_are_stored_once() {
         while writing.load(Ordering::Relaxed) > 0 {
             store_everything(&ledger, &mut stored);
         }
-        ids.extend(writers.into_iter().flat_map(|writer| writer.join().unwrap()));
+        ids.extend(
+            writers
+                .into_iter()
+                .flat_map(|writer| writer.join().unwrap()),
+        );
     });
     store_everything(&ledger, &mut stored);
     assert_eq!(stored.len(), ids.len());
@@ -126,7 +142,13 @@ fn calls_that_end_while_the_journal_is_read_back_are_stored_once() {
 fn stored_at(offset: u64) -> (Stored, Option<Position>) {
     let intent = super::record::tests::intent();
     let call = intent.interrupted(Vec::new(), jiff::Timestamp::UNIX_EPOCH);
-    (Stored { call, segments: vec![1] }, Some(Position { segment: 1, offset }))
+    (
+        Stored {
+            call,
+            segments: vec![1],
+        },
+        Some(Position { segment: 1, offset }),
+    )
 }
 
 #[test]
@@ -143,13 +165,34 @@ fn a_call_that_was_written_before_the_overflow_began_belongs_into_memory() {
     let overflow = 10 * MAX_WAITING as u64;
     assert_eq!(take_in(&mut waiting, overflow), MAX_WAITING);
     assert_eq!(take_in(&mut waiting, overflow + 10), MAX_WAITING);
-    assert_eq!(take_in(&mut waiting, overflow - 15), MAX_WAITING + 1, "its thread came late");
-    assert_eq!(waiting.overflow, Some(Position { segment: 1, offset: overflow }));
+    assert_eq!(
+        take_in(&mut waiting, overflow - 15),
+        MAX_WAITING + 1,
+        "its thread came late"
+    );
+    assert_eq!(
+        waiting.overflow,
+        Some(Position {
+            segment: 1,
+            offset: overflow
+        })
+    );
     // The reader has read up to here and caught up.
-    waiting.reread.end = Position { segment: 1, offset: overflow + 20 };
+    waiting.reread.end = Position {
+        segment: 1,
+        offset: overflow + 20,
+    };
     waiting.overflow = None;
-    assert_eq!(take_in(&mut waiting, overflow + 15), MAX_WAITING + 1, "it was read back");
-    assert_eq!(take_in(&mut waiting, overflow - 5), MAX_WAITING + 2, "it was not");
+    assert_eq!(
+        take_in(&mut waiting, overflow + 15),
+        MAX_WAITING + 1,
+        "it was read back"
+    );
+    assert_eq!(
+        take_in(&mut waiting, overflow - 5),
+        MAX_WAITING + 2,
+        "it was not"
+    );
     waiting.calls.clear();
     assert_eq!(take_in(&mut waiting, overflow + 20), 1);
 }
@@ -157,7 +200,13 @@ fn a_call_that_was_written_before_the_overflow_began_belongs_into_memory() {
 #[test]
 fn a_full_journal_takes_no_new_call_and_ends_the_open_ones() {
     let directory = Directory::new();
-    let ledger = ledger(&directory, Bounds { max_bytes: 1, segment_bytes: 1 });
+    let ledger = ledger(
+        &directory,
+        Bounds {
+            max_bytes: 1,
+            segment_bytes: 1,
+        },
+    );
     let open = sent(&ledger);
     assert!(matches!(ledger.open(opening()), Err(JournalError::Full(_))));
     open.end(&Ending::Answered);
@@ -180,7 +229,13 @@ fn a_call_that_was_never_sent_leaves_no_trace() {
 #[test]
 fn every_segment_with_a_record_of_an_open_call_stays() {
     let directory = Directory::new();
-    let ledger = ledger(&directory, Bounds { segment_bytes: 1, ..ROOMY });
+    let ledger = ledger(
+        &directory,
+        Bounds {
+            segment_bytes: 1,
+            ..ROOMY
+        },
+    );
     let mut call = sent(&ledger);
     a_call(&ledger);
     call.dispatch("sim".parse().unwrap(), "gpt").unwrap();
@@ -189,8 +244,15 @@ fn every_segment_with_a_record_of_an_open_call_stays() {
     store_everything(&ledger, &mut stored);
     drop(ledger);
     std::mem::forget(call);
-    let segments = directory.files().iter().filter(|name| name.contains(".log")).count();
-    assert_eq!(segments, 3, "the first attempt's, the second's, and the active one");
+    let segments = directory
+        .files()
+        .iter()
+        .filter(|name| name.contains(".log"))
+        .count();
+    assert_eq!(
+        segments, 3,
+        "the first attempt's, the second's, and the active one"
+    );
 }
 
 #[test]
@@ -217,14 +279,25 @@ fn what_a_process_left_open_is_settled_by_the_next() {
     assert!(run(&clock, recover(directory.path(), &store, now)).is_err());
     store.is_down.store(false, Ordering::Relaxed);
     let found = run(&clock, recover(directory.path(), &store, now)).unwrap();
-    assert_eq!(found, Recovered { journals: 1, ended: 1, interrupted: 1, unsent: 1 });
+    assert_eq!(
+        found,
+        Recovered {
+            journals: 1,
+            ended: 1,
+            interrupted: 1,
+            unsent: 1
+        }
+    );
     let again = run(&clock, recover(directory.path(), &store, now)).unwrap();
     assert_eq!(again, Recovered::default());
 
     let calls = store.calls();
     assert_eq!(calls.len(), 3);
     let state = |id: RequestId| calls.get(&id).map(|call| (call.state, call.end_reason));
-    assert_eq!(state(ended), Some((CallState::Estimated, Some(EndReason::NoUsage))));
+    assert_eq!(
+        state(ended),
+        Some((CallState::Estimated, Some(EndReason::NoUsage)))
+    );
     let because = Some(EndReason::Interrupted);
     assert_eq!(state(interrupted_id), Some((CallState::Estimated, because)));
     assert_eq!(state(intent.request_id), Some((CallState::Failed, because)));

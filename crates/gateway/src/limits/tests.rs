@@ -19,11 +19,11 @@ fn dollars(text: &str) -> Cost {
     text.parse().unwrap()
 }
 
-fn budget_of(text: &str) -> Option<Budget> {
-    Some(Budget {
-        limit: dollars(text),
+fn a_day(limit: &str) -> Budget {
+    Budget {
+        limit: dollars(limit),
         per: Period::Day,
-    })
+    }
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_call_that_was_not_sent_gives_back_what_it_held() {
             rpm: None,
             tpm: Some(100),
         },
-        budget_of("1"),
+        Some(a_day("1")),
     );
     let mut admission = limits.admit(&caller, tokens(90)).unwrap();
     admission.reserve(dollars("1")).unwrap();
@@ -107,7 +107,7 @@ fn a_call_that_was_not_sent_gives_back_what_it_held() {
 #[test]
 fn calls_at_the_same_time_cannot_spend_the_same_rest() {
     let (limits, _) = limits();
-    let caller = caller(Rate::default(), budget_of("1"));
+    let caller = caller(Rate::default(), Some(a_day("1")));
     let mut first = limits.admit(&caller, tokens(1)).unwrap();
     first.reserve(dollars("0.6")).unwrap();
     let mut second = limits.admit(&caller, tokens(1)).unwrap();
@@ -125,7 +125,7 @@ fn calls_at_the_same_time_cannot_spend_the_same_rest() {
 #[test]
 fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
     let (limits, clock) = limits();
-    let caller = caller(Rate::default(), budget_of("1"));
+    let caller = caller(Rate::default(), Some(a_day("1")));
     let mut first = limits.admit(&caller, tokens(1)).unwrap();
     first.reserve(dollars("5")).unwrap();
     first.settle(1, 1, dollars("1"));
@@ -138,14 +138,15 @@ fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
     else {
         panic!()
     };
-    clock.forward(u64::try_from(resets_at.as_second() - BEGINNING).unwrap());
+    let rest = u64::try_from(resets_at.as_second() - BEGINNING).unwrap();
+    clock.forward(Duration::from_secs(rest));
     assert!(second.reserve(dollars("1")).is_ok());
 }
 
 #[test]
 fn what_the_ledger_remembers_counts() {
     let (limits, clock) = limits();
-    let caller = caller(Rate::default(), budget_of("1"));
+    let caller = caller(Rate::default(), Some(a_day("1")));
     let spend = Spend {
         key_id: caller.key_id(),
         cost: dollars("1"),
@@ -159,7 +160,10 @@ fn what_the_ledger_remembers_counts() {
 fn calls_that_say_nothing_teach_nothing() {
     let (limits, _) = limits();
     let caller = caller(Rate::default(), None);
-    let unbounded = Expectation { input_tokens: 1, max_output_tokens: None };
+    let unbounded = Expectation {
+        input_tokens: 1,
+        max_output_tokens: None,
+    };
     let expected = || limits.admit(&caller, unbounded).unwrap();
     assert_eq!(expected().expected_output_tokens(), KeyCount::FIRST_OUTPUT);
     expected().settle(1, 100, Cost::ZERO);

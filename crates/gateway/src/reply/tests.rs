@@ -22,7 +22,10 @@ data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text
 "#;
 
 fn drained() -> Rules {
-    Rules { hang_up: HangUp::Drain, ..Rules::default() }
+    Rules {
+        hang_up: HangUp::Drain,
+        ..Rules::default()
+    }
 }
 
 fn ended(call: &Call) -> (CallState, Option<EndReason>) {
@@ -33,7 +36,10 @@ fn ended(call: &Call) -> (CallState, Option<EndReason>) {
 fn a_stream_passes_untouched_and_is_settled() {
     let stage = Stage::of([Act::stream([HELLO, STOP, USAGE, DONE].map(piece))]);
     let stream = stage.stream(ASK);
-    assert_eq!(collect(&stage.clock, stream), [HELLO, STOP, USAGE, DONE].concat());
+    assert_eq!(
+        collect(&stage.clock, stream),
+        [HELLO, STOP, USAGE, DONE].concat()
+    );
     let call = stage.heard.only();
     assert_eq!(ended(&call), (CallState::Settled, None));
     assert_eq!(call.usage, Usage::text(1_000, 100));
@@ -55,17 +61,28 @@ fn a_stream_without_usage_is_estimated() {
     let stream = stage.stream(ASK);
     collect(&stage.clock, stream);
     let call = stage.heard.only();
-    assert_eq!(ended(&call), (CallState::Estimated, Some(EndReason::NoUsage)));
+    assert_eq!(
+        ended(&call),
+        (CallState::Estimated, Some(EndReason::NoUsage))
+    );
     assert_eq!(call.usage.output_tokens, 2);
 }
 
 #[test]
 fn a_report_comes_before_the_end_of_the_stream() {
     let stage = Stage::of([Act::stream([HELLO, STOP, USAGE, DONE].map(piece))]);
-    let report = ReportWanted { cost: true, conversion: false };
-    let inbound = crate::chat::Inbound { report, ..stage.inbound(ASK) };
+    let report = ReportWanted {
+        cost: true,
+        conversion: false,
+    };
+    let inbound = crate::chat::Inbound {
+        report,
+        ..stage.inbound(ASK)
+    };
     let reply = run(&stage.clock, stage.gateway.chat(&stage.caller, inbound));
-    let Ok(Reply::Stream { stream, .. }) = reply else { panic!("it did not answer") };
+    let Ok(Reply::Stream { stream, .. }) = reply else {
+        panic!("it did not answer")
+    };
     let text = collect(&stage.clock, stream);
     assert!(text.contains(r#""cost_usd":"0.001400000""#), "{text}");
     assert!(text.ends_with(DONE), "{text}");
@@ -79,14 +96,22 @@ fn a_stream_that_breaks_tells_the_caller_and_counts_what_was_seen() {
     let rest = text.strip_prefix(HELLO).unwrap();
     assert!(rest.contains("\"error\""), "{rest}");
     let call = stage.heard.only();
-    assert_eq!(ended(&call), (CallState::Estimated, Some(EndReason::ProviderBroke)));
+    assert_eq!(
+        ended(&call),
+        (CallState::Estimated, Some(EndReason::ProviderBroke))
+    );
     assert_eq!(call.error_type.as_deref(), Some("interrupted"));
     assert_eq!(call.usage.output_tokens, 2);
 }
 
 #[test]
 fn a_stream_that_breaks_after_it_was_complete_is_complete() {
-    let stage = Stage::of([Act::stream([piece(HELLO), piece(STOP), piece(USAGE), Step::Break])]);
+    let stage = Stage::of([Act::stream([
+        piece(HELLO),
+        piece(STOP),
+        piece(USAGE),
+        Step::Break,
+    ])]);
     let stream = stage.stream(ASK);
     let text = collect(&stage.clock, stream);
     assert!(!text.contains("\"error\""), "{text}");
@@ -95,18 +120,28 @@ fn a_stream_that_breaks_after_it_was_complete_is_complete() {
 
 #[test]
 fn the_providers_own_error_passes_once() {
-    let error = "data: {\"error\":{\"message\":\"Boom\",\"type\":\"server_error\",\"code\":null}}\n\n";
+    let error =
+        "data: {\"error\":{\"message\":\"Boom\",\"type\":\"server_error\",\"code\":null}}\n\n";
     let stage = Stage::of([Act::stream([HELLO, error].map(piece))]);
     let stream = stage.stream(ASK);
     assert_eq!(collect(&stage.clock, stream), [HELLO, error].concat());
     let call = stage.heard.only();
-    assert_eq!(ended(&call), (CallState::Estimated, Some(EndReason::ProviderBroke)));
+    assert_eq!(
+        ended(&call),
+        (CallState::Estimated, Some(EndReason::ProviderBroke))
+    );
 }
 
 #[test]
 fn a_provider_that_goes_silent_is_given_up() {
-    let timeouts = Timeouts { idle: Duration::from_secs(9), ..Timeouts::default() };
-    let rules = Rules { timeouts, ..Rules::default() };
+    let timeouts = Timeouts {
+        idle: Duration::from_secs(9),
+        ..Timeouts::default()
+    };
+    let rules = Rules {
+        timeouts,
+        ..Rules::default()
+    };
     let stage = Stage::with(rules, [Act::stream([piece(HELLO), Step::Hang])]);
     let stream = stage.stream(ASK);
     let text = collect(&stage.clock, stream);
@@ -118,8 +153,18 @@ fn a_provider_that_goes_silent_is_given_up() {
 #[test]
 fn the_total_time_counts_from_the_arrival_of_the_request() {
     let total = Duration::from_secs(10);
-    let rules = Rules { timeouts: Timeouts { total, ..Timeouts::default() }, ..Rules::default() };
-    let throttled = Act::Answer(429, vec![("retry-after", "4".to_owned())], vec![piece("{}")]);
+    let rules = Rules {
+        timeouts: Timeouts {
+            total,
+            ..Timeouts::default()
+        },
+        ..Rules::default()
+    };
+    let throttled = Act::Answer(
+        429,
+        vec![("retry-after", "4".to_owned())],
+        vec![piece("{}")],
+    );
     let stage = Stage::with(rules, [throttled, Act::stream([piece(HELLO), Step::Hang])]);
     let stream = stage.stream(ASK);
     assert!(collect(&stage.clock, stream).contains("total timeout"));
@@ -133,20 +178,29 @@ fn a_partial_answer_counts_at_least_the_output_that_was_seen() {
     assert!(run(&stage.clock, stream.next()).is_some());
     drop(stream);
     let call = stage.heard.only();
-    assert_eq!(ended(&call), (CallState::Cancelled, Some(EndReason::CallerGone)));
+    assert_eq!(
+        ended(&call),
+        (CallState::Cancelled, Some(EndReason::CallerGone))
+    );
     assert_eq!(call.usage, Usage::text(1_000, 11));
 }
 
 #[test]
 fn an_answer_without_a_caller_is_read_to_its_usage() {
-    let mut stage = Stage::with(drained(), [Act::stream([HELLO, STOP, USAGE, DONE].map(piece))]);
+    let mut stage = Stage::with(
+        drained(),
+        [Act::stream([HELLO, STOP, USAGE, DONE].map(piece))],
+    );
     drop(stage.stream(ASK));
     assert!(stage.heard.calls().is_empty(), "it has not ended yet");
     let drain = stage.drains.try_recv().unwrap();
     let clock = Arc::clone(&stage.clock) as Arc<dyn Clock>;
     run(&stage.clock, drain.run(clock, Duration::from_secs(30)));
     let call = stage.heard.only();
-    assert_eq!(ended(&call), (CallState::Cancelled, Some(EndReason::CallerGone)));
+    assert_eq!(
+        ended(&call),
+        (CallState::Cancelled, Some(EndReason::CallerGone))
+    );
     assert_eq!(call.usage, Usage::text(1_000, 100));
 }
 
@@ -185,6 +239,9 @@ fn a_stream_asks_to_be_woken_for_the_provider_and_for_its_patience() {
     assert!(poll(std::pin::pin!(stream.next())).is_pending());
     stage.clock.forward(Timeouts::default().idle);
     assert!(poll(std::pin::pin!(stream.next())).is_ready());
-    assert!(poll(std::pin::pin!(stream.next())).is_ready(), "and then it is over");
+    assert!(
+        poll(std::pin::pin!(stream.next())).is_ready(),
+        "and then it is over"
+    );
     assert_eq!(stage.heard.calls().len(), 1);
 }

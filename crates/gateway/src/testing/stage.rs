@@ -81,7 +81,10 @@ impl Stage {
         let script = Script::of(acts);
         let heard = Arc::new(Heard::default());
         let limits = Arc::new(Limits::new(Arc::clone(&clock) as Arc<dyn Clock>));
-        let bounds = JournalLimits { max_bytes: 1 << 20, segment_bytes: 1 << 20 };
+        let bounds = JournalLimits {
+            max_bytes: 1 << 20,
+            segment_bytes: 1 << 20,
+        };
         let ledger = Ledger::new(
             directory.path(),
             replica(),
@@ -101,10 +104,23 @@ impl Stage {
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(Zeros),
-            settings: Settings { max_response: 64 * 1024, ..Settings::default() },
+            settings: Settings {
+                max_response: 64 * 1024,
+                ..Settings::default()
+            },
         });
         let caller = caller(Rate::default(), None);
-        Self { gateway, ledger, limits, clock, script, heard, drains: queue, caller, directory }
+        Self {
+            gateway,
+            ledger,
+            limits,
+            clock,
+            script,
+            heard,
+            drains: queue,
+            caller,
+            directory,
+        }
     }
 
     /// A request for one of the routes, which has just arrived.
@@ -124,7 +140,10 @@ impl Stage {
 
     /// Asks, and lets the clock run for as long as the answer takes.
     pub(crate) fn chat(&self, body: &str) -> Result<Reply, ChatError> {
-        run(&self.clock, self.gateway.chat(&self.caller, self.inbound(body)))
+        run(
+            &self.clock,
+            self.gateway.chat(&self.caller, self.inbound(body)),
+        )
     }
 
     /// Asks, and expects a stream.

@@ -136,3 +136,27 @@ fn configured_keys_are_replaced_and_stored_keys_stay() {
     assert!(ring.recognise("other-text-1234567", HOME, now).is_ok());
     assert!(ring.recognise("tl_new", HOME, now).is_ok());
 }
+
+#[test]
+fn an_older_state_of_a_key_does_not_undo_a_newer_one() {
+    let ring = ring_with(|_, _| ());
+    let now = at("2026-06-01T00:00:00Z");
+    let first = VirtualKey::clone(ring.recognise("tl_new", HOME, now).unwrap().key());
+    let rotated = VirtualKey {
+        hash: ring.hasher().hash("tl_newer"),
+        rotated_at: Some(now),
+        ..first.clone()
+    };
+    let revoked = VirtualKey {
+        revoked_at: Some(now),
+        ..rotated.clone()
+    };
+    ring.update([rotated.clone()]);
+    ring.update([first]);
+    assert!(ring.recognise("tl_newer", HOME, now).is_ok());
+    assert!(ring.recognise("tl_new", HOME, now).is_err());
+    ring.update([revoked]);
+    ring.update([rotated]);
+    let refused = ring.recognise("tl_newer", HOME, now);
+    assert_eq!(refused.unwrap_err(), Unrecognised::Revoked);
+}

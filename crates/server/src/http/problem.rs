@@ -109,6 +109,8 @@ impl IntoProblem for DeskError {
             Self::Name => invalid(&self, "name"),
             Self::Grace => invalid(&self, "grace"),
             Self::Expiry => invalid(&self, "expires_at"),
+            Self::Rate => invalid(&self, "rate"),
+            Self::Budget => invalid(&self, "budget.usd"),
             Self::NoSuchKey(_) => Problem::new(
                 ProblemKind::NotFound,
                 format!("{}.", capitalised(&self.to_string())),

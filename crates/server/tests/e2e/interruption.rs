@@ -142,31 +142,6 @@ async fn at_rest_as_many_attempts_are_captured_as_were_dispatched() {
     assert_eq!(sim.calls().len().to_string(), dispatched.to_string());
 }
 
-#[tokio::test]
-async fn a_stream_that_runs_when_the_process_is_told_to_stop_is_finished_first() {
-    let sim = Simulated::start().await;
-    let installation = Installation::new(&providers(sim.address));
-    let trunkline = installation.start().await;
-    let request = ask_streamed("anthropic/claude", "[[sim chunks=20 chunk-delay=40]]");
-    let mut stream = trunkline.app().open_chat(&request).await;
-    stream.next().await.unwrap();
-    trunkline.signal("TERM").await;
-    trunkline.logged("stopping").await;
-    let rest = String::from_utf8(stream.rest().await).unwrap();
-    assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
-    let address = trunkline.address();
-    let status = trunkline.ended().await;
-    assert_eq!(status.code(), Some(0));
-    assert!(
-        TcpStream::connect(address).await.is_err(),
-        "the port is free again"
-    );
-    assert_eq!(installation.journal(), Vec::<std::path::PathBuf>::new());
-    let logs = installation.print(&["logs", "--json"]).await;
-    let call: Value = serde_json::from_str(logs.trim()).unwrap();
-    assert_eq!(call["state"], "settled", "{call:#}");
-}
-
 /// Sends a request over a connection of its own, reads until `words` come, and hangs up.
 async fn hang_up_after(trunkline: &Trunkline, mark: &str, request: &Value, words: &str) {
     let mut connection = TcpStream::connect(trunkline.address()).await.unwrap();

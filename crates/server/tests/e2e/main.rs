@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod bad_input;
 mod bench;
 mod commands;
 mod failures;
@@ -13,5 +14,6 @@ mod fidelity;
 mod interruption;
 mod keys;
 mod reload;
+mod restart;
 mod store_outage;
 mod telemetry;

@@ -52,20 +52,22 @@ impl Orphan {
     /// Its segments, oldest first.
     pub(in crate::ledger) fn segments(&self) -> io::Result<Vec<PathBuf>> {
         let prefix = format!("{}-", self.replica);
-        let mut paths: Vec<(u64, PathBuf)> = fs::read_dir(&self.directory)?
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let name = path.file_name()?.to_str()?;
-                let number = name
-                    .strip_prefix(&prefix)?
-                    .strip_suffix(".log")?
-                    .parse()
-                    .ok()?;
-                Some((number, path))
-            })
-            .collect();
-        paths.sort_unstable();
-        Ok(paths.into_iter().map(|(_, path)| path).collect())
+        let mut segments: Vec<(u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let number = name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.strip_suffix(".log"));
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                segments.push((number, path));
+            }
+        }
+        segments.sort_unstable();
+        Ok(segments.into_iter().map(|(_, path)| path).collect())
     }
 
     /// Deletes the journal: everything in it has reached the store.

@@ -13,14 +13,20 @@ impl Journal {
     }
 }
 
-const ROOMY: Limits = Limits { max_bytes: 1 << 30, segment_bytes: 1 << 30 };
+const ROOMY: Limits = Limits {
+    max_bytes: 1 << 30,
+    segment_bytes: 1 << 30,
+};
 
 fn journal(directory: &Directory, limits: Limits) -> Journal {
     Journal::open(directory.path(), replica(), Sync::Periodic, limits).unwrap()
 }
 
 fn a_line() -> (domain::id::RequestId, Vec<u8>) {
-    let intent = Intent { request_id: request_id(), ..crate::ledger::record::tests::intent() };
+    let intent = Intent {
+        request_id: request_id(),
+        ..crate::ledger::record::tests::intent()
+    };
     let mut line = Vec::new();
     write_intent(&intent, &mut line);
     (intent.request_id, line)
@@ -34,13 +40,23 @@ fn intent_of(placed: &Placed) -> domain::id::RequestId {
 }
 
 fn segments(directory: &Directory) -> usize {
-    directory.files().iter().filter(|name| name.contains(".log")).count()
+    directory
+        .files()
+        .iter()
+        .filter(|name| name.contains(".log"))
+        .count()
 }
 
 #[test]
 fn every_record_of_many_threads_stands_where_its_writer_was_told() {
     let directory = Directory::new();
-    let journal = journal(&directory, Limits { segment_bytes: 20_000, ..ROOMY });
+    let journal = journal(
+        &directory,
+        Limits {
+            segment_bytes: 20_000,
+            ..ROOMY
+        },
+    );
     let start = Barrier::new(8);
     let told: Vec<_> = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..8)
@@ -55,10 +71,16 @@ fn every_record_of_many_threads_stands_where_its_writer_was_told() {
                 })
             })
             .collect();
-        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+        writers
+            .into_iter()
+            .flat_map(|writer| writer.join().unwrap())
+            .collect()
     });
     let mut found = Vec::new();
-    let mut from = Position { segment: 1, offset: 0 };
+    let mut from = Position {
+        segment: 1,
+        offset: 0,
+    };
     loop {
         let (records, to) = journal.read(from, 100).unwrap();
         if to == from {
@@ -69,8 +91,14 @@ fn every_record_of_many_threads_stands_where_its_writer_was_told() {
     }
     assert!(segments(&directory) > 5);
     assert!(found.is_sorted_by_key(|(at, _)| *at));
-    let told: HashSet<_> = told.into_iter().map(|(at, id)| (at.segment, at.offset, id)).collect();
-    let found: HashSet<_> = found.into_iter().map(|(at, id)| (at.segment, at.offset, id)).collect();
+    let told: HashSet<_> = told
+        .into_iter()
+        .map(|(at, id)| (at.segment, at.offset, id))
+        .collect();
+    let found: HashSet<_> = found
+        .into_iter()
+        .map(|(at, id)| (at.segment, at.offset, id))
+        .collect();
     assert_eq!(told.len(), 1_600);
     assert_eq!(found, told);
 }
@@ -78,26 +106,51 @@ fn every_record_of_many_threads_stands_where_its_writer_was_told() {
 #[test]
 fn a_segment_goes_when_it_is_sealed_and_everything_in_it_is_released() {
     let directory = Directory::new();
-    let journal = journal(&directory, Limits { segment_bytes: 1, ..ROOMY });
+    let journal = journal(
+        &directory,
+        Limits {
+            segment_bytes: 1,
+            ..ROOMY
+        },
+    );
     let first = journal.append(&a_line().1, 2).unwrap();
     journal.release(first.segment, 2).unwrap();
     assert_eq!(segments(&directory), 1, "the active segment stays");
     let second = journal.append(&a_line().1, 2).unwrap();
     assert_ne!(first.segment, second.segment);
-    assert_eq!(segments(&directory), 1, "the sealed one, released before, is gone");
+    assert_eq!(
+        segments(&directory),
+        1,
+        "the sealed one, released before, is gone"
+    );
     let third = journal.append(&a_line().1, 1).unwrap();
     journal.release(second.segment, 1).unwrap();
-    assert_eq!(segments(&directory), 2, "one record of the second still matters");
+    assert_eq!(
+        segments(&directory),
+        2,
+        "one record of the second still matters"
+    );
     journal.release(second.segment, 1).unwrap();
     assert_eq!(segments(&directory), 1);
-    let line = fs::read(segment_path(&journal.directory, journal.replica, third.segment)).unwrap();
+    let line = fs::read(segment_path(
+        &journal.directory,
+        journal.replica,
+        third.segment,
+    ))
+    .unwrap();
     assert_eq!(journal.bytes(), line.len() as u64);
 }
 
 #[test]
 fn a_reader_passes_over_a_segment_that_is_gone() {
     let directory = Directory::new();
-    let journal = journal(&directory, Limits { segment_bytes: 1, ..ROOMY });
+    let journal = journal(
+        &directory,
+        Limits {
+            segment_bytes: 1,
+            ..ROOMY
+        },
+    );
     let first = journal.append(&a_line().1, 1).unwrap();
     let after_it = journal.end();
     let (id, line) = a_line();
@@ -110,7 +163,13 @@ fn a_reader_passes_over_a_segment_that_is_gone() {
 #[test]
 fn a_full_journal_refuses_and_has_room_again_when_it_is_released() {
     let directory = Directory::new();
-    let journal = journal(&directory, Limits { max_bytes: 100, segment_bytes: 1 });
+    let journal = journal(
+        &directory,
+        Limits {
+            max_bytes: 100,
+            segment_bytes: 1,
+        },
+    );
     assert!(journal.check_room().is_ok());
     let first = journal.append(&a_line().1, 1).unwrap();
     assert!(matches!(journal.check_room(), Err(JournalError::Full(_))));
@@ -133,10 +192,19 @@ fn torn_and_foreign_lines_are_passed_over() {
     bytes.extend_from_slice(torn.get(..torn.len() - 1).unwrap());
     fs::write(&path, &bytes).unwrap();
     let mut records = Vec::new();
-    let from = Position { segment: 1, offset: 0 };
+    let from = Position {
+        segment: 1,
+        offset: 0,
+    };
     let to = read_segment(&path, from, 100, &mut records).unwrap();
-    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), [first, second]);
-    assert_eq!(to.offset, whole, "the line without its end is left for later");
+    assert_eq!(
+        records.iter().map(intent_of).collect::<Vec<_>>(),
+        [first, second]
+    );
+    assert_eq!(
+        to.offset, whole,
+        "the line without its end is left for later"
+    );
 }
 
 #[test]
@@ -155,10 +223,27 @@ fn a_write_that_failed_leaves_nothing_and_the_next_one_is_whole() {
     locked(&journal.active).file = good;
     let (second, line) = a_line();
     let told = journal.append(&line, 1).unwrap();
-    let (records, _) = journal.read(Position { segment: 1, offset: 0 }, 10).unwrap();
-    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), [first, second]);
+    let (records, _) = journal
+        .read(
+            Position {
+                segment: 1,
+                offset: 0,
+            },
+            10,
+        )
+        .unwrap();
+    assert_eq!(
+        records.iter().map(intent_of).collect::<Vec<_>>(),
+        [first, second]
+    );
     assert_eq!(records.last().map(|placed| placed.at), Some(told));
-    assert_eq!(locked(&journal.segments).by_number.get(&1).map(|segment| segment.pins), Some(2));
+    assert_eq!(
+        locked(&journal.segments)
+            .by_number
+            .get(&1)
+            .map(|segment| segment.pins),
+        Some(2)
+    );
 }
 
 #[test]
@@ -200,7 +285,10 @@ fn a_journal_is_adopted_only_when_its_process_is_gone() {
     drop(journal);
     let orphans = Orphan::find_all(directory.path()).unwrap();
     assert_eq!(orphans.len(), 1);
-    assert!(Orphan::find_all(directory.path()).unwrap().is_empty(), "one adopts at a time");
+    assert!(
+        Orphan::find_all(directory.path()).unwrap().is_empty(),
+        "one adopts at a time"
+    );
     for orphan in orphans {
         orphan.delete().unwrap();
     }
@@ -210,7 +298,13 @@ fn a_journal_is_adopted_only_when_its_process_is_gone() {
 #[test]
 fn segments_of_an_orphan_come_in_the_order_they_were_written() {
     let directory = Directory::new();
-    let journal = journal(&directory, Limits { segment_bytes: 1, ..ROOMY });
+    let journal = journal(
+        &directory,
+        Limits {
+            segment_bytes: 1,
+            ..ROOMY
+        },
+    );
     let ids: Vec<_> = (0..12)
         .map(|_| {
             let (id, line) = a_line();

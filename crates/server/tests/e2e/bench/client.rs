@@ -208,6 +208,12 @@ impl Open {
         }
     }
 
+    /// The next piece of the body; `None` at its end, and when the connection broke.
+    pub(crate) async fn next_or_broken(&mut self) -> Option<Bytes> {
+        let frame = soon("the next piece of an answer", self.body.frame()).await?;
+        frame.ok()?.into_data().ok()
+    }
+
     /// Reads to the end.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         let mut read = Vec::new();

@@ -1,11 +1,14 @@
 //! The process under test.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::client::Client;
 use super::directory::Directory;
@@ -54,9 +57,9 @@ impl Installation {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    folders.push(path)
+                    folders.push(path);
                 } else {
-                    files.push(path)
+                    files.push(path);
                 }
             }
         }
@@ -102,6 +105,18 @@ impl Installation {
         })
         .await;
         trunkline
+    }
+
+    /// Starts to serve and is killed on the way, at a moment that nobody chose.
+    pub(crate) async fn start_and_kill(&self) {
+        let mut process = self
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .spawn()
+            .unwrap();
+        let longest = Duration::from_millis(RandomState::new().hash_one(0) % 60);
+        // Nothing is waited for: that the process ends here is the point.
+        drop(timeout(longest, process.wait()).await);
+        process.kill().await.unwrap();
     }
 
     /// Runs another subcommand on the same installation, to its end.

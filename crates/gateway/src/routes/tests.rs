@@ -1,0 +1,145 @@
+use super::*;
+
+fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
+    Provider {
+        name: name.parse().unwrap(),
+        kind,
+        base_url: base_url.to_owned(),
+        api_key: None,
+        reach: Reach::Public,
+        hang_up: HangUp::default(),
+    }
+}
+
+fn of_kind(name: &str, kind: ProviderKind) -> Provider {
+    provider(name, kind, kind.default_base_url())
+}
+
+fn route(provider: &str, model: &str) -> Route {
+    Route {
+        provider: provider.parse().unwrap(),
+        model: model.to_owned(),
+        strict: true,
+        timeouts: Timeouts::default(),
+        retries: Retries::default(),
+    }
+}
+
+fn routes() -> Routes {
+    let providers = [
+        of_kind("openai", ProviderKind::Openai),
+        of_kind("anthropic", ProviderKind::Anthropic),
+        of_kind("sim", ProviderKind::Sim),
+        provider("local", ProviderKind::Openai, "http://127.0.0.1:11434/v1"),
+    ];
+    let routes = [
+        ("fast".parse().unwrap(), route("sim", "gpt")),
+        ("openai/gpt".parse().unwrap(), route("sim", "claude")),
+    ];
+    Routes::new(providers, routes, Catalog::builtin())
+}
+
+fn target(routes: &Routes, name: &str) -> (String, String, bool) {
+    let plan = routes.plan(&name.parse().unwrap()).unwrap();
+    let target = &plan.target;
+    (
+        target.provider.name.to_string(),
+        target.model.clone(),
+        plan.route.is_some(),
+    )
+}
+
+#[test]
+fn a_configured_route_comes_before_everything_else() {
+    let routes = routes();
+    assert_eq!(
+        target(&routes, "fast"),
+        ("sim".to_owned(), "gpt".to_owned(), true)
+    );
+    assert_eq!(
+        target(&routes, "openai/gpt"),
+        ("sim".to_owned(), "claude".to_owned(), true)
+    );
+    assert!(routes.plan(&"fast".parse().unwrap()).unwrap().strict);
+    assert!(!routes.plan(&"sim/gpt".parse().unwrap()).unwrap().strict);
+}
+
+#[test]
+fn a_name_is_split_at_its_first_slash() {
+    let routes = routes();
+    let found = target(&routes, "local/meta-llama/Llama-3");
+    assert_eq!(
+        found,
+        ("local".to_owned(), "meta-llama/Llama-3".to_owned(), false)
+    );
+    assert!(routes.plan(&"local/".parse().unwrap()).is_err());
+    assert!(routes.plan(&"nobody/gpt".parse().unwrap()).is_err());
+}
+
+#[test]
+fn a_bare_name_is_served_by_a_provider_that_the_catalog_knows_it_from() {
+    let routes = routes();
+    let known = routes
+        .catalog()
+        .models("anthropic")
+        .next()
+        .unwrap()
+        .id
+        .clone();
+    assert_eq!(
+        target(&routes, &known),
+        ("anthropic".to_owned(), known, false)
+    );
+    let nobody = Routes::new([], [], Catalog::builtin());
+    assert!(nobody.plan(&"gpt-5".parse().unwrap()).is_err());
+}
+
+#[test]
+fn an_unknown_name_gets_the_names_that_look_like_it() {
+    let unknown = routes().plan(&"fsat".parse().unwrap()).err().unwrap();
+    assert_eq!(unknown.near.first().map(String::as_str), Some("fast"));
+    assert!(unknown.near.len() <= 3);
+    let unknown = routes().plan(&"xyzzy%%".parse().unwrap()).err().unwrap();
+    assert_eq!(unknown.near, Vec::<String>::new());
+}
+
+#[test]
+fn the_simulated_provider_has_a_key_of_its_own_and_reaches_nothing() {
+    let plan = routes().plan(&"sim/gpt".parse().unwrap()).unwrap();
+    assert!(plan.target.provider.api_key.is_some());
+    assert_eq!(plan.target.provider.reach(), Reach::Simulated);
+    assert_eq!(plan.target.base_url, "http://sim.invalid/v1");
+    let claude = routes().plan(&"sim/claude".parse().unwrap()).unwrap();
+    assert_eq!(claude.target.base_url, "http://sim.invalid");
+    assert!(routes().plan(&"sim/llama".parse().unwrap()).is_err());
+}
+
+#[test]
+fn another_host_under_a_vendors_kind_does_not_take_the_vendors_prices() {
+    let name = |provider: &Provider| catalog_name(provider).to_owned();
+    assert_eq!(name(&of_kind("work", ProviderKind::Openai)), "openai");
+    assert_eq!(
+        name(&provider(
+            "local",
+            ProviderKind::Openai,
+            "http://127.0.0.1/v1"
+        )),
+        "local"
+    );
+    let groq = provider(
+        "groq",
+        ProviderKind::Openai,
+        "https://api.groq.com/openai/v1",
+    );
+    assert_eq!(name(&groq), "groq");
+}
+
+#[test]
+fn names_that_callers_make_up_are_remembered_up_to_a_bound() {
+    let routes = routes();
+    for number in 0..MAX_REMEMBERED + 10 {
+        let name = format!("local/{number}");
+        assert_eq!(target(&routes, &name).1, number.to_string());
+    }
+    assert_eq!(routes.resolved.read().unwrap().len(), MAX_REMEMBERED);
+}

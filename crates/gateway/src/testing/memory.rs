@@ -1,0 +1,70 @@
+//! A store in memory.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
+use domain::id::RequestId;
+use domain::store_error::StoreError;
+use jiff::Timestamp;
+
+/// A store in memory.
+#[derive(Default)]
+pub(crate) struct Memory {
+    calls: Mutex<HashMap<RequestId, Call>>,
+    pub(crate) is_down: AtomicBool,
+}
+
+impl Memory {
+    pub(crate) fn calls(&self) -> HashMap<RequestId, Call> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl CallStore for Memory {
+    async fn record_calls(&self, calls: &[Call]) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it is down".into()));
+        }
+        let mut known = self.calls.lock().unwrap();
+        for call in calls {
+            known.entry(call.request_id).or_insert_with(|| call.clone());
+        }
+        Ok(())
+    }
+
+    async fn list_calls(
+        &self,
+        _: &CallFilter,
+        _: Option<CallCursor>,
+        _: u32,
+    ) -> Result<CallPage, StoreError> {
+        Ok(CallPage {
+            calls: self.calls().into_values().collect(),
+            next: None,
+        })
+    }
+
+    async fn call(&self, id: RequestId) -> Result<Option<Call>, StoreError> {
+        Ok(self.calls().remove(&id))
+    }
+
+    async fn spend_by_key(&self, _: Timestamp) -> Result<Vec<Spend>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn keep_payloads(&self, _: &[Payload]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn payload(&self, _: RequestId) -> Result<Option<Payload>, StoreError> {
+        Ok(None)
+    }
+
+    async fn drop_expired_payloads(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}

@@ -1,0 +1,110 @@
+//! A provider that follows a script.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::egress::{Egress, EgressBody, EgressError, Outbound};
+use futures_util::Stream;
+
+/// What a scripted provider does with one request.
+pub(crate) enum Act {
+    /// No answer comes.
+    Refuse(EgressError),
+    /// The head never comes.
+    Hang,
+    /// An answer.
+    Answer(u16, Vec<(&'static str, String)>, Vec<Step>),
+}
+
+/// What comes next of a scripted body.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Piece(Bytes),
+    Break,
+    Hang,
+}
+
+impl Act {
+    pub(crate) fn whole(status: u16, body: &str) -> Self {
+        let piece = Step::Piece(Bytes::copy_from_slice(body.as_bytes()));
+        Self::Answer(
+            status,
+            vec![("content-type", "application/json".to_owned())],
+            vec![piece],
+        )
+    }
+
+    pub(crate) fn stream(steps: impl IntoIterator<Item = Step>) -> Self {
+        let headers = vec![("content-type", "text/event-stream".to_owned())];
+        Self::Answer(200, headers, steps.into_iter().collect())
+    }
+}
+
+pub(crate) fn piece(text: &str) -> Step {
+    Step::Piece(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// A provider that follows a script, and remembers what it was sent.
+#[derive(Default)]
+pub(crate) struct Script {
+    acts: Mutex<VecDeque<Act>>,
+    pub(crate) sent: Mutex<Vec<Outbound>>,
+}
+
+impl Script {
+    pub(crate) fn of(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
+        Arc::new(Self {
+            acts: Mutex::new(acts.into_iter().collect()),
+            sent: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Egress for Script {
+    async fn send(&self, outbound: Outbound) -> Result<http::Response<EgressBody>, EgressError> {
+        self.sent.lock().unwrap().push(outbound);
+        let act = self
+            .acts
+            .lock()
+            .unwrap()
+            .pop_front()
+            .expect("a request beyond the script");
+        match act {
+            Act::Refuse(error) => Err(error),
+            Act::Hang => std::future::pending().await,
+            Act::Answer(status, headers, steps) => {
+                let mut response = http::Response::builder().status(status);
+                for (name, value) in headers {
+                    response = response.header(name, value);
+                }
+                let body: EgressBody = Box::pin(Body(steps.into()));
+                Ok(response.body(body).unwrap())
+            }
+        }
+    }
+}
+
+struct Body(VecDeque<Step>);
+
+impl Stream for Body {
+    type Item = Result<Bytes, EgressError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.0.front() {
+            Some(Step::Hang) => Poll::Pending,
+            _ => Poll::Ready(self.0.pop_front().map(|step| match step {
+                Step::Piece(bytes) => Ok(bytes),
+                Step::Break | Step::Hang => Err(EgressError::Broken("reset".to_owned())),
+            })),
+        }
+    }
+}

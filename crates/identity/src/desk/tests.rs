@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use async_trait::async_trait;
+use domain::clock::{Moment, Sleep};
+
+use super::*;
+use crate::ring::Unrecognised;
+use crate::text::Hasher;
+
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::at(Duration::ZERO)
+    }
+
+    fn sleep(&self, _: Duration) -> Sleep {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Every draw differs from the one before.
+#[derive(Default)]
+struct Counted(AtomicU8);
+
+impl Entropy for Counted {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
+    }
+}
+
+/// A key store in memory; what changed last has the highest revision.
+#[derive(Default)]
+struct Memory(Mutex<HashMap<KeyId, (KeyRevision, VirtualKey)>>);
+
+impl Memory {
+    fn change(&self, id: KeyId, change: impl FnOnce(&mut VirtualKey)) -> Option<VirtualKey> {
+        let mut keys = self.0.lock().unwrap();
+        let next = keys
+            .values()
+            .map(|(revision, _)| revision + 1)
+            .max()
+            .unwrap_or(1);
+        let (revision, key) = keys.get_mut(&id)?;
+        change(key);
+        *revision = next;
+        Some(key.clone())
+    }
+}
+
+#[async_trait]
+impl KeyStore for Memory {
+    async fn add_key(&self, key: &VirtualKey) -> Result<(), StoreError> {
+        self.0.lock().unwrap().insert(key.id, (0, key.clone()));
+        self.change(key.id, |_| ());
+        Ok(())
+    }
+
+    async fn keys_changed_since(
+        &self,
+        revision: KeyRevision,
+    ) -> Result<(Vec<VirtualKey>, KeyRevision), StoreError> {
+        let keys = self.0.lock().unwrap();
+        let mut changed: Vec<_> = keys.values().filter(|(at, _)| *at > revision).collect();
+        changed.sort_by_key(|(at, _)| *at);
+        let followed = changed.last().map_or(revision, |(at, _)| *at);
+        Ok((
+            changed.into_iter().map(|(_, key)| key.clone()).collect(),
+            followed,
+        ))
+    }
+
+    async fn key(&self, id: KeyId) -> Result<Option<VirtualKey>, StoreError> {
+        Ok(self.0.lock().unwrap().get(&id).map(|(_, key)| key.clone()))
+    }
+
+    async fn list_keys(&self, _: Option<KeyId>, _: u32) -> Result<Vec<VirtualKey>, StoreError> {
+        Ok(self
+            .0
+            .lock()
+            .unwrap()
+            .values()
+            .map(|(_, key)| key.clone())
+            .collect())
+    }
+
+    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<Option<VirtualKey>, StoreError> {
+        Ok(self.change(id, |key| key.revoked_at = key.revoked_at.or(Some(at))))
+    }
+
+    async fn rotate_key(
+        &self,
+        id: KeyId,
+        rotation: &Rotation,
+    ) -> Result<Option<VirtualKey>, StoreError> {
+        let is_revoked = self
+            .key(id)
+            .await?
+            .is_none_or(|key| key.revoked_at.is_some());
+        if is_revoked {
+            return Ok(None);
+        }
+        Ok(self.change(id, |key| {
+            key.hash = rotation.hash;
+            key.previous = Some(rotation.previous);
+            key.rotated_at = Some(rotation.at);
+        }))
+    }
+}
+
+fn ring() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(Hasher::new(&Secret::new(vec![1; 32]))))
+}
+
+fn desk(store: &Arc<Memory>) -> (Desk, Arc<KeyRing>) {
+    let ring = ring();
+    let store = Arc::clone(store) as Arc<dyn KeyStore>;
+    let desk = Desk::new(
+        store,
+        Arc::clone(&ring),
+        Arc::new(Still),
+        Arc::new(Counted::default()),
+    );
+    (desk, ring)
+}
+
+fn new_key() -> NewKey {
+    NewKey {
+        name: "ci".to_owned(),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        role: Role::Member,
+        models: vec![ModelPattern::new("*")],
+        addresses: Vec::new(),
+        rate: Rate::default(),
+        budget: None,
+        expires_at: None,
+    }
+}
+
+/// The store in memory never waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn recognise(ring: &KeyRing, text: &Secret<String>, at: Timestamp) -> Result<KeyId, Unrecognised> {
+    ring.recognise(text.reveal(), HOME, at)
+        .map(|caller| caller.key_id())
+}
+
+#[test]
+fn a_key_is_good_at_once_and_its_text_is_kept_nowhere() {
+    let store = Arc::new(Memory::default());
+    let (desk, ring) = desk(&store);
+    let (key, text) = now(desk.issue(new_key())).unwrap();
+    assert_eq!(recognise(&ring, &text, NOW), Ok(key.id));
+    let kept = format!("{:?}", now(store.key(key.id)).unwrap().unwrap());
+    assert!(!kept.contains(text.reveal().as_str()), "{kept}");
+    assert!(text.reveal().starts_with(&key.prefix) && text.reveal().ends_with(&key.last_four));
+}
+
+#[test]
+fn a_new_key_has_a_name_and_a_future() {
+    let (desk, _) = desk(&Arc::default());
+    for name in [String::new(), "x".repeat(129), "a\nb".to_owned()] {
+        let refused = now(desk.issue(NewKey { name, ..new_key() }));
+        assert!(matches!(refused, Err(DeskError::Name)));
+    }
+    let refused = now(desk.issue(NewKey {
+        expires_at: Some(NOW),
+        ..new_key()
+    }));
+    assert!(matches!(refused, Err(DeskError::Expiry)));
+}
+
+#[test]
+fn both_texts_are_good_for_the_grace_period_of_a_rotation() {
+    let store = Arc::new(Memory::default());
+    let (desk, ring) = desk(&store);
+    let (key, old) = now(desk.issue(new_key())).unwrap();
+    let (_, new) = now(desk.rotate(key.id, Duration::from_mins(1))).unwrap();
+    let later = NOW + SignedDuration::from_secs(60);
+    assert_eq!(recognise(&ring, &new, later), Ok(key.id));
+    assert_eq!(recognise(&ring, &old, NOW), Ok(key.id));
+    assert_eq!(recognise(&ring, &old, later), Err(Unrecognised::Revoked));
+    let too_long = now(desk.rotate(key.id, MAX_GRACE + Duration::from_secs(1)));
+    assert!(matches!(too_long, Err(DeskError::Grace)));
+}
+
+#[test]
+fn a_revoked_key_is_no_key_and_cannot_be_rotated() {
+    let store = Arc::new(Memory::default());
+    let (desk, ring) = desk(&store);
+    let (key, text) = now(desk.issue(new_key())).unwrap();
+    now(desk.revoke(key.id)).unwrap();
+    assert_eq!(recognise(&ring, &text, NOW), Err(Unrecognised::Revoked));
+    let rotated = now(desk.rotate(key.id, Duration::ZERO));
+    assert!(matches!(rotated, Err(DeskError::NoSuchKey(id)) if id == key.id));
+    let unknown = KeyId::new(NOW, &Counted(AtomicU8::new(99)));
+    assert!(matches!(
+        now(desk.revoke(unknown)),
+        Err(DeskError::NoSuchKey(_))
+    ));
+}
+
+#[test]
+fn another_process_follows_what_changes() {
+    let store = Arc::new(Memory::default());
+    let (here, _) = desk(&store);
+    let (there, ring) = desk(&store);
+    let (key, text) = now(here.issue(new_key())).unwrap();
+    assert_eq!(recognise(&ring, &text, NOW), Err(Unrecognised::Unknown));
+    let revision = now(there.follow(0)).unwrap();
+    assert_eq!(recognise(&ring, &text, NOW), Ok(key.id));
+    assert_eq!(now(there.follow(revision)).unwrap(), revision);
+    now(here.revoke(key.id)).unwrap();
+    assert!(now(there.follow(revision)).unwrap() > revision);
+    assert_eq!(recognise(&ring, &text, NOW), Err(Unrecognised::Revoked));
+}
