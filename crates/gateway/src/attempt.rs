@@ -364,10 +364,12 @@ fn with_status(error: ProviderError, head: &Parts) -> ProviderError {
 }
 
 pub(crate) fn broken(error: &EgressError) -> ProviderError {
-    ProviderError::new(
-        Cause::Interrupted,
-        format!("The connection to the provider broke: {error}."),
-    )
+    let why = match error {
+        EgressError::Broken(why) => why.clone(),
+        other => other.to_string(),
+    };
+    let what = format!("The connection to the provider broke: {why}.");
+    ProviderError::new(Cause::Interrupted, what)
 }
 
 fn unreachable(error: &EgressError) -> ProviderError {

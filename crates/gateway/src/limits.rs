@@ -72,7 +72,8 @@ pub enum LimitReached {
     },
 }
 
-/// Keeps count for every key that was seen, on this node.
+/// Keeps count for every key that was seen, on this node: about a kilobyte for each key that was ever
+/// recognised, since only those come here.
 pub struct Limits {
     clock: Arc<dyn Clock>,
     keys: RwLock<HashMap<KeyId, Arc<Mutex<KeyCount>>>>,

@@ -16,6 +16,7 @@ use providers::dialect::{Dialect, Target};
 use providers::gemini::Gemini;
 use providers::openai::OpenaiChat;
 
+use crate::catalog::meter::Meter;
 use crate::catalog::names::canonical_provider;
 use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
@@ -291,6 +292,24 @@ impl Routes {
         routes.chain(direct).collect()
     }
 
+    /// A name to try first: a configured route, or else a small current model of a provider.
+    pub fn suggested_model(&self) -> Option<String> {
+        if let Some(name) = self.by_name.keys().next() {
+            return Some(name.to_string());
+        }
+        let of_vendor = self.providers.values().find_map(|provider| {
+            let model = match provider.kind {
+                ProviderKind::Sim => "gpt",
+                ProviderKind::Anthropic => "claude-haiku-4-5",
+                ProviderKind::Gemini => "gemini-3.1-flash-lite",
+                ProviderKind::Openai if catalog_name(provider) == "openai" => "gpt-5.4-nano",
+                ProviderKind::Openai => return None,
+            };
+            Some(format!("{}/{model}", provider.name))
+        });
+        of_vendor.or_else(|| self.models().into_iter().next().map(|served| served.name))
+    }
+
     /// The configured providers.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.providers.values()
@@ -374,10 +393,16 @@ impl Routes {
         if provider.kind == ProviderKind::Sim {
             return simulated::models().map(str::to_owned).collect();
         }
-        self.catalog
-            .models(catalog_name(provider))
-            .map(|facts| facts.id.clone())
-            .collect()
+        let chats = |facts: &&ModelFacts| {
+            facts
+                .prices
+                .iter()
+                .any(|list| list.prices.get(Meter::Output).is_some())
+                && facts.capabilities.context_window.is_some()
+                && facts.withdrawn.is_none()
+        };
+        let models = self.catalog.models(catalog_name(provider)).filter(chats);
+        models.map(|facts| facts.id.clone()).collect()
     }
 
     /// At most three served names that look like `name`.

@@ -12,6 +12,12 @@ use jiff::Timestamp;
 #[derive(Debug, Parser)]
 #[command(name = "trunkline", version, about, long_about, verbatim_doc_comment)]
 pub struct Cli {
+    /// Where it is.
+    #[command(flatten)]
+    pub at: Installation,
+    /// Without a subcommand it serves.
+    #[command(flatten)]
+    pub serve: Serve,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -40,20 +46,14 @@ pub enum Command {
     Openapi,
 }
 
-impl Default for Command {
-    fn default() -> Self {
-        Self::Serve(Serve::default())
-    }
-}
-
 /// Where an installation is.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Installation {
     /// The configuration [default: trunkline.yaml if it is there]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Where this installation keeps what is its own [default: ./trunkline-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -77,9 +77,6 @@ impl Installation {
 /// `trunkline serve`
 #[derive(Debug, Clone, Default, Args)]
 pub struct Serve {
-    /// Where it is.
-    #[command(flatten)]
-    pub at: Installation,
     /// The address to listen on [default: 127.0.0.1:8080, or server.listen]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -88,9 +85,6 @@ pub struct Serve {
 /// `trunkline check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The configuration [default: trunkline.yaml if it is there]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
     /// Print the JSON Schema of the configuration instead
     #[arg(long)]
     pub schema: bool,
@@ -102,9 +96,6 @@ pub struct Check {
 /// `trunkline chat`
 #[derive(Debug, Args)]
 pub struct Chat {
-    /// Where it is.
-    #[command(flatten)]
-    pub at: Installation,
     /// The model [default: the first that is served]
     #[arg(long, short)]
     pub model: Option<String>,
@@ -121,9 +112,6 @@ pub struct Chat {
 /// `trunkline models`
 #[derive(Debug, Args)]
 pub struct Models {
-    /// Where it is.
-    #[command(flatten)]
-    pub at: Installation,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
@@ -132,9 +120,6 @@ pub struct Models {
 /// `trunkline keys`
 #[derive(Debug, Args)]
 pub struct Keys {
-    /// Where it is.
-    #[command(flatten)]
-    pub at: Installation,
     /// Print as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -199,9 +184,6 @@ pub struct CreateKey {
 /// `trunkline logs`
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// Where it is.
-    #[command(flatten)]
-    pub at: Installation,
     /// How many
     #[arg(long, short = 'n', default_value_t = 20)]
     pub limit: u32,
@@ -234,9 +216,6 @@ pub struct Logs {
 /// `trunkline cost`
 #[derive(Debug, Args)]
 pub struct Cost {
-    /// Where it is.
-    #[command(flatten)]
-    pub at: Installation,
     /// Print as JSON
     #[arg(long, global = true)]
     pub json: bool,

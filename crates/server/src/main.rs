@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod data_dir;
 mod egress;
+mod greeting;
 mod http;
 mod loops;
 mod reload;
@@ -41,14 +42,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    match cli.command.unwrap_or_default() {
-        Command::Serve(options) => serve::until_shutdown(options).await,
-        Command::Check(options) => commands::check::run(&options),
-        Command::Chat(options) => commands::chat::run(options).await,
-        Command::Models(options) => commands::models::run(&options),
-        Command::Keys(options) => commands::keys::run(options).await,
-        Command::Logs(options) => commands::logs::run(options).await,
-        Command::Cost(options) => commands::cost::run(options).await,
+    let at = cli.at;
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(options) => serve::until_shutdown(at, options).await,
+        Command::Check(options) => commands::check::run(&at, &options),
+        Command::Chat(options) => commands::chat::run(&at, options).await,
+        Command::Models(options) => commands::models::run(&at, &options),
+        Command::Keys(options) => commands::keys::run(&at, options).await,
+        Command::Logs(options) => commands::logs::run(&at, options).await,
+        Command::Cost(options) => commands::cost::run(&at, options).await,
         Command::Sim(options) => commands::sim::run(options).await,
         Command::Openapi => commands::openapi::run(),
     }

@@ -11,26 +11,25 @@ use axum::serve::ListenerExt;
 use domain::id::{OrganizationId, ProjectId};
 use domain::key::{ModelPattern, Rate, Role};
 use domain::secret::Secret;
-use gateway::routes::ProviderKind;
 use identity::desk::NewKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Shared};
-use crate::cli::Serve;
+use crate::cli::{Installation, Serve};
 use crate::config::{self, Config};
 use crate::data_dir::DataDir;
 use crate::http::router::router;
 use crate::tasks::Tasks;
 use crate::telemetry::{Telemetry, start_logging};
-use crate::{commands, loops, reload};
+use crate::{commands, greeting, loops, reload};
 
 /// How long background loops may take to finish their work at the end.
 const JOIN_BOUND: Duration = Duration::from_secs(10);
 
 /// Serves until the process is told to stop, then finishes what it has begun.
-pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
-    let path = options.at.config();
+pub async fn until_shutdown(at: Installation, options: Serve) -> anyhow::Result<ExitCode> {
+    let path = at.config();
     let watched = path.clone().map(reload::Watched::new);
     let config = match Config::load(path.as_deref(), &config::process_environment) {
         Ok(config) => config,
@@ -38,7 +37,7 @@ pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
     };
     let (sink, _log_guard) = start_logging(&config.telemetry)?;
     let telemetry = start_telemetry(&config, sink).await?;
-    let data_dir = DataDir::open(&options.at.data_dir())?;
+    let data_dir = DataDir::open(&at.data_dir())?;
     let (app, queues) = App::assemble(&config, &data_dir, Arc::clone(&telemetry)).await?;
     let admin_key = admin_key(&app, &data_dir).await?;
     let listen = options.listen.unwrap_or(config.server.listen);
@@ -46,11 +45,12 @@ pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
     let address = listener.local_addr()?;
+    refuse_loops(&app, address)?;
 
     let tasks = Arc::new(Tasks::new());
     loops::start(&app, queues, &tasks, sync_period(&config));
     let drain = config.server.drain;
-    greet(address, &app, &data_dir, admin_key.as_ref(), path.is_some());
+    greeting::print(address, &app, &data_dir, admin_key.as_ref(), path.is_some());
     if let Some(watched) = watched {
         tasks.start(reload::follow(
             Arc::clone(&app),
@@ -65,6 +65,34 @@ pub async fn until_shutdown(options: Serve) -> anyhow::Result<ExitCode> {
     tasks.join(JOIN_BOUND).await;
     close(&app, telemetry).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A provider that is this very process would call itself without end. It happens when an SDK's
+/// `OPENAI_BASE_URL`, meant for the applications, stands in the gateway's own environment.
+fn refuse_loops(app: &App, address: SocketAddr) -> anyhow::Result<()> {
+    for provider in app.gateway.routes().providers() {
+        let Ok(url) = provider.base_url.parse::<http::Uri>() else {
+            continue;
+        };
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = match host.parse::<std::net::IpAddr>() {
+            Ok(ip) => ip == address.ip() || (ip.is_loopback() && address.ip().is_unspecified()),
+            Err(_) => host == "localhost" && !is_elsewhere(address),
+        };
+        if is_here && url.port_u16() == Some(address.port()) {
+            anyhow::bail!(
+                "provider '{}' has the base_url {}, which is this gateway itself",
+                provider.name,
+                provider.base_url
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether requests to `localhost` do not arrive at `address`.
+fn is_elsewhere(address: SocketAddr) -> bool {
+    !address.ip().is_loopback() && !address.ip().is_unspecified()
 }
 
 /// How often the journal is brought to the disk, unless every call waits for it.
@@ -178,57 +206,4 @@ async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secre
     let (_, text) = app.desk.issue(new).await?;
     data_dir.write_admin_key(&text)?;
     Ok(Some(text))
-}
-
-/// Says where it serves and how to make the first request, for a person who starts it by hand.
-#[expect(clippy::print_stdout, reason = "this is the command's output")]
-fn greet(
-    address: SocketAddr,
-    app: &App,
-    data_dir: &DataDir,
-    admin_key: Option<&Secret<String>>,
-    is_configured: bool,
-) {
-    let routes = app.gateway.routes();
-    let providers: Vec<String> = routes
-        .providers()
-        .map(|provider| provider.name.to_string())
-        .collect();
-    println!("Trunkline serves on http://{address}");
-    println!("Providers: {}", providers.join(", "));
-    let is_simulated = routes
-        .providers()
-        .all(|provider| provider.kind == ProviderKind::Sim);
-    if is_simulated && !is_configured {
-        println!(
-            "No provider key was found (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, …): the \
-             simulated provider answers."
-        );
-    }
-    let path = data_dir.admin_key();
-    let shown = match admin_key {
-        Some(text) => {
-            println!(
-                "Admin key (shown this once, kept in {}): {}",
-                path.display(),
-                text.reveal()
-            );
-            text.reveal().clone()
-        }
-        None => format!("$(cat {})", path.display()),
-    };
-    let models = routes.models();
-    let preferred = ["sim/gpt"]
-        .into_iter()
-        .chain(models.iter().map(|model| &*model.name));
-    let served: Vec<&str> = models.iter().map(|model| &*model.name).collect();
-    let Some(model) = preferred.into_iter().find(|model| served.contains(model)) else {
-        return;
-    };
-    println!("Try it:\n");
-    println!("  curl http://{address}/v1/chat/completions \\");
-    println!("    -H \"Authorization: Bearer {shown}\" -H 'Content-Type: application/json' \\");
-    println!(
-        "    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n"
-    );
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -21,7 +22,7 @@ pub(super) use orphan::Orphan;
 /// How soon a record survives the loss of power. The end of the process alone loses nothing either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// Within the time in which [`Journal::sync`] is called, 50 ms by default.
+    /// Within the time in which [`Ledger::sync`](super::Ledger::sync) is called, 50 ms by default.
     Periodic,
     /// Before the call goes out; costs one `fdatasync(2)` per shared write.
     Always,
@@ -111,7 +112,10 @@ impl Journal {
         sync: Sync,
         limits: Limits,
     ) -> Result<Self, JournalError> {
-        fs::create_dir_all(directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
         let lock = own_lock(&lock_path(directory, replica))?;
         let file = create_segment(directory, replica, 1)?;
         let mut segments = Segments::default();
@@ -418,6 +422,7 @@ fn create_segment(directory: &Path, replica: ReplicaId, number: u64) -> io::Resu
     let file = OpenOptions::new()
         .create_new(true)
         .append(true)
+        .mode(0o600)
         .open(path)?;
     File::open(directory)?.sync_all()?;
     Ok(file)

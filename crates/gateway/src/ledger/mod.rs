@@ -3,8 +3,8 @@
 //! [`Ledger::open`] gives an [`OpenCall`]; [`OpenCall::dispatch`] journals the intent and the attempt
 //! before anything is sent; [`OpenCall::end`] journals the end and hands the call on to the store. The
 //! store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
-//! [`Ledger::recorded`], [`Ledger::release`]); when it cannot keep up, the journal is the queue. At start, [`recovery`]
-//! settles what a process left open.
+//! [`Ledger::recorded`], [`Ledger::release`]); when it cannot keep up, the journal is the queue. At
+//! start, [`recovery`] settles what a process left open.
 
 mod journal;
 mod open_call;

@@ -189,6 +189,42 @@ fn a_new_key_has_a_name_and_a_future() {
 }
 
 #[test]
+fn limits_that_permit_nothing_are_refused() {
+    let (desk, _) = desk(&Arc::default());
+    let no_requests = Rate {
+        rpm: Some(0),
+        tpm: None,
+    };
+    let no_tokens = Rate {
+        rpm: None,
+        tpm: Some(0),
+    };
+    for rate in [no_requests, no_tokens] {
+        let refused = now(desk.issue(NewKey { rate, ..new_key() }));
+        assert!(matches!(refused, Err(DeskError::Rate)));
+    }
+    let budget = |nano_dollars| {
+        let limit = Cost::from_nano_dollars(nano_dollars);
+        Some(Budget {
+            limit,
+            per: domain::key::Period::Day,
+        })
+    };
+    let refused = now(desk.issue(NewKey {
+        budget: budget(-1),
+        ..new_key()
+    }));
+    assert!(matches!(refused, Err(DeskError::Budget)));
+    assert!(
+        now(desk.issue(NewKey {
+            budget: budget(0),
+            ..new_key()
+        }))
+        .is_ok()
+    );
+}
+
+#[test]
 fn both_texts_are_good_for_the_grace_period_of_a_rotation() {
     let store = Arc::new(Memory::default());
     let (desk, ring) = desk(&store);

@@ -222,14 +222,28 @@ fn max_output_tokens(fields: &mut Fields<'_>) -> Result<Option<u64>, InvalidRequ
 
 fn sampling(fields: &mut Fields<'_>) -> Result<Sampling, InvalidRequest> {
     Ok(Sampling {
-        temperature: fields.number("temperature")?,
-        top_p: fields.number("top_p")?,
+        temperature: within(fields, "temperature", 2.0)?,
+        top_p: within(fields, "top_p", 1.0)?,
         top_k: fields.integer("top_k", "a non-negative integer")?,
         seed: fields.integer("seed", "an integer")?,
         frequency_penalty: fields.number("frequency_penalty")?,
         presence_penalty: fields.number("presence_penalty")?,
         logit_bias: fields.raw_object("logit_bias")?,
     })
+}
+
+/// A number from 0 to `max`, as the vendor bounds it.
+fn within(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    max: f64,
+) -> Result<Option<f64>, InvalidRequest> {
+    let number = fields.number(name)?;
+    if number.is_some_and(|number| !(0.0..=max).contains(&number)) {
+        let detail = format!("`{name}` must be a number from 0 to {max}.");
+        return Err(InvalidRequest::of(name, detail));
+    }
+    Ok(number)
 }
 
 fn stop(fields: &mut Fields<'_>) -> Result<Vec<String>, InvalidRequest> {

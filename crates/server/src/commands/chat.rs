@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Usage, load, print};
 use crate::app::{App, Shared};
-use crate::cli::Chat;
+use crate::cli::{Chat, Installation};
 use crate::data_dir::DataDir;
 use crate::http::problem::IntoProblem;
 use crate::loops;
@@ -26,10 +26,13 @@ use crate::telemetry::Telemetry;
 
 static FACE: OpenaiChat = OpenaiChat;
 
+/// The name under which the terminal's calls are recorded.
+pub const TERMINAL: &str = "terminal";
+
 /// Asks a model, in this process and on the same path as a served request: the call is recorded.
-pub async fn run(options: Chat) -> anyhow::Result<ExitCode> {
-    let config = load(&options.at)?;
-    let data_dir = DataDir::open(&options.at.data_dir())?;
+pub async fn run(at: &Installation, options: Chat) -> anyhow::Result<ExitCode> {
+    let config = load(at)?;
+    let data_dir = DataDir::open(&at.data_dir())?;
     let prompt = prompt(&options)?;
     let telemetry = Arc::new(Telemetry::new(None));
     let (app, queues) = App::assemble(&config, &data_dir, telemetry).await?;
@@ -50,10 +53,7 @@ async fn ask(app: &Shared, options: &Chat, prompt: &str) -> anyhow::Result<ExitC
         None => app
             .gateway
             .routes()
-            .models()
-            .into_iter()
-            .next()
-            .map(|served| served.name)
+            .suggested_model()
             .ok_or_else(|| Usage("no model is served; name a provider first".to_owned()))?,
     };
     let system = options
@@ -119,6 +119,9 @@ fn prompt(options: &Chat) -> anyhow::Result<String> {
     }
     let mut text = String::new();
     input.read_to_string(&mut text)?;
+    if text.trim().is_empty() {
+        return Err(Usage("there is nothing to say: the input is empty".to_owned()).into());
+    }
     Ok(text)
 }
 
@@ -126,8 +129,8 @@ fn prompt(options: &Chat) -> anyhow::Result<String> {
 /// recorded under an identifier of its own.
 fn terminal(app: &App) -> Caller {
     Caller::holding(Arc::new(VirtualKey {
-        id: identity::text::configured_id("terminal"),
-        name: "terminal".to_owned(),
+        id: identity::text::configured_id(TERMINAL),
+        name: TERMINAL.to_owned(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
         role: Role::Admin,

@@ -3,20 +3,17 @@
 use std::process::ExitCode;
 
 use super::{print, print_json, refuse_configuration};
-use crate::cli::Check;
+use crate::cli::{Check, Installation};
 use crate::config::{self, Config};
 
 /// Reports every problem of the configuration, or prints its schema.
-pub fn run(options: &Check) -> anyhow::Result<ExitCode> {
+pub fn run(at: &Installation, options: &Check) -> anyhow::Result<ExitCode> {
     if options.schema {
         print_json(&config::schema())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let default = std::path::Path::new("trunkline.yaml");
-    let path = options
-        .config
-        .as_deref()
-        .or_else(|| default.exists().then_some(default));
+    let path = at.config();
+    let path = path.as_deref();
     match Config::load(path, &config::process_environment) {
         Ok(_) if options.json => print_json(&serde_json::json!({ "problems": [] }))?,
         Ok(_) => match path {

@@ -15,28 +15,30 @@ use gateway::catalog::file::{CatalogFile, ProviderFile};
 use gateway::catalog::meter::Meter;
 use gateway::catalog::provider::BUILTIN_PROVIDERS;
 use gateway::catalog::refresh::rebuild;
+use identity::text::configured_id;
 use jiff::tz::TimeZone;
 use providers::dialect::Dialect;
 use serde_json::json;
 
+use super::chat::TERMINAL;
 use super::{Usage, load, print, print_json, table};
 use crate::app::{open_ring, open_store, routes};
-use crate::cli::{Cost, CostCommand, PriceUsage, RefreshCatalog};
+use crate::cli::{Cost, CostCommand, Installation, PriceUsage, RefreshCatalog};
 use crate::data_dir::DataDir;
 use crate::world::{SystemClock, SystemEntropy};
 
 /// Shows what was spent, prices a usage, or refreshes the catalog.
-pub async fn run(options: Cost) -> anyhow::Result<ExitCode> {
+pub async fn run(at: &Installation, options: Cost) -> anyhow::Result<ExitCode> {
     match &options.command {
-        None => spend(&options).await,
-        Some(CostCommand::Price(usage)) => price(&options, usage),
+        None => spend(at, &options).await,
+        Some(CostCommand::Price(usage)) => price(at, &options, usage),
         Some(CostCommand::Refresh(refresh)) => self::refresh(refresh, options.json),
     }
 }
 
-async fn spend(options: &Cost) -> anyhow::Result<ExitCode> {
-    let config = load(&options.at)?;
-    let data_dir = DataDir::open(&options.at.data_dir())?;
+async fn spend(at: &Installation, options: &Cost) -> anyhow::Result<ExitCode> {
+    let config = load(at)?;
+    let data_dir = DataDir::open(&at.data_dir())?;
     let now = SystemClock::new().now();
     let since = options.since.unwrap_or_else(|| Period::Month.start(now));
     let store = open_store(&config, &data_dir).await?;
@@ -47,6 +49,7 @@ async fn spend(options: &Cost) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|key| (key.id, key.name.clone()))
         .collect();
+    names.insert(configured_id(TERMINAL), TERMINAL.to_owned());
     for spend in &spends {
         if let Some(key) = store.key(spend.key_id).await? {
             names.insert(key.id, key.name);
@@ -71,8 +74,8 @@ async fn spend(options: &Cost) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn price(options: &Cost, asked: &PriceUsage) -> anyhow::Result<ExitCode> {
-    let config = load(&options.at)?;
+fn price(at: &Installation, options: &Cost, asked: &PriceUsage) -> anyhow::Result<ExitCode> {
+    let config = load(at)?;
     let now = SystemClock::new().now();
     let tier: ServiceTier = asked.tier.parse().map_err(|_| {
         Usage(format!(

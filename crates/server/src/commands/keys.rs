@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{Usage, load, print, print_json, table};
 use crate::app::{open_ring, open_store};
-use crate::cli::{CreateKey, Keys, KeysCommand};
+use crate::cli::{CreateKey, Installation, Keys, KeysCommand};
 use crate::data_dir::DataDir;
 use crate::http::keys::view;
 use crate::world::{SystemClock, SystemEntropy};
@@ -26,9 +26,9 @@ const PAGE: u32 = 500;
 
 /// Creates, lists, rotates or revokes keys in the store. A server that runs on the same store follows
 /// within a second.
-pub async fn run(options: Keys) -> anyhow::Result<ExitCode> {
-    let config = load(&options.at)?;
-    let data_dir = DataDir::open(&options.at.data_dir())?;
+pub async fn run(at: &Installation, options: Keys) -> anyhow::Result<ExitCode> {
+    let config = load(at)?;
+    let data_dir = DataDir::open(&at.data_dir())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let ring = Arc::new(open_ring(&config, &data_dir, &*entropy, clock.now())?);

@@ -7,7 +7,7 @@ use domain::id::KeyId;
 
 use super::{Usage, load, print, table};
 use crate::app::open_store;
-use crate::cli::Logs;
+use crate::cli::{Installation, Logs};
 use crate::data_dir::DataDir;
 use crate::http::logs::view;
 
@@ -15,9 +15,9 @@ use crate::http::logs::view;
 const PAGE: u32 = 1_000;
 
 /// Shows recorded calls, newest first.
-pub async fn run(options: Logs) -> anyhow::Result<ExitCode> {
-    let config = load(&options.at)?;
-    let data_dir = DataDir::open(&options.at.data_dir())?;
+pub async fn run(at: &Installation, options: Logs) -> anyhow::Result<ExitCode> {
+    let config = load(at)?;
+    let data_dir = DataDir::open(&at.data_dir())?;
     let filter = filter(&options)?;
     let store = open_store(&config, &data_dir).await?;
     let mut calls: Vec<Call> = Vec::new();
@@ -39,7 +39,16 @@ pub async fn run(options: Logs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table(&[
-        "STARTED", "STATE", "MODEL", "PROVIDER", "STATUS", "IN", "OUT", "COST", "MS", "REQUEST",
+        "STARTED (UTC)",
+        "STATE",
+        "MODEL",
+        "PROVIDER",
+        "STATUS",
+        "IN",
+        "OUT",
+        "COST",
+        "MS",
+        "REQUEST",
     ]);
     for call in &calls {
         table.add_row(row(call));

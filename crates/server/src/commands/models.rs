@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::{load, print, print_json, table};
 use crate::app::routes;
-use crate::cli::Models;
+use crate::cli::{Installation, Models};
 use crate::world::SystemClock;
 
 /// Lists the models that callers may ask for.
-pub fn run(options: &Models) -> anyhow::Result<ExitCode> {
-    let config = load(&options.at)?;
+pub fn run(at: &Installation, options: &Models) -> anyhow::Result<ExitCode> {
+    let config = load(at)?;
     let models = routes(&config, SystemClock::new().now()).models();
     if options.json {
         let models: Vec<_> = models

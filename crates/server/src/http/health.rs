@@ -9,6 +9,12 @@ use http::header::CONTENT_TYPE;
 
 use crate::app::Shared;
 
+/// `GET /`: says what this is, to whoever comes by.
+pub async fn welcome() -> &'static str {
+    "Trunkline. OpenAI's API is at /v1, recorded calls are at /api/v1/db/logs, and /openapi.json describes \
+     the rest.\n"
+}
+
 /// `GET /healthz`: the process runs.
 pub async fn live() -> &'static str {
     "ok\n"

@@ -173,6 +173,7 @@ fn paths() -> Value {
                 "default": failure,
             },
         } },
+        "/": { "get": plain("welcome", "Says what this is") },
         "/healthz": { "get": plain("live", "The process runs") },
         "/readyz": { "get": plain("ready", "Requests are served; 503 while stopping") },
         "/metrics": { "get": plain("metrics", "Metrics in Prometheus' text format") },

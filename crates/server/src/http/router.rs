@@ -28,6 +28,7 @@ pub fn router(app: Shared) -> Router {
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
         .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))
         // Operations
+        .route("/", get(health::welcome))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -66,9 +66,9 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
     Line {
         timestamp: call.ended_at,
         level: if call.error_type.is_some() {
-            "warn"
+            "WARN"
         } else {
-            "info"
+            "INFO"
         },
         service: "trunkline",
         message: "call ended",

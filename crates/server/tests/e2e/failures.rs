@@ -108,15 +108,17 @@ async fn a_provider_that_never_answers_is_given_up_after_the_routes_time() {
     let installation = Installation::new(&impatient(&sim, timeout));
     let trunkline = installation.start().await;
     for model in IMPATIENT {
-        for (request, seconds) in [
-            (ask(model, "[[sim hang=head]]"), "0.6 seconds"),
-            (ask_streamed(model, "[[sim hang=head]]"), "0.3 seconds"),
+        for (request, words) in [
+            // What is left of the total is a little less than the total.
+            (ask(model, "[[sim hang=head]]"), "did not answer within 0."),
+            (
+                ask_streamed(model, "[[sim hang=head]]"),
+                "did not answer within 0.3 seconds",
+            ),
         ] {
             let (answer, call) = ask_recorded(&trunkline.app(), &request).await;
             let sentence = answer.sentence(504, "provider_timeout");
-            // What is left of the total is a little less than the total.
-            let is_said = sentence.contains(seconds) || sentence.contains("0.59");
-            assert!(is_said, "{sentence}");
+            assert!(sentence.contains(words), "{sentence}");
             assert_eq!(call["state"], "failed", "{call:#}");
             assert_eq!(call["error_type"], "timeout", "{call:#}");
         }
