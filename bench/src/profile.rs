@@ -41,6 +41,9 @@ pub struct Plan {
 pub struct Profile {
     /// Where the samples fell.
     pub tally: Tally,
+    /// System calls per answer, the most frequent first; empty where the kernel does not let them be
+    /// counted.
+    pub calls: Vec<(String, f64)>,
     /// CPU time per answer while the load lasted.
     pub each: Duration,
 }
@@ -66,8 +69,16 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Profile>
     recorded?;
     let answered = u32::try_from(answered?)?;
     ensure!(answered > 0, "nothing was answered");
+    let counting = count_calls(process.id(), plan.length);
+    let (counted_answers, counts) = tokio::join!(load(aim, length), counting);
+    let rate = f64::from(u32::try_from(counted_answers?)?) / length.as_secs_f64();
+    let per_answer = |count: f64| count / plan.length.as_secs_f64() / rate;
     Ok(Profile {
         tally: read(&file)?,
+        calls: stack::read_counts(&counts?)
+            .into_iter()
+            .map(|(name, count)| (name, per_answer(count)))
+            .collect(),
         each: spent / answered,
     })
 }
@@ -107,6 +118,26 @@ async fn record(process: u32, length: Duration, file: PathBuf) -> anyhow::Result
         .context("perf does not start; Debian has it in the package linux-perf")?;
     ensure!(status.success(), "perf record: {status}");
     Ok(())
+}
+
+/// The kernel's own count of the process's system calls, as `perf stat` prints it; nothing where it may
+/// not be read.
+async fn count_calls(process: u32, length: Duration) -> anyhow::Result<String> {
+    tokio::time::sleep(MARGIN).await;
+    let output = tokio::process::Command::new("perf")
+        .args([
+            "stat",
+            "--field-separator",
+            ",",
+            "--event",
+            "syscalls:sys_enter_*",
+        ])
+        .args(["--pid", &process.to_string()])
+        .args(["--", "sleep", &length.as_secs().to_string()])
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn read(file: &Path) -> anyhow::Result<Tally> {

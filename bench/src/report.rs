@@ -14,6 +14,9 @@ use crate::subject::Subject;
 /// Rows of each table of a profile.
 const PROFILE_ROWS: usize = 30;
 
+/// System calls that are named.
+const PROFILE_CALLS: usize = 12;
+
 /// The machine that was measured on.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -167,6 +170,15 @@ pub fn profile(profile: &Profile) -> String {
         text.push('\n');
         text.push_str(&table.to_string());
         text.push('\n');
+    }
+    let calls = profile.calls.iter().take(PROFILE_CALLS);
+    let calls: Vec<String> = calls
+        .map(|(name, count)| format!("{name} {count:.2}"))
+        .collect();
+    if !calls.is_empty() {
+        text.push_str("\nSystem calls per answer: ");
+        text.push_str(&calls.join(", "));
+        text.push_str(".\n");
     }
     text
 }

@@ -23,6 +23,24 @@ pub fn read(script: &str) -> impl Iterator<Item = Stack> {
     })
 }
 
+/// Reads how often each system call was made, the most frequent first: lines of `count,,syscalls:
+/// sys_enter_NAME,…`.
+pub fn read_counts(stat: &str) -> Vec<(String, f64)> {
+    let mut counts: Vec<(String, f64)> = stat
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(',');
+            let count = fields.next()?.parse().ok()?;
+            let event = fields.find(|field| field.starts_with("syscalls:"))?;
+            let (_, name) = event.split_once("sys_enter_")?;
+            Some((name.to_owned(), count))
+        })
+        .filter(|(_, count)| *count > 0.0)
+        .collect();
+    counts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    counts
+}
+
 /// The path of a function without generic parameters and closures: `<a::B<C> as d::E>::f` is of the type
 /// `a::B`, hence `a::B::f`.
 pub fn path(function: &str) -> String {
@@ -70,6 +88,14 @@ mod tests {
         assert_eq!(stacks[0].thread, "tokio-rt-worker");
         assert_eq!(stacks[0].frames, ["f::g", "__x64_sys_writev"]);
         assert_eq!(stacks[1].thread, "sqlite worker");
+    }
+
+    #[test]
+    fn calls_are_read_with_the_most_frequent_first() {
+        let stat = "5,,syscalls:sys_enter_read,1,100.00,,\n<not counted>,,syscalls:sys_enter_dup,0,,,\n\
+            0,,syscalls:sys_enter_mmap,1,100.00,,\n70,,syscalls:sys_enter_writev,1,100.00,,\n";
+        let expected = [("writev".to_owned(), 70.0), ("read".to_owned(), 5.0)];
+        assert_eq!(read_counts(stat), expected);
     }
 
     #[test]

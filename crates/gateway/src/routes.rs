@@ -22,6 +22,8 @@ use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
 use crate::simulated;
 
+/// How alike a served name must be to be offered for one that is not.
+const ALIKE: f64 = 0.65;
 /// How many resolved names are remembered; callers choose names, so the number must have a bound.
 const MAX_REMEMBERED: usize = 4096;
 
@@ -408,19 +410,29 @@ impl Routes {
     /// At most three served names that look like `name`.
     fn near(&self, name: &str) -> Vec<String> {
         let last = name.rsplit('/').next().unwrap_or(name);
-        let likeness = |served: &str| {
-            let model = served.split_once('/').map_or(served, |(_, model)| model);
-            strsim::jaro_winkler(name, served).max(strsim::jaro_winkler(last, model))
-        };
         let mut near: Vec<(f64, String)> = self
             .models()
             .into_iter()
-            .map(|served| (likeness(&served.name), served.name))
-            .filter(|(likeness, _)| *likeness > 0.75)
+            .map(|served| {
+                let model = served
+                    .name
+                    .split_once('/')
+                    .map_or(&*served.name, |(_, model)| model);
+                (
+                    likeness(name, &served.name).max(likeness(last, model)),
+                    served.name,
+                )
+            })
+            .filter(|(likeness, _)| *likeness > ALIKE)
             .collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         near.into_iter().take(3).map(|(_, name)| name).collect()
     }
+}
+
+/// How alike two names are, 0 to 1: by their beginning, or by the number of typing errors between them.
+fn likeness(one: &str, other: &str) -> f64 {
+    strsim::jaro_winkler(one, other).max(strsim::normalized_damerau_levenshtein(one, other))
 }
 
 fn dialect_of(kind: ProviderKind, model: &str) -> Option<&'static dyn Dialect> {

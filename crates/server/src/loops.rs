@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::{Queues, Shared};
 use crate::tasks::{Stop, Tasks};
+use crate::telemetry::Causes;
 
 /// Calls that are recorded together.
 const BATCH: usize = 500;
@@ -118,7 +119,7 @@ impl Recorder {
             };
             if !std::mem::replace(&mut has_failed, true) {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = %Causes(&error),
                     "calls cannot be recorded; the journal keeps them until they are"
                 );
             }
@@ -141,8 +142,8 @@ impl Recorder {
                 return;
             }
             if let Err(error) = self.app.store.keep_payloads(&batch).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, count = batch.len(), "payloads could not be kept");
+                let error = Causes(&error);
+                tracing::error!(%error, count = batch.len(), "payloads could not be kept");
                 return;
             }
         }
@@ -163,8 +164,8 @@ impl Recorder {
             return;
         }
         if let Err(error) = self.app.store.make_durable().await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "the store is not yet on its disk; the journal stays");
+            let error = Causes(&error);
+            tracing::debug!(%error, "the store is not yet on its disk; the journal stays");
             return;
         }
         if let Err(error) = self.app.ledger.release(&std::mem::take(&mut self.receipts)) {
@@ -185,7 +186,7 @@ async fn follow_keys(app: Shared, mut stop: Stop) {
             Err(error) => {
                 if !std::mem::replace(&mut has_failed, true) {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %Causes(&error),
                         "changes of keys cannot be followed; known keys stay as they are"
                     );
                 }
@@ -222,7 +223,7 @@ async fn keep_house(app: Shared, mut stop: Stop) {
         };
         if let Err(error) = done.await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "housekeeping failed"
             );
         }

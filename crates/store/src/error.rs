@@ -33,7 +33,9 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
+        | sqlx::Error::BeginFailed
+        // A proxy whose database is away takes the connection and closes it before it has answered.
+        | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(answer) => is_unavailable_answer(answer.as_ref()),
         _ => false,
     }
@@ -109,6 +111,11 @@ mod tests {
     fn a_pool_without_a_free_connection_may_have_one_later() {
         assert!(matches!(
             store_error(sqlx::Error::PoolTimedOut),
+            StoreError::Unavailable(_)
+        ));
+        let hung_up = "unexpected response from SSLRequest: 0x00".to_owned();
+        assert!(matches!(
+            store_error(sqlx::Error::Protocol(hung_up)),
             StoreError::Unavailable(_)
         ));
         assert!(matches!(

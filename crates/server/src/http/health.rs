@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use crate::app::Shared;
+use crate::telemetry::Causes;
 
 /// `GET /`: says what this is, to whoever comes by.
 pub async fn welcome() -> &'static str {
@@ -30,7 +31,7 @@ pub async fn ready(State(app): State<Shared>) -> Response {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "the store is not ready"
             );
             "ready; the store cannot be reached, calls wait in the journal\n".into_response()

@@ -10,6 +10,8 @@ use gateway::limits::LimitReached;
 use identity::desk::DeskError;
 use identity::ring::Unrecognised;
 
+use crate::telemetry::Causes;
+
 /// Turns an error into what the caller is told.
 pub trait IntoProblem {
     /// The problem.
@@ -123,7 +125,7 @@ impl IntoProblem for DeskError {
 impl IntoProblem for StoreError {
     fn into_problem(self) -> Problem {
         tracing::error!(
-            error = &self as &dyn std::error::Error,
+            error = %Causes(&self),
             "the store did not answer"
         );
         match self {

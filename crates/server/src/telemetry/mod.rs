@@ -1,6 +1,7 @@
 //! What operators see: log lines, metrics and traces. The ledger is the truth; these are its echo.
 
 mod call_line;
+mod causes;
 mod logging;
 mod metrics;
 mod semconv;
@@ -13,6 +14,7 @@ use domain::problem::ProblemKind;
 use gateway::ledger::Ledger;
 use gateway::payload::Payloads;
 
+pub use causes::Causes;
 pub use logging::{LogSink, start_logging};
 
 use call_line::CallLines;

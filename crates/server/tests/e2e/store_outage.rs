@@ -74,6 +74,8 @@ async fn calls_go_on_while_the_store_is_away_and_are_recorded_when_it_is_back() 
     }))
     .await;
     trunkline.logged("calls cannot be recorded").await;
+    // The line says why.
+    trunkline.logged("store unavailable: ").await;
     assert!(app.metric("trunkline_ledger_journal_bytes").await > at_rest);
     let ready = app.get("/readyz").await;
     assert_eq!(ready.status, 200);

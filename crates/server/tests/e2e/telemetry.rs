@@ -91,7 +91,7 @@ async fn a_call_is_one_log_line_with_its_facts_and_neither_prompt_nor_key() {
     for (line, model) in lines.iter().zip(EVERY_FORMAT) {
         let call = trunkline.app().recorded(model).await;
         assert_eq!(line["service"], "trunkline");
-        assert_eq!(line["level"], "info");
+        assert_eq!(line["level"], "INFO");
         assert_eq!(line["operation"], "chat");
         assert_eq!(line["model"], model);
         assert_eq!(line["request_id"], call["request_id"]);
@@ -105,7 +105,7 @@ async fn a_call_is_one_log_line_with_its_facts_and_neither_prompt_nor_key() {
         let ended: jiff::Timestamp = call["ended_at"].as_str().unwrap().parse().unwrap();
         assert_eq!(logged.as_microsecond(), ended.as_microsecond());
     }
-    assert_eq!(lines[3]["level"], "warn");
+    assert_eq!(lines[3]["level"], "WARN");
     assert_eq!(lines[3]["error_type"], "invalid_request");
     let log = trunkline.log();
     for text in [

@@ -111,6 +111,8 @@ impl Installation {
     pub(crate) async fn start_and_kill(&self) {
         let mut process = self
             .command(&["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let longest = Duration::from_millis(RandomState::new().hash_one(0) % 200);
