@@ -1,7 +1,7 @@
 //! What models can do and what they cost.
 //!
 //! Suggested reading order: [`facts`] (what is known about one model) and [`meter`] (what can have
-//! a price), [`price`] (from a usage to a bill), [`lookup`] (which model a name means), [`file`] and
+//! a price), [`mod@price`] (from a usage to a bill), [`lookup`] (which model a name means), [`mod@file`] and
 //! [`provider`] (the data files that are compiled in), [`refresh`] (how they are kept up to date).
 
 pub mod facts;
