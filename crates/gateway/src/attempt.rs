@@ -388,7 +388,7 @@ fn timed_out(bound: Duration) -> ProviderError {
     let seconds = bound.as_secs_f64();
     ProviderError::new(
         Cause::Timeout,
-        format!("The provider did not answer within {seconds} seconds."),
+        format!("The provider did not answer within {seconds:.1} seconds."),
     )
 }
 

@@ -143,7 +143,7 @@ impl Section for Budget {
         let limit = fields.required(
             "usd",
             "5",
-            "US dollars, at most nine decimals, read exactly; 0 permits only what is free.",
+            "US dollars, at most nine decimals, read exactly; 0 permits nothing.",
         );
         let per = fields.required(
             "per",

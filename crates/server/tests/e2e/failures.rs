@@ -7,6 +7,7 @@ use crate::bench::client::{Answer, Client};
 use crate::bench::directory::unique;
 use crate::bench::process::Installation;
 use crate::bench::simulated::Simulated;
+use crate::bench::wait::eventually;
 use crate::bench::{APP_KEY, EVERY_FORMAT, ask, ask_streamed, providers};
 
 /// Asks, and gives the answer with its record.
@@ -65,15 +66,29 @@ async fn tls_to_a_plain_port_is_a_failed_handshake_and_not_a_crash() {
 
 #[tokio::test]
 async fn a_name_that_leads_to_a_private_address_is_refused_unless_that_is_allowed() {
-    let sim = Simulated::start().await;
-    // The name passes the check of the configuration, which resolves nothing.
-    let url = format!("http://localhost.localdomain.:{}/v1", sim.address.port());
-    let installation = Installation::new(&lone(&url, ""));
-    let trunkline = installation.start().await;
-    let (answer, _) = ask_recorded(&trunkline.app(), &ask("once", "hello")).await;
-    answer.sentence(502, "provider_unreachable");
-    assert_eq!(sim.calls(), []);
+    // These are names to a URL and the loopback address to a resolver.
+    for name in ["127.1", "2130706433", "0x7f000001"] {
+        let sim = Simulated::start().await;
+        let port = sim.address.port();
+        let url = format!("http://{name}:{port}/v1");
+        let installation = Installation::new(&lone(&url, ""));
+        let trunkline = installation.start().await;
+        let (answer, call) = ask_recorded(&trunkline.app(), &ask("once", "hello")).await;
+        let sentence = answer.sentence(502, "provider_unreachable");
+        assert!(sentence.contains("127.0.0.1 is not public"), "{sentence}");
+        assert!(sentence.contains("allow_private_address"), "{sentence}");
+        assert_eq!(call["state"], "failed", "{call:#}");
+        assert_eq!(sim.calls(), []);
 
+        installation.configure(&lone(&url, ", allow_private_address: true"));
+        eventually("the address is allowed", async || {
+            let answer = trunkline.app().chat(&ask("once", "hello")).await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    let sim = Simulated::start().await;
     let checked = Installation::new(&lone(&format!("http://{}/v1", sim.address), ""));
     let output = checked.run(&["check"]).await;
     let problems = String::from_utf8(output.stderr).unwrap();
