@@ -24,6 +24,7 @@ pub(super) struct Body {
 pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, Refusal> {
     let model = Model::of(target.model, target.capabilities);
     let mut report = Conversion::default();
+    report.carry("model");
     let names = ToolNames::of(request, &mut report);
     let conversation = contents::encode(request, target, model, &names, &mut report)?;
     let tools = if target.capabilities.tools == Some(false) {
