@@ -66,6 +66,9 @@ struct Compare {
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Puts everything on one core.
+    #[arg(long)]
+    one_core: bool,
     /// Less than a minute, and correspondingly rough.
     #[arg(long)]
     quick: bool,
@@ -88,6 +91,9 @@ struct ProfileOptions {
     /// What is asked for.
     #[arg(long, value_enum, default_value_t = Load::Requests)]
     load: Load,
+    /// Puts everything on one core.
+    #[arg(long)]
+    one_core: bool,
     /// Profiles the bare proxy instead.
     #[arg(long)]
     bare: bool,
@@ -138,7 +144,7 @@ fn main() -> anyhow::Result<()> {
 
 fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let pinning = Pinning::begin();
+    let pinning = Pinning::begin(options.one_core);
     let machine = Machine::here(cores, pinning);
     let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
     let plan = options.plan();
@@ -159,7 +165,7 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
 }
 
 fn profile_and_print(options: &ProfileOptions) -> anyhow::Result<()> {
-    let pinning = Pinning::begin();
+    let pinning = Pinning::begin(options.one_core);
     let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
     let plan = profile::Plan {
         subject: if options.bare {

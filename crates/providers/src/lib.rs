@@ -13,6 +13,7 @@ pub mod face;
 pub mod failure;
 pub mod framing;
 pub mod gemini;
+pub mod native_usage;
 pub mod openai;
 pub mod tap;
 pub mod unfold;

@@ -10,14 +10,14 @@ use domain::clock::Clock;
 use domain::id::KeyId;
 use domain::key::{KeyStore, Period};
 use domain::money::{PICO_PER_DOLLAR, PicoDollars};
-use domain::usage::{ServiceTier, Usage as TokenUsage};
+use domain::usage::ServiceTier;
 use gateway::catalog::file::{CatalogFile, ProviderFile};
 use gateway::catalog::meter::Meter;
 use gateway::catalog::provider::BUILTIN_PROVIDERS;
 use gateway::catalog::refresh::rebuild;
 use identity::text::configured_id;
 use jiff::tz::TimeZone;
-use providers::dialect::Dialect;
+use providers::native_usage;
 use serde_json::json;
 
 use super::chat::TERMINAL;
@@ -83,7 +83,8 @@ fn price(at: &Installation, options: &Cost, asked: &PriceUsage) -> anyhow::Resul
             asked.tier
         ))
     })?;
-    let usage = native_usage(&asked.usage)?;
+    let usage = native_usage::read(asked.usage.as_bytes())
+        .map_err(|error| Usage(format!("--usage: {error}")))?;
     let routes = routes(&config, now);
     let at = asked.at.unwrap_or(now);
     let priced = routes
@@ -144,26 +145,6 @@ fn dollars(pico: i128) -> String {
     } else {
         format!("${whole}.{decimals}")
     }
-}
-
-/// Reads a usage object in whatever vendor's shape it has; the field names tell the vendors apart.
-fn native_usage(text: &str) -> anyhow::Result<TokenUsage> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| Usage(format!("--usage: {error}")))?;
-    let fields = value
-        .as_object()
-        .ok_or_else(|| Usage("--usage: a JSON object is expected".to_owned()))?;
-    let has = |name: &str| fields.contains_key(name);
-    let dialect: &dyn Dialect = if has("promptTokenCount") || has("candidatesTokenCount") {
-        &providers::gemini::Gemini
-    } else if has("input_tokens") && !has("input_tokens_details") && !has("total_tokens") {
-        &providers::anthropic::AnthropicMessages
-    } else {
-        &providers::openai::OpenaiChat
-    };
-    dialect
-        .usage(text.as_bytes())
-        .map_err(|error| Usage(format!("--usage: {error}")).into())
 }
 
 fn refresh(options: &RefreshCatalog, json: bool) -> anyhow::Result<ExitCode> {
