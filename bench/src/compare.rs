@@ -9,10 +9,12 @@ use crate::figure::{Figure, Figures};
 use crate::load::outcome::Outcome;
 use crate::load::steady::Rate;
 use crate::load::{Aim, burst, hold, steady};
+use crate::pinning::Pinning;
 use crate::probe;
 use crate::process::Process;
-use crate::subject::{self, Launcher, Running, Subject};
+use crate::subject::{Launcher, Running, Subject};
 use crate::wire::Shape;
+use crate::{mock, task};
 
 /// How much is measured. Everything is bounded.
 #[derive(Debug, Clone, Copy)]
@@ -60,18 +62,19 @@ pub struct Comparison {
 /// Runs the whole comparison.
 pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Comparison> {
     let mut figures = Figures::default();
-    let mock = subject::start_mock()?;
+    let provider = mock::start().await?;
     for round in 0..plan.starts {
         for subject in [Subject::Bare, Subject::Trunkline] {
-            measure_start(launcher, subject, mock.port, plan, round, &mut figures)
+            measure_start(launcher, subject, provider, plan, round, &mut figures)
                 .await
                 .with_context(|| format!("start of {}", subject.name()))?;
         }
     }
     let mut stand = Stand {
-        bare: launcher.start(Subject::Bare, mock.port)?,
-        trunkline: launcher.start(Subject::Trunkline, mock.port)?,
-        mock,
+        bare: launcher.start(Subject::Bare, provider).await?,
+        trunkline: launcher.start(Subject::Trunkline, provider).await?,
+        provider,
+        pinning: launcher.pinning(),
         sent_to_trunkline: 0,
     };
     stand.warm_up(plan).await?;
@@ -89,7 +92,7 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Comparis
             .streams_at_steady_rate(plan, round, &mut figures)
             .await?;
     }
-    let objection = stand.check_ledger().err();
+    let objection = stand.check_ledger().await.err();
     Ok(Comparison {
         figures,
         objection: objection.map(|error| format!("{error:#}")),
@@ -105,7 +108,7 @@ async fn measure_start(
     round: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let Some(running) = launcher.start(subject, provider)? else {
+    let Some(running) = launcher.start(subject, provider).await? else {
         return Ok(());
     };
     let process = &running.process;
@@ -132,9 +135,10 @@ async fn measure_start(
 
 /// Everything that runs during the rounds.
 struct Stand {
-    mock: Running,
+    provider: u16,
     bare: Option<Running>,
     trunkline: Option<Running>,
+    pinning: Pinning,
     sent_to_trunkline: u64,
 }
 
@@ -186,7 +190,7 @@ impl Stand {
         round: usize,
         figures: &mut Figures,
     ) -> anyhow::Result<()> {
-        let rate = plan.rate(plan.requests_per_second);
+        let rate = self.rate(plan, plan.requests_per_second);
         let mut direct = None;
         for subject in TURNS {
             let loaded = self.at_steady_rate(rate, subject, Shape::Whole).await?;
@@ -229,7 +233,7 @@ impl Stand {
         round: usize,
         figures: &mut Figures,
     ) -> anyhow::Result<()> {
-        let rate = plan.rate(plan.streams_per_second);
+        let rate = self.rate(plan, plan.streams_per_second);
         let shape = Shape::Paced(plan.chunk_every_ms);
         let mut direct = None;
         for subject in TURNS {
@@ -257,7 +261,9 @@ impl Stand {
     ) -> anyhow::Result<Loaded> {
         let aim = self.aim(subject, shape);
         let before = self.cpu_time(subject)?;
+        let busy = task::keep_awake(self.pinning);
         let outcome = burst::run(aim, plan.connections, plan.length).await?;
+        drop(busy);
         self.loaded(subject, before, outcome).await
     }
 
@@ -269,7 +275,9 @@ impl Stand {
     ) -> anyhow::Result<Loaded> {
         let aim = self.aim(subject, shape);
         let before = self.cpu_time(subject)?;
+        let busy = task::keep_awake(self.pinning);
         let outcome = steady::run(aim, rate).await?;
+        drop(busy);
         self.loaded(subject, before, outcome).await
     }
 
@@ -303,6 +311,15 @@ impl Stand {
         })
     }
 
+    fn rate(&self, plan: Plan, per_second: u32) -> Rate {
+        Rate {
+            per_second,
+            length: plan.length,
+            connections: STEADY_CONNECTIONS,
+            pinning: self.pinning,
+        }
+    }
+
     fn running(&self, subject: Subject) -> Option<&Running> {
         match subject {
             Subject::Direct => None,
@@ -312,11 +329,10 @@ impl Stand {
     }
 
     fn aim(&self, subject: Subject, shape: Shape) -> Aim {
-        let running = self.running(subject).unwrap_or(&self.mock);
-        Aim {
-            port: running.port,
-            shape,
-        }
+        let port = self
+            .running(subject)
+            .map_or(self.provider, |running| running.port);
+        Aim { port, shape }
     }
 
     fn cpu_time(&self, subject: Subject) -> anyhow::Result<Option<Duration>> {
@@ -327,11 +343,11 @@ impl Stand {
 
     /// Every call that was answered was journaled before it was sent and has ended in the ledger; a
     /// figure that was won by leaving something out would not count.
-    fn check_ledger(&self) -> anyhow::Result<()> {
+    async fn check_ledger(&self) -> anyhow::Result<()> {
         let Some(running) = self.running(Subject::Trunkline) else {
             return Ok(());
         };
-        let (_, metrics) = probe::get(running.port, "/metrics")?;
+        let (_, metrics) = probe::get(running.port, "/metrics").await?;
         for name in ["trunkline_ledger_dispatched", "trunkline_ledger_captured"] {
             let counted = metrics
                 .lines()
@@ -352,16 +368,6 @@ impl Loaded {
         if let Some(total) = self.total {
             let each = total.as_secs_f64() * 1e6 / count(self.outcome.answered);
             figures.note(figure, subject, round, each);
-        }
-    }
-}
-
-impl Plan {
-    fn rate(&self, per_second: u32) -> Rate {
-        Rate {
-            per_second,
-            length: self.length,
-            connections: STEADY_CONNECTIONS,
         }
     }
 }

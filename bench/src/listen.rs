@@ -12,8 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
+/// Binds a port on loopback; 0 takes any that is free.
+pub(crate) async fn bind(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+}
+
 /// Serves connections until the process is ended.
-pub(crate) async fn serve<F, A, B, E>(port: u16, answer: F) -> anyhow::Result<()>
+pub(crate) async fn serve<F, A, B, E>(listener: TcpListener, answer: F) -> std::io::Result<()>
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
     A: Future<Output = Result<Response<B>, E>> + Send + 'static,
@@ -21,7 +26,6 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -15,7 +15,7 @@ use bench::pinning::Pinning;
 use bench::report::{self, Machine};
 use bench::subject::{Launcher, Subject};
 use bench::wire::Shape;
-use bench::{mock, profile, proxy};
+use bench::{profile, proxy};
 
 /// The longest that anything may take.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -37,12 +37,6 @@ enum Command {
     Compare(Compare),
     /// Says where the CPU time goes, by sampling with `perf`.
     Profile(ProfileOptions),
-    /// Serves as the mock provider.
-    Mock {
-        /// The port on loopback.
-        #[arg(long)]
-        port: u16,
-    },
     /// Serves as the bare pass-through proxy.
     Proxy {
         /// The port on loopback.
@@ -66,9 +60,6 @@ struct Compare {
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Puts everything on one core.
-    #[arg(long)]
-    one_core: bool,
     /// Less than a minute, and correspondingly rough.
     #[arg(long)]
     quick: bool,
@@ -91,9 +82,6 @@ struct ProfileOptions {
     /// What is asked for.
     #[arg(long, value_enum, default_value_t = Load::Requests)]
     load: Load,
-    /// Puts everything on one core.
-    #[arg(long)]
-    one_core: bool,
     /// Profiles the bare proxy instead.
     #[arg(long)]
     bare: bool,
@@ -133,7 +121,6 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Compare(options) => compare_and_print(&options),
         Command::Profile(options) => profile_and_print(&options),
-        Command::Mock { port } => one_thread()?.block_on(mock::serve(port)),
         Command::Proxy { port, provider } => {
             // As many workers as there are cores to run on, as Trunkline has.
             let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -144,7 +131,7 @@ fn main() -> anyhow::Result<()> {
 
 fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let pinning = Pinning::begin(options.one_core);
+    let pinning = Pinning::begin();
     let machine = Machine::here(cores, pinning);
     let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
     let plan = options.plan();
@@ -165,7 +152,7 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
 }
 
 fn profile_and_print(options: &ProfileOptions) -> anyhow::Result<()> {
-    let pinning = Pinning::begin(options.one_core);
+    let pinning = Pinning::begin();
     let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
     let plan = profile::Plan {
         subject: if options.bare {

@@ -1,4 +1,5 @@
-//! The mock provider: fixed answers in OpenAI's format, as cheaply as a hyper server can give them.
+//! The mock provider: fixed answers in OpenAI's format, as cheaply as a hyper server can give them, on the
+//! load generator's own thread.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::listen;
 use crate::wire::{self, Shape};
 
 /// What is answered, made once.
@@ -23,14 +25,21 @@ struct Answers {
     frames_with_usage: Arc<[Bytes]>,
 }
 
-/// Serves until the process is ended.
-pub async fn serve(port: u16) -> anyhow::Result<()> {
+/// Serves on a free port of loopback, which it answers, until the process ends.
+pub async fn start() -> anyhow::Result<u16> {
     let answers = Arc::new(Answers {
         whole: wire::whole_answer(),
         frames: wire::stream_frames(false).into(),
         frames_with_usage: wire::stream_frames(true).into(),
     });
-    crate::listen::serve(port, move |request| answer(Arc::clone(&answers), request)).await
+    let listener = listen::bind(0).await?;
+    let port = listener.local_addr()?.port();
+    let answer = move |request| answer(Arc::clone(&answers), request);
+    crate::task::detach(async move {
+        // When it stops, answers stop as well, and those are counted.
+        drop(listen::serve(listener, answer).await);
+    });
+    Ok(port)
 }
 
 async fn answer(

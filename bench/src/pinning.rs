@@ -9,8 +9,6 @@ use std::thread;
 pub enum Pinning {
     /// Subjects on core 0; load and mock on core 1.
     Apart,
-    /// Everything on one core.
-    Together,
     /// Wherever the system likes: there is one core only, or no `taskset`.
     Free,
 }
@@ -20,7 +18,7 @@ const LOAD_CORE: &str = "1";
 
 impl Pinning {
     /// Moves this process, and with it the children it starts, to the load's core if that is possible.
-    pub fn begin(one_core: bool) -> Self {
+    pub fn begin() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         if cores < 2 {
             return Self::Free;
@@ -31,7 +29,6 @@ impl Pinning {
             .stdout(Stdio::null())
             .status();
         match moved {
-            Ok(status) if status.success() && one_core => Self::Together,
             Ok(status) if status.success() => Self::Apart,
             _ => Self::Free,
         }
@@ -40,7 +37,7 @@ impl Pinning {
     /// A command that runs `program` where subjects run.
     pub fn subject(self, program: impl AsRef<OsStr>) -> Command {
         match self {
-            Self::Free | Self::Together => Command::new(program),
+            Self::Free => Command::new(program),
             Self::Apart => {
                 let mut command = Command::new("taskset");
                 command.args(["--cpu-list", SUBJECT_CORE]).arg(program);

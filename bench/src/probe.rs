@@ -1,11 +1,12 @@
 //! Plain questions to a server on loopback, outside of any measurement.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::process::Process;
 
@@ -13,16 +14,12 @@ use crate::process::Process;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The status and body of a `GET`.
-pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-    )?;
+pub async fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    stream.read_to_string(&mut answer).await?;
     let status = answer
         .split(' ')
         .nth(1)
@@ -35,17 +32,17 @@ pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
 }
 
 /// Waits until the process answers `GET /readyz` with 200, and says when it did.
-pub fn until_ready(process: &mut Process, port: u16) -> anyhow::Result<Instant> {
+pub async fn until_ready(process: &mut Process, port: u16) -> anyhow::Result<Instant> {
     let start = crate::clock::now();
     loop {
-        if let Ok((200, _)) = get(port, "/readyz") {
+        if let Ok((200, _)) = get(port, "/readyz").await {
             return Ok(crate::clock::now());
         }
         process.check()?;
         if crate::clock::now() - start > PATIENCE {
             bail!("not ready after {PATIENCE:?}");
         }
-        thread::sleep(Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -15,8 +15,10 @@ use anyhow::{Context, ensure};
 
 use crate::load::steady::Rate;
 use crate::load::{Aim, burst, steady};
-use crate::subject::{self, Launcher, Subject};
+use crate::pinning::Pinning;
+use crate::subject::{Launcher, Subject};
 use crate::wire::Shape;
+use crate::{mock, task};
 use tally::Tally;
 
 /// Samples per second: enough for a tenth of a microsecond per request, few enough not to disturb.
@@ -50,27 +52,29 @@ pub struct Profile {
 
 /// Runs the load and takes the profile.
 pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Profile> {
-    let mock = subject::start_mock()?;
-    let running = launcher.start(plan.subject, mock.port)?;
+    let provider = mock::start().await?;
+    let running = launcher.start(plan.subject, provider).await?;
     let running = running.context("the direct way has no process of its own")?;
     let process = &running.process;
+    let pinning = launcher.pinning();
+    let _busy = task::keep_awake(pinning);
     let aim = Aim {
         port: running.port,
         shape: plan.shape,
     };
     let length = plan.length + MARGIN * 2;
     // Pools fill and the store's file grows before anything is counted.
-    load(aim, MARGIN).await?;
+    load(aim, pinning, MARGIN).await?;
     let file = launcher.directory().join("perf.data");
     let recording = record(process.id(), plan.length, file.clone());
     let before = process.cpu_time()?;
-    let (answered, recorded) = tokio::join!(load(aim, length), recording);
+    let (answered, recorded) = tokio::join!(load(aim, pinning, length), recording);
     let spent = process.cpu_time()?.saturating_sub(before);
     recorded?;
     let answered = u32::try_from(answered?)?;
     ensure!(answered > 0, "nothing was answered");
     let counting = count_calls(process.id(), plan.length);
-    let (counted_answers, counts) = tokio::join!(load(aim, length), counting);
+    let (counted_answers, counts) = tokio::join!(load(aim, pinning, length), counting);
     let rate = f64::from(u32::try_from(counted_answers?)?) / length.as_secs_f64();
     let per_answer = |count: f64| count / plan.length.as_secs_f64() / rate;
     Ok(Profile {
@@ -83,7 +87,7 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Profile>
     })
 }
 
-async fn load(aim: Aim, length: Duration) -> anyhow::Result<u64> {
+async fn load(aim: Aim, pinning: Pinning, length: Duration) -> anyhow::Result<u64> {
     let outcome = match aim.shape {
         Shape::Whole | Shape::Stream => burst::run(aim, 64, length).await?,
         Shape::Paced(_) => {
@@ -91,6 +95,7 @@ async fn load(aim: Aim, length: Duration) -> anyhow::Result<u64> {
                 per_second: 400,
                 length,
                 connections: 128,
+                pinning,
             };
             steady::run(aim, rate).await?
         }

@@ -11,6 +11,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::listen;
+
 type Provider = Client<HttpConnector, Incoming>;
 
 /// Forwards everything to the server on loopback at `target` until the process is ended.
@@ -24,10 +26,9 @@ pub async fn serve(port: u16, target: u16) -> anyhow::Result<()> {
         .build(connector);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
     let authority: Authority = address.to_string().parse()?;
-    crate::listen::serve(port, move |request| {
-        forward(provider.clone(), authority.clone(), request)
-    })
-    .await
+    let listener = listen::bind(port).await?;
+    let forward = move |request| forward(provider.clone(), authority.clone(), request);
+    Ok(listen::serve(listener, forward).await?)
 }
 
 /// An error closes the caller's connection, which is as little as a proxy can do about it.

@@ -210,7 +210,6 @@ fn verdict(summary: &Summary) -> &'static str {
 fn pinning(pinning: Pinning) -> &'static str {
     match pinning {
         Pinning::Apart => "subject on core 0, load and mock on core 1",
-        Pinning::Together => "everything on one core",
         Pinning::Free => "nothing pinned: treat the figures with care",
     }
 }

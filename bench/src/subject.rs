@@ -47,14 +47,6 @@ pub struct Running {
     pub ready_after: Duration,
 }
 
-/// Starts the mock provider, on the load's core.
-pub fn start_mock() -> anyhow::Result<Running> {
-    let port = probe::free_port()?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["mock", "--port", &port.to_string()]);
-    start("the mock provider", &mut command, port)
-}
-
 /// How subjects are started.
 pub struct Launcher {
     pinning: Pinning,
@@ -74,29 +66,38 @@ impl Launcher {
         }
     }
 
+    /// Who runs where.
+    pub fn pinning(&self) -> Pinning {
+        self.pinning
+    }
+
     /// Where everything is written.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Starts a subject before the mock provider at `provider`; `None` for the direct way.
-    pub fn start(&mut self, subject: Subject, provider: u16) -> anyhow::Result<Option<Running>> {
+    pub async fn start(
+        &mut self,
+        subject: Subject,
+        provider: u16,
+    ) -> anyhow::Result<Option<Running>> {
         match subject {
             Subject::Direct => Ok(None),
-            Subject::Bare => self.bare(provider).map(Some),
-            Subject::Trunkline => self.trunkline(provider).map(Some),
+            Subject::Bare => self.bare(provider).await.map(Some),
+            Subject::Trunkline => self.trunkline(provider).await.map(Some),
         }
     }
 
-    fn bare(&mut self, provider: u16) -> anyhow::Result<Running> {
+    async fn bare(&mut self, provider: u16) -> anyhow::Result<Running> {
         let port = probe::free_port()?;
         let mut command = self.pinning.subject(std::env::current_exe()?);
         command.args(["proxy", "--port", &port.to_string()]);
         command.args(["--provider", &provider.to_string()]);
-        start("the bare proxy", &mut command, port)
+        start("the bare proxy", &mut command, port).await
     }
 
-    fn trunkline(&mut self, provider: u16) -> anyhow::Result<Running> {
+    async fn trunkline(&mut self, provider: u16) -> anyhow::Result<Running> {
         self.started += 1;
         let directory = self.directory.join(format!("trunkline-{}", self.started));
         fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
@@ -118,6 +119,7 @@ impl Launcher {
             .stdout(log.try_clone()?)
             .stderr(log);
         start("trunkline", &mut command, port)
+            .await
             .with_context(|| format!("see {}", directory.join("log/trunkline.log").display()))
     }
 }
@@ -129,10 +131,11 @@ impl Drop for Launcher {
     }
 }
 
-fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::Result<Running> {
+async fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::Result<Running> {
     let start = crate::clock::now();
     let mut process = Process::start(name, command)?;
     let ready = probe::until_ready(&mut process, port)
+        .await
         .with_context(|| format!("{name} does not become ready"))?;
     Ok(Running {
         process,

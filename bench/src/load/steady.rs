@@ -3,10 +3,9 @@
 //! for every request that had to wait (no coordinated omission).
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 use super::Aim;
 use super::connection::Connection;
 use super::outcome::{Outcome, Tally};
+use crate::pinning::Pinning;
 
 /// How much is asked.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct Rate {
     pub length: Duration,
     /// Over how many connections; more than are ever busy at once.
     pub connections: usize,
+    /// Whether the load has a core of its own.
+    pub pinning: Pinning,
 }
 
 /// Asks at a steady rate. The number of requests is bounded by the rate and the length.
@@ -40,27 +42,30 @@ pub async fn run(aim: Aim, rate: Rate) -> anyhow::Result<Outcome> {
         lanes.spawn(serve(aim, connection, Arc::clone(&due), Arc::clone(&tally)));
     }
     let start = tally.start();
-    let pacer = thread::spawn(move || pace(start, rate, &due_sender));
+    pace(start, rate, &due_sender).await;
+    drop(due_sender);
     while let Some(lane) = lanes.join_next().await {
         lane??;
     }
-    pacer.join().map_err(|_| anyhow!("the pacer panicked"))?;
     Arc::into_inner(tally).context("a lane goes on")?.end()
 }
 
-/// Says when each request is due. A thread of its own, since the runtime's timer counts in milliseconds.
-fn pace(start: Instant, rate: Rate, due_sender: &UnboundedSender<Instant>) {
+/// Says when each request is due. With a core of its own it watches the clock; the runtime's timer, which
+/// counts in milliseconds, must do where that would take the subject's time.
+async fn pace(start: Instant, rate: Rate, due_sender: &UnboundedSender<Instant>) {
     let interval = Duration::from_secs(1) / rate.per_second;
     let mut due = start;
     while due < start + rate.length {
-        let now = crate::clock::now();
-        if due > now {
-            thread::sleep(due - now);
+        if crate::clock::now() >= due {
+            if due_sender.send(due).is_err() {
+                return;
+            }
+            due += interval;
+        } else if rate.pinning == Pinning::Apart {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep_until(due.into()).await;
         }
-        if due_sender.send(due).is_err() {
-            return;
-        }
-        due += interval;
     }
 }
 

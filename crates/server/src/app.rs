@@ -83,7 +83,7 @@ impl App {
         telemetry: Arc<Telemetry>,
     ) -> anyhow::Result<(Shared, Queues)> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let started_at = clock.now();
         let store = open_store(config, data_dir).await?;
         let recovered = recovery::recover(&data_dir.journal(), &store, started_at).await?;

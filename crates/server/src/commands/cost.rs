@@ -44,11 +44,12 @@ async fn spend(at: &Installation, options: &Cost) -> anyhow::Result<ExitCode> {
     let store = open_store(&config, &data_dir).await?;
     let mut spends = store.spend_by_key(since).await?;
     spends.sort_by_key(|spend| std::cmp::Reverse(spend.cost));
-    let mut names: HashMap<KeyId, String> = open_ring(&config, &data_dir, &SystemEntropy, now)?
-        .configured()
-        .iter()
-        .map(|key| (key.id, key.name.clone()))
-        .collect();
+    let mut names: HashMap<KeyId, String> =
+        open_ring(&config, &data_dir, &SystemEntropy::default(), now)?
+            .configured()
+            .iter()
+            .map(|key| (key.id, key.name.clone()))
+            .collect();
     names.insert(configured_id(TERMINAL), TERMINAL.to_owned());
     for spend in &spends {
         if let Some(key) = store.key(spend.key_id).await? {

@@ -30,7 +30,7 @@ pub async fn run(at: &Installation, options: Keys) -> anyhow::Result<ExitCode> {
     let config = load(at)?;
     let data_dir = DataDir::open(&at.data_dir())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
     let ring = Arc::new(open_ring(&config, &data_dir, &*entropy, clock.now())?);
     let store = open_store(&config, &data_dir).await?;
     let keys: Arc<dyn KeyStore> = Arc::new(store.clone());
