@@ -9,7 +9,7 @@ use domain::provider_error::{Cause, ProviderError, Retry};
 use futures_util::StreamExt;
 use http::response::Parts;
 use providers::collect::Collector;
-use providers::dialect::{DecodeError, End};
+use providers::dialect::{DecodeError, End, Refusal};
 use providers::face::{Face, Rendering};
 
 use crate::chat::{ChatError, Gateway, ReportWanted};
@@ -114,7 +114,7 @@ impl Gateway {
     ) -> Result<(u16, Answered), ProviderError> {
         let target = &plan.target;
         let outbound = Outbound {
-            request: prepared.request.clone(),
+            request: self.authorized(prepared, plan).map_err(unauthorized)?,
             reach: target.provider.reach(),
         };
         let response = self
@@ -125,7 +125,7 @@ impl Gateway {
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
             let body = read_at_most(body, MAX_ERROR_BODY).await;
-            return Err(target.dialect.decode_error(&head, &body, self.clock.now()));
+            return Err(plan.dialect.decode_error(&head, &body, self.clock.now()));
         }
         let status = head.status.as_u16();
         let answered = if wanted.streamed {
@@ -147,7 +147,7 @@ impl Gateway {
         body: EgressBody,
     ) -> Result<Answered, ProviderError> {
         let body = read_whole(body, self.settings.max_response).await?;
-        let decoded = plan.target.dialect.decode(passage.exchange(), head, &body);
+        let decoded = plan.dialect.decode(passage.exchange(), head, &body);
         let response = decoded.map_err(|error| with_status(provider_error(error), head))?;
         Ok(Answered::Whole {
             body,
@@ -162,7 +162,7 @@ impl Gateway {
         prepared: &Prepared,
         mut body: EgressBody,
     ) -> Result<Answered, ProviderError> {
-        let mut decoder = plan.target.dialect.decoder(prepared.passage.exchange());
+        let mut decoder = plan.dialect.decoder(prepared.passage.exchange());
         let mut collector = Collector::default();
         let mut events = Vec::new();
         let mut length = 0;
@@ -211,7 +211,7 @@ impl Gateway {
         head: &Parts,
         mut body: EgressBody,
     ) -> Result<Answered, ProviderError> {
-        let dialect = plan.target.dialect;
+        let dialect = plan.dialect;
         if is_json(head) {
             return Err(self
                 .error_in_success(plan, &prepared.passage, head, body)
@@ -275,7 +275,7 @@ impl Gateway {
         body: EgressBody,
     ) -> ProviderError {
         let body = read_at_most(body, MAX_ERROR_BODY).await;
-        let error = match plan.target.dialect.decode(passage.exchange(), head, &body) {
+        let error = match plan.dialect.decode(passage.exchange(), head, &body) {
             Err(DecodeError::Provider(error)) => error,
             Err(DecodeError::Malformed(_)) | Ok(_) => ProviderError::new(
                 Cause::Malformed,
@@ -370,6 +370,11 @@ pub(crate) fn broken(error: &EgressError) -> ProviderError {
     };
     let what = format!("The connection to the provider broke: {why}.");
     ProviderError::new(Cause::Interrupted, what)
+}
+
+/// The configured credential cannot be used with this provider.
+fn unauthorized(refusal: Refusal) -> ProviderError {
+    ProviderError::new(Cause::Authentication, refusal.detail)
 }
 
 fn unreachable(error: &EgressError) -> ProviderError {

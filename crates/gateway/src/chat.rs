@@ -17,7 +17,8 @@ use domain::provider_error::ProviderError;
 use domain::usage::{ServiceTier, Usage};
 use jiff::Timestamp;
 use providers::dialect::Refusal;
-use providers::face::{Envelope, Face, InvalidRequest, Rendering};
+use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
+use providers::kind::ProviderKind;
 use providers::tap::Observed;
 use serde_json::json;
 
@@ -102,6 +103,8 @@ pub struct Inbound {
     pub face: &'static dyn Face,
     /// The same as it is recorded.
     pub face_name: domain::call::Face,
+    /// What it says beside its body.
+    pub asked: Asked,
     /// Its body.
     pub body: Bytes,
     /// The caller's own identifier (`x-client-request-id`).
@@ -205,16 +208,13 @@ impl Gateway {
     ///
     /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
     pub async fn chat(&self, caller: &Caller, inbound: Inbound) -> Result<Reply, ChatError> {
-        let envelope = inbound.face.envelope(&inbound.body)?;
+        let envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
-        let plan = self.routes.load().plan(&envelope.model)?;
-        let (admission, estimate) = self.admit(caller, &inbound, &envelope, &plan)?;
         let face = inbound.face;
-        let now = inbound.started_at;
-        let prepared = self
-            .prepare(face, &envelope, &inbound.body, &plan, now)
-            .await?;
-        let rendering = rendering(&inbound, &envelope, &plan);
+        let plan = self.routes.load().plan(&envelope.model, face.format())?;
+        let (admission, estimate) = self.admit(caller, &inbound, &envelope, &plan)?;
+        let prepared = self.prepare(&inbound, &envelope, &plan).await?;
+        let rendering = rendering(&inbound, &envelope, &plan, &estimate);
         let wanted = Wanted {
             face,
             rendering: &rendering,
@@ -331,7 +331,7 @@ impl Gateway {
                     prepared.passage,
                     wanted.report,
                     Arc::clone(&self.clock),
-                    wanted.face.format() == plan.target.dialect.format(),
+                    wanted.face.format() == plan.dialect.format(),
                     self.drains.clone(),
                     listener,
                 );
@@ -365,12 +365,14 @@ pub(crate) fn report_of(
     Some(report.into())
 }
 
-fn rendering(inbound: &Inbound, envelope: &Envelope, plan: &Plan) -> Rendering {
+fn rendering(inbound: &Inbound, envelope: &Envelope, plan: &Plan, estimate: &Usage) -> Rendering {
     Rendering {
         id: inbound.request_id.to_string(),
         created: inbound.started_at,
         model: plan.target.model.clone(),
         stream_usage: envelope.stream_usage,
+        estimated_input_tokens: estimate.input_tokens,
+        asked: inbound.body.clone(),
     }
 }
 
@@ -404,7 +406,7 @@ fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
     ReplyFacts {
         provider: plan.target.provider.name.clone(),
         model: plan.target.model.clone(),
-        is_simulated: plan.target.provider.kind == crate::routes::ProviderKind::Sim,
+        is_simulated: plan.target.provider.kind == ProviderKind::Sim,
         attempts: call.attempts(),
         cost: None,
         overhead: call.overhead(),
@@ -413,7 +415,7 @@ fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
 
 fn failed(error: ProviderError, plan: &Plan, face: &dyn Face, mut call: OpenCall) -> ChatError {
     let provider = plan.target.provider.name.clone();
-    let same_format = face.format() == plan.target.dialect.format();
+    let same_format = face.format() == plan.dialect.format();
     let problem = provider_problem(&error, &provider, same_format);
     let attempts = call.attempts();
     call.answer_with(problem.status());

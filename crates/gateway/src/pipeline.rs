@@ -18,6 +18,8 @@ pub(crate) enum Pipeline {
         face: &'static dyn Face,
         tap: Tap,
         relay: Option<Box<dyn StreamRelay>>,
+        /// Names the request in an error.
+        request_id: String,
         /// What the tap could not read. The bytes pass all the same.
         unreadable: Option<ProviderError>,
     },
@@ -44,6 +46,7 @@ impl Pipeline {
                 face,
                 tap: Tap::new(decoder),
                 relay: (*withhold_usage || reports).then(|| face.relay(*withhold_usage)),
+                request_id: rendering.id.clone(),
                 unreadable: None,
             },
             Passage::Translated { .. } => Self::Translated {
@@ -133,13 +136,17 @@ impl Pipeline {
     pub(crate) fn fail(&mut self, problem: &Problem, out: &mut Vec<Bytes>) {
         match self {
             Self::Verbatim {
-                face, tap, relay, ..
+                face,
+                tap,
+                relay,
+                request_id,
+                ..
             } => {
                 if let Some(relay) = relay {
                     append(out, |bytes| relay.finish(None, bytes));
                 }
                 if tap.observed().error.is_none() {
-                    out.push(face.stream_error(problem));
+                    out.push(face.stream_error(problem, request_id));
                 }
             }
             Self::Translated { encoder, .. } => append(out, |bytes| encoder.fail(problem, bytes)),

@@ -3,18 +3,17 @@
 
 use bytes::Bytes;
 use domain::chat::Conversion;
-use jiff::Timestamp;
 use providers::dialect::Refusal;
 use providers::exchange::Exchange;
-use providers::face::{Envelope, Face};
+use providers::face::Envelope;
 
-use crate::chat::{ChatError, Gateway};
+use crate::chat::{ChatError, Gateway, Inbound};
 use crate::media;
 use crate::routes::Plan;
 
 /// A request, ready to be sent as often as it takes.
 pub struct Prepared {
-    /// The HTTP request with its credential.
+    /// The HTTP request, without its credential.
     pub request: http::Request<Bytes>,
     /// How the answer comes back.
     pub passage: Passage,
@@ -58,67 +57,68 @@ impl Passage {
 impl Gateway {
     pub(crate) async fn prepare(
         &self,
-        face: &dyn Face,
+        inbound: &Inbound,
         envelope: &Envelope,
-        body: &Bytes,
         plan: &Plan,
-        now: Timestamp,
     ) -> Result<Prepared, ChatError> {
-        let target = &plan.target;
-        let mut prepared = if face.format() == target.dialect.format() {
-            verbatim(face, envelope, body, plan)?
+        if inbound.face.format() == plan.dialect.format() {
+            Ok(verbatim(inbound, envelope, plan)?)
         } else {
-            self.translated(face, body, plan, now).await?
-        };
-        if let Some(api_key) = &target.provider.api_key {
-            target
-                .dialect
-                .authorize(prepared.request.headers_mut(), api_key)?;
+            self.translated(inbound, plan).await
         }
-        Ok(prepared)
     }
 
-    async fn translated(
-        &self,
-        face: &dyn Face,
-        body: &Bytes,
-        plan: &Plan,
-        now: Timestamp,
-    ) -> Result<Prepared, ChatError> {
-        let resolved = &plan.target;
-        let target = resolved.target();
-        let mut request = face.parse(body)?;
-        let urls = resolved.dialect.media_needed(&request, &target);
+    async fn translated(&self, inbound: &Inbound, plan: &Plan) -> Result<Prepared, ChatError> {
+        let target = plan.target.target();
+        let mut request = inbound.face.parse(&inbound.asked, &inbound.body)?;
+        let urls = plan.dialect.media_needed(&request, &target);
         if !urls.is_empty() {
             let rules = &self.settings.media;
             media::fetch_into(&mut request, &urls, rules, &*self.egress, &*self.clock).await?;
         }
-        let encoded = resolved.dialect.encode(&request, &target, now)?;
+        let encoded = plan.dialect.encode(&request, &target, inbound.started_at)?;
         if plan.strict && !encoded.report.is_lossless() {
             return Err(ChatError::WouldDrop(encoded.report));
         }
+        let streamed = encoded.exchange.streamed;
+        let request = plan
+            .dialect
+            .request(&target, streamed, &encoded.fields, encoded.body)?;
         let passage = Passage::Translated {
             exchange: encoded.exchange,
             report: encoded.report,
         };
-        Ok(Prepared {
-            request: encoded.request,
-            passage,
-        })
+        Ok(Prepared { request, passage })
+    }
+
+    /// The request with its credential.
+    pub(crate) fn authorized(
+        &self,
+        prepared: &Prepared,
+        plan: &Plan,
+    ) -> Result<http::Request<Bytes>, Refusal> {
+        let mut request = prepared.request.clone();
+        if let Some(credential) = &plan.target.provider.credential {
+            let target = plan.target.target();
+            let now = self.clock.now();
+            plan.target
+                .kind
+                .authorize(&mut request, &target, credential, now)?;
+        }
+        Ok(request)
     }
 }
 
-fn verbatim(
-    face: &dyn Face,
-    envelope: &Envelope,
-    body: &Bytes,
-    plan: &Plan,
-) -> Result<Prepared, Refusal> {
+fn verbatim(inbound: &Inbound, envelope: &Envelope, plan: &Plan) -> Result<Prepared, Refusal> {
     let target = &plan.target;
-    let spliced = face.splice(envelope, body, &target.model);
-    let request = target
-        .dialect
-        .request(&target.target(), envelope.stream, spliced.body)?;
+    let face = inbound.face;
+    let spliced = face.splice(envelope, &inbound.body, &target.model);
+    let request = plan.dialect.request(
+        &target.target(),
+        envelope.stream,
+        &face.forwarded(&inbound.asked),
+        spliced.body,
+    )?;
     let exchange = Exchange {
         streamed: envelope.stream,
         model: target.model.clone(),

@@ -11,10 +11,10 @@ use domain::egress::Reach;
 use domain::model::Capabilities;
 use domain::name::{ModelName, ProviderName};
 use domain::secret::Secret;
-use providers::anthropic::AnthropicMessages;
-use providers::dialect::{Dialect, Target};
-use providers::gemini::Gemini;
-use providers::openai::OpenaiChat;
+use providers::credential::Credential;
+use providers::dialect::{Dialect, Format, Target};
+use providers::host::Host;
+use providers::kind::ProviderKind;
 
 use crate::catalog::meter::Meter;
 use crate::catalog::names::canonical_provider;
@@ -26,42 +26,6 @@ use crate::simulated;
 const ALIKE: f64 = 0.65;
 /// How many resolved names are remembered; callers choose names, so the number must have a bound.
 const MAX_REMEMBERED: usize = 4096;
-
-/// What a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// OpenAI, and every host that speaks its chat completions.
-    Openai,
-    /// Anthropic.
-    Anthropic,
-    /// Google's Gemini API.
-    Gemini,
-    /// The simulated provider in this process.
-    Sim,
-}
-
-impl ProviderKind {
-    /// The word used in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Anthropic => "anthropic",
-            Self::Gemini => "gemini",
-            Self::Sim => "sim",
-        }
-    }
-
-    /// Where the vendor itself answers.
-    pub fn default_base_url(self) -> &'static str {
-        match self {
-            Self::Openai => "https://api.openai.com/v1",
-            Self::Anthropic => "https://api.anthropic.com",
-            Self::Gemini => "https://generativelanguage.googleapis.com",
-            // RFC 6761 §6.4: a name that never resolves; these requests never reach the network.
-            Self::Sim => "http://sim.invalid",
-        }
-    }
-}
 
 /// What happens to the provider's answer when the caller goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,7 +47,9 @@ pub struct Provider {
     /// Absolute, without a slash at its end.
     pub base_url: String,
     /// The credential; `None` where the host wants none.
-    pub api_key: Option<Secret<String>>,
+    pub credential: Option<Credential>,
+    /// What is particular about its host.
+    pub host: Host,
     /// Which addresses may be reached.
     pub reach: Reach,
     /// What happens when the caller goes away.
@@ -151,8 +117,8 @@ pub struct Route {
 pub struct ResolvedTarget {
     /// The provider.
     pub provider: Arc<Provider>,
-    /// Its wire format.
-    pub dialect: &'static dyn Dialect,
+    /// What it is; of the simulated provider, what it imitates.
+    pub kind: ProviderKind,
     /// Where requests go.
     pub base_url: String,
     /// The model in the provider's words.
@@ -175,8 +141,9 @@ impl Provider {
 
     /// The simulated provider wants a key, as the vendors do, and takes any.
     fn with_simulated_key(mut self) -> Self {
-        if self.kind == ProviderKind::Sim && self.api_key.is_none() {
-            self.api_key = Some(Secret::new("simulated".to_owned()));
+        if self.kind == ProviderKind::Sim && self.credential.is_none() {
+            let any = Secret::new("simulated".to_owned());
+            self.credential = Some(Credential::ApiKey(any));
         }
         self
     }
@@ -189,6 +156,7 @@ impl ResolvedTarget {
             model: &self.model,
             base_url: &self.base_url,
             capabilities: &self.capabilities,
+            host: &self.provider.host,
         }
     }
 }
@@ -206,6 +174,19 @@ pub struct Plan {
     pub retries: Retries,
     /// Where it goes.
     pub target: Arc<ResolvedTarget>,
+    /// The wire format in which it goes.
+    pub dialect: &'static dyn Dialect,
+}
+
+impl Plan {
+    /// The same in the caller's own format, where the target speaks it.
+    fn spoken_to(mut self, face: Format) -> Self {
+        let mut spoken = self.target.kind.dialects().iter();
+        if let Some(own) = spoken.find(|dialect| dialect.format() == face) {
+            self.dialect = *own;
+        }
+        self
+    }
 }
 
 /// No target serves the name.
@@ -253,8 +234,12 @@ impl Routes {
         }
     }
 
-    /// The target of a name.
-    pub fn plan(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
+    /// The target of a name, for a caller who speaks the format `face`.
+    pub fn plan(&self, name: &ModelName, face: Format) -> Result<Plan, UnknownModel> {
+        Ok(self.remembered(name)?.spoken_to(face))
+    }
+
+    fn remembered(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
         if let Some(plan) = self
             .resolved
             .read()
@@ -324,12 +309,14 @@ impl Routes {
 
     fn resolve(&self, name: &ModelName) -> Option<Plan> {
         if let Some(route) = self.by_name.get(name) {
+            let target = self.target(self.providers.get(&route.provider)?, &route.model)?;
             return Some(Plan {
                 route: Some(name.as_str().to_owned()),
                 strict: route.strict,
                 timeouts: route.timeouts,
                 retries: route.retries,
-                target: self.target(self.providers.get(&route.provider)?, &route.model)?,
+                dialect: *target.kind.dialects().first()?,
+                target,
             });
         }
         let target = self
@@ -340,6 +327,7 @@ impl Routes {
             strict: false,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
+            dialect: *target.kind.dialects().first()?,
             target,
         })
     }
@@ -364,11 +352,12 @@ impl Routes {
     }
 
     fn target(&self, provider: &Arc<Provider>, model: &str) -> Option<Arc<ResolvedTarget>> {
-        let dialect = dialect_of(provider.kind, model)?;
-        let base_url = match (provider.kind, dialect.format()) {
-            (ProviderKind::Sim, providers::dialect::Format::OpenaiChat) => {
-                format!("{}/v1", provider.base_url)
-            }
+        let kind = match provider.kind {
+            ProviderKind::Sim => simulated::kind(model)?,
+            kind => kind,
+        };
+        let base_url = match (provider.kind, kind) {
+            (ProviderKind::Sim, ProviderKind::Openai) => format!("{}/v1", provider.base_url),
             _ => provider.base_url.clone(),
         };
         let known = self.catalog.find(catalog_name(provider), model).cloned();
@@ -383,7 +372,7 @@ impl Routes {
             .unwrap_or_default();
         Some(Arc::new(ResolvedTarget {
             provider: Arc::clone(provider),
-            dialect,
+            kind,
             base_url,
             model: model.to_owned(),
             facts,
@@ -433,15 +422,6 @@ impl Routes {
 /// How alike two names are, 0 to 1: by their beginning, or by the number of typing errors between them.
 fn likeness(one: &str, other: &str) -> f64 {
     strsim::jaro_winkler(one, other).max(strsim::normalized_damerau_levenshtein(one, other))
-}
-
-fn dialect_of(kind: ProviderKind, model: &str) -> Option<&'static dyn Dialect> {
-    match kind {
-        ProviderKind::Openai => Some(&OpenaiChat),
-        ProviderKind::Anthropic => Some(&AnthropicMessages),
-        ProviderKind::Gemini => Some(&Gemini),
-        ProviderKind::Sim => simulated::dialect(model),
-    }
 }
 
 /// The provider's name in the catalog: its own where the catalog knows it (`groq`, `mistral`), the

@@ -4,10 +4,7 @@ use domain::model::{Capabilities, ReasoningControl};
 use domain::money::PicoDollars;
 use domain::usage::ServiceTier;
 use jiff::civil::{Date, date};
-use providers::anthropic::AnthropicMessages;
-use providers::dialect::Dialect;
-use providers::gemini::Gemini;
-use providers::openai::OpenaiChat;
+use providers::kind::ProviderKind;
 
 use crate::catalog::ModelFacts;
 use crate::catalog::facts::{PriceList, Source};
@@ -17,24 +14,24 @@ use crate::catalog::meter::{Meter, Prices};
 /// classes (`gpt-5`, `claude-opus-4-7`, `gemini-3`), which `sim` tells apart as the vendor would.
 struct Family {
     name: &'static str,
-    dialect: &'static dyn Dialect,
+    kind: ProviderKind,
     reasoning: ReasoningControl,
 }
 
 const FAMILIES: [Family; 3] = [
     Family {
         name: "gpt",
-        dialect: &OpenaiChat,
+        kind: ProviderKind::Openai,
         reasoning: ReasoningControl::Effort,
     },
     Family {
         name: "claude",
-        dialect: &AnthropicMessages,
+        kind: ProviderKind::Anthropic,
         reasoning: ReasoningControl::Budget,
     },
     Family {
         name: "gemini",
-        dialect: &Gemini,
+        kind: ProviderKind::Gemini,
         reasoning: ReasoningControl::Budget,
     },
 ];
@@ -56,9 +53,9 @@ pub(crate) fn models() -> impl Iterator<Item = &'static str> {
     FAMILIES.iter().map(|family| family.name)
 }
 
-/// The format that a simulated model speaks; `None` when there is no such model.
-pub(crate) fn dialect(model: &str) -> Option<&'static dyn Dialect> {
-    family(model).map(|family| family.dialect)
+/// What a simulated model imitates; `None` when there is no such model.
+pub(crate) fn kind(model: &str) -> Option<ProviderKind> {
+    family(model).map(|family| family.kind)
 }
 
 /// What is known of a simulated model.

@@ -17,9 +17,10 @@ use jiff::Timestamp;
 use providers::anthropic::AnthropicMessages;
 use providers::dialect::{Dialect, End, Target};
 use providers::exchange::Exchange;
-use providers::face::{Face, Rendering};
+use providers::face::{Asked, Face, Rendering};
 use providers::framing::sse::SseDecoder;
 use providers::gemini::Gemini;
+use providers::host::Host;
 use providers::openai::OpenaiChat;
 use providers::tap::Tap;
 
@@ -37,13 +38,15 @@ fn openai_envelope(bencher: Bencher, size: usize) {
     let body = request(size);
     bencher
         .counter(BytesCount::new(body.len()))
-        .bench(|| OpenaiChat.envelope(black_box(&body)));
+        .bench(|| OpenaiChat.envelope(&Asked::default(), black_box(&body)));
 }
 
 #[divan::bench(args = SIZES)]
 fn openai_splice(bencher: Bencher, size: usize) {
     let body = request(size);
-    let envelope = OpenaiChat.envelope(&body).expect("a good request");
+    let envelope = OpenaiChat
+        .envelope(&Asked::default(), &body)
+        .expect("a good request");
     bencher
         .counter(BytesCount::new(body.len()))
         .bench(|| OpenaiChat.splice(black_box(&envelope), &body, "gpt-5.4-nano-2026-03-17"));
@@ -54,7 +57,7 @@ fn openai_parse(bencher: Bencher, size: usize) {
     let body = request(size);
     bencher
         .counter(BytesCount::new(body.len()))
-        .bench(|| OpenaiChat.parse(black_box(&body)));
+        .bench(|| OpenaiChat.parse(&Asked::default(), black_box(&body)));
 }
 
 #[divan::bench(args = SIZES)]
@@ -125,12 +128,15 @@ fn gemini_to_openai_stream(bencher: Bencher) {
 
 fn bench_encode(bencher: Bencher, dialect: &dyn Dialect, model: &str, size: usize) {
     let body = request(size);
-    let request: ChatRequest = OpenaiChat.parse(&body).expect("a good request");
+    let request: ChatRequest = OpenaiChat
+        .parse(&Asked::default(), &body)
+        .expect("a good request");
     let capabilities = Capabilities::default();
     let target = Target {
         model,
         base_url: "https://api.example.com",
         capabilities: &capabilities,
+        host: &Host::NONE,
     };
     dialect
         .encode(&request, &target, Timestamp::UNIX_EPOCH)
@@ -161,6 +167,8 @@ fn bench_translation(bencher: Bencher, dialect: &dyn Dialect, chunks: &[Bytes]) 
         created: Timestamp::UNIX_EPOCH,
         model: "fast".to_owned(),
         stream_usage: true,
+        estimated_input_tokens: 0,
+        asked: Bytes::new(),
     };
     bencher.counter(length(chunks)).bench(|| {
         let mut decoder = dialect.decoder(&exchange);

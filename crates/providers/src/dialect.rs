@@ -4,23 +4,32 @@ use bytes::Bytes;
 use domain::chat::{ChatEvent, ChatRequest, ChatResponse, Conversion};
 use domain::model::Capabilities;
 use domain::provider_error::ProviderError;
-use domain::secret::Secret;
 use domain::usage::Usage;
 use http::HeaderMap;
 use http::response::Parts;
 use jiff::Timestamp;
 
 use crate::exchange::Exchange;
+use crate::host::Host;
+use crate::tap::Observed;
 
 /// A wire format, named as in the configuration (`kind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// OpenAI chat completions, and every host that speaks it.
     OpenaiChat,
+    /// OpenAI responses.
+    OpenaiResponses,
+    /// OpenAI completions (prompts instead of messages).
+    OpenaiCompletions,
     /// Anthropic messages.
     AnthropicMessages,
     /// Gemini generateContent.
     Gemini,
+    /// Cohere chat, version 2.
+    CohereChat,
+    /// Amazon Bedrock Converse.
+    BedrockConverse,
 }
 
 impl Format {
@@ -28,8 +37,12 @@ impl Format {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenaiChat => "openai",
+            Self::OpenaiResponses => "openai_responses",
+            Self::OpenaiCompletions => "openai_completions",
             Self::AnthropicMessages => "anthropic",
             Self::Gemini => "gemini",
+            Self::CohereChat => "cohere",
+            Self::BedrockConverse => "bedrock",
         }
     }
 }
@@ -43,6 +56,8 @@ pub struct Target<'a> {
     pub base_url: &'a str,
     /// What the model can do.
     pub capabilities: &'a Capabilities,
+    /// What is particular about the host.
+    pub host: &'a Host,
 }
 
 /// The target's side of one wire format. Pure: no clock, no sockets, no environment.
@@ -67,16 +82,16 @@ pub trait Dialect: Send + Sync {
     ) -> Result<Encoded, Refusal>;
 
     /// The HTTP request that carries `body`, which is already in this format, without a credential.
-    /// `stream` says whether a streamed answer is asked for (some formats say it in the URL).
+    /// `stream` says whether a streamed answer is asked for (some formats say it in the URL). `fields`
+    /// are what this format says beside the body: a translation's own, or the caller's where the bytes
+    /// pass verbatim.
     fn request(
         &self,
         target: &Target<'_>,
         stream: bool,
+        fields: &HeaderMap,
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal>;
-
-    /// Writes the credential into the request's fields.
-    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal>;
 
     /// Translates a whole answer of a successful status. An error object inside a 200 is
     /// [`DecodeError::Provider`].
@@ -86,6 +101,17 @@ pub trait Dialect: Send + Sync {
         head: &Parts,
         body: &[u8],
     ) -> Result<ChatResponse, DecodeError>;
+
+    /// Reads of a whole answer what the ledger wants to know, where the bytes pass verbatim.
+    fn observe(
+        &self,
+        exchange: &Exchange,
+        head: &Parts,
+        body: &[u8],
+    ) -> Result<Observed, DecodeError> {
+        self.decode(exchange, head, body)
+            .map(|response| Observed::of(&response))
+    }
 
     /// Translates an answer of a failing status, whatever its body is (JSON, HTML, nothing).
     fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError;
@@ -101,8 +127,10 @@ pub trait Dialect: Send + Sync {
 /// A translated request.
 #[derive(Debug)]
 pub struct Encoded {
-    /// The HTTP request, without a credential.
-    pub request: http::Request<Bytes>,
+    /// The body.
+    pub body: Bytes,
+    /// What the format says beside the body, for [`Dialect::request`].
+    pub fields: HeaderMap,
     /// What was carried, changed, dropped.
     pub report: Conversion,
     /// What the answer's translation must remember.

@@ -4,11 +4,22 @@ use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, ChatRequest, ChatResponse};
 use domain::name::ModelName;
 use domain::problem::Problem;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::dialect::Format;
+
+/// What a request says beside its body.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The model that the URL names, in formats that name it there.
+    pub model: Option<ModelName>,
+    /// Whether the URL asks for a stream; `None` where the body says it.
+    pub stream: Option<bool>,
+    /// The request's fields.
+    pub headers: HeaderMap,
+}
 
 /// What is read of every request before anything is decided; the rest of the body stays raw.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +36,9 @@ pub struct Envelope {
     pub choices: u32,
     /// How many messages there are.
     pub messages: usize,
-    /// Where in the body the value of the model's name stands, quotes included.
-    pub model_span: std::ops::Range<usize>,
+    /// Where in the body the value of the model's name stands, quotes included; `None` where the URL
+    /// names the model.
+    pub model_span: Option<std::ops::Range<usize>>,
     /// Where in the body the value of `stream_options` stands, if it is there.
     pub stream_options_span: Option<std::ops::Range<usize>>,
 }
@@ -62,6 +74,10 @@ pub struct Rendering {
     pub model: String,
     /// Whether a stream ends with the usage.
     pub stream_usage: bool,
+    /// What the input is estimated to be, for formats that say it before the provider does.
+    pub estimated_input_tokens: u64,
+    /// The request's body as it was sent, for formats whose answers repeat what was asked.
+    pub asked: Bytes,
 }
 
 /// A body for a target of the caller's own format.
@@ -80,14 +96,20 @@ pub trait Face: Send + Sync {
 
     /// Reads what is needed to decide, and no more; refuses what is not JSON or lacks what every
     /// request must have.
-    fn envelope(&self, body: &[u8]) -> Result<Envelope, InvalidRequest>;
+    fn envelope(&self, asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest>;
+
+    /// The caller's fields that belong to the format and that a target of the same format gets.
+    fn forwarded(&self, asked: &Asked) -> HeaderMap {
+        let _ = asked;
+        HeaderMap::new()
+    }
 
     /// The verbatim edits: the model's name and, for a stream that would carry no usage, the option
     /// that asks for it.
     fn splice(&self, envelope: &Envelope, body: &Bytes, model: &str) -> Spliced;
 
     /// Reads the whole request.
-    fn parse(&self, body: &[u8]) -> Result<ChatRequest, InvalidRequest>;
+    fn parse(&self, asked: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest>;
 
     /// Renders a whole answer.
     fn render(
@@ -97,8 +119,13 @@ pub trait Face: Send + Sync {
         report: Option<&Value>,
     ) -> Bytes;
 
-    /// Renders a problem.
-    fn render_error(&self, problem: &Problem) -> (StatusCode, Bytes);
+    /// Renders a problem of the request that `request_id` names.
+    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes);
+
+    /// The media type of a stream.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
 
     /// Renders a translated stream.
     fn encoder(&self, rendering: &Rendering) -> Box<dyn StreamEncoder>;
@@ -112,7 +139,7 @@ pub trait Face: Send + Sync {
 
     /// A problem in the middle of a stream that passes verbatim, to be written after whatever bytes
     /// were sent.
-    fn stream_error(&self, problem: &Problem) -> Bytes;
+    fn stream_error(&self, problem: &Problem, request_id: &str) -> Bytes;
 
     /// A comment that keeps an idle stream open and that every client ignores.
     fn heartbeat(&self) -> Bytes;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use domain::secret::Secret;
-use gateway::routes::ProviderKind;
+use providers::kind::ProviderKind;
 
 use crate::app::App;
 use crate::data_dir::DataDir;

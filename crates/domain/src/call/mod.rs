@@ -133,6 +133,26 @@ pub enum EndReason {
 pub enum Operation {
     /// A chat.
     Chat,
+    /// The continuation of a text.
+    TextCompletion,
+    /// Vectors of texts.
+    Embeddings,
+    /// Documents put in the order in which they answer a query.
+    Rerank,
+    /// A judgement of whether content is harmful.
+    Moderation,
+    /// Pictures, new or edited.
+    ImageGeneration,
+    /// Text read aloud.
+    Speech,
+    /// A recording written down, or translated.
+    Transcription,
+    /// A count of tokens.
+    TokenCount,
+    /// A conversation over one connection.
+    Realtime,
+    /// A request that passes to the vendor's own API.
+    PassThrough,
 }
 
 /// The API that a caller speaks.
@@ -141,6 +161,20 @@ pub enum Operation {
 pub enum Face {
     /// OpenAI's chat completions.
     OpenaiChat,
+    /// OpenAI's responses.
+    OpenaiResponses,
+    /// The rest of OpenAI's API.
+    Openai,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Google's Gemini API.
+    Gemini,
+    /// Cohere's API.
+    Cohere,
+    /// Trunkline's own API for applications.
+    Application,
+    /// A vendor's own API, passed through.
+    PassThrough,
 }
 
 /// What the cache said.
@@ -177,6 +211,27 @@ words!(EndReason {
     ProviderError => "provider_error",
     Refused => "refused",
 });
-words!(Operation { Chat => "chat" });
-words!(Face { OpenaiChat => "openai_chat" });
+words!(Operation {
+    Chat => "chat",
+    TextCompletion => "text_completion",
+    Embeddings => "embeddings",
+    Rerank => "rerank",
+    Moderation => "moderation",
+    ImageGeneration => "image_generation",
+    Speech => "speech",
+    Transcription => "transcription",
+    TokenCount => "token_count",
+    Realtime => "realtime",
+    PassThrough => "pass_through",
+});
+words!(Face {
+    OpenaiChat => "openai_chat",
+    OpenaiResponses => "openai_responses",
+    Openai => "openai",
+    Anthropic => "anthropic",
+    Gemini => "gemini",
+    Cohere => "cohere",
+    Application => "application",
+    PassThrough => "pass_through",
+});
 words!(CacheOutcome { Bypass => "bypass" });

@@ -17,7 +17,12 @@ fn request(urls: &[&str]) -> ChatRequest {
         .map(|url| serde_json::json!({"type": "image_url", "image_url": {"url": url}}))
         .collect();
     let body = serde_json::json!({"model": "m", "messages": [{"role": "user", "content": parts}]});
-    OpenaiChat.parse(body.to_string().as_bytes()).unwrap()
+    OpenaiChat
+        .parse(
+            &providers::face::Asked::default(),
+            body.to_string().as_bytes(),
+        )
+        .unwrap()
 }
 
 fn rules() -> MediaRules {

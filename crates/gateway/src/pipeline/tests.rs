@@ -54,6 +54,8 @@ fn pipeline(is_verbatim: bool, withhold_usage: bool, reports: bool) -> Pipeline 
         created: jiff::Timestamp::UNIX_EPOCH,
         model: "m".to_owned(),
         stream_usage: true,
+        estimated_input_tokens: 0,
+        asked: Bytes::new(),
     };
     let dialect: &dyn Dialect = if is_verbatim {
         &OpenaiChat

@@ -5,7 +5,8 @@ fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
         name: name.parse().unwrap(),
         kind,
         base_url: base_url.to_owned(),
-        api_key: None,
+        credential: None,
+        host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
     }
@@ -40,7 +41,9 @@ fn routes() -> Routes {
 }
 
 fn target(routes: &Routes, name: &str) -> (String, String, bool) {
-    let plan = routes.plan(&name.parse().unwrap()).unwrap();
+    let plan = routes
+        .plan(&name.parse().unwrap(), Format::OpenaiChat)
+        .unwrap();
     let target = &plan.target;
     (
         target.provider.name.to_string(),
@@ -60,8 +63,18 @@ fn a_configured_route_comes_before_everything_else() {
         target(&routes, "openai/gpt"),
         ("sim".to_owned(), "claude".to_owned(), true)
     );
-    assert!(routes.plan(&"fast".parse().unwrap()).unwrap().strict);
-    assert!(!routes.plan(&"sim/gpt".parse().unwrap()).unwrap().strict);
+    assert!(
+        routes
+            .plan(&"fast".parse().unwrap(), Format::OpenaiChat)
+            .unwrap()
+            .strict
+    );
+    assert!(
+        !routes
+            .plan(&"sim/gpt".parse().unwrap(), Format::OpenaiChat)
+            .unwrap()
+            .strict
+    );
 }
 
 #[test]
@@ -72,8 +85,16 @@ fn a_name_is_split_at_its_first_slash() {
         found,
         ("local".to_owned(), "meta-llama/Llama-3".to_owned(), false)
     );
-    assert!(routes.plan(&"local/".parse().unwrap()).is_err());
-    assert!(routes.plan(&"nobody/gpt".parse().unwrap()).is_err());
+    assert!(
+        routes
+            .plan(&"local/".parse().unwrap(), Format::OpenaiChat)
+            .is_err()
+    );
+    assert!(
+        routes
+            .plan(&"nobody/gpt".parse().unwrap(), Format::OpenaiChat)
+            .is_err()
+    );
 }
 
 #[test]
@@ -91,27 +112,45 @@ fn a_bare_name_is_served_by_a_provider_that_the_catalog_knows_it_from() {
         ("anthropic".to_owned(), known, false)
     );
     let nobody = Routes::new([], [], Catalog::builtin());
-    assert!(nobody.plan(&"gpt-5".parse().unwrap()).is_err());
+    assert!(
+        nobody
+            .plan(&"gpt-5".parse().unwrap(), Format::OpenaiChat)
+            .is_err()
+    );
 }
 
 #[test]
 fn an_unknown_name_gets_the_names_that_look_like_it() {
-    let unknown = routes().plan(&"fsat".parse().unwrap()).err().unwrap();
+    let unknown = routes()
+        .plan(&"fsat".parse().unwrap(), Format::OpenaiChat)
+        .err()
+        .unwrap();
     assert_eq!(unknown.near.first().map(String::as_str), Some("fast"));
     assert!(unknown.near.len() <= 3);
-    let unknown = routes().plan(&"xyzzy%%".parse().unwrap()).err().unwrap();
+    let unknown = routes()
+        .plan(&"xyzzy%%".parse().unwrap(), Format::OpenaiChat)
+        .err()
+        .unwrap();
     assert_eq!(unknown.near, Vec::<String>::new());
 }
 
 #[test]
 fn the_simulated_provider_has_a_key_of_its_own_and_reaches_nothing() {
-    let plan = routes().plan(&"sim/gpt".parse().unwrap()).unwrap();
-    assert!(plan.target.provider.api_key.is_some());
+    let plan = routes()
+        .plan(&"sim/gpt".parse().unwrap(), Format::OpenaiChat)
+        .unwrap();
+    assert!(plan.target.provider.credential.is_some());
     assert_eq!(plan.target.provider.reach(), Reach::Simulated);
     assert_eq!(plan.target.base_url, "http://sim.invalid/v1");
-    let claude = routes().plan(&"sim/claude".parse().unwrap()).unwrap();
+    let claude = routes()
+        .plan(&"sim/claude".parse().unwrap(), Format::OpenaiChat)
+        .unwrap();
     assert_eq!(claude.target.base_url, "http://sim.invalid");
-    assert!(routes().plan(&"sim/llama".parse().unwrap()).is_err());
+    assert!(
+        routes()
+            .plan(&"sim/llama".parse().unwrap(), Format::OpenaiChat)
+            .is_err()
+    );
 }
 
 #[test]

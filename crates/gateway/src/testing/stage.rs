@@ -10,6 +10,8 @@ use domain::egress::Reach;
 use domain::key::Rate;
 use domain::name::ModelName;
 use futures_util::StreamExt;
+use providers::face::Asked;
+use providers::host::Host;
 use providers::openai::OpenaiChat;
 use tokio::sync::mpsc;
 
@@ -21,7 +23,8 @@ use crate::ledger::{JournalLimits, Ledger, Sync};
 use crate::limits::Limits;
 use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
-use crate::routes::{HangUp, Provider, ProviderKind, Retries, Route, Routes, Timeouts};
+use crate::routes::{HangUp, Provider, Retries, Route, Routes, Timeouts};
+use providers::kind::ProviderKind;
 
 /// A whole answer in OpenAI's format: 1,000 tokens in and 100 out, which cost $0.0014.
 pub(crate) const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
@@ -131,6 +134,7 @@ impl Stage {
             received: self.clock.moment(),
             face: &OpenaiChat,
             face_name: domain::call::Face::OpenaiChat,
+            asked: Asked::default(),
             body: Bytes::copy_from_slice(body.as_bytes()),
             client_request_id: None,
             traceparent: None,
@@ -170,7 +174,8 @@ fn routes(rules: Rules) -> Routes {
         name: "sim".parse().unwrap(),
         kind: ProviderKind::Sim,
         base_url: ProviderKind::Sim.default_base_url().to_owned(),
-        api_key: None,
+        credential: None,
+        host: Host::NONE,
         reach: Reach::Public,
         hang_up: rules.hang_up,
     };

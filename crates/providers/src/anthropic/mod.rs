@@ -30,12 +30,12 @@ mod wire;
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
 use domain::provider_error::ProviderError;
-use domain::secret::Secret;
 use domain::usage::Usage;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use http::response::Parts;
 use jiff::Timestamp;
 
+use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
 use usage::NativeUsage;
@@ -84,12 +84,13 @@ impl Dialect for AnthropicMessages {
         _now: Timestamp,
     ) -> Result<Encoded, Refusal> {
         let body = encode::body(request, target)?;
-        let mut http = self.request(target, body.exchange.streamed, body.json)?;
+        let mut fields = HeaderMap::new();
         if let Some(betas) = body.betas {
-            http.headers_mut().insert("anthropic-beta", betas);
+            fields.insert("anthropic-beta", betas);
         }
         Ok(Encoded {
-            request: http,
+            body: body.json,
+            fields,
             report: body.report,
             exchange: body.exchange,
         })
@@ -99,6 +100,7 @@ impl Dialect for AnthropicMessages {
         &self,
         target: &Target<'_>,
         _stream: bool,
+        fields: &HeaderMap,
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal> {
         let samples =
@@ -108,25 +110,16 @@ impl Dialect for AnthropicMessages {
         } else {
             VERSION
         };
-        http::Request::post(format!("{}/v1/messages", target.base_url))
+        let mut request = http::Request::post(format!("{}/v1/messages", target.base_url))
             .header(CONTENT_TYPE, "application/json")
             .header("anthropic-version", version)
             .body(body)
             .map_err(|error| Refusal {
                 detail: format!("The provider's base URL is not usable: {error}."),
                 param: None,
-            })
-    }
-
-    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal> {
-        let mut value = HeaderValue::from_str(api_key.reveal()).map_err(|_| Refusal {
-            detail: "The provider's API key holds characters that no header field can carry."
-                .to_owned(),
-            param: None,
-        })?;
-        value.set_sensitive(true);
-        headers.insert("x-api-key", value);
-        Ok(())
+            })?;
+        request.headers_mut().extend(fields.clone());
+        Ok(request)
     }
 
     fn decode(
@@ -153,24 +146,46 @@ impl Dialect for AnthropicMessages {
     }
 }
 
+/// Writes the credential into `x-api-key`, which takes precedence where a host also knows a bearer token.
+pub(crate) fn authorize(
+    request: &mut http::Request<Bytes>,
+    credential: &Credential,
+) -> Result<(), Refusal> {
+    let Credential::ApiKey(api_key) = credential else {
+        return Err(credential::wrong_kind("Anthropic", "an API key"));
+    };
+    let value = credential::field("", api_key)?;
+    request.headers_mut().insert("x-api-key", value);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use domain::model::Capabilities;
 
     use super::*;
+    use crate::host::Host;
+
+    static HOST: Host = Host::NONE;
 
     fn target(capabilities: &Capabilities) -> Target<'_> {
         Target {
             model: "claude-sonnet-4-5",
             base_url: "https://api.anthropic.com",
             capabilities,
+            host: &HOST,
         }
     }
 
     fn version(body: &'static str) -> String {
         let capabilities = Capabilities::default();
         let request = AnthropicMessages
-            .request(&target(&capabilities), false, Bytes::from(body))
+            .request(
+                &target(&capabilities),
+                false,
+                &HeaderMap::new(),
+                Bytes::from(body),
+            )
             .unwrap();
         let version = request.headers().get("anthropic-version").unwrap();
         version.to_str().unwrap().to_owned()
@@ -181,25 +196,6 @@ mod tests {
         assert_eq!(version(r#"{"model":"m","top_k":5}"#), VERSION_WITH_SAMPLING);
         assert_eq!(version(r#"{"model":"m","max_tokens":5}"#), VERSION);
         assert_eq!(version(r#"{"metadata":{"temperature":1}}"#), VERSION);
-    }
-
-    #[test]
-    fn the_credential_is_marked_as_one() {
-        let mut headers = HeaderMap::new();
-        let key = Secret::new("sk-ant-1".to_owned());
-        AnthropicMessages.authorize(&mut headers, &key).unwrap();
-        let value = headers.get("x-api-key").unwrap();
-        assert_eq!(value, "sk-ant-1");
-        assert!(value.is_sensitive());
-    }
-
-    #[test]
-    fn a_credential_that_no_field_can_carry_is_refused_and_not_quoted() {
-        let key = Secret::new("sk-ant\n1".to_owned());
-        let refusal = AnthropicMessages
-            .authorize(&mut HeaderMap::new(), &key)
-            .unwrap_err();
-        assert!(!refusal.detail.contains("sk-ant"));
     }
 
     #[test]

@@ -255,6 +255,7 @@ mod tests {
             model: "claude-opus-5-5",
             base_url: "https://api.anthropic.com",
             capabilities: &capabilities,
+            host: &crate::host::Host::NONE,
         };
         let model = Model::of(&target);
         assert!(model.takes_sampling());

@@ -29,13 +29,13 @@ mod wire;
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};
 use domain::provider_error::ProviderError;
-use domain::secret::Secret;
 use domain::usage::Usage;
+use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 
+use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
 
@@ -64,7 +64,8 @@ impl Dialect for Gemini {
     ) -> Result<Encoded, Refusal> {
         let body = encode::body(request, target)?;
         Ok(Encoded {
-            request: self.request(target, request.stream, body.json.into())?,
+            body: body.json.into(),
+            fields: HeaderMap::new(),
             report: body.report,
             exchange: body.exchange,
         })
@@ -74,6 +75,7 @@ impl Dialect for Gemini {
         &self,
         target: &Target<'_>,
         stream: bool,
+        fields: &HeaderMap,
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal> {
         let (verb, accept) = if stream {
@@ -83,23 +85,15 @@ impl Dialect for Gemini {
         };
         let model = model_path(target.model)?;
         let url = format!("{}/v1beta/{model}:{verb}", target.base_url);
-        http::Request::post(url)
+        let mut request = http::Request::post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, accept)
             .body(body)
             .map_err(|error| {
                 Refusal::of("model", format!("the request's URL is not valid: {error}"))
-            })
-    }
-
-    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal> {
-        let mut value = HeaderValue::from_str(api_key.reveal()).map_err(|_| Refusal {
-            detail: "the provider's API key has characters that no HTTP field may have".to_owned(),
-            param: None,
-        })?;
-        value.set_sensitive(true);
-        headers.insert("x-goog-api-key", value);
-        Ok(())
+            })?;
+        request.headers_mut().extend(fields.clone());
+        Ok(request)
     }
 
     fn decode(
@@ -157,24 +151,46 @@ fn hexadecimal(half: u8) -> char {
     char::from_digit(u32::from(half), 16).map_or('0', |digit| digit.to_ascii_uppercase())
 }
 
+/// Writes the credential into the `x-goog-api-key` field, never into the URL.
+pub(crate) fn authorize(
+    request: &mut http::Request<Bytes>,
+    credential: &Credential,
+) -> Result<(), Refusal> {
+    let Credential::ApiKey(api_key) = credential else {
+        return Err(credential::wrong_kind("The Gemini API", "an API key"));
+    };
+    let value = credential::field("", api_key)?;
+    request.headers_mut().insert("x-goog-api-key", value);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::Face;
+    use crate::face::{Asked, Face};
+    use crate::host::Host;
     use crate::openai::OpenaiChat;
     use domain::model::Capabilities;
+
+    static HOST: Host = Host::NONE;
 
     fn target<'a>(model: &'a str, capabilities: &'a Capabilities) -> Target<'a> {
         Target {
             model,
             base_url: "https://generativelanguage.googleapis.com",
             capabilities,
+            host: &HOST,
         }
     }
 
     fn path_and_query(model: &str) -> Result<String, Refusal> {
         let capabilities = Capabilities::default();
-        let request = Gemini.request(&target(model, &capabilities), false, Bytes::new())?;
+        let request = Gemini.request(
+            &target(model, &capabilities),
+            false,
+            &HeaderMap::new(),
+            Bytes::new(),
+        )?;
         Ok(request.uri().path_and_query().unwrap().to_string())
     }
 
@@ -198,17 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn the_key_goes_into_a_field_that_is_not_logged() {
-        let mut headers = HeaderMap::new();
-        let key = Secret::new("AIza-key".to_owned());
-        Gemini.authorize(&mut headers, &key).unwrap();
-        assert_eq!(headers["x-goog-api-key"], "AIza-key");
-        assert!(headers["x-goog-api-key"].is_sensitive());
-        let broken = Secret::new("two\nlines".to_owned());
-        assert!(Gemini.authorize(&mut headers, &broken).is_err());
-    }
-
-    #[test]
     fn only_what_google_cannot_read_is_fetched_and_only_once() {
         let body = br#"{"model": "m", "messages": [
             {"role": "user", "content": [
@@ -221,7 +226,7 @@ mod tests {
                 {"type": "image_url", "image_url": {"url": "https://example.com/c.png"}}
             ]}
         ]}"#;
-        let request = OpenaiChat.parse(body).unwrap();
+        let request = OpenaiChat.parse(&Asked::default(), body).unwrap();
         let capabilities = Capabilities::default();
         assert_eq!(
             Gemini.media_needed(&request, &target("m", &capabilities)),

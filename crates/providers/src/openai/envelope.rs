@@ -37,7 +37,7 @@ pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
         max_output_tokens,
         choices,
         messages,
-        model_span: span(text, model_raw.get()),
+        model_span: Some(span(text, model_raw.get())),
         stream_options_span: stream_options.map(|raw| span(text, raw.get())),
     })
 }
@@ -130,13 +130,14 @@ fn span(whole: &str, part: &str) -> Range<usize> {
 /// the option that asks for it. Nothing else is touched.
 pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
     let model = serde_json::Value::from(model).to_string();
-    let mut edits = vec![(envelope.model_span.clone(), model)];
+    let model_span = envelope.model_span.clone().unwrap_or_default();
+    let after_model = model_span.end;
+    let mut edits = vec![(model_span, model)];
     let withhold_usage = envelope.stream && !envelope.stream_usage;
     if withhold_usage {
         edits.push(if let Some(span) = &envelope.stream_options_span {
             ask_within(body, span)
         } else {
-            let after_model = envelope.model_span.end;
             let asking = r#","stream_options":{"include_usage":true}"#;
             (after_model..after_model, asking.to_owned())
         });

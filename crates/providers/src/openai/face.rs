@@ -10,14 +10,16 @@ use super::encoder::{ChunkEncoder, HEARTBEAT};
 use super::relay::ChunkRelay;
 use super::{OpenaiChat, envelope, parse, render};
 use crate::dialect::Format;
-use crate::face::{Envelope, Face, InvalidRequest, Rendering, Spliced, StreamEncoder, StreamRelay};
+use crate::face::{
+    Asked, Envelope, Face, InvalidRequest, Rendering, Spliced, StreamEncoder, StreamRelay,
+};
 
 impl Face for OpenaiChat {
     fn format(&self) -> Format {
         Format::OpenaiChat
     }
 
-    fn envelope(&self, body: &[u8]) -> Result<Envelope, InvalidRequest> {
+    fn envelope(&self, _: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest> {
         envelope::read(body)
     }
 
@@ -25,7 +27,7 @@ impl Face for OpenaiChat {
         envelope::splice(envelope, body, model)
     }
 
-    fn parse(&self, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
+    fn parse(&self, _: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
         parse::request(body)
     }
 
@@ -38,7 +40,7 @@ impl Face for OpenaiChat {
         render::completion(response, rendering, report)
     }
 
-    fn render_error(&self, problem: &Problem) -> (StatusCode, Bytes) {
+    fn render_error(&self, problem: &Problem, _: &str) -> (StatusCode, Bytes) {
         (problem.status(), render::problem(problem))
     }
 
@@ -54,7 +56,7 @@ impl Face for OpenaiChat {
         Box::new(ChunkRelay::new(withhold_usage))
     }
 
-    fn stream_error(&self, problem: &Problem) -> Bytes {
+    fn stream_error(&self, problem: &Problem, _: &str) -> Bytes {
         // The empty line ends whatever event was begun.
         let mut out = BytesMut::from(&b"\n\n"[..]);
         render::problem_event(problem, &mut out);

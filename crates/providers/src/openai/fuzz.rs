@@ -11,7 +11,7 @@ use serde_json::json;
 use super::OpenaiChat;
 use crate::dialect::{Dialect, End};
 use crate::exchange::Exchange;
-use crate::face::{Envelope, Face, Rendering};
+use crate::face::{Asked, Envelope, Face, Rendering};
 
 const TIME: Duration = Duration::from_secs(2);
 
@@ -21,6 +21,8 @@ fn rendering() -> Rendering {
         created: "2026-11-05T12:00:00Z".parse().unwrap(),
         model: "m".to_owned(),
         stream_usage: true,
+        estimated_input_tokens: 0,
+        asked: Bytes::new(),
     }
 }
 
@@ -74,15 +76,19 @@ fn no_body_panics_the_face_or_the_dialect() {
         .with_test_time(TIME)
         .for_each(|input: &[u8]| {
             let head = http::Response::new(()).into_parts().0;
-            drop(OpenaiChat.parse(input));
+            drop(OpenaiChat.parse(&Asked::default(), input));
             drop(OpenaiChat.decode(&Exchange::default(), &head, input));
             OpenaiChat.decode_error(&head, input, rendering().created);
             drop(OpenaiChat.usage(input));
             OpenaiChat.attach_report(Bytes::copy_from_slice(input), &serde_json::Value::Null);
-            if let Ok(envelope) = OpenaiChat.envelope(input) {
+            if let Ok(envelope) = OpenaiChat.envelope(&Asked::default(), input) {
                 let body = Bytes::copy_from_slice(input);
                 let spliced = OpenaiChat.splice(&envelope, &body, "m");
-                assert!(OpenaiChat.envelope(&spliced.body).is_ok());
+                assert!(
+                    OpenaiChat
+                        .envelope(&Asked::default(), &spliced.body)
+                        .is_ok()
+                );
             }
         });
 }
@@ -190,14 +196,14 @@ proptest! {
         let body = format!(
             "{before}{{\"x\":{number},{before}\"model\":{before}\"old\",\"stream\":{stream},\"messages\":[{{\"role\":\"user\",\"content\":\"\\u00e9\"}}],\"y\":null}}{before}"
         );
-        let envelope = OpenaiChat.envelope(body.as_bytes()).unwrap();
+        let envelope = OpenaiChat.envelope(&Asked::default(), body.as_bytes()).unwrap();
         let spliced = OpenaiChat.splice(&envelope, &Bytes::from(body.clone()), &model);
         let written = serde_json::to_string(&model).unwrap();
         let asking = if stream { ",\"stream_options\":{\"include_usage\":true}" } else { "" };
         let expected = body.replacen("\"old\"", &format!("{written}{asking}"), 1);
         prop_assert_eq!(std::str::from_utf8(&spliced.body).unwrap(), expected);
         prop_assert_eq!(spliced.withhold_usage, stream);
-        let Envelope { model: read, stream_usage, .. } = OpenaiChat.envelope(&spliced.body).unwrap();
+        let Envelope { model: read, stream_usage, .. } = OpenaiChat.envelope(&Asked::default(), &spliced.body).unwrap();
         prop_assert_eq!(read.as_str(), &model);
         prop_assert_eq!(stream_usage, stream);
     }

@@ -38,13 +38,13 @@ mod wire;
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};
 use domain::provider_error::ProviderError;
-use domain::secret::Secret;
 use domain::usage::Usage;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, Method, Request};
 use jiff::Timestamp;
 
+use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
 
@@ -74,7 +74,8 @@ impl Dialect for OpenaiChat {
     ) -> Result<Encoded, Refusal> {
         let (body, report) = encode::body(request, target);
         Ok(Encoded {
-            request: Dialect::request(self, target, request.stream, body.into())?,
+            body: body.into(),
+            fields: HeaderMap::new(),
             report,
             exchange: Exchange {
                 streamed: request.stream,
@@ -88,6 +89,7 @@ impl Dialect for OpenaiChat {
         &self,
         target: &Target<'_>,
         stream: bool,
+        fields: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Bytes>, Refusal> {
         let accept = if stream {
@@ -95,7 +97,7 @@ impl Dialect for OpenaiChat {
         } else {
             "application/json"
         };
-        Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}/chat/completions", target.base_url))
             .header(CONTENT_TYPE, "application/json")
@@ -104,19 +106,9 @@ impl Dialect for OpenaiChat {
             .map_err(|error| Refusal {
                 detail: format!("The provider's base URL makes no request target: {error}."),
                 param: None,
-            })
-    }
-
-    fn authorize(&self, headers: &mut HeaderMap, api_key: &Secret<String>) -> Result<(), Refusal> {
-        let mut value =
-            HeaderValue::try_from(format!("Bearer {}", api_key.reveal())).map_err(|_| Refusal {
-                detail: "The provider's API key holds characters that no field may have."
-                    .to_owned(),
-                param: None,
             })?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-        Ok(())
+        request.headers_mut().extend(fields.clone());
+        Ok(request)
     }
 
     fn decode(
@@ -142,4 +134,17 @@ impl Dialect for OpenaiChat {
             DecodeError::Malformed("the usage counts neither input nor output".to_owned())
         })
     }
+}
+
+/// Writes the credential as a bearer token.
+pub(crate) fn authorize(
+    request: &mut Request<Bytes>,
+    credential: &Credential,
+) -> Result<(), Refusal> {
+    let (Credential::ApiKey(secret) | Credential::Token(secret)) = credential else {
+        return Err(credential::wrong_kind("An OpenAI host", "an API key"));
+    };
+    let value = credential::field("Bearer ", secret)?;
+    request.headers_mut().insert(AUTHORIZATION, value);
+    Ok(())
 }

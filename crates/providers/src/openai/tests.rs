@@ -5,13 +5,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, Finish, FinishReason};
 use domain::problem::{Problem, ProblemKind};
-use domain::secret::Secret;
 use domain::usage::Usage;
-use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::OpenaiChat;
-use crate::dialect::Dialect;
 use crate::face::{Face, Rendering, StreamEncoder};
 
 fn rendering(stream_usage: bool) -> Rendering {
@@ -20,6 +17,8 @@ fn rendering(stream_usage: bool) -> Rendering {
         created: "2026-11-05T12:00:00Z".parse().unwrap(),
         model: "smart".to_owned(),
         stream_usage,
+        estimated_input_tokens: 0,
+        asked: Bytes::new(),
     }
 }
 
@@ -144,7 +143,8 @@ fn a_problem_has_the_status_type_and_code_that_the_sdk_raises_its_class_from() {
             json!("internal_error"),
         ),
     ] {
-        let (found, body) = OpenaiChat.render_error(&Problem::new(kind, "It did not work."));
+        let (found, body) =
+            OpenaiChat.render_error(&Problem::new(kind, "It did not work."), "req_1");
         assert_eq!(found.as_u16(), status, "{kind:?}");
         let expected = json!({"error": {"message": "It did not work.", "type": told, "param": null, "code": code}});
         assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
@@ -158,7 +158,7 @@ fn a_problem_names_its_field_and_the_providers_own_code() {
         provider_status: Some(http::StatusCode::UNPROCESSABLE_ENTITY),
         ..Problem::new(ProblemKind::InvalidRequest, "No.").with_param("messages[0]")
     };
-    let (status, body) = OpenaiChat.render_error(&problem);
+    let (status, body) = OpenaiChat.render_error(&problem, "req_1");
     assert_eq!(status.as_u16(), 422);
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["error"]["param"], "messages[0]");
@@ -172,7 +172,7 @@ fn the_providers_own_error_body_is_shown_as_it_is() {
         verbatim: Some(own.clone()),
         ..Problem::new(ProblemKind::InvalidRequest, "No.").with_retry_after(Duration::from_secs(1))
     };
-    assert_eq!(OpenaiChat.render_error(&problem).1, own);
+    assert_eq!(OpenaiChat.render_error(&problem, "req_1").1, own);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn an_error_in_a_stream_is_one_event_even_when_the_providers_body_has_lines() {
         verbatim: Some(Bytes::from_static(b"{\n\"error\":{}}")),
         ..Problem::new(ProblemKind::ProviderFailed, "It broke.")
     };
-    let event = OpenaiChat.stream_error(&problem);
+    let event = OpenaiChat.stream_error(&problem, "req_1");
     assert!(event.starts_with(b"\n\ndata: {") && event.ends_with(b"}\n\n"));
     assert_eq!(
         data(&event)[0]["error"]["message"],
@@ -317,18 +317,4 @@ fn text_that_speaks_of_tokens_is_not_taken_for_a_usage() {
     let mut out = BytesMut::new();
     relay.push(chunk.as_bytes(), &mut out);
     assert_eq!(text(&out), chunk);
-}
-
-#[test]
-fn the_credential_is_written_as_a_sensitive_bearer_token() {
-    let mut headers = HeaderMap::new();
-    OpenaiChat
-        .authorize(&mut headers, &Secret::new("sk-1".to_owned()))
-        .unwrap();
-    let value = &headers[http::header::AUTHORIZATION];
-    assert_eq!(value, "Bearer sk-1");
-    assert!(value.is_sensitive());
-    let broken = Secret::new("sk\n1".to_owned());
-    let refusal = OpenaiChat.authorize(&mut headers, &broken).unwrap_err();
-    assert!(!refusal.detail.contains("sk"), "{refusal}");
 }

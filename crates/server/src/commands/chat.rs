@@ -11,6 +11,7 @@ use domain::key::{ModelPattern, Origin, Rate, Role, VirtualKey};
 use futures_util::StreamExt;
 use gateway::reply::Reply;
 use gateway::{Inbound, ReportWanted};
+use providers::face::Asked;
 use providers::framing::sse::SseDecoder;
 use providers::openai::OpenaiChat;
 use serde_json::{Value, json};
@@ -70,6 +71,7 @@ async fn ask(app: &Shared, options: &Chat, prompt: &str) -> anyhow::Result<ExitC
         received: app.clock.moment(),
         face: &FACE,
         face_name: domain::call::Face::OpenaiChat,
+        asked: Asked::default(),
         body: Bytes::from(body.to_string()),
         client_request_id: None,
         traceparent: None,

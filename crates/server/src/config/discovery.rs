@@ -2,7 +2,9 @@
 
 use domain::egress::Reach;
 use domain::name::ProviderName;
-use gateway::routes::{HangUp, Provider, ProviderKind};
+use gateway::routes::{HangUp, Provider};
+use providers::credential::Credential;
+use providers::kind::ProviderKind;
 
 use super::base_url::BaseUrl;
 use super::problem::{Complaint, Problem};
@@ -123,7 +125,8 @@ pub(super) fn sim() -> Option<Provider> {
         name: "sim".parse().ok()?,
         kind: ProviderKind::Sim,
         base_url: ProviderKind::Sim.default_base_url().to_owned(),
-        api_key: None,
+        credential: None,
+        host: providers::host::Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
     })
@@ -160,7 +163,8 @@ impl Variables<'_> {
                 Reach::Public
             },
             base_url: base_url.map_or(host.base_url.to_owned(), |url| url.as_str().to_owned()),
-            api_key: Some(api_key.0),
+            credential: Some(Credential::ApiKey(api_key.0)),
+            host: providers::host::Host::NONE,
             hang_up: HangUp::default(),
         })
     }

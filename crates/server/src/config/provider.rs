@@ -3,7 +3,10 @@
 use domain::egress::Reach;
 use domain::name::ProviderName;
 use domain::secret::Secret;
-use gateway::routes::{HangUp, Provider, ProviderKind};
+use gateway::routes::{HangUp, Provider};
+use providers::credential::Credential;
+use providers::host::Host;
+use providers::kind::ProviderKind;
 use serde_json::{Value, json};
 
 use super::base_url::BaseUrl;
@@ -28,7 +31,8 @@ impl Endpoint {
             name,
             kind: self.kind,
             base_url: self.base_url,
-            api_key: self.api_key,
+            credential: self.api_key.map(Credential::ApiKey),
+            host: Host::NONE,
             reach: self.reach,
             hang_up: self.hang_up,
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use domain::egress::Reach;
 use domain::key::Role;
-use gateway::routes::{HangUp, ProviderKind, Retries, Timeouts};
+use gateway::routes::{HangUp, Retries, Timeouts};
+use providers::credential::Credential;
+use providers::kind::ProviderKind;
 
 use super::ledger::Keep;
 use super::*;
@@ -190,9 +192,12 @@ fn everything_arrives_where_it_belongs() {
     };
     let key_of = |name: &str| {
         provider(name)
-            .api_key
+            .credential
             .as_ref()
-            .map(|key| key.reveal().clone())
+            .map(|credential| match credential {
+                Credential::ApiKey(key) => key.reveal().clone(),
+                other => panic!("{other:?}"),
+            })
     };
     assert_eq!(key_of("openai").as_deref(), Some("sk-of-the-environment"));
     assert_eq!(key_of("google").as_deref(), Some("AIza-of-the-file"));

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`
+//! Chat requests of every face, from the socket and back.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use futures_util::StreamExt;
 use gateway::reply::{Reply, ReplyFacts};
@@ -14,7 +15,7 @@ use gateway::{ChatError, Inbound, ReportWanted};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use providers::face::Face;
+use providers::face::{Asked, Face};
 use providers::openai::OpenaiChat;
 
 use super::auth::authenticate;
@@ -31,30 +32,61 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-ms");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-static FACE: OpenaiChat = OpenaiChat;
+/// Which API a request speaks, and what its URL says.
+pub struct Spoken {
+    /// The API.
+    pub face: &'static dyn Face,
+    /// The same as it is recorded.
+    pub name: domain::call::Face,
+    /// The model that the URL names.
+    pub model: Option<ModelName>,
+    /// Whether the URL asks for a stream; `None` where the body says it.
+    pub stream: Option<bool>,
+}
 
-/// `POST /v1/chat/completions`: whole or streamed, in OpenAI's shape whatever provider answers.
+/// `POST /v1/chat/completions`
 pub async fn complete(State(app): State<Shared>, request: Request) -> Response {
+    let spoken = Spoken {
+        face: &OpenaiChat,
+        name: domain::call::Face::OpenaiChat,
+        model: None,
+        stream: None,
+    };
+    answer(&app, spoken, request).await
+}
+
+/// Answers a chat request, whole or streamed, in the caller's own shape whatever provider answers.
+pub async fn answer(app: &App, spoken: Spoken, request: Request) -> Response {
     let arrival = Arrival::of(&request);
+    let face = spoken.face;
+    let refuse = |problem: &Problem| {
+        app.telemetry.refused(problem.kind);
+        render(face, problem, &arrival)
+    };
     let (parts, body) = request.into_parts();
-    let caller = match authenticate(&app, &parts, &arrival) {
+    let caller = match authenticate(app, &parts, &arrival) {
         Ok(caller) => caller,
-        Err(problem) => return refuse(&app, &problem),
+        Err(problem) => return refuse(&problem),
     };
     let body = match read(body, app.max_body).await {
         Ok(body) => body,
-        Err(problem) => return refuse(&app, &problem),
+        Err(problem) => return refuse(&problem),
     };
     let inbound = Inbound {
         request_id: arrival.request_id,
         started_at: arrival.at,
         received: arrival.moment,
-        face: &FACE,
-        face_name: domain::call::Face::OpenaiChat,
-        body,
+        face,
+        face_name: spoken.name,
         client_request_id: text(&parts.headers, "x-client-request-id", 256),
         traceparent: text(&parts.headers, "traceparent", 64),
         report: report_wanted(&parts.headers),
+        asked: Asked {
+            model: spoken.model,
+            stream: spoken.stream,
+            headers: parts.headers,
+        },
+        body,
     };
     match app.gateway.chat(&caller, inbound).await {
         Ok(Reply::Whole { facts, body }) => {
@@ -67,15 +99,13 @@ pub async fn complete(State(app): State<Shared>, request: Request) -> Response {
             let pieces = stream.map(Ok::<Bytes, Infallible>);
             let mut response = Response::new(Body::from_stream(pieces));
             let headers = response.headers_mut();
-            headers.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/event-stream; charset=utf-8"),
-            );
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(face.stream_type()));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             describe(&facts, headers);
             response
         }
-        Err(error) => failed(&app, error),
+        Err(error @ ChatError::Failed { .. }) => failed(face, error, &arrival),
+        Err(error) => refuse(&error.into_problem()),
     }
 }
 
@@ -98,32 +128,25 @@ async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
     }
 }
 
-fn failed(app: &App, error: ChatError) -> Response {
+/// Answers a request whose every attempt failed.
+fn failed(face: &dyn Face, error: ChatError, arrival: &Arrival) -> Response {
     let about = match &error {
         ChatError::Failed {
             provider, attempts, ..
         } => Some((provider.clone(), *attempts)),
         _ => None,
     };
-    let problem = error.into_problem();
-    let Some((provider, attempts)) = about else {
-        return refuse(app, &problem);
-    };
-    let mut response = render(&FACE, &problem);
-    insert(response.headers_mut(), PROVIDER, provider.as_str());
-    insert(response.headers_mut(), ATTEMPTS, &attempts.to_string());
+    let mut response = render(face, &error.into_problem(), arrival);
+    if let Some((provider, attempts)) = about {
+        insert(response.headers_mut(), PROVIDER, provider.as_str());
+        insert(response.headers_mut(), ATTEMPTS, &attempts.to_string());
+    }
     response
 }
 
-/// Answers a request that no call was opened for.
-fn refuse(app: &App, problem: &Problem) -> Response {
-    app.telemetry.refused(problem.kind);
-    render(&FACE, problem)
-}
-
 /// A problem as a response of the face.
-pub fn render(face: &dyn Face, problem: &Problem) -> Response {
-    let (status, body) = face.render_error(problem);
+pub fn render(face: &dyn Face, problem: &Problem, arrival: &Arrival) -> Response {
+    let (status, body) = face.render_error(problem, &arrival.request_id.to_string());
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);

@@ -16,8 +16,9 @@ use crate::app::{App, Shared};
 
 /// `GET /v1/models`: the names that the caller may ask for, in OpenAI's shape.
 pub async fn list(State(app): State<Shared>, request: Request) -> Response {
-    match caller_of(&app, request) {
-        Err(problem) => render(&OpenaiChat, &problem),
+    let arrival = Arrival::of(&request);
+    match caller_of(&app, request, &arrival) {
+        Err(problem) => render(&OpenaiChat, &problem, &arrival),
         Ok(caller) => {
             let data: Vec<Value> = served(&app, &caller)
                 .map(|model| view(&app, &model))
@@ -33,7 +34,8 @@ pub async fn retrieve(
     Path(name): Path<String>,
     request: Request,
 ) -> Response {
-    let found = caller_of(&app, request).and_then(|caller| {
+    let arrival = Arrival::of(&request);
+    let found = caller_of(&app, request, &arrival).and_then(|caller| {
         served(&app, &caller).find(|model| model.name == name).ok_or_else(|| {
             let detail = format!(
                 "The model '{name}' is not served here. GET /v1/models lists the models that are."
@@ -43,14 +45,13 @@ pub async fn retrieve(
     });
     match found {
         Ok(model) => Json(view(&app, &model)).into_response(),
-        Err(problem) => render(&OpenaiChat, &problem),
+        Err(problem) => render(&OpenaiChat, &problem, &arrival),
     }
 }
 
-fn caller_of(app: &App, request: Request) -> Result<Caller, Problem> {
-    let arrival = Arrival::of(&request);
+fn caller_of(app: &App, request: Request, arrival: &Arrival) -> Result<Caller, Problem> {
     let (parts, _) = request.into_parts();
-    authenticate(app, &parts, &arrival)
+    authenticate(app, &parts, arrival)
 }
 
 fn served(app: &App, caller: &Caller) -> impl Iterator<Item = ServedModel> {

@@ -64,7 +64,7 @@ async fn wrong_method(State(_): State<Shared>, request: Request) -> Response {
 /// In the shape of the face that was (probably) meant.
 fn problem(request: &Request, problem: &Problem) -> Response {
     if request.uri().path().starts_with("/v1/") {
-        chat::render(&OpenaiChat, problem)
+        chat::render(&OpenaiChat, problem, &Arrival::of(request))
     } else {
         envelope::failure(&Arrival::of(request), problem)
     }
