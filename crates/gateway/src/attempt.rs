@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, ChatResponse};
+use domain::clock::Moment;
 use domain::egress::{EgressBody, EgressError, Outbound};
 use domain::provider_error::{Cause, ProviderError, Retry};
 use futures_util::StreamExt;
+use http::HeaderValue;
 use http::response::Parts;
 use providers::collect::Collector;
 use providers::dialect::{DecodeError, End, Refusal};
 use providers::face::{Face, Rendering};
+use providers::tap::Observed;
+use providers::task::PreparedTask;
 
 use crate::chat::{ChatError, Gateway, ReportWanted};
 use crate::ledger::OpenCall;
@@ -28,26 +32,60 @@ const MAX_ERROR_BODY: usize = 256 * 1024;
 /// The most of a stream that is held back until its first content is there, in bytes.
 const MAX_PREFACE: usize = 1024 * 1024;
 
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What is sent, and how its answer is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Errand<'a> {
+    /// A chat.
+    Chat(&'a Prepared, Wanted<'a>),
+    /// Anything else.
+    Task(&'a PreparedTask),
+}
+
 /// A provider's answer that has begun well.
 pub(crate) enum Answered {
     /// It is whole.
-    Whole {
-        /// The bytes as the provider sent them; of use where they pass verbatim.
-        body: Bytes,
-        /// What they say.
-        response: Box<ChatResponse>,
-    },
+    Whole(Whole),
     /// Its first content is there.
-    Stream {
-        /// What is to follow.
-        body: EgressBody,
-        /// Turns it into the caller's stream.
-        pipeline: Box<Pipeline>,
-        /// What the caller gets for what has come so far.
-        ready: Vec<Bytes>,
-        /// The provider's stream is over already.
-        is_over: bool,
-    },
+    Stream(Begun),
+}
+
+/// An answer that is whole.
+pub(crate) struct Whole {
+    /// The media type that the caller gets.
+    pub(crate) content_type: HeaderValue,
+    /// The bytes for the caller, but for a chat that is translated.
+    pub(crate) body: Bytes,
+    /// What a chat's answer says, where it is translated.
+    pub(crate) response: Option<Box<ChatResponse>>,
+    /// What the ledger wants to know of it.
+    pub(crate) observed: Observed,
+}
+
+/// A stream whose first content is there.
+pub(crate) struct Begun {
+    /// The media type that the caller gets.
+    pub(crate) content_type: HeaderValue,
+    /// What is to follow.
+    pub(crate) body: EgressBody,
+    /// Turns it into the caller's stream.
+    pub(crate) pipeline: Box<Pipeline>,
+    /// What the caller gets for what has come so far.
+    pub(crate) ready: Vec<Bytes>,
+    /// The provider's stream is over already.
+    pub(crate) is_over: bool,
+}
+
+impl Whole {
+    fn translated(response: ChatResponse) -> Self {
+        Self {
+            content_type: JSON,
+            body: Bytes::new(),
+            observed: Observed::of(&response),
+            response: Some(Box::new(response)),
+        }
+    }
 }
 
 /// How the caller wants the answer.
@@ -65,25 +103,24 @@ impl Gateway {
     pub(crate) async fn attempt(
         &self,
         plan: &Plan,
-        prepared: &Prepared,
-        wanted: Wanted<'_>,
+        errand: Errand<'_>,
         call: &mut OpenCall,
     ) -> Result<Answered, AttemptError> {
         let deadline = call.received().after(plan.timeouts.total);
         let mut failure = None;
         loop {
             let target = &plan.target;
-            if let Err(error) = call.dispatch(target.provider.name.clone(), &target.model) {
+            let provider = target.provider.name.clone();
+            if let Err(error) = call.dispatch(provider, &target.model).await {
                 // A call that was sent before has failed of what it failed of then.
                 return Err(failure.map_or(error.into(), AttemptError::Provider));
             }
             let left = deadline.since(self.clock.moment());
-            let bound = if wanted.streamed {
-                left.min(plan.timeouts.first_byte)
-            } else {
-                left
+            let bound = match errand {
+                Errand::Chat(_, wanted) if wanted.streamed => left.min(plan.timeouts.first_byte),
+                Errand::Chat(..) | Errand::Task(_) => left,
             };
-            let exchange = self.exchange(plan, prepared, wanted);
+            let exchange = self.exchange(plan, errand, deadline);
             let error = match within(&*self.clock, bound, exchange).await {
                 Some(Ok((status, answered))) => {
                     call.attempt_answered(Some(status), None);
@@ -109,12 +146,40 @@ impl Gateway {
     async fn exchange(
         &self,
         plan: &Plan,
-        prepared: &Prepared,
-        wanted: Wanted<'_>,
+        errand: Errand<'_>,
+        deadline: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
+        let request = match errand {
+            Errand::Chat(prepared, _) => &prepared.request,
+            Errand::Task(prepared) => &prepared.request,
+        };
+        let (head, body) = self.send(plan, request.clone()).await?;
+        let status = head.status.as_u16();
+        let answered = match errand {
+            Errand::Task(prepared) => {
+                let reader = &*prepared.reader;
+                self.task(plan, reader, head, body, deadline).await?
+            }
+            Errand::Chat(prepared, wanted) if wanted.streamed => {
+                self.first_content(prepared, wanted, &head, body).await?
+            }
+            Errand::Chat(prepared, _) if prepared.passage.exchange().streamed => {
+                self.collected(prepared, body).await?
+            }
+            Errand::Chat(prepared, _) => self.whole(prepared, &head, body).await?,
+        };
+        Ok((status, answered))
+    }
+
+    /// Sends one request with the target's credential, and answers what comes with a good status.
+    pub(crate) async fn send(
+        &self,
+        plan: &Plan,
+        request: http::Request<Bytes>,
+    ) -> Result<(Parts, EgressBody), ProviderError> {
         let target = &plan.target;
         let outbound = Outbound {
-            request: self.authorized(prepared, plan).map_err(unauthorized)?,
+            request: self.authorized(request, plan).map_err(unauthorized)?,
             reach: target.provider.reach(),
         };
         let response = self
@@ -125,44 +190,41 @@ impl Gateway {
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
             let body = read_at_most(body, MAX_ERROR_BODY).await;
-            return Err(plan.dialect.decode_error(&head, &body, self.clock.now()));
+            return Err(target.kind.decode_error(&head, &body, self.clock.now()));
         }
-        let status = head.status.as_u16();
-        let answered = if wanted.streamed {
-            self.first_content(plan, prepared, wanted, &head, body)
-                .await?
-        } else if prepared.passage.exchange().streamed {
-            self.collected(plan, prepared, body).await?
-        } else {
-            self.whole(plan, &prepared.passage, &head, body).await?
-        };
-        Ok((status, answered))
+        Ok((head, body))
     }
 
     async fn whole(
         &self,
-        plan: &Plan,
-        passage: &Passage,
+        prepared: &Prepared,
         head: &Parts,
         body: EgressBody,
     ) -> Result<Answered, ProviderError> {
         let body = read_whole(body, self.settings.max_response).await?;
-        let decoded = plan.dialect.decode(passage.exchange(), head, &body);
-        let response = decoded.map_err(|error| with_status(provider_error(error), head))?;
-        Ok(Answered::Whole {
-            body,
-            response: Box::new(response),
-        })
+        let refuse = |error| with_status(provider_error(error), head);
+        let dialect = prepared.dialect;
+        let exchange = prepared.passage.exchange();
+        if let Passage::Verbatim { .. } = prepared.passage {
+            let observed = dialect.observe(exchange, head, &body);
+            return Ok(Answered::Whole(Whole {
+                content_type: JSON,
+                observed: observed.map_err(refuse)?,
+                response: None,
+                body,
+            }));
+        }
+        let response = dialect.decode(exchange, head, &body).map_err(refuse)?;
+        Ok(Answered::Whole(Whole::translated(response)))
     }
 
     /// The provider streams although the caller does not: its events make one answer.
     async fn collected(
         &self,
-        plan: &Plan,
         prepared: &Prepared,
         mut body: EgressBody,
     ) -> Result<Answered, ProviderError> {
-        let mut decoder = plan.dialect.decoder(prepared.passage.exchange());
+        let mut decoder = prepared.dialect.decoder(prepared.passage.exchange());
         let mut collector = Collector::default();
         let mut events = Vec::new();
         let mut length = 0;
@@ -194,36 +256,40 @@ impl Gateway {
             }
             decoded.map_err(provider_error)?;
         }
-        let response = Box::new(collector.finish());
-        Ok(Answered::Whole {
-            body: Bytes::new(),
-            response,
-        })
+        Ok(Answered::Whole(Whole::translated(collector.finish())))
     }
 
-    /// Waits for the first content, so that a failure before it is still a failure of the whole
-    /// request.
+    /// Makes the pipeline of a streamed chat and waits for its first content.
     async fn first_content(
         &self,
-        plan: &Plan,
         prepared: &Prepared,
         wanted: Wanted<'_>,
         head: &Parts,
-        mut body: EgressBody,
+        body: EgressBody,
     ) -> Result<Answered, ProviderError> {
-        let dialect = plan.dialect;
         if is_json(head) {
-            return Err(self
-                .error_in_success(plan, &prepared.passage, head, body)
-                .await);
+            return Err(self.error_in_success(prepared, head, body).await);
         }
-        let mut pipeline = Pipeline::new(
+        let pipeline = Pipeline::new(
             wanted.face,
-            dialect,
+            prepared.dialect,
             &prepared.passage,
             wanted.rendering,
             wanted.report.any(),
         );
+        let content_type = HeaderValue::from_static(wanted.face.stream_type());
+        self.begun(content_type, pipeline, head, body).await
+    }
+
+    /// Waits for the first content, so that a failure before it is still a failure of the whole
+    /// request.
+    pub(crate) async fn begun(
+        &self,
+        content_type: HeaderValue,
+        mut pipeline: Pipeline,
+        head: &Parts,
+        mut body: EgressBody,
+    ) -> Result<Answered, ProviderError> {
         let mut ready = Vec::new();
         let mut length = 0;
         let mut is_over = false;
@@ -258,24 +324,25 @@ impl Gateway {
                 head,
             ));
         }
-        Ok(Answered::Stream {
+        Ok(Answered::Stream(Begun {
+            content_type,
             body,
             pipeline: Box::new(pipeline),
             ready,
             is_over,
-        })
+        }))
     }
 
     /// A stream was asked for and a JSON document came: most often the provider's error inside a 200.
     async fn error_in_success(
         &self,
-        plan: &Plan,
-        passage: &Passage,
+        prepared: &Prepared,
         head: &Parts,
         body: EgressBody,
     ) -> ProviderError {
         let body = read_at_most(body, MAX_ERROR_BODY).await;
-        let error = match plan.dialect.decode(passage.exchange(), head, &body) {
+        let exchange = prepared.passage.exchange();
+        let error = match prepared.dialect.decode(exchange, head, &body) {
             Err(DecodeError::Provider(error)) => error,
             Err(DecodeError::Malformed(_)) | Ok(_) => ProviderError::new(
                 Cause::Malformed,
@@ -316,7 +383,7 @@ impl From<AttemptError> for ChatError {
     }
 }
 
-async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderError> {
+pub(crate) async fn read_whole(mut body: EgressBody, max: usize) -> Result<Bytes, ProviderError> {
     // Most answers come in one piece, which then is not copied.
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
@@ -358,7 +425,7 @@ fn is_json(head: &Parts) -> bool {
 }
 
 /// A failure inside an answer that was called a success says so by its cause, not by a status of 200.
-fn with_status(error: ProviderError, head: &Parts) -> ProviderError {
+pub(crate) fn with_status(error: ProviderError, head: &Parts) -> ProviderError {
     let status = error.status.or(Some(head.status.as_u16()));
     ProviderError { status, ..error }
 }

@@ -15,22 +15,21 @@ use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::provider_error::ProviderError;
 use domain::usage::{ServiceTier, Usage};
+use http::HeaderValue;
 use jiff::Timestamp;
 use providers::dialect::Refusal;
 use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
 use providers::kind::ProviderKind;
-use providers::tap::Observed;
 use serde_json::json;
 
-use crate::attempt::{Answered, AttemptError, Wanted};
-use crate::catalog::price;
+use crate::attempt::{Answered, AttemptError, Begun, Errand, Wanted};
+use crate::catalog::{Priced, price};
 use crate::drain::Drains;
 use crate::estimate;
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
 use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
-use crate::prepare::{Passage, Prepared};
 use crate::problem::provider_problem;
 use crate::reply::{Reply, ReplyFacts, ReplyStream};
 use crate::routes::{Plan, Routes, UnknownModel};
@@ -81,8 +80,8 @@ pub struct Parts {
 /// Takes requests, and answers them.
 pub struct Gateway {
     routes: ArcSwap<Routes>,
-    ledger: Arc<Ledger>,
-    limits: Arc<Limits>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) limits: Arc<Limits>,
     drains: Drains,
     payloads: Arc<Payloads>,
     pub(crate) egress: Arc<dyn Egress>,
@@ -91,8 +90,8 @@ pub struct Gateway {
     pub(crate) settings: Settings,
 }
 
-/// A chat request as it arrived.
-pub struct Inbound {
+/// A request as it arrived: a chat, or with another `Api` a [task](crate::task).
+pub struct Inbound<Api: ?Sized + 'static = dyn Face> {
     /// Its identifier.
     pub request_id: RequestId,
     /// When it arrived.
@@ -100,7 +99,7 @@ pub struct Inbound {
     /// The same on the monotonic clock.
     pub received: Moment,
     /// The API that is spoken.
-    pub face: &'static dyn Face,
+    pub face: &'static Api,
     /// The same as it is recorded.
     pub face_name: domain::call::Face,
     /// What it says beside its body.
@@ -210,28 +209,28 @@ impl Gateway {
     pub async fn chat(&self, caller: &Caller, inbound: Inbound) -> Result<Reply, ChatError> {
         let envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
-        let face = inbound.face;
-        let plan = self.routes.load().plan(&envelope.model, face.format())?;
-        let (admission, estimate) = self.admit(caller, &inbound, &envelope, &plan)?;
-        let prepared = self.prepare(&inbound, &envelope, &plan).await?;
-        let rendering = rendering(&inbound, &envelope, &plan, &estimate);
+        let plan = self.routes.load().plan(&envelope.model)?;
+        let admitted = self.admit(caller, &inbound, &envelope, &plan)?;
+        let mut prepared = self.prepare(&inbound, &envelope, &plan).await?;
+        let rendering = rendering(&inbound, &envelope, &plan, &admitted.estimate);
         let wanted = Wanted {
-            face,
+            face: inbound.face,
             rendering: &rendering,
             streamed: envelope.stream,
             report: inbound.report,
         };
-        let listener = self.payloads.listen(
-            caller,
-            inbound.request_id,
-            &inbound.body,
-            inbound.started_at,
-        );
-        let opening = opening(inbound, caller, &envelope, &plan, admission, estimate);
+        let same_format = inbound.face.format() == prepared.dialect.format();
+        let listener = self.listen(caller, &inbound);
+        let (streamed, model) = (envelope.stream, envelope.model);
+        let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;
-        match self.attempt(&plan, &prepared, wanted, &mut call).await {
-            Ok(answered) => Ok(self.reply(answered, &plan, prepared, wanted, call, listener)),
-            Err(AttemptError::Provider(error)) => Err(failed(error, &plan, face, call)),
+        let errand = Errand::Chat(&prepared, wanted);
+        match self.attempt(&plan, errand, &mut call).await {
+            Ok(answered) => {
+                let report = prepared.passage.take_report();
+                Ok(self.reply(answered, &plan, report, wanted, call, listener))
+            }
+            Err(AttemptError::Provider(error)) => Err(failed(error, &plan, same_format, call)),
             Err(error) => Err(error.into()),
         }
     }
@@ -257,7 +256,7 @@ impl Gateway {
         inbound: &Inbound,
         envelope: &Envelope,
         plan: &Plan,
-    ) -> Result<(Admission, Usage), LimitReached> {
+    ) -> Result<Admitted, LimitReached> {
         let input_tokens = estimate::input_tokens(&inbound.body);
         let max_output_tokens = envelope
             .max_output_tokens
@@ -273,82 +272,122 @@ impl Gateway {
         let priced = plan.target.facts.as_deref().and_then(|facts| {
             price(facts, &estimate, ServiceTier::Standard, inbound.started_at).ok()
         });
-        admission.reserve(priced.map_or(Cost::ZERO, |priced| priced.total))?;
-        Ok((admission, estimate))
+        admission.reserve(priced.as_ref().map_or(Cost::ZERO, |priced| priced.total))?;
+        Ok(Admitted {
+            admission,
+            estimate,
+            priced,
+        })
+    }
+
+    /// Begins to keep what is said, where it is wanted.
+    pub(crate) fn listen<Api: ?Sized>(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound<Api>,
+    ) -> Option<Listener> {
+        let Inbound {
+            request_id,
+            body,
+            started_at,
+            ..
+        } = inbound;
+        self.payloads.listen(caller, *request_id, body, *started_at)
     }
 
     fn reply(
         &self,
         answered: Answered,
         plan: &Plan,
-        prepared: Prepared,
+        conversion: Option<Conversion>,
         wanted: Wanted<'_>,
         mut call: OpenCall,
-        mut listener: Option<Listener>,
+        listener: Option<Listener>,
     ) -> Reply {
         call.answer_with(http::StatusCode::OK);
         match answered {
-            Answered::Whole { body, response } => {
-                call.observe(&Observed::of(&response));
-                let report = report_of(wanted.report, prepared.passage.report(), &call);
-                let body = match prepared.passage {
-                    Passage::Verbatim { .. } => match &report {
-                        None => body,
-                        Some(report) => wanted.face.attach_report(body, report),
-                    },
-                    Passage::Translated { .. } => {
+            Answered::Whole(answer) => {
+                call.observe(answer.observed);
+                let report = report_of(wanted.report, conversion.as_ref(), &mut call);
+                let body = match (answer.response, &report) {
+                    (None, None) => answer.body,
+                    (None, Some(report)) => wanted.face.attach_report(answer.body, report),
+                    (Some(response), report) => {
                         wanted
                             .face
                             .render(&response, wanted.rendering, report.as_ref())
                     }
                 };
-                let cost = call.cost().map(|priced| priced.total);
-                let facts = ReplyFacts {
-                    cost,
-                    ..facts(plan, &call)
-                };
-                if let Some(listener) = &mut listener {
-                    listener.hear(&body);
-                }
-                call.end(&Ending::Answered);
-                Reply::Whole { facts, body }
+                whole(plan, answer.content_type, body, call, listener)
             }
-            Answered::Stream {
-                body,
-                pipeline,
-                ready,
-                is_over,
-            } => {
-                call.first_content();
-                let facts = facts(plan, &call);
-                let stream = ReplyStream::new(
-                    body,
-                    *pipeline,
-                    ready,
-                    is_over,
-                    call,
-                    plan,
-                    prepared.passage,
-                    wanted.report,
-                    Arc::clone(&self.clock),
-                    wanted.face.format() == plan.dialect.format(),
-                    self.drains.clone(),
-                    listener,
-                );
-                Reply::Stream {
-                    facts,
-                    stream: Box::new(stream),
-                }
+            Answered::Stream(begun) => {
+                self.stream(begun, plan, conversion, wanted.report, call, listener)
             }
         }
     }
+
+    /// Hands a stream to the caller.
+    pub(crate) fn stream(
+        &self,
+        begun: Begun,
+        plan: &Plan,
+        conversion: Option<Conversion>,
+        report: ReportWanted,
+        mut call: OpenCall,
+        listener: Option<Listener>,
+    ) -> Reply {
+        call.first_content();
+        let facts = facts(plan, &call);
+        let content_type = begun.content_type.clone();
+        let clock = Arc::clone(&self.clock);
+        let drains = self.drains.clone();
+        let stream = ReplyStream::new(
+            begun, call, plan, conversion, report, clock, drains, listener,
+        );
+        Reply::Stream {
+            facts,
+            content_type,
+            stream: Box::new(stream),
+        }
+    }
+}
+
+/// Ends a call with an answer that is whole.
+pub(crate) fn whole(
+    plan: &Plan,
+    content_type: HeaderValue,
+    body: Bytes,
+    mut call: OpenCall,
+    listener: Option<Listener>,
+) -> Reply {
+    let facts = ReplyFacts {
+        cost: call.cost().map(|priced| priced.total),
+        ..facts(plan, &call)
+    };
+    if let Some(mut listener) = listener {
+        listener.hear(&body);
+    }
+    call.end(&Ending::Answered);
+    Reply::Whole {
+        facts,
+        content_type,
+        body,
+    }
+}
+
+/// What was set aside for a call.
+pub(crate) struct Admitted {
+    pub(crate) admission: Admission,
+    pub(crate) estimate: Usage,
+    /// What the estimate would cost; `None` when no price is known.
+    pub(crate) priced: Option<Priced>,
 }
 
 /// The report that the caller wants, as it goes into the answer's `trunkline` field.
 pub(crate) fn report_of(
     wanted: ReportWanted,
     conversion: Option<&Conversion>,
-    call: &OpenCall,
+    call: &mut OpenCall,
 ) -> Option<serde_json::Value> {
     if !wanted.any() {
         return None;
@@ -376,29 +415,34 @@ fn rendering(inbound: &Inbound, envelope: &Envelope, plan: &Plan, estimate: &Usa
     }
 }
 
-fn opening(
-    inbound: Inbound,
-    caller: &Caller,
-    envelope: &Envelope,
-    plan: &Plan,
-    admission: Admission,
-    estimate: Usage,
-) -> Opening {
-    Opening {
-        request_id: inbound.request_id,
-        client_request_id: inbound.client_request_id,
-        started_at: inbound.started_at,
-        received: inbound.received,
-        operation: Operation::Chat,
-        face: inbound.face_name,
-        streamed: envelope.stream,
-        request_model: envelope.model.clone(),
-        route: plan.route.clone(),
-        caller: caller.clone(),
-        estimate,
-        facts: plan.target.facts.clone(),
-        admission,
-        traceparent: inbound.traceparent,
+impl<Api: ?Sized> Inbound<Api> {
+    /// What the ledger is told when the call is opened.
+    pub(crate) fn opening(
+        self,
+        operation: Operation,
+        streamed: bool,
+        request_model: ModelName,
+        caller: &Caller,
+        plan: &Plan,
+        admitted: Admitted,
+    ) -> Opening {
+        Opening {
+            request_id: self.request_id,
+            client_request_id: self.client_request_id,
+            started_at: self.started_at,
+            received: self.received,
+            operation,
+            face: self.face_name,
+            streamed,
+            request_model,
+            route: plan.route.clone(),
+            caller: caller.clone(),
+            estimate: admitted.estimate,
+            priced: admitted.priced,
+            facts: plan.target.facts.clone(),
+            admission: admitted.admission,
+            traceparent: self.traceparent,
+        }
     }
 }
 
@@ -413,9 +457,14 @@ fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
     }
 }
 
-fn failed(error: ProviderError, plan: &Plan, face: &dyn Face, mut call: OpenCall) -> ChatError {
+/// Ends a call whose every attempt failed.
+pub(crate) fn failed(
+    error: ProviderError,
+    plan: &Plan,
+    same_format: bool,
+    mut call: OpenCall,
+) -> ChatError {
     let provider = plan.target.provider.name.clone();
-    let same_format = face.format() == plan.dialect.format();
     let problem = provider_problem(&error, &provider, same_format);
     let attempts = call.attempts();
     call.answer_with(problem.status());

@@ -45,7 +45,7 @@ impl Drain {
     /// Reads the answer to its end, for at most `bound`, and ends the call.
     pub async fn run(mut self, clock: Arc<dyn Clock>, bound: Duration) {
         let read = within(&*clock, bound, self.read()).await;
-        self.call.observe(self.pipeline.observed());
+        self.call.observe(self.pipeline.observed().clone());
         tracing::debug!(
             request_id = %self.call.request_id(),
             complete = read.is_some(),

@@ -3,7 +3,7 @@
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
 //! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`payload`] (what is kept of it), and
-//! [`catalog`] (what models can do and cost).
+//! [`catalog`] (what models can do and cost). [`task`] is the story of everything that is not a chat.
 
 pub mod attempt;
 pub mod catalog;
@@ -20,6 +20,7 @@ pub mod problem;
 pub mod reply;
 pub mod routes;
 mod simulated;
+pub mod task;
 #[cfg(test)]
 mod testing;
 mod within;

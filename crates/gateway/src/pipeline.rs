@@ -7,6 +7,7 @@ use domain::provider_error::{Cause, ProviderError};
 use providers::dialect::{DecodeError, Dialect, End, StreamDecoder};
 use providers::face::{Face, Rendering, StreamEncoder, StreamRelay};
 use providers::tap::{Observed, Tap};
+use providers::task::TaskStream;
 use serde_json::Value;
 
 use crate::prepare::Passage;
@@ -30,9 +31,21 @@ pub(crate) enum Pipeline {
         events: Vec<ChatEvent>,
         observed: Observed,
     },
+    /// The answer to a task, which knows itself how it passes.
+    Task {
+        stream: Box<dyn TaskStream>,
+        error: Option<ProviderError>,
+    },
 }
 
 impl Pipeline {
+    pub(crate) fn of_task(stream: Box<dyn TaskStream>) -> Self {
+        Self::Task {
+            stream,
+            error: None,
+        }
+    }
+
     pub(crate) fn new(
         face: &'static dyn Face,
         dialect: &dyn Dialect,
@@ -87,6 +100,7 @@ impl Pipeline {
                 decoded.map_err(provider_error)?;
                 rendered
             }
+            Self::Task { stream, error } => keep(error, stream.push(&piece, out)),
         }
     }
 
@@ -116,6 +130,7 @@ impl Pipeline {
                 decoded.map_err(provider_error)?;
                 rendered
             }
+            Self::Task { stream, error } => keep(error, stream.finish(end, out)),
         }
     }
 
@@ -128,6 +143,8 @@ impl Pipeline {
                 }
             }
             Self::Translated { encoder, .. } => append(out, |bytes| encoder.finish(report, bytes)),
+            // A task's stream has written its end by itself.
+            Self::Task { .. } => {}
         }
     }
 
@@ -150,6 +167,7 @@ impl Pipeline {
                 }
             }
             Self::Translated { encoder, .. } => append(out, |bytes| encoder.fail(problem, bytes)),
+            Self::Task { stream, .. } => stream.fail(problem, out),
         }
     }
 
@@ -158,6 +176,7 @@ impl Pipeline {
         match self {
             Self::Verbatim { tap, .. } => tap.observed(),
             Self::Translated { observed, .. } => observed,
+            Self::Task { stream, .. } => stream.observed(),
         }
     }
 
@@ -168,8 +187,20 @@ impl Pipeline {
                 tap, unreadable, ..
             } => unreadable.as_ref().or(tap.observed().error.as_ref()),
             Self::Translated { observed, .. } => observed.error.as_ref(),
+            Self::Task { error, .. } => error.as_ref(),
         }
     }
+}
+
+/// Keeps what a task's stream could not read.
+fn keep(
+    kept: &mut Option<ProviderError>,
+    result: Result<(), DecodeError>,
+) -> Result<(), ProviderError> {
+    result.map_err(|error| {
+        let error = provider_error(error);
+        kept.get_or_insert(error).clone()
+    })
 }
 
 fn render(

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use domain::chat::Conversion;
-use providers::dialect::Refusal;
+use providers::dialect::{Dialect, Refusal};
 use providers::exchange::Exchange;
 use providers::face::Envelope;
 
@@ -13,6 +13,8 @@ use crate::routes::Plan;
 
 /// A request, ready to be sent as often as it takes.
 pub struct Prepared {
+    /// The wire format.
+    pub dialect: &'static dyn Dialect,
     /// The HTTP request, without its credential.
     pub request: http::Request<Bytes>,
     /// How the answer comes back.
@@ -45,11 +47,11 @@ impl Passage {
         }
     }
 
-    /// What was carried, changed, dropped; `None` where nothing was translated.
-    pub fn report(&self) -> Option<&Conversion> {
+    /// Takes the report of what was carried, changed, dropped; `None` where nothing was translated.
+    pub(crate) fn take_report(&mut self) -> Option<Conversion> {
         match self {
             Self::Verbatim { .. } => None,
-            Self::Translated { report, .. } => Some(report),
+            Self::Translated { report, .. } => Some(std::mem::take(report)),
         }
     }
 }
@@ -61,43 +63,51 @@ impl Gateway {
         envelope: &Envelope,
         plan: &Plan,
     ) -> Result<Prepared, ChatError> {
-        if inbound.face.format() == plan.dialect.format() {
-            Ok(verbatim(inbound, envelope, plan)?)
+        let format = inbound.face.format();
+        let dialect = plan.dialect(format).ok_or_else(|| no_chat(plan))?;
+        if dialect.format() == format {
+            Ok(verbatim(inbound, envelope, plan, dialect)?)
         } else {
-            self.translated(inbound, plan).await
+            self.translated(inbound, plan, dialect).await
         }
     }
 
-    async fn translated(&self, inbound: &Inbound, plan: &Plan) -> Result<Prepared, ChatError> {
+    async fn translated(
+        &self,
+        inbound: &Inbound,
+        plan: &Plan,
+        dialect: &'static dyn Dialect,
+    ) -> Result<Prepared, ChatError> {
         let target = plan.target.target();
         let mut request = inbound.face.parse(&inbound.asked, &inbound.body)?;
-        let urls = plan.dialect.media_needed(&request, &target);
+        let urls = dialect.media_needed(&request, &target);
         if !urls.is_empty() {
             let rules = &self.settings.media;
             media::fetch_into(&mut request, &urls, rules, &*self.egress, &*self.clock).await?;
         }
-        let encoded = plan.dialect.encode(&request, &target, inbound.started_at)?;
+        let encoded = dialect.encode(&request, &target, inbound.started_at)?;
         if plan.strict && !encoded.report.is_lossless() {
             return Err(ChatError::WouldDrop(encoded.report));
         }
         let streamed = encoded.exchange.streamed;
-        let request = plan
-            .dialect
-            .request(&target, streamed, &encoded.fields, encoded.body)?;
+        let request = dialect.request(&target, streamed, &encoded.fields, encoded.body)?;
         let passage = Passage::Translated {
             exchange: encoded.exchange,
             report: encoded.report,
         };
-        Ok(Prepared { request, passage })
+        Ok(Prepared {
+            dialect,
+            request,
+            passage,
+        })
     }
 
-    /// The request with its credential.
+    /// A request with the target's credential.
     pub(crate) fn authorized(
         &self,
-        prepared: &Prepared,
+        mut request: http::Request<Bytes>,
         plan: &Plan,
     ) -> Result<http::Request<Bytes>, Refusal> {
-        let mut request = prepared.request.clone();
         if let Some(credential) = &plan.target.provider.credential {
             let target = plan.target.target();
             let now = self.clock.now();
@@ -109,11 +119,24 @@ impl Gateway {
     }
 }
 
-fn verbatim(inbound: &Inbound, envelope: &Envelope, plan: &Plan) -> Result<Prepared, Refusal> {
+fn no_chat(plan: &Plan) -> Refusal {
+    let detail = format!(
+        "'{}' of provider '{}' does not chat.",
+        plan.target.model, plan.target.provider.name
+    );
+    Refusal::of("model", detail)
+}
+
+fn verbatim(
+    inbound: &Inbound,
+    envelope: &Envelope,
+    plan: &Plan,
+    dialect: &'static dyn Dialect,
+) -> Result<Prepared, Refusal> {
     let target = &plan.target;
     let face = inbound.face;
     let spliced = face.splice(envelope, &inbound.body, &target.model);
-    let request = plan.dialect.request(
+    let request = dialect.request(
         &target.target(),
         envelope.stream,
         &face.forwarded(&inbound.asked),
@@ -128,5 +151,9 @@ fn verbatim(inbound: &Inbound, envelope: &Envelope, plan: &Plan) -> Result<Prepa
         withhold_usage: spliced.withhold_usage,
         exchange,
     };
-    Ok(Prepared { request, passage })
+    Ok(Prepared {
+        dialect,
+        request,
+        passage,
+    })
 }

@@ -14,15 +14,15 @@ use domain::money::Cost;
 use domain::name::ProviderName;
 use domain::provider_error::{Cause, ProviderError};
 use futures_util::{Stream, StreamExt};
+use http::HeaderValue;
 use providers::dialect::End;
 
-use crate::attempt::broken;
+use crate::attempt::{Begun, broken};
 use crate::chat::{ReportWanted, report_of};
 use crate::drain::{Drain, Drains};
 use crate::ledger::{Ending, OpenCall};
 use crate::payload::Listener;
 use crate::pipeline::Pipeline;
-use crate::prepare::Passage;
 use crate::problem::provider_problem;
 use crate::routes::{HangUp, Plan};
 
@@ -32,6 +32,8 @@ pub enum Reply {
     Whole {
         /// What is said of it in the header.
         facts: ReplyFacts,
+        /// The media type of the body.
+        content_type: HeaderValue,
         /// The body in the caller's format.
         body: Bytes,
     },
@@ -39,6 +41,8 @@ pub enum Reply {
     Stream {
         /// What is said of it in the header.
         facts: ReplyFacts,
+        /// The media type of the body.
+        content_type: HeaderValue,
         /// The body in the caller's format.
         stream: Box<ReplyStream>,
     },
@@ -102,38 +106,31 @@ impl ReplyStream {
         reason = "a constructor with one caller, one page away"
     )]
     pub(crate) fn new(
-        body: EgressBody,
-        pipeline: Pipeline,
-        ready: Vec<Bytes>,
-        is_over: bool,
+        begun: Begun,
         call: OpenCall,
         plan: &Plan,
-        passage: Passage,
+        conversion: Option<Conversion>,
         report: ReportWanted,
         clock: Arc<dyn Clock>,
-        same_format: bool,
         drains: Drains,
         listener: Option<Listener>,
     ) -> Self {
         let now = clock.moment();
         let deadline = call.received().after(plan.timeouts.total);
-        let conversion = match passage {
-            Passage::Verbatim { .. } => None,
-            Passage::Translated { report, .. } => Some(report),
-        };
         Self {
             flow: Some(Flow {
-                body,
-                pipeline,
+                body: begun.body,
+                pipeline: *begun.pipeline,
                 call,
                 provider: plan.target.provider.name.clone(),
+                // What was not translated is in the provider's own words.
+                same_format: conversion.is_none(),
                 conversion,
                 report,
-                same_format,
                 hang_up: plan.target.provider.hang_up,
-                is_over,
+                is_over: begun.is_over,
             }),
-            ready: ready.into(),
+            ready: begun.ready.into(),
             written: Vec::new(),
             waits: Waits {
                 alarm: clock.sleep(plan.timeouts.idle.min(deadline.since(now))),
@@ -166,10 +163,10 @@ impl ReplyStream {
         } else {
             flow.pipeline.finish(end, &mut self.written)
         };
-        flow.call.observe(flow.pipeline.observed());
+        flow.call.observe(flow.pipeline.observed().clone());
         match finished {
             Ok(()) => {
-                let report = report_of(flow.report, flow.conversion.as_ref(), &flow.call);
+                let report = report_of(flow.report, flow.conversion.as_ref(), &mut flow.call);
                 flow.pipeline.close(report.as_ref(), &mut self.written);
                 flow.call.end(&Ending::Answered);
             }
@@ -182,7 +179,7 @@ impl ReplyStream {
         let Some(mut flow) = self.flow.take() else {
             return;
         };
-        flow.call.observe(flow.pipeline.observed());
+        flow.call.observe(flow.pipeline.observed().clone());
         flow.fail(error, &mut self.written);
         self.ready.extend(self.written.drain(..));
     }
@@ -268,7 +265,7 @@ impl Drop for ReplyStream {
         let Some(mut flow) = self.flow.take() else {
             return;
         };
-        flow.call.observe(flow.pipeline.observed());
+        flow.call.observe(flow.pipeline.observed().clone());
         if flow.is_over || flow.hang_up == HangUp::Cancel {
             flow.call.end(&Ending::CallerGone);
             return;

@@ -174,18 +174,15 @@ pub struct Plan {
     pub retries: Retries,
     /// Where it goes.
     pub target: Arc<ResolvedTarget>,
-    /// The wire format in which it goes.
-    pub dialect: &'static dyn Dialect,
 }
 
 impl Plan {
-    /// The same in the caller's own format, where the target speaks it.
-    fn spoken_to(mut self, face: Format) -> Self {
-        let mut spoken = self.target.kind.dialects().iter();
-        if let Some(own) = spoken.find(|dialect| dialect.format() == face) {
-            self.dialect = *own;
-        }
-        self
+    /// The wire format in which the target is asked by a caller who speaks `face`: the same where it
+    /// speaks it, else the one that it is translated into. `None` where it does not chat.
+    pub fn dialect(&self, face: Format) -> Option<&'static dyn Dialect> {
+        let spoken = self.target.kind.dialects(&self.target.model);
+        let own = spoken.iter().find(|dialect| dialect.format() == face);
+        own.or(spoken.first()).copied()
     }
 }
 
@@ -234,12 +231,8 @@ impl Routes {
         }
     }
 
-    /// The target of a name, for a caller who speaks the format `face`.
-    pub fn plan(&self, name: &ModelName, face: Format) -> Result<Plan, UnknownModel> {
-        Ok(self.remembered(name)?.spoken_to(face))
-    }
-
-    fn remembered(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
+    /// The target of a name.
+    pub fn plan(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
         if let Some(plan) = self
             .resolved
             .read()
@@ -315,7 +308,6 @@ impl Routes {
                 strict: route.strict,
                 timeouts: route.timeouts,
                 retries: route.retries,
-                dialect: *target.kind.dialects().first()?,
                 target,
             });
         }
@@ -327,7 +319,6 @@ impl Routes {
             strict: false,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
-            dialect: *target.kind.dialects().first()?,
             target,
         })
     }

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use domain::caller::Caller;
 use domain::entropy::Entropy;
@@ -23,9 +23,25 @@ pub(crate) use memory::Memory;
 pub(crate) use provider::{Act, Script, Step, piece};
 pub(crate) use stage::{ANSWER, Heard, Rules, Stage, collect};
 
-/// Polls once, as a runtime would.
-pub(crate) fn poll<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
+/// Polls as a runtime would: again for as long as it says that it can go on.
+pub(crate) fn poll<T>(mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    loop {
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_ready() || !woken.0.swap(false, Ordering::Relaxed) {
+            return polled;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Runs `future` to its end; whenever it waits, the clock moves to the next alarm.

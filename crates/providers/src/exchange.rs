@@ -14,6 +14,8 @@ pub struct Exchange {
     pub streamed: bool,
     /// The model in the provider's words.
     pub model: String,
+    /// Whether thoughts may stand at the beginning of the text, between `<think>` and `</think>`.
+    pub thinks_in_tags: bool,
 }
 
 impl Exchange {

@@ -1,5 +1,7 @@
 //! The caller's side of a wire format.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, ChatRequest, ChatResponse};
 use domain::name::ModelName;
@@ -108,8 +110,18 @@ pub trait Face: Send + Sync {
     /// that asks for it.
     fn splice(&self, envelope: &Envelope, body: &Bytes, model: &str) -> Spliced;
 
-    /// Reads the whole request.
+    /// Reads the whole request. Where the caller's paths are not those of the domain's model, says so in
+    /// [`ChatRequest::paths`].
     fn parse(&self, asked: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest>;
+
+    /// The caller's path of what a translation reports or refuses: dialects speak of `request` in the
+    /// words of OpenAI's chat format.
+    fn field<'a>(&self, request: &ChatRequest, path: &'a str) -> Cow<'a, str> {
+        if request.extensions.contains_key(path) {
+            return Cow::Borrowed(path);
+        }
+        request.paths.of(path)
+    }
 
     /// Renders a whole answer.
     fn render(

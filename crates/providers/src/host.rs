@@ -1,21 +1,44 @@
 //! What is particular about the host of a target, beside its wire format.
 
+use crate::hosts::{HostRow, Quirks};
+
 /// What a provider's configuration says of its host; each format reads what concerns it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
+    /// The host's name, where it is one of [`crate::hosts::HOSTS`]; the catalog knows it by this name.
+    pub name: Option<&'static str>,
     /// The version of the API, where the host wants one in the URL (Azure's `api-version`).
     pub api_version: Option<String>,
     /// The project whose quota is used (Google Cloud).
     pub project: Option<String>,
     /// Where it runs, in the host's words (`us-east-1`, `europe-west4`, `global`).
     pub region: Option<String>,
+    /// What it does otherwise than OpenAI, where it speaks OpenAI's format.
+    pub quirks: &'static Quirks,
 }
 
 impl Host {
     /// Nothing is particular.
     pub const NONE: Self = Self {
+        name: None,
         api_version: None,
         project: None,
         region: None,
+        quirks: &Quirks::NONE,
     };
+
+    /// A host of the table.
+    pub fn of(row: &'static HostRow) -> Self {
+        Self {
+            name: Some(row.name),
+            quirks: &row.quirks,
+            ..Self::NONE
+        }
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::NONE
+    }
 }

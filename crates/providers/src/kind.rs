@@ -47,8 +47,9 @@ impl ProviderKind {
         }
     }
 
-    /// The wire formats in which it chats, the one to translate into first.
-    pub fn dialects(self) -> &'static [&'static dyn Dialect] {
+    /// The wire formats in which it chats with `model`, the one to translate into first.
+    pub fn dialects(self, model: &str) -> &'static [&'static dyn Dialect] {
+        let _ = model;
         match self {
             Self::Openai => &[&OpenaiChat],
             Self::Anthropic => &[&AnthropicMessages],

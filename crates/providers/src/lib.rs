@@ -7,6 +7,7 @@
 //! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat.
 
 pub mod anthropic;
+pub mod aws;
 pub mod collect;
 pub mod credential;
 pub mod dialect;
@@ -16,6 +17,7 @@ pub mod failure;
 pub mod framing;
 pub mod gemini;
 pub mod host;
+pub mod hosts;
 pub mod kind;
 pub mod native_usage;
 pub mod openai;

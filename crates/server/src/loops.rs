@@ -18,6 +18,8 @@ use crate::telemetry::Causes;
 const BATCH: usize = 500;
 /// Payloads that are kept together.
 const PAYLOADS: usize = 50;
+/// How long the end of a call waits for a write to the journal that it can share.
+const END_PATIENCE: Duration = Duration::from_millis(5);
 /// How long calls are gathered before they are recorded.
 const GATHER: Duration = Duration::from_millis(50);
 /// How often the store is brought to its disk, so that the journal may go.
@@ -41,6 +43,7 @@ const DRAINS: usize = 256;
 /// Starts every loop.
 pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Duration>) {
     let stop = || tasks.stop_signal();
+    tasks.start(write_ends(Arc::clone(app), stop()));
     tasks.start(record_calls(Arc::clone(app), stop()));
     tasks.start(follow_keys(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
@@ -56,12 +59,27 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     }
 }
 
+/// Brings the ends of calls into the journal, where no attempt of another call has taken them along.
+async fn write_ends(app: Shared, mut stop: Stop) {
+    let mut goes_on = true;
+    while goes_on {
+        tokio::select! {
+            () = app.ledger.ends_wait() => goes_on = stop.pause(END_PATIENCE).await,
+            () = stop.requested() => goes_on = false,
+        }
+        app.ledger.write_ends();
+    }
+}
+
 /// Brings ended calls into the store. Ends when it is time to stop and everything is recorded; what is
 /// not stays in the journal for the next start.
 async fn record_calls(app: Shared, mut stop: Stop) {
     let mut recorder = Recorder::new(app);
     let mut is_stopping = false;
     loop {
+        if is_stopping {
+            recorder.app.ledger.write_ends();
+        }
         match recorder.app.ledger.take_batch(BATCH) {
             Ok(batch) if !batch.is_empty() => {
                 if !recorder.record(batch, &mut stop).await {
@@ -71,7 +89,7 @@ async fn record_calls(app: Shared, mut stop: Stop) {
             Ok(_) if is_stopping => return recorder.release().await,
             Ok(_) => {
                 tokio::select! {
-                    () = recorder.app.ledger.call_ended() => {
+                    () = recorder.app.ledger.calls_ended() => {
                         is_stopping = !stop.pause(GATHER).await;
                     }
                     () = tokio::time::sleep(RELEASE_PAUSE), if recorder.holds_receipts() => {}

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use domain::id::{OrganizationId, ProjectId};
 use domain::key::{ModelPattern, Rate, Role};
 use domain::secret::Secret;
@@ -19,7 +18,7 @@ use crate::app::{App, Shared};
 use crate::cli::{Installation, Serve};
 use crate::config::{self, Config};
 use crate::data_dir::DataDir;
-use crate::http::router::router;
+use crate::http::connection;
 use crate::tasks::Tasks;
 use crate::telemetry::{Telemetry, start_logging};
 use crate::{commands, greeting, loops, reload};
@@ -59,7 +58,7 @@ pub async fn until_shutdown(at: Installation, options: Serve) -> anyhow::Result<
             tasks.stop_signal(),
         ));
     }
-    answer_until_told_to_stop(&app, listener, drain).await?;
+    answer_until_told_to_stop(&app, listener, drain).await;
 
     tasks.request_stop();
     tasks.join(JOIN_BOUND).await;
@@ -117,42 +116,16 @@ async fn start_telemetry(
     Ok(telemetry)
 }
 
-async fn answer_until_told_to_stop(
-    app: &Shared,
-    listener: TcpListener,
-    drain: Duration,
-) -> anyhow::Result<()> {
-    let listener = listener.tap_io(|connection| {
-        // Without it, small pieces of a stream wait for each other.
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
-        }
-    });
-    let service = router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
-    let (stopping, mut stopped) = tokio::sync::watch::channel(false);
-    let shutdown = {
-        let app = Arc::clone(app);
-        async move {
-            told_to_stop().await;
-            app.is_stopping.store(true, Ordering::Relaxed);
-            tracing::info!(
-                seconds = drain.as_secs(),
-                "stopping: open answers may finish"
-            );
-            stopping.send_replace(true);
-        }
+async fn answer_until_told_to_stop(app: &Shared, listener: TcpListener, drain: Duration) {
+    let stop = async {
+        told_to_stop().await;
+        app.is_stopping.store(true, Ordering::Relaxed);
+        tracing::info!(
+            seconds = drain.as_secs(),
+            "stopping: open answers may finish"
+        );
     };
-    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown);
-    let bound = async {
-        let waited = stopped.wait_for(|stopped| *stopped).await.map(|_| ());
-        drop(waited);
-        tokio::time::sleep(drain).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served?,
-        () = bound => tracing::warn!("some answers did not finish in time and were cut off"),
-    }
-    Ok(())
+    connection::serve(Arc::clone(app), listener, stop, drain).await;
 }
 
 /// Completes when the process is told to stop: `SIGTERM`, or `SIGINT`.

@@ -66,6 +66,19 @@ impl Conversion {
         });
     }
 
+    /// Says every field in other words, such as the caller's.
+    pub fn rename(&mut self, name: impl Fn(&str) -> String) {
+        for field in std::mem::take(&mut self.carried) {
+            self.carry(name(&field));
+        }
+        for change in &mut self.changed {
+            change.field = Cow::Owned(name(&change.field));
+        }
+        for loss in &mut self.dropped {
+            loss.field = Cow::Owned(name(&loss.field));
+        }
+    }
+
     /// Whether nothing was dropped.
     pub fn is_lossless(&self) -> bool {
         self.dropped.is_empty()

@@ -20,7 +20,8 @@ pub use conversion::{Change, Conversion, Loss};
 pub use event::ChatEvent;
 pub use message::Message;
 pub use request::{
-    ChatRequest, Effort, Extensions, Logprobs, OutputFormat, ReasoningRequest, Sampling,
+    CallerPaths, ChatRequest, Effort, Extensions, Logprobs, OutputFormat, ReasoningRequest,
+    Sampling,
 };
 pub use response::{ChatResponse, Choice, Finish, FinishReason};
 pub use tool::{Tool, ToolChoice};

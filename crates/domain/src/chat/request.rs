@@ -1,5 +1,6 @@
 //! What is asked.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
@@ -16,6 +17,8 @@ pub type Extensions = BTreeMap<String, Box<RawValue>>;
 /// One chat request. `None` means that the caller did not say, and then the provider's default holds.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
+    /// The wire format that it came in, whose words the names and paths in `extensions` are.
+    pub format: &'static str,
     /// The model's name as the caller wrote it.
     pub model: ModelName,
     /// The conversation so far, oldest first.
@@ -50,12 +53,43 @@ pub struct ChatRequest {
     pub stream_usage: bool,
     /// The rest.
     pub extensions: Extensions,
+    /// Where in the caller's body things stand.
+    pub paths: CallerPaths,
+}
+
+/// Paths in the caller's body by paths of this model, where they differ: `messages[2]` came from
+/// `messages[1].content[0]`. What stands below a path moves with it. The keys of the extensions are the
+/// caller's paths already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallerPaths(BTreeMap<String, String>);
+
+impl CallerPaths {
+    /// Notes that what stands at `path` in this model came from `caller`.
+    pub fn insert(&mut self, path: impl Into<String>, caller: impl Into<String>) {
+        self.0.insert(path.into(), caller.into());
+    }
+
+    /// The caller's path of what stands at `path` in this model; the longest known beginning decides.
+    pub fn of<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        let ends = path.char_indices().filter(|(_, c)| matches!(c, '.' | '['));
+        let ends: Vec<usize> = ends.map(|(at, _)| at).chain([path.len()]).collect();
+        let known = ends.into_iter().rev().find_map(|end| {
+            let (beginning, rest) = path.split_at_checked(end)?;
+            Some((self.0.get(beginning)?, rest))
+        });
+        match known {
+            Some((caller, rest)) => Cow::Owned(format!("{caller}{rest}")),
+            None => Cow::Borrowed(path),
+        }
+    }
 }
 
 impl ChatRequest {
-    /// A request for `model` that says nothing yet.
+    /// A request for `model` that says nothing yet, in OpenAI's words until a face of another format says
+    /// otherwise.
     pub fn new(model: ModelName) -> Self {
         Self {
+            format: "openai",
             model,
             messages: Vec::new(),
             tools: Vec::new(),
@@ -73,6 +107,7 @@ impl ChatRequest {
             stream: false,
             stream_usage: false,
             extensions: Extensions::new(),
+            paths: CallerPaths::default(),
         }
     }
 }
@@ -151,4 +186,27 @@ pub enum Effort {
 pub struct Logprobs {
     /// How many alternatives per token, 0 to 20.
     pub alternatives: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_known_beginning_of_a_path_decides() {
+        let mut paths = CallerPaths::default();
+        paths.insert("messages[1]", "messages[0]");
+        paths.insert("messages[1].tool_calls[0]", "messages[0].content[2]");
+        paths.insert("stop", "stop_sequences");
+        for (path, expected) in [
+            ("messages[1].content[3].text", "messages[0].content[3].text"),
+            ("messages[1].tool_calls[0].id", "messages[0].content[2].id"),
+            ("messages[1]", "messages[0]"),
+            ("stop[2]", "stop_sequences[2]"),
+            ("stopped", "stopped"),
+            ("messages[10]", "messages[10]"),
+        ] {
+            assert_eq!(paths.of(path), expected);
+        }
+    }
 }

@@ -133,6 +133,7 @@ proptest! {
         prop_assert_eq!(attempts, stage.script.requests() as u64);
         prop_assert_eq!(stage.ledger.dispatched(), attempts);
         prop_assert_eq!(stage.ledger.captured(), attempts);
+        stage.ledger.write_ends();
         let batch = stage.ledger.take_batch(10).unwrap();
         prop_assert_eq!(batch.calls(), &*calls);
         let receipt = stage.ledger.recorded(batch);

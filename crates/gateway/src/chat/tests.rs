@@ -21,7 +21,7 @@ fn dollars(text: &str) -> Cost {
 
 fn whole(reply: Result<Reply, ChatError>) -> (ReplyFacts, String) {
     match reply {
-        Ok(Reply::Whole { facts, body }) => (facts, String::from_utf8(body.to_vec()).unwrap()),
+        Ok(Reply::Whole { facts, body, .. }) => (facts, String::from_utf8(body.to_vec()).unwrap()),
         Ok(Reply::Stream { .. }) => panic!("no stream was asked for"),
         Err(error) => panic!("{error:?}"),
     }
@@ -50,6 +50,7 @@ fn an_answer_passes_verbatim_and_is_settled_with_the_providers_usage() {
 fn a_call_that_is_stored_leaves_nothing_in_the_journal() {
     let stage = Stage::of([Act::whole(200, ANSWER)]);
     whole(stage.chat(ASK));
+    stage.ledger.write_ends();
     let batch = stage.ledger.take_batch(10).unwrap();
     assert_eq!(batch.calls(), stage.heard.calls());
     stage.ledger.close().unwrap();

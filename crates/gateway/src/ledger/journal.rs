@@ -1,8 +1,8 @@
 //! The journal: what must survive a crash, in files of one record a line.
 //!
 //! Appending is a `write(2)` into the kernel before it returns, so what was appended survives the end of
-//! the process; how soon it survives the loss of power is [`Sync`]. Appends that come at the same time
-//! share one write. A segment is deleted when everything in it has reached the store.
+//! the process; how soon it survives the loss of power is [`Sync`]. Lines that are joined before anybody
+//! completes them share one write. A segment is deleted when everything in it has reached the store.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -76,6 +76,12 @@ struct Batch {
     bytes: Vec<u8>,
     pins: usize,
     outcome: Arc<OnceLock<Result<Position, JournalError>>>,
+}
+
+/// Lines that were joined to a write, and stand where it will put them.
+pub(super) struct Ticket {
+    outcome: Arc<OnceLock<Result<Position, JournalError>>>,
+    offset: u64,
 }
 
 struct Active {
@@ -154,29 +160,36 @@ impl Journal {
         locked(&self.segments).total_bytes
     }
 
-    /// Appends whole lines; when it returns, they are in the kernel. `pins` records among them keep
-    /// their segment until [`Journal::release`].
-    ///
-    /// Whoever comes first writes for everybody who waits; the others find their outcome there.
-    pub(super) fn append(&self, lines: &[u8], pins: usize) -> Result<Position, JournalError> {
-        let (outcome, offset) = {
-            let mut pending = locked(&self.pending);
-            let offset = pending.bytes.len() as u64;
-            pending.bytes.extend_from_slice(lines);
-            pending.pins += pins;
-            (Arc::clone(&pending.outcome), offset)
-        };
-        let mut active = locked(&self.active);
-        let base = if let Some(shared) = outcome.get() {
+    /// Puts whole lines to those that are written next. Whoever joins must [`Journal::complete`].
+    pub(super) fn join(&self, lines: &[u8], pins: usize) -> Ticket {
+        let mut pending = locked(&self.pending);
+        let offset = pending.bytes.len() as u64;
+        pending.bytes.extend_from_slice(lines);
+        pending.pins += pins;
+        Ticket {
+            outcome: Arc::clone(&pending.outcome),
+            offset,
+        }
+    }
+
+    /// Writes what was joined, unless somebody has: whoever comes first writes for everybody, and the
+    /// others find their outcome there. When it returns, the lines are in the kernel.
+    pub(super) fn complete(&self, ticket: &Ticket) -> Result<Position, JournalError> {
+        let base = if let Some(shared) = ticket.outcome.get() {
             shared.clone()?
         } else {
-            let batch = std::mem::take(&mut *locked(&self.pending));
-            let written = self.write(&mut active, &batch);
-            // Nobody else sets it: the batch left `pending` while `active` was held.
-            outcome.get_or_init(|| written).clone()?
+            let mut active = locked(&self.active);
+            if let Some(shared) = ticket.outcome.get() {
+                shared.clone()?
+            } else {
+                let batch = std::mem::take(&mut *locked(&self.pending));
+                let written = self.write(&mut active, &batch);
+                // Nobody else sets it: the batch left `pending` while `active` was held.
+                ticket.outcome.get_or_init(|| written).clone()?
+            }
         };
         Ok(Position {
-            offset: base.offset + offset,
+            offset: base.offset + ticket.offset,
             ..base
         })
     }

@@ -1,8 +1,8 @@
 //! The ledger: every call is written down before it leaves, and ends exactly once.
 //!
 //! [`Ledger::open`] gives an [`OpenCall`]; [`OpenCall::dispatch`] journals the intent and the attempt
-//! before anything is sent; [`OpenCall::end`] journals the end and hands the call on to the store. The
-//! store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
+//! before anything is sent; [`OpenCall::end`] ends it. Ends wait a few milliseconds for a write that they
+//! can share ([`Ledger::write_ends`]), and then the call is handed on to the store. The store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
 //! [`Ledger::recorded`], [`Ledger::release`]); when it cannot keep up, the journal is the queue. At
 //! start, [`recovery`] settles what a process left open.
 
@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 pub use journal::{JournalError, Limits as JournalLimits, Sync};
 pub use open_call::{Ending, OpenCall, Opening};
 
-use journal::{Journal, Position};
+use journal::{Journal, Position, Ticket};
 use record::{Ended, Record};
 
 /// Ended calls that wait in memory for the store; more wait in the journal.
@@ -36,6 +36,10 @@ pub struct Ledger {
     journal: Journal,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn CallObserver>,
+    /// Calls whose ends have joined a write and wait for it.
+    ending: Mutex<Vec<(Ticket, Ended)>>,
+    /// Wakes the loop that writes ends.
+    ends: Notify,
     waiting: Mutex<Waiting>,
     /// Wakes the loop that writes to the store.
     wake: Notify,
@@ -94,6 +98,8 @@ impl Ledger {
             journal: Journal::open(directory, replica, sync, limits)?,
             clock,
             observer,
+            ending: Mutex::default(),
+            ends: Notify::new(),
             waiting: Mutex::default(),
             wake: Notify::new(),
             dispatched: AtomicU64::new(0),
@@ -108,8 +114,8 @@ impl Ledger {
         Ok(OpenCall::new(Arc::clone(self), opening))
     }
 
-    /// Waits until a call has ended since the last batch was taken.
-    pub async fn call_ended(&self) {
+    /// Waits until the ends of calls were written since the last batch was taken.
+    pub async fn calls_ended(&self) {
         self.wake.notified().await;
     }
 
@@ -168,12 +174,14 @@ impl Ledger {
 
     /// Closes the journal of a process that ends in order: when everything is stored, nothing is left.
     pub fn close(&self) -> Result<(), JournalError> {
+        self.write_ends();
         self.journal.sync()?;
         self.journal.seal()?;
         Ok(self.journal.remove_if_empty()?)
     }
 
-    /// `segments` hold what was written of the call before.
+    /// Ends a call, of which `segments` hold what was written before. Its end goes into the journal with
+    /// the next write, at the latest with [`Ledger::write_ends`].
     fn end(&self, segments: Vec<u64>, call: Call, traceparent: Option<&str>) {
         let attempts = call.attempts.len() as u64;
         self.captured.fetch_add(attempts, Ordering::Relaxed);
@@ -181,16 +189,36 @@ impl Ledger {
         let ended = Ended { segments, call };
         let mut line = Vec::with_capacity(1536);
         record::write_end(&ended, &mut line);
-        let written = self.journal.append(&line, 1);
-        if let Err(error) = &written {
-            tracing::error!(
-                request_id = %ended.call.request_id,
-                %error,
-                "a call's end could not be journaled; it is kept in memory until it is stored"
-            );
+        let mut ending = locked(&self.ending);
+        ending.push((self.journal.join(&line, 1), ended));
+        if ending.len() == 1 {
+            self.ends.notify_one();
         }
-        let stored = Stored::of(ended, written.as_ref().ok());
-        locked(&self.waiting).take_in(stored, written.ok());
+    }
+
+    /// Waits until a call has ended whose end may not be in the journal yet.
+    pub async fn ends_wait(&self) {
+        self.ends.notified().await;
+    }
+
+    /// Writes the ends that no other write has taken along, and lets the store have their calls.
+    pub fn write_ends(&self) {
+        let ending = std::mem::take(&mut *locked(&self.ending));
+        if ending.is_empty() {
+            return;
+        }
+        for (ticket, ended) in ending {
+            let written = self.journal.complete(&ticket);
+            if let Err(error) = &written {
+                tracing::error!(
+                    request_id = %ended.call.request_id,
+                    %error,
+                    "a call's end could not be journaled; it is kept in memory until it is stored"
+                );
+            }
+            let stored = Stored::of(ended, written.as_ref().ok());
+            locked(&self.waiting).take_in(stored, written.ok());
+        }
         self.wake.notify_one();
     }
 

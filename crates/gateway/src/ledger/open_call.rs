@@ -1,6 +1,7 @@
 //! A call that has begun and not ended.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
@@ -14,6 +15,7 @@ use domain::usage::{ServiceTier, Usage};
 use jiff::Timestamp;
 use providers::tap::Observed;
 
+use super::journal::Ticket;
 use super::record::{self, Dispatch, Intent};
 use super::{JournalError, Ledger};
 use crate::catalog::{ModelFacts, Priced, price};
@@ -43,6 +45,8 @@ pub struct Opening {
     pub caller: Caller,
     /// What the call is expected to take.
     pub estimate: Usage,
+    /// What that would cost; `None` when no price is known.
+    pub priced: Option<Priced>,
     /// What is known of the model, prices among it.
     pub facts: Option<Arc<ModelFacts>>,
     /// What the call holds of the caller's limits.
@@ -76,6 +80,8 @@ pub struct OpenCall {
     admission: Option<Admission>,
     traceparent: Option<String>,
     attempts: Vec<Attempt>,
+    /// An attempt that is being written down and not yet sent.
+    announced: Option<Ticket>,
     /// When the attempt under way was sent.
     sent: Option<Moment>,
     /// How long providers were waited for.
@@ -83,21 +89,14 @@ pub struct OpenCall {
     first_content: Option<Moment>,
     /// What the answer said so far.
     observed: Observed,
+    /// What that costs, where it was asked for.
+    priced: Option<Priced>,
     status: Option<u16>,
     has_ended: bool,
 }
 
 impl OpenCall {
     pub(super) fn new(ledger: Arc<Ledger>, opening: Opening) -> Self {
-        let priced = opening.facts.as_deref().and_then(|facts| {
-            price(
-                facts,
-                &opening.estimate,
-                ServiceTier::Standard,
-                opening.started_at,
-            )
-            .ok()
-        });
         let intent = Intent {
             request_id: opening.request_id,
             client_request_id: opening.client_request_id,
@@ -111,8 +110,8 @@ impl OpenCall {
             organization_id: opening.caller.organization_id(),
             project_id: opening.caller.project_id(),
             estimate: opening.estimate,
-            estimated_cost: priced.as_ref().map(|priced| priced.total),
-            price_source: priced.as_ref().map(price_source),
+            estimated_cost: opening.priced.as_ref().map(|priced| priced.total),
+            price_source: opening.priced.as_ref().map(price_source),
         };
         Self {
             ledger,
@@ -123,10 +122,12 @@ impl OpenCall {
             admission: Some(opening.admission),
             traceparent: opening.traceparent,
             attempts: Vec::new(),
+            announced: None,
             sent: None,
             waited: Duration::ZERO,
             first_content: None,
             observed: Observed::default(),
+            priced: None,
             status: None,
             has_ended: false,
         }
@@ -138,7 +139,14 @@ impl OpenCall {
     }
 
     /// Writes down that the call is about to be sent to `provider`; it may be sent when this returns.
-    pub fn dispatch(&mut self, provider: ProviderName, model: &str) -> Result<(), JournalError> {
+    /// Others who are about to send have one turn to join the write.
+    ///
+    /// When it is dropped before that, the call was not sent, and its end says so.
+    pub async fn dispatch(
+        &mut self,
+        provider: ProviderName,
+        model: &str,
+    ) -> Result<(), JournalError> {
         let number = u32::try_from(self.attempts.len())
             .unwrap_or(u32::MAX)
             .saturating_add(1);
@@ -160,13 +168,23 @@ impl OpenCall {
             attempt,
         };
         record::write_attempt(&dispatch, &mut lines);
-        let position = self.ledger.journal.append(&lines, 1)?;
-        self.segments.push(position.segment);
+        self.announced = Some(self.ledger.journal.join(&lines, 1));
+        one_turn().await;
+        self.conclude_announcement()?;
         self.ledger
             .dispatched
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.attempts.push(dispatch.attempt);
         self.sent = Some(self.ledger.clock.moment());
+        Ok(())
+    }
+
+    /// Sees to it that what was announced is in the kernel.
+    fn conclude_announcement(&mut self) -> Result<(), JournalError> {
+        if let Some(ticket) = self.announced.take() {
+            let position = self.ledger.journal.complete(&ticket)?;
+            self.segments.push(position.segment);
+        }
         Ok(())
     }
 
@@ -203,8 +221,9 @@ impl OpenCall {
     }
 
     /// Notes what the answer says so far.
-    pub fn observe(&mut self, observed: &Observed) {
-        self.observed.clone_from(observed);
+    pub fn observe(&mut self, observed: Observed) {
+        self.observed = observed;
+        self.priced = None;
     }
 
     /// How many times the call was sent.
@@ -220,8 +239,11 @@ impl OpenCall {
     }
 
     /// What the usage so far costs, as it would be recorded now; `None` when no price is known.
-    pub fn cost(&self) -> Option<Priced> {
-        self.price(&self.usage())
+    pub fn cost(&mut self) -> Option<&Priced> {
+        if self.priced.is_none() {
+            self.priced = self.price(&self.usage());
+        }
+        self.priced.as_ref()
     }
 
     /// Ends the call.
@@ -230,7 +252,13 @@ impl OpenCall {
     }
 
     fn end_once(&mut self, ending: &Ending) {
-        if std::mem::replace(&mut self.has_ended, true) || self.attempts.is_empty() {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        if let Err(error) = self.conclude_announcement() {
+            tracing::error!(request_id = %self.intent.request_id, %error, "an attempt could not be journaled");
+        }
+        if self.segments.is_empty() {
             return;
         }
         let now = self.ledger.clock.moment();
@@ -243,7 +271,8 @@ impl OpenCall {
         } else {
             self.usage()
         };
-        let priced = self.price(&usage);
+        self.cost();
+        let priced = self.priced.take();
         let call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
         if let Some(admission) = self.admission.take() {
             let cost = call.cost_usd.unwrap_or(Cost::ZERO);
@@ -273,13 +302,13 @@ impl OpenCall {
     /// What the call took so far: what the provider says. Of an answer that is not complete it may not
     /// have said all: then at least the output that was seen counts, at four bytes a token. Where it
     /// says nothing, the input counts as it was estimated before it was sent, unless the provider turned
-    /// the call away.
+    /// the call away or it never left. Of what is not a chat, the whole estimate counts then.
     fn usage(&self) -> Usage {
         let output_seen = self.observed.output_bytes.div_ceil(4);
         let is_turned_away = self
             .attempts
             .last()
-            .is_some_and(|last| last.error_type.is_some());
+            .is_none_or(|last| last.error_type.is_some());
         match self.observed.usage {
             Some(usage) if self.observed.finish.is_some() => usage,
             Some(usage) => Usage {
@@ -287,7 +316,10 @@ impl OpenCall {
                 ..usage
             },
             None if is_turned_away => Usage::default(),
-            None => Usage::text(self.intent.estimate.input_tokens, output_seen),
+            None if self.intent.operation == Operation::Chat => {
+                Usage::text(self.intent.estimate.input_tokens, output_seen)
+            }
+            None => self.intent.estimate,
         }
     }
 
@@ -364,6 +396,19 @@ impl Drop for OpenCall {
 
 fn price_source(priced: &Priced) -> String {
     format!("{} {}", priced.price_source, priced.price_version)
+}
+
+/// Lets whoever else is ready run before it goes on.
+async fn one_turn() {
+    let mut has_waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -54,15 +54,21 @@ fn opening() -> Opening {
         route: None,
         caller,
         estimate: Usage::text(10, 5),
+        priced: None,
         facts: None,
         admission,
         traceparent: None,
     }
 }
 
+fn dispatch(call: &mut OpenCall) {
+    let sending = call.dispatch("sim".parse().unwrap(), "gpt");
+    run(&Hand::default(), sending).unwrap();
+}
+
 fn sent(ledger: &Arc<Ledger>) -> OpenCall {
     let mut call = ledger.open(opening()).unwrap();
-    call.dispatch("sim".parse().unwrap(), "gpt").unwrap();
+    dispatch(&mut call);
     call
 }
 
@@ -76,6 +82,7 @@ fn a_call(ledger: &Arc<Ledger>) -> RequestId {
 
 /// Brings everything that waits into the store, as the server's loop does, and lets the journal go.
 fn store_everything(ledger: &Ledger, store: &mut Vec<RequestId>) {
+    ledger.write_ends();
     loop {
         let batch = ledger.take_batch(100).unwrap();
         if batch.is_empty() {
@@ -92,6 +99,7 @@ fn calls_that_memory_does_not_hold_are_read_back_none_lost_and_none_doubled() {
     let directory = Directory::new();
     let ledger = ledger(&directory, ROOMY);
     let ids: Vec<RequestId> = (0..MAX_WAITING + 2_000).map(|_| a_call(&ledger)).collect();
+    ledger.write_ends();
     assert_eq!(locked(&ledger.waiting).calls.len(), MAX_WAITING);
     let mut stored = Vec::new();
     store_everything(&ledger, &mut stored);
@@ -238,7 +246,7 @@ fn every_segment_with_a_record_of_an_open_call_stays() {
     );
     let mut call = sent(&ledger);
     a_call(&ledger);
-    call.dispatch("sim".parse().unwrap(), "gpt").unwrap();
+    dispatch(&mut call);
     a_call(&ledger);
     let mut stored = Vec::new();
     store_everything(&ledger, &mut stored);
@@ -261,7 +269,7 @@ fn what_a_process_left_open_is_settled_by_the_next() {
     let crashed = ledger(&directory, ROOMY);
     let ended = a_call(&crashed);
     let mut interrupted = sent(&crashed);
-    interrupted.dispatch("sim".parse().unwrap(), "gpt").unwrap();
+    dispatch(&mut interrupted);
     let interrupted_id = interrupted.request_id();
     let mut unsent = Vec::new();
     let intent = super::record::tests::intent();
@@ -314,4 +322,61 @@ fn left_behind_by(crashed: &Directory) -> Directory {
         std::fs::copy(crashed.path().join(&name), left.path().join(&name)).unwrap();
     }
     left
+}
+
+#[test]
+fn an_end_is_written_with_the_next_attempt_or_when_it_has_waited() {
+    let directory = Directory::new();
+    let ledger = ledger(&directory, ROOMY);
+    let first = a_call(&ledger);
+    assert!(ledger.take_batch(10).unwrap().is_empty());
+    let written = ledger.journal_bytes();
+    let second = sent(&ledger);
+    assert!(
+        ledger.journal_bytes() > written + 500,
+        "the end of the first went along"
+    );
+    let length = ledger.journal_bytes();
+    ledger.write_ends();
+    assert_eq!(ledger.journal_bytes(), length, "and is not written again");
+    let ended = |batch: &Batch| {
+        batch
+            .calls()
+            .iter()
+            .map(|call| call.request_id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ended(&ledger.take_batch(10).unwrap()), [first]);
+    let id = second.request_id();
+    second.end(&Ending::Answered);
+    ledger.write_ends();
+    assert!(ledger.journal_bytes() > length);
+    assert_eq!(ended(&ledger.take_batch(10).unwrap()), [id]);
+}
+
+#[test]
+fn a_call_whose_caller_goes_while_it_is_written_down_was_never_sent_and_costs_nothing() {
+    let directory = Directory::new();
+    let ledger = ledger(&directory, ROOMY);
+    let mut call = ledger.open(opening()).unwrap();
+    let id = call.request_id();
+    {
+        let sending = std::pin::pin!(call.dispatch("sim".parse().unwrap(), "gpt"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(sending.poll(&mut context).is_pending());
+    }
+    drop(call);
+    ledger.write_ends();
+    let batch = ledger.take_batch(10).unwrap();
+    let [ended] = batch.calls() else {
+        panic!("{:?}", batch.calls());
+    };
+    assert_eq!((ended.request_id, ended.state), (id, CallState::Cancelled));
+    assert_eq!(ended.usage, Usage::default());
+    assert!(ended.attempts.is_empty());
+    assert_eq!((ledger.dispatched(), ledger.captured()), (0, 0));
+    let receipt = ledger.recorded(batch);
+    ledger.release(&[receipt]).unwrap();
+    ledger.close().unwrap();
+    assert!(directory.files().is_empty(), "{:?}", directory.files());
 }

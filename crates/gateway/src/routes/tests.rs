@@ -41,9 +41,7 @@ fn routes() -> Routes {
 }
 
 fn target(routes: &Routes, name: &str) -> (String, String, bool) {
-    let plan = routes
-        .plan(&name.parse().unwrap(), Format::OpenaiChat)
-        .unwrap();
+    let plan = routes.plan(&name.parse().unwrap()).unwrap();
     let target = &plan.target;
     (
         target.provider.name.to_string(),
@@ -63,18 +61,8 @@ fn a_configured_route_comes_before_everything_else() {
         target(&routes, "openai/gpt"),
         ("sim".to_owned(), "claude".to_owned(), true)
     );
-    assert!(
-        routes
-            .plan(&"fast".parse().unwrap(), Format::OpenaiChat)
-            .unwrap()
-            .strict
-    );
-    assert!(
-        !routes
-            .plan(&"sim/gpt".parse().unwrap(), Format::OpenaiChat)
-            .unwrap()
-            .strict
-    );
+    assert!(routes.plan(&"fast".parse().unwrap()).unwrap().strict);
+    assert!(!routes.plan(&"sim/gpt".parse().unwrap()).unwrap().strict);
 }
 
 #[test]
@@ -85,16 +73,8 @@ fn a_name_is_split_at_its_first_slash() {
         found,
         ("local".to_owned(), "meta-llama/Llama-3".to_owned(), false)
     );
-    assert!(
-        routes
-            .plan(&"local/".parse().unwrap(), Format::OpenaiChat)
-            .is_err()
-    );
-    assert!(
-        routes
-            .plan(&"nobody/gpt".parse().unwrap(), Format::OpenaiChat)
-            .is_err()
-    );
+    assert!(routes.plan(&"local/".parse().unwrap()).is_err());
+    assert!(routes.plan(&"nobody/gpt".parse().unwrap()).is_err());
 }
 
 #[test]
@@ -112,45 +92,27 @@ fn a_bare_name_is_served_by_a_provider_that_the_catalog_knows_it_from() {
         ("anthropic".to_owned(), known, false)
     );
     let nobody = Routes::new([], [], Catalog::builtin());
-    assert!(
-        nobody
-            .plan(&"gpt-5".parse().unwrap(), Format::OpenaiChat)
-            .is_err()
-    );
+    assert!(nobody.plan(&"gpt-5".parse().unwrap()).is_err());
 }
 
 #[test]
 fn an_unknown_name_gets_the_names_that_look_like_it() {
-    let unknown = routes()
-        .plan(&"fsat".parse().unwrap(), Format::OpenaiChat)
-        .err()
-        .unwrap();
+    let unknown = routes().plan(&"fsat".parse().unwrap()).err().unwrap();
     assert_eq!(unknown.near.first().map(String::as_str), Some("fast"));
     assert!(unknown.near.len() <= 3);
-    let unknown = routes()
-        .plan(&"xyzzy%%".parse().unwrap(), Format::OpenaiChat)
-        .err()
-        .unwrap();
+    let unknown = routes().plan(&"xyzzy%%".parse().unwrap()).err().unwrap();
     assert_eq!(unknown.near, Vec::<String>::new());
 }
 
 #[test]
 fn the_simulated_provider_has_a_key_of_its_own_and_reaches_nothing() {
-    let plan = routes()
-        .plan(&"sim/gpt".parse().unwrap(), Format::OpenaiChat)
-        .unwrap();
+    let plan = routes().plan(&"sim/gpt".parse().unwrap()).unwrap();
     assert!(plan.target.provider.credential.is_some());
     assert_eq!(plan.target.provider.reach(), Reach::Simulated);
     assert_eq!(plan.target.base_url, "http://sim.invalid/v1");
-    let claude = routes()
-        .plan(&"sim/claude".parse().unwrap(), Format::OpenaiChat)
-        .unwrap();
+    let claude = routes().plan(&"sim/claude".parse().unwrap()).unwrap();
     assert_eq!(claude.target.base_url, "http://sim.invalid");
-    assert!(
-        routes()
-            .plan(&"sim/llama".parse().unwrap(), Format::OpenaiChat)
-            .is_err()
-    );
+    assert!(routes().plan(&"sim/llama".parse().unwrap()).is_err());
 }
 
 #[test]

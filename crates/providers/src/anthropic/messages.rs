@@ -344,7 +344,7 @@ fn marked(block: Block<'_>) -> Block<'_> {
 }
 
 /// A tool call's arguments as the object that the provider wants; whether they had to be wrapped.
-fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
+pub(super) fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
     let arguments = arguments.trim();
     if arguments.is_empty() {
         return (Cow::Owned(object(&json!({}))), false);

@@ -6,6 +6,7 @@
 //! `sampling` and `cache`; `decode` and `stream` (the answer); `usage` and `error`. What is true of some
 //! models only is in `model`.
 
+pub mod betas;
 mod cache;
 mod call_ids;
 mod citation;
@@ -13,6 +14,7 @@ mod conversation;
 mod decode;
 mod encode;
 mod error;
+mod face;
 #[cfg(test)]
 mod fuzz;
 mod media;

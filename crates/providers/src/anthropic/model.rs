@@ -171,6 +171,14 @@ impl<'a> Model<'a> {
     }
 }
 
+/// Whether a model thinks between its tool calls only when a beta feature asks for it: Claude 4 and 4.5.
+/// Newer ones do so by themselves, older ones never.
+pub(super) fn thinks_between_tools_by_beta(model: &str) -> bool {
+    Release::parse(model).is_some_and(|release| {
+        release.family != Family::Haiku && !release.is_before(4, 0) && release.is_before(4, 6)
+    })
+}
+
 impl Release {
     fn is_before(&self, major: u32, minor: u32) -> bool {
         self.version < (major, minor)

@@ -82,6 +82,9 @@ pub(super) struct ChunkChoice<'a> {
     pub(super) stop_sequence: Option<Name<'a>>,
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
+    /// Moonshot's place for the usage (<https://platform.moonshot.ai/docs/api/chat>).
+    #[serde(borrow)]
+    pub(super) usage: Option<&'a RawValue>,
 }
 
 /// What is new.

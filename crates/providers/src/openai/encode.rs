@@ -1,121 +1,30 @@
-//! Writes a request from the domain: for callers of other formats, and where a guard edited what an
-//! OpenAI caller sent.
+//! Writes a request from the domain: for callers of other formats, where a guard edited what an OpenAI
+//! caller sent, and where a host does not take what OpenAI takes.
 
-use std::borrow::Cow;
+use domain::chat::{ChatRequest, Conversion, Logprobs, OutputFormat};
 
-use domain::chat::{ChatRequest, Conversion, Effort, Logprobs, OutputFormat};
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
-
-use super::encode_message::WireMessage;
-use super::encode_reasoning::WireReasoning;
-use super::encode_tools::{WireChoice, WireTool};
-use super::wire::{Extra, Leftovers};
+use super::call_ids::CallIds;
+use super::request_body::{Body, StreamOptions, WireFormat, WireSchema};
+use super::wire::Leftovers;
 use super::{encode_message, encode_reasoning, encode_tools, model, render};
-use crate::dialect::Target;
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<WireMessage<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<WireTool<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<WireChoice<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_k: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
-    frequency_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain")]
-    presence_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logit_bias: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<WireFormat<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_effort: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<WireReasoning<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_logprobs: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions<'a>>,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
-
-/// Callers write `1`, not `1.0`, and get it back so.
-#[expect(
-    clippy::ref_option,
-    reason = "serde's serialize_with passes a reference"
-)]
-fn plain<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    let number = number.unwrap_or_default();
-    match format!("{number}").parse::<i64>() {
-        Ok(whole) => serializer.serialize_i64(whole),
-        Err(_) => serializer.serialize_f64(number),
-    }
-}
-
-#[derive(Serialize)]
-struct WireFormat<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    json_schema: Option<WireSchema<'a>>,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
-
-#[derive(Serialize)]
-struct WireSchema<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    schema: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
-
-#[derive(Serialize)]
-struct StreamOptions<'a> {
-    include_usage: bool,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
+use crate::dialect::{Refusal, Target};
+use crate::hosts::{OutputBound, Quirks, SchemaSupport};
 
 /// Writes the body and reports.
-pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> (Vec<u8>, Conversion) {
+pub(super) fn body(
+    request: &ChatRequest,
+    target: &Target<'_>,
+) -> Result<(Vec<u8>, Conversion), Refusal> {
+    let quirks = target.host.quirks;
+    if quirks.one_choice && request.choices > 1 {
+        let detail = "The host gives one answer per request. Leave out `n`, or send the request once \
+                      for each answer wanted.";
+        return Err(Refusal::of("n", detail));
+    }
     let mut report = Conversion::default();
     let sampling = &request.sampling;
     let takes_sampling = model::takes_sampling(target.model, target.capabilities);
-    let mut leftovers = Leftovers::of(&request.extensions);
+    let mut leftovers = Leftovers::of(request);
     let mut drawn = |field: &'static str, value: Option<f64>| {
         let value = value?;
         // The default is not refused.
@@ -130,26 +39,49 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> (Vec<u8>, Conv
     let top_p = drawn("top_p", sampling.top_p);
     let (max_tokens, max_completion_tokens) = bounds(request, target);
     let reasoning = encode_reasoning::reasoning(request, target, &mut leftovers, &mut report);
-    let body = Body {
+    let (response_format, instruction) = output(request, quirks, &mut leftovers, &mut report);
+    let ids = call_ids(request, quirks);
+    let mut messages: Vec<_> = instruction
+        .as_deref()
+        .map(encode_message::instruction)
+        .into_iter()
+        .collect();
+    messages.extend(encode_message::messages(
+        &request.messages,
+        quirks,
+        &ids,
+        &mut leftovers,
+        &mut report,
+    ));
+    if ids.has_changed() {
+        let reason = "ids of tool calls are written in the host's form: nine letters and digits";
+        report.change("messages", reason);
+    }
+    let choice = request.tool_choice.as_ref();
+    let mut body = Body {
         model: target.model,
-        messages: encode_message::messages(&request.messages, &mut leftovers, &mut report),
-        tools: encode_tools::tools(request, &mut leftovers, &mut report),
-        tool_choice: request.tool_choice.as_ref().map(encode_tools::tool_choice),
+        messages,
+        tools: encode_tools::tools(request, quirks, &mut leftovers, &mut report),
+        tool_choice: choice.map(|it| encode_tools::tool_choice(it, quirks, &mut report)),
         parallel_tool_calls: request.parallel_tool_calls,
         max_tokens,
         max_completion_tokens,
         temperature,
         top_p,
         top_k: sampling.top_k,
-        seed: sampling.seed,
+        seed: sampling.seed.filter(|_| !quirks.random_seed),
+        random_seed: sampling.seed.filter(|_| quirks.random_seed),
         frequency_penalty: sampling.frequency_penalty,
         presence_penalty: sampling.presence_penalty,
         logit_bias: sampling.logit_bias.as_deref(),
         stop: &request.stop,
         n: (request.choices != 1).then_some(request.choices),
-        response_format: response_format(request, &mut leftovers),
-        reasoning_effort: reasoning.0,
-        reasoning: reasoning.1,
+        response_format,
+        reasoning_effort: reasoning.effort,
+        reasoning: reasoning.object,
+        thinking: reasoning.thinking,
+        enable_thinking: reasoning.enable_thinking,
+        thinking_budget: reasoning.thinking_budget,
         logprobs: request.logprobs.map(|_| true),
         top_logprobs: request
             .logprobs
@@ -158,101 +90,115 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> (Vec<u8>, Conv
         user: request.user.as_deref(),
         service_tier: request.service_tier.map(render::tier_word),
         stream: request.stream.then_some(true),
-        stream_options: request.stream.then(|| StreamOptions {
+        stream_options: (request.stream && quirks.stream_options).then(|| StreamOptions {
             // The ledger needs it; the caller is shown it only when it asked.
             include_usage: true,
             extra: leftovers.at("stream_options"),
         }),
         extra: leftovers.at(""),
     };
-    carry(&body, request, &mut report);
+    if quirks.output_bound != OutputBound::ByModel && body.take_extra("max_tokens") {
+        report.change(
+            "max_tokens",
+            "the host takes one bound; the newer one holds",
+        );
+    }
+    body.carry(request, &mut report);
+    body.withhold(quirks.refused, &mut report);
     for path in leftovers.lost() {
         report.drop(path.to_owned(), "the target's format has no place for it");
     }
     // Keys are strings and memory grows: serialisation has no way to fail.
     let bytes = serde_json::to_vec(&body).unwrap_or_default();
-    (bytes, report)
+    Ok((bytes, report))
 }
 
 /// Reasoning models take only the newer name, many hosts know only the older one. Who sent both gets both.
 fn bounds(request: &ChatRequest, target: &Target<'_>) -> (Option<u64>, Option<u64>) {
     let bound = request.max_output_tokens;
-    let newer = model::reasons(target.model, target.capabilities)
-        || request.extensions.contains_key("max_tokens");
+    let newer = match target.host.quirks.output_bound {
+        OutputBound::MaxTokens => false,
+        OutputBound::MaxCompletionTokens => true,
+        OutputBound::ByModel => {
+            model::reasons(target.model, target.capabilities)
+                || request.extensions.contains_key("max_tokens")
+        }
+    };
     if newer { (None, bound) } else { (bound, None) }
 }
 
-fn response_format<'a>(
+/// The names of tool calls at a host that takes its own form only.
+fn call_ids<'a>(request: &'a ChatRequest, quirks: &Quirks) -> CallIds<'a> {
+    if quirks.short_call_ids {
+        CallIds::of(&request.messages)
+    } else {
+        CallIds::default()
+    }
+}
+
+/// What the answer must look like: the field, or the instruction to the model where the host does not see
+/// to it, or both where it sees to a part.
+fn output<'a>(
     request: &'a ChatRequest,
+    quirks: &Quirks,
     leftovers: &mut Leftovers<'a>,
-) -> Option<WireFormat<'a>> {
-    let (kind, json_schema) = match &request.output {
-        OutputFormat::Text => return None,
-        OutputFormat::JsonObject => ("json_object", None),
+    report: &mut Conversion,
+) -> (Option<WireFormat<'a>>, Option<String>) {
+    let mut instruct = |reason: &'static str, instruction: String| {
+        report.change("response_format", reason);
+        Some(instruction)
+    };
+    let takes_object = matches!(
+        quirks.schemas,
+        SchemaSupport::Native | SchemaSupport::ObjectOnly
+    );
+    match &request.output {
+        OutputFormat::Text => (None, None),
+        OutputFormat::JsonObject if takes_object => {
+            (Some(format_of("json_object", leftovers)), None)
+        }
+        OutputFormat::JsonObject => {
+            let instruction = "Answer with one JSON object and nothing else.".to_owned();
+            let reason = "asked for in a system message, because the host does not enforce it";
+            (None, instruct(reason, instruction))
+        }
         OutputFormat::JsonSchema {
             name,
             description,
             schema,
             strict,
-        } => {
-            let schema = WireSchema {
-                name,
-                description: description.as_deref(),
-                schema,
-                strict: *strict,
-                extra: leftovers.at("response_format.json_schema"),
-            };
-            ("json_schema", Some(schema))
-        }
-    };
-    Some(WireFormat {
-        kind,
-        json_schema,
-        extra: leftovers.at("response_format"),
-    })
+        } => match quirks.schemas {
+            SchemaSupport::Native | SchemaSupport::SchemaOnly => {
+                let schema = WireSchema {
+                    name,
+                    description: description.as_deref(),
+                    schema,
+                    strict: *strict,
+                    extra: leftovers.at("response_format.json_schema"),
+                };
+                let format = WireFormat {
+                    json_schema: Some(schema),
+                    ..format_of("json_schema", leftovers)
+                };
+                (Some(format), None)
+            }
+            SchemaSupport::ObjectOnly | SchemaSupport::None => {
+                let instruction = format!(
+                    "Answer with JSON that is valid against this JSON Schema, and nothing else:\n{schema}"
+                );
+                let reason =
+                    "the schema is in a system message, because the host does not enforce one";
+                let format = takes_object.then(|| format_of("json_object", leftovers));
+                (format, instruct(reason, instruction))
+            }
+        },
+    }
 }
 
-/// Every field that is in the body and was in the request arrived.
-fn carry(body: &Body<'_>, request: &ChatRequest, report: &mut Conversion) {
-    let present = [
-        ("model", true),
-        ("messages", true),
-        ("tools", !body.tools.is_empty()),
-        ("tool_choice", body.tool_choice.is_some()),
-        ("parallel_tool_calls", body.parallel_tool_calls.is_some()),
-        ("max_tokens", body.max_tokens.is_some()),
-        (
-            "max_completion_tokens",
-            body.max_completion_tokens.is_some(),
-        ),
-        ("top_k", body.top_k.is_some()),
-        ("seed", body.seed.is_some()),
-        ("frequency_penalty", body.frequency_penalty.is_some()),
-        ("presence_penalty", body.presence_penalty.is_some()),
-        ("logit_bias", body.logit_bias.is_some()),
-        ("stop", !body.stop.is_empty()),
-        ("n", body.n.is_some()),
-        ("response_format", body.response_format.is_some()),
-        (
-            "reasoning_effort",
-            request
-                .reasoning
-                .effort
-                .is_some_and(|effort| effort != Effort::Max)
-                && body.reasoning_effort.is_some(),
-        ),
-        ("reasoning", body.reasoning.is_some()),
-        ("logprobs", body.logprobs.is_some()),
-        ("top_logprobs", body.top_logprobs.is_some()),
-        ("user", body.user.is_some()),
-        ("service_tier", body.service_tier.is_some()),
-        ("stream", body.stream.is_some()),
-        ("stream_options", request.stream_usage),
-    ];
-    for (field, _) in present.into_iter().filter(|(_, is_present)| *is_present) {
-        report.carry(field);
-    }
-    for (name, _) in &body.extra.0 {
-        report.carry(Cow::Owned((*name).to_owned()));
+fn format_of<'a>(kind: &'static str, leftovers: &mut Leftovers<'a>) -> WireFormat<'a> {
+    WireFormat {
+        kind,
+        json_schema: None,
+        extra: leftovers.at("response_format"),
     }
 }

@@ -1,20 +1,28 @@
 //! Writes messages and their parts.
 
+use std::borrow::Cow;
+
 use domain::chat::{CacheControl, Conversion, Media, Message, Part, Source};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::media;
+use super::call_ids::CallIds;
 use super::parse::FORMAT;
+use super::past_thoughts::Thinking;
 use super::render::{OwnUnknown, unknown};
-use super::wire::{
-    Detail, Extra, ExtraContent, Leftovers, WireCall, reasoning_content, reasoning_details,
-    refusals, texts, thoughts,
-};
+use super::wire::{Detail, Extra, ExtraContent, Leftovers, WireCall, refusals, texts};
+use super::{media, past_thoughts};
+use crate::hosts::Quirks;
+
+/// Why a prompt-cache breakpoint is dropped.
+pub(super) const NO_BREAKPOINTS: &str =
+    "the host takes no prompt-cache breakpoints; it caches by itself, or not at all";
+
+const NO_SIGNATURES: &str = "the host takes no signatures of another provider";
 
 /// One message.
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 pub(super) struct WireMessage<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Content::is_absent")]
@@ -24,9 +32,11 @@ pub(super) struct WireMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<String>,
+    pub(super) reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasoning_details: Vec<Detail<'a>>,
+    pub(super) reasoning_details: Vec<Detail<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<AnyCall<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,18 +51,56 @@ pub(super) struct WireMessage<'a> {
     extra: Extra<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 #[serde(untagged)]
 enum Content<'a> {
+    #[default]
     Absent,
     Null,
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Parts(Vec<WirePart<'a>>),
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
     fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
+    }
+
+    /// Puts a part before all others.
+    fn begin_with(&mut self, part: PartContent<'a>) {
+        let mut parts = vec![WirePart {
+            content: part,
+            cache_control: None,
+            extra: Extra::default(),
+        }];
+        match std::mem::replace(self, Self::Absent) {
+            Self::Absent | Self::Null => {}
+            Self::Text(text) => parts.push(WirePart {
+                content: PartContent::Text { text },
+                cache_control: None,
+                extra: Extra::default(),
+            }),
+            Self::Parts(others) => parts.extend(others),
+        }
+        *self = Self::Parts(parts);
+    }
+}
+
+impl WireMessage<'_> {
+    /// Puts thoughts before the text, as a part of their own.
+    pub(super) fn begin_with_thinking(&mut self, thinking: Vec<Thinking>) {
+        self.content.begin_with(PartContent::Thinking { thinking });
+    }
+
+    /// Puts thoughts into the text, before its first word.
+    pub(super) fn begin_with_tagged(&mut self, tagged: impl FnOnce(&str) -> String) {
+        match &mut self.content {
+            Content::Text(text) => *text = Cow::Owned(tagged(text)),
+            Content::Absent | Content::Null => self.content = Content::Text(tagged("").into()),
+            Content::Parts(_) => self.content.begin_with(PartContent::Text {
+                text: tagged("").into(),
+            }),
+        }
     }
 }
 
@@ -84,7 +132,8 @@ struct WirePart<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum PartContent<'a> {
-    Text { text: &'a str },
+    Text { text: Cow<'a, str> },
+    Thinking { thinking: Vec<Thinking> },
     ImageUrl { image_url: ImageUrl<'a> },
     InputAudio { input_audio: InputAudio<'a> },
     File { file: File<'a> },
@@ -138,9 +187,20 @@ pub(super) fn ephemeral(cache: CacheControl) -> Ephemeral {
     }
 }
 
+/// An instruction of ours, before all messages.
+pub(super) fn instruction(text: &str) -> WireMessage<'_> {
+    WireMessage {
+        role: "system",
+        content: Content::Text(Cow::Borrowed(text)),
+        ..WireMessage::default()
+    }
+}
+
 /// Writes every message.
 pub(super) fn messages<'a>(
     messages: &'a [Message],
+    quirks: &'a Quirks,
+    ids: &'a CallIds<'a>,
     leftovers: &mut Leftovers<'a>,
     report: &mut Conversion,
 ) -> Vec<WireMessage<'a>> {
@@ -149,6 +209,8 @@ pub(super) fn messages<'a>(
         .map(|(index, message)| {
             let mut writer = Writer {
                 path: format!("messages[{index}]"),
+                quirks,
+                ids,
                 leftovers,
                 report,
             };
@@ -160,6 +222,8 @@ pub(super) fn messages<'a>(
 /// Writes one message.
 struct Writer<'a, 'w> {
     path: String,
+    quirks: &'a Quirks,
+    ids: &'a CallIds<'a>,
     leftovers: &'w mut Leftovers<'a>,
     report: &'w mut Conversion,
 }
@@ -168,7 +232,17 @@ impl<'a> Writer<'a, '_> {
     fn message(&mut self, message: &'a Message) -> WireMessage<'a> {
         match message {
             Message::System(content) => self.plain("system", content, None),
-            Message::Developer(content) => self.plain("developer", content, None),
+            Message::Developer(content) => {
+                let role = if self.quirks.developer_role {
+                    "developer"
+                } else {
+                    let path = format!("{}.role", self.path);
+                    let reason = "the host does not know the role `developer`; sent as `system`";
+                    self.report.change(path, reason);
+                    "system"
+                };
+                self.plain(role, content, None)
+            }
             Message::User { content, name } => self.plain("user", content, name.as_deref()),
             Message::Assistant { content, name } => self.assistant(content, name.as_deref()),
             Message::Tool(result) => {
@@ -178,9 +252,10 @@ impl<'a> Writer<'a, '_> {
                         "the format has no mark for a tool that failed; its words must tell",
                     );
                 }
+                let path = self.path.clone();
                 WireMessage {
-                    tool_call_id: Some(&result.call_id),
-                    cache_control: result.cache.map(ephemeral),
+                    tool_call_id: Some(self.ids.written(&result.call_id)),
+                    cache_control: self.cache(result.cache, &path),
                     ..self.plain("tool", &result.content, result.name.as_deref())
                 }
             }
@@ -193,43 +268,58 @@ impl<'a> Writer<'a, '_> {
         content: &'a [Part],
         name: Option<&'a str>,
     ) -> WireMessage<'a> {
+        let name = name.filter(|_| {
+            if !self.quirks.named_messages {
+                let reason = "the host takes no names of speakers";
+                self.report.drop(format!("{}.name", self.path), reason);
+            }
+            self.quirks.named_messages
+        });
         WireMessage {
             role,
             content: self.content(content),
             name,
-            refusal: None,
-            reasoning_content: None,
-            reasoning_details: Vec::new(),
-            tool_calls: Vec::new(),
-            tool_call_id: None,
-            annotations: Vec::new(),
-            extra_content: None,
-            cache_control: None,
             extra: self.leftovers.at(&self.path),
+            ..WireMessage::default()
         }
+    }
+
+    /// A prompt-cache breakpoint, where the host takes it.
+    fn cache(&mut self, cache: Option<CacheControl>, path: &str) -> Option<Ephemeral> {
+        let cache = cache?;
+        if !self.quirks.additions {
+            self.report
+                .drop(format!("{path}.cache_control"), NO_BREAKPOINTS);
+            return None;
+        }
+        Some(ephemeral(cache))
     }
 
     fn assistant(&mut self, parts: &'a [Part], name: Option<&'a str>) -> WireMessage<'a> {
         let mut message = self.plain("assistant", parts, name);
         let refusal: String = refusals(parts).collect();
         message.refusal = (!refusal.is_empty()).then_some(refusal);
-        message.reasoning_content = reasoning_content(parts);
-        // The plain text says all there is when nothing is signed.
-        if thoughts(parts).any(|thought| thought.signature.is_some() || thought.redacted.is_some())
-        {
-            message.reasoning_details = reasoning_details(parts);
-        }
+        past_thoughts::write(&mut message, parts, self.quirks, &self.path, self.report);
         message.annotations = texts(parts).flat_map(|text| &text.annotations).collect();
         message.extra_content = texts(parts)
             .find_map(|text| text.signature.as_deref())
             .map(ExtraContent::signed);
+        if !self.quirks.additions {
+            self.withhold_additions(&mut message);
+        }
         for part in parts {
             match part {
                 Part::ToolCall(call) => {
                     let path = format!("{}.tool_calls[{}]", self.path, message.tool_calls.len());
+                    let mut written = WireCall::from(call);
+                    written.id = Some(self.ids.written(&call.id));
+                    if !self.quirks.additions && written.extra_content.take().is_some() {
+                        let path = format!("{path}.extra_content");
+                        self.report.drop(path, NO_SIGNATURES);
+                    }
                     message.tool_calls.push(AnyCall::Function {
-                        call: call.into(),
-                        cache_control: call.cache.map(ephemeral),
+                        call: written,
+                        cache_control: self.cache(call.cache, &path),
                         extra: self.leftovers.at(&path),
                     });
                 }
@@ -253,6 +343,19 @@ impl<'a> Writer<'a, '_> {
         message
     }
 
+    /// What others have added to the format, of a host that knows the format only.
+    fn withhold_additions(&mut self, message: &mut WireMessage<'_>) {
+        if !std::mem::take(&mut message.annotations).is_empty() {
+            let reason = "the host takes no citations of earlier answers back";
+            self.report
+                .drop(format!("{}.annotations", self.path), reason);
+        }
+        if message.extra_content.take().is_some() {
+            self.report
+                .drop(format!("{}.extra_content", self.path), NO_SIGNATURES);
+        }
+    }
+
     /// One plain text is written as a string, which every host takes.
     fn content(&mut self, parts: &'a [Part]) -> Content<'a> {
         let mut written = Vec::new();
@@ -267,7 +370,10 @@ impl<'a> Writer<'a, '_> {
             let (content, cache) = match part {
                 Part::Text(text) => {
                     lone_text = Some(text.text.as_str());
-                    (Some(PartContent::Text { text: &text.text }), text.cache)
+                    let text_part = PartContent::Text {
+                        text: Cow::Borrowed(&text.text),
+                    };
+                    (Some(text_part), text.cache)
                 }
                 Part::Image(media) => (self.image(media, &path), media.cache),
                 Part::Document(media) => (Some(self.document(media, &path)), media.cache),
@@ -285,7 +391,7 @@ impl<'a> Writer<'a, '_> {
             if let Some(content) = content {
                 written.push(WirePart {
                     content,
-                    cache_control: cache.map(ephemeral),
+                    cache_control: self.cache(cache, &path),
                     extra: self.leftovers.at(&path),
                 });
             }
@@ -301,7 +407,7 @@ impl<'a> Writer<'a, '_> {
                     },
                 ],
                 Some(text),
-            ) if fields.is_empty() => Content::Text(text),
+            ) if fields.is_empty() => Content::Text(Cow::Borrowed(text)),
             _ => Content::Parts(written),
         }
     }

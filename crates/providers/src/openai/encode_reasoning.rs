@@ -6,10 +6,35 @@ use serde::Serialize;
 
 use super::wire::{Extra, Leftovers};
 use crate::dialect::Target;
+use crate::hosts::ReasoningSwitch;
+
+/// How much to think, in the host's words.
+#[derive(Default)]
+pub(super) struct Reasoning<'a> {
+    /// `reasoning_effort`.
+    pub(super) effort: Option<&'static str>,
+    /// `reasoning`.
+    pub(super) object: Option<WireReasoning<'a>>,
+    /// `thinking`.
+    pub(super) thinking: Option<WireThinking>,
+    /// `enable_thinking`.
+    pub(super) enable_thinking: Option<bool>,
+    /// `thinking_budget`, which goes with it.
+    pub(super) thinking_budget: Option<u64>,
+}
+
+/// The switch of DeepSeek and of others who follow it.
+#[derive(Serialize)]
+pub(super) struct WireThinking {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
 
 /// The object by which OpenRouter and others take more than a word.
 #[derive(Serialize)]
 pub(super) struct WireReasoning<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,13 +43,13 @@ pub(super) struct WireReasoning<'a> {
     extra: Extra<'a>,
 }
 
-/// The word, and the object where there is more to say.
+/// Writes how much to think.
 pub(super) fn reasoning<'a>(
     request: &'a ChatRequest,
     target: &Target<'_>,
     leftovers: &mut Leftovers<'a>,
     report: &mut Conversion,
-) -> (Option<&'static str>, Option<WireReasoning<'a>>) {
+) -> Reasoning<'a> {
     let ReasoningRequest {
         effort,
         budget_tokens,
@@ -34,9 +59,15 @@ pub(super) fn reasoning<'a>(
         if effort.is_some_and(|effort| effort != Effort::None) || budget_tokens.is_some() {
             report.drop("reasoning_effort", "the model does not reason");
         }
-        return (None, None);
+        return Reasoning::default();
     }
-    let takes_budget = target.capabilities.reasoning == Some(ReasoningControl::Budget);
+    let switch = target.host.quirks.reasoning_switch;
+    if switch == ReasoningSwitch::EnableThinking {
+        return enabled(&request.reasoning, leftovers, report);
+    }
+    let by_object = switch == ReasoningSwitch::ReasoningObject;
+    let takes_budget = target.capabilities.reasoning == Some(ReasoningControl::Budget)
+        || (by_object && effort.is_none());
     let word = match (effort, budget_tokens) {
         (Some(effort), budget) => {
             if budget.is_some() && !takes_budget {
@@ -59,10 +90,12 @@ pub(super) fn reasoning<'a>(
     };
     let max_tokens = budget_tokens.filter(|_| takes_budget);
     let exclude = include_thoughts
-        .filter(|_| takes_budget)
+        .filter(|_| takes_budget || by_object)
         .map(|include| !include);
     let extra = leftovers.at("reasoning");
-    let says_more = max_tokens.is_some() || exclude.is_some() || !extra.0.is_empty();
+    let effort_inside = word.filter(|_| by_object);
+    let says_more =
+        effort_inside.is_some() || max_tokens.is_some() || exclude.is_some() || !extra.0.is_empty();
     if include_thoughts.is_some() && exclude.is_none() {
         report.drop(
             "include_reasoning",
@@ -70,11 +103,62 @@ pub(super) fn reasoning<'a>(
         );
     }
     let object = says_more.then_some(WireReasoning {
+        effort: effort_inside,
         max_tokens,
         exclude,
         extra,
     });
-    (word, object)
+    let word = word.filter(|_| !by_object);
+    if switch == ReasoningSwitch::ThinkingType {
+        let kind = match word {
+            None => None,
+            Some("none") => Some("disabled"),
+            Some(_) => Some("enabled"),
+        };
+        return Reasoning {
+            effort: word.filter(|word| *word != "none"),
+            object,
+            thinking: kind.map(|kind| WireThinking { kind }),
+            ..Reasoning::default()
+        };
+    }
+    Reasoning {
+        effort: word,
+        object,
+        ..Reasoning::default()
+    }
+}
+
+/// Where thinking is switched on or off, with a budget and without a word.
+fn enabled<'a>(
+    asked: &ReasoningRequest,
+    leftovers: &mut Leftovers<'a>,
+    report: &mut Conversion,
+) -> Reasoning<'a> {
+    let budget = asked.budget_tokens.filter(|budget| *budget > 0);
+    let is_wanted = match (asked.effort, asked.budget_tokens) {
+        (Some(effort), _) => Some(effort != Effort::None),
+        (None, Some(budget)) => Some(budget > 0),
+        (None, None) => None,
+    };
+    if asked.effort.is_some_and(|effort| effort != Effort::None) && budget.is_none() {
+        let reason =
+            "the host switches thinking on or off and takes a budget, but no word; it is on";
+        report.change("reasoning_effort", reason);
+    }
+    let extra = leftovers.at("reasoning");
+    let object = (!extra.0.is_empty()).then_some(WireReasoning {
+        effort: None,
+        max_tokens: None,
+        exclude: None,
+        extra,
+    });
+    Reasoning {
+        object,
+        enable_thinking: is_wanted,
+        thinking_budget: budget.filter(|_| is_wanted == Some(true)),
+        ..Reasoning::default()
+    }
 }
 
 fn effort_word(effort: Effort, report: &mut Conversion) -> &'static str {

@@ -4,9 +4,10 @@ use domain::chat::{ChatRequest, Conversion, Tool, ToolChoice};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::encode_message::{Ephemeral, ephemeral};
+use super::encode_message::{Ephemeral, NO_BREAKPOINTS, ephemeral};
 use super::parse::FORMAT;
 use super::wire::{Extra, Leftovers};
+use crate::hosts::Quirks;
 
 /// A tool.
 #[derive(Serialize)]
@@ -75,6 +76,7 @@ pub(super) struct AllowedTool<'a> {
 /// Writes every tool that the format knows.
 pub(super) fn tools<'a>(
     request: &'a ChatRequest,
+    quirks: &Quirks,
     leftovers: &mut Leftovers<'a>,
     report: &mut Conversion,
 ) -> Vec<WireTool<'a>> {
@@ -88,18 +90,23 @@ pub(super) fn tools<'a>(
                 parameters,
                 strict,
                 cache,
-            } => tools.push(WireTool::Function {
-                kind: "function",
-                function: WireFunction {
-                    name,
-                    description: description.as_deref(),
-                    parameters: parameters.as_deref(),
-                    strict: *strict,
-                    extra: leftovers.at(&format!("{path}.function")),
-                },
-                cache_control: cache.map(ephemeral),
-                extra: leftovers.at(&path),
-            }),
+            } => {
+                if cache.is_some() && !quirks.additions {
+                    report.drop(format!("{path}.cache_control"), NO_BREAKPOINTS);
+                }
+                tools.push(WireTool::Function {
+                    kind: "function",
+                    function: WireFunction {
+                        name,
+                        description: description.as_deref(),
+                        parameters: parameters.as_deref(),
+                        strict: *strict,
+                        extra: leftovers.at(&format!("{path}.function")),
+                    },
+                    cache_control: cache.filter(|_| quirks.additions).map(ephemeral),
+                    extra: leftovers.at(&path),
+                });
+            }
             Tool::Hosted { format, raw, .. } if *format == FORMAT => {
                 tools.push(WireTool::Hosted(raw));
             }
@@ -112,11 +119,19 @@ pub(super) fn tools<'a>(
 }
 
 /// Writes the choice.
-pub(super) fn tool_choice(choice: &ToolChoice) -> WireChoice<'_> {
+pub(super) fn tool_choice<'a>(
+    choice: &'a ToolChoice,
+    quirks: &Quirks,
+    report: &mut Conversion,
+) -> WireChoice<'a> {
     match choice {
         ToolChoice::Auto => WireChoice::Word("auto"),
         ToolChoice::None => WireChoice::Word("none"),
-        ToolChoice::Required => WireChoice::Word("required"),
+        ToolChoice::Required => WireChoice::Word(quirks.required_word.unwrap_or_else(|| {
+            let reason = "the host cannot be made to call a tool; the model decides";
+            report.drop("tool_choice", reason);
+            "auto"
+        })),
         ToolChoice::Named(name) => WireChoice::Named {
             kind: "function",
             function: Named { name },

@@ -12,10 +12,10 @@ use crate::face::{Envelope, InvalidRequest, Spliced};
 
 /// The most answers that may be asked for at once, as the vendor has it
 /// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-n>).
-pub(super) const MAX_CHOICES: u32 = 128;
+pub(crate) const MAX_CHOICES: u32 = 128;
 
 /// Reads the envelope; the messages are counted, not read.
-pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
+pub(crate) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
     let text = text(body)?;
     let mut fields = Fields::read_body(text)?;
     let model = fields.take("model");
@@ -43,7 +43,7 @@ pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
 }
 
 /// The body as text.
-pub(super) fn text(body: &[u8]) -> Result<&str, InvalidRequest> {
+pub(crate) fn text(body: &[u8]) -> Result<&str, InvalidRequest> {
     std::str::from_utf8(body).map_err(|error| InvalidRequest {
         detail: format!(
             "The request body is not valid UTF-8: the byte at {} is out of place.",
@@ -54,7 +54,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, InvalidRequest> {
 }
 
 /// Reads a model's name.
-pub(super) fn model_name(raw: &RawValue) -> Result<ModelName, InvalidRequest> {
+pub(crate) fn model_name(raw: &RawValue) -> Result<ModelName, InvalidRequest> {
     super::fields::text(raw, || "model".to_owned())?
         .parse()
         .map_err(|_| {
@@ -66,7 +66,7 @@ pub(super) fn model_name(raw: &RawValue) -> Result<ModelName, InvalidRequest> {
 }
 
 /// Reads a bound on the output.
-pub(super) fn bound(
+pub(crate) fn bound(
     fields: &mut Fields<'_>,
     name: &'static str,
 ) -> Result<Option<u64>, InvalidRequest> {
@@ -81,7 +81,7 @@ pub(super) fn bound(
 }
 
 /// Reads how many answers are wanted.
-pub(super) fn choices(fields: &mut Fields<'_>) -> Result<u32, InvalidRequest> {
+pub(crate) fn choices(fields: &mut Fields<'_>) -> Result<u32, InvalidRequest> {
     const EXPECTED: &str = "an integer from 1 to 128";
     let count = fields.integer("n", EXPECTED)?.unwrap_or(1);
     if (1..=MAX_CHOICES).contains(&count) {
@@ -121,14 +121,14 @@ fn include_usage(options: &RawValue) -> Result<bool, InvalidRequest> {
 }
 
 /// Where `part`, a piece of `whole`, stands.
-fn span(whole: &str, part: &str) -> Range<usize> {
+pub(crate) fn span(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr().addr() - whole.as_ptr().addr();
     start..start + part.len()
 }
 
 /// The caller's bytes with the model's name replaced and, for a stream that would carry no usage, with
 /// the option that asks for it. Nothing else is touched.
-pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
+pub(crate) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
     let model = serde_json::Value::from(model).to_string();
     let model_span = envelope.model_span.clone().unwrap_or_default();
     let after_model = model_span.end;

@@ -37,7 +37,7 @@ pub(super) fn of_response(head: &Parts, body: &[u8], now: Timestamp) -> Provider
 
 /// Reads an error object that came inside of a successful answer or of a stream: the value of `error`,
 /// or the whole frame where the host writes the fields at its top.
-pub(super) fn of_frame(json: &str) -> Option<ProviderError> {
+pub(crate) fn of_frame(json: &str) -> Option<ProviderError> {
     let value: Value = serde_json::from_str(json).ok()?;
     Some(Told::read(&value)?.into_error(None, None))
 }

@@ -14,7 +14,7 @@ use crate::face::InvalidRequest;
 const MAX_FIELDS: usize = 256;
 
 /// One JSON object.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// Where the object stands; empty at the top.
     path: String,
     entries: Vec<(Cow<'a, str>, &'a RawValue)>,
@@ -22,7 +22,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Reads the object that is the whole of `text`.
-    pub(super) fn read_body(text: &'a str) -> Result<Self, InvalidRequest> {
+    pub(crate) fn read_body(text: &'a str) -> Result<Self, InvalidRequest> {
         let refuse = |detail: String| InvalidRequest {
             detail,
             param: None,
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads an object that is part of a body which is known to be JSON.
-    pub(super) fn read(raw: &'a RawValue, path: String) -> Result<Self, InvalidRequest> {
+    pub(crate) fn read(raw: &'a RawValue, path: String) -> Result<Self, InvalidRequest> {
         match Kind::of(raw.get()) {
             Some(Kind::Object) => {}
             kind => return Err(wrong_type(path, "an object", kind)),
@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The path of a field of this object.
-    pub(super) fn path_of(&self, name: &str) -> String {
+    pub(crate) fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() {
             name.to_owned()
         } else {
@@ -66,47 +66,47 @@ impl<'a> Fields<'a> {
     }
 
     /// The path of the object itself.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// Takes a field as it was written; `null` counts as not said.
-    pub(super) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         self.take_or_null(name).filter(|raw| raw.get() != "null")
     }
 
     /// Takes a field as it was written, be it `null`.
-    pub(super) fn take_or_null(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn take_or_null(&mut self, name: &str) -> Option<&'a RawValue> {
         let place = self.entries.iter().position(|(key, _)| key == name)?;
         Some(self.entries.swap_remove(place).1)
     }
 
     /// Looks at a field without taking it; `null` counts as not said.
-    pub(super) fn look(&self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn look(&self, name: &str) -> Option<&'a RawValue> {
         let (_, raw) = self.entries.iter().find(|(key, _)| key == name)?;
         Some(*raw).filter(|raw| raw.get() != "null")
     }
 
     /// Puts a field back that was looked at and not understood.
-    pub(super) fn put_back(&mut self, name: &'a str, raw: &'a RawValue) {
+    pub(crate) fn put_back(&mut self, name: &'a str, raw: &'a RawValue) {
         self.entries.push((Cow::Borrowed(name), raw));
     }
 
     /// Takes a string.
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, InvalidRequest> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, InvalidRequest> {
         self.take(name)
             .map(|raw| text(raw, || self.path_of(name)))
             .transpose()
     }
 
     /// Takes a string that must be there.
-    pub(super) fn required_text(&mut self, name: &str) -> Result<String, InvalidRequest> {
+    pub(crate) fn required_text(&mut self, name: &str) -> Result<String, InvalidRequest> {
         self.text(name)?
             .ok_or_else(|| self.missing(name, "a string"))
     }
 
     /// Takes `true` or `false`.
-    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, InvalidRequest> {
+    pub(crate) fn flag(&mut self, name: &str) -> Result<Option<bool>, InvalidRequest> {
         match self.take(name).map(RawValue::get) {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -116,7 +116,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a whole number.
-    pub(super) fn integer<T: std::str::FromStr>(
+    pub(crate) fn integer<T: std::str::FromStr>(
         &mut self,
         name: &str,
         expected: &str,
@@ -139,7 +139,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a number.
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, InvalidRequest> {
+    pub(crate) fn number(&mut self, name: &str) -> Result<Option<f64>, InvalidRequest> {
         let Some(raw) = self.take(name) else {
             return Ok(None);
         };
@@ -150,19 +150,19 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes an object.
-    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, InvalidRequest> {
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Self>, InvalidRequest> {
         let path = self.path_of(name);
         self.take(name).map(|raw| Self::read(raw, path)).transpose()
     }
 
     /// Takes an object that must be there.
-    pub(super) fn required_object(&mut self, name: &str) -> Result<Self, InvalidRequest> {
+    pub(crate) fn required_object(&mut self, name: &str) -> Result<Self, InvalidRequest> {
         self.object(name)?
             .ok_or_else(|| self.missing(name, "an object"))
     }
 
     /// Takes an object as it was written.
-    pub(super) fn raw_object(
+    pub(crate) fn raw_object(
         &mut self,
         name: &str,
     ) -> Result<Option<Box<RawValue>>, InvalidRequest> {
@@ -174,7 +174,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the items of an array, with their paths.
-    pub(super) fn list(
+    pub(crate) fn list(
         &mut self,
         name: &str,
     ) -> Result<Option<Vec<(String, &'a RawValue)>>, InvalidRequest> {
@@ -183,13 +183,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields that nobody took, `null` ones too.
-    pub(super) fn rest(self) -> impl Iterator<Item = (Cow<'a, str>, &'a RawValue)> {
+    pub(crate) fn rest(self) -> impl Iterator<Item = (Cow<'a, str>, &'a RawValue)> {
         self.entries.into_iter()
     }
 
     /// Keeps by path the fields that nobody took. Inside of the request, a `null` of an unknown name is
     /// what SDKs write for "nothing" when they give an answer back; it is not kept.
-    pub(super) fn keep_rest(self, extensions: &mut Extensions) {
+    pub(crate) fn keep_rest(self, extensions: &mut Extensions) {
         let path = self.path;
         for (name, raw) in self.entries {
             if path.is_empty() {
@@ -201,19 +201,19 @@ impl<'a> Fields<'a> {
     }
 
     /// The refusal for a field that must be there and is not.
-    pub(super) fn missing(&self, name: &str, expected: &str) -> InvalidRequest {
+    pub(crate) fn missing(&self, name: &str, expected: &str) -> InvalidRequest {
         let path = self.path_of(name);
         let detail = format!("`{path}` is missing; it must be {expected}.");
         InvalidRequest::of(path, detail)
     }
 
     /// The refusal for a field of another type.
-    pub(super) fn wrong_type(&self, name: &str, expected: &str, found: &str) -> InvalidRequest {
+    pub(crate) fn wrong_type(&self, name: &str, expected: &str, found: &str) -> InvalidRequest {
         wrong_type(self.path_of(name), expected, Kind::of(found))
     }
 
     /// The refusal for a word that is not one of the known ones.
-    pub(super) fn unknown_word(&self, name: &str, found: &str, known: &str) -> InvalidRequest {
+    pub(crate) fn unknown_word(&self, name: &str, found: &str, known: &str) -> InvalidRequest {
         let path = self.path_of(name);
         let found: String = found.chars().take(64).collect();
         let detail = format!("`{path}` is `{found}`; known are {known}.");
@@ -222,7 +222,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads a string.
-pub(super) fn text(raw: &RawValue, path: impl Fn() -> String) -> Result<String, InvalidRequest> {
+pub(crate) fn text(raw: &RawValue, path: impl Fn() -> String) -> Result<String, InvalidRequest> {
     if Kind::of(raw.get()) != Some(Kind::Text) {
         return Err(wrong_type(path(), "a string", Kind::of(raw.get())));
     }
@@ -234,7 +234,7 @@ pub(super) fn text(raw: &RawValue, path: impl Fn() -> String) -> Result<String, 
 }
 
 /// Reads the items of an array, with their paths.
-pub(super) fn list<'a>(
+pub(crate) fn list<'a>(
     raw: &'a RawValue,
     path: &str,
 ) -> Result<Vec<(String, &'a RawValue)>, InvalidRequest> {
@@ -247,7 +247,7 @@ pub(super) fn list<'a>(
 }
 
 /// The refusal for a value of another type.
-pub(super) fn wrong_type(path: String, expected: &str, found: Option<Kind>) -> InvalidRequest {
+pub(crate) fn wrong_type(path: String, expected: &str, found: Option<Kind>) -> InvalidRequest {
     let found = found.map_or("nothing", Kind::as_str);
     let detail = format!("`{path}` must be {expected}, not {found}.");
     InvalidRequest::of(path, detail)
@@ -262,7 +262,7 @@ fn syntax(error: &serde_json::Error) -> InvalidRequest {
 
 /// What a JSON value is, told from its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Object,
     List,
     Text,
@@ -272,7 +272,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(json: &str) -> Option<Self> {
+    pub(crate) fn of(json: &str) -> Option<Self> {
         let first = json.bytes().find(|byte| !byte.is_ascii_whitespace())?;
         Some(match first {
             b'{' => Self::Object,
@@ -371,7 +371,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 }
 
 /// A field's name, borrowed unless it was written with escapes.
-pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
+pub(crate) struct Name<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

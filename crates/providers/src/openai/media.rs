@@ -9,7 +9,7 @@ use domain::chat::Source;
 use crate::face::InvalidRequest;
 
 /// Reads a data URL (RFC 2397) or another absolute URL.
-pub(super) fn source(url: &str, path: &str) -> Result<Source, InvalidRequest> {
+pub(crate) fn source(url: &str, path: &str) -> Result<Source, InvalidRequest> {
     match url.split_once(':') {
         Some((scheme, data)) if scheme.eq_ignore_ascii_case("data") => inline(data, path),
         Some((scheme, rest)) if is_scheme(scheme) && !rest.is_empty() => Ok(Source::Url {
@@ -21,7 +21,7 @@ pub(super) fn source(url: &str, path: &str) -> Result<Source, InvalidRequest> {
 }
 
 /// Reads a file's data, which may also be bare base64; the type is then told by the name's ending.
-pub(super) fn file_source(
+pub(crate) fn file_source(
     data: &str,
     name: Option<&str>,
     path: &str,
@@ -66,7 +66,7 @@ fn inline(data: &str, path: &str) -> Result<Source, InvalidRequest> {
 
 /// Brings base64 into the standard alphabet with padding: clients send the URL-safe alphabet, line
 /// breaks, and leave the padding out.
-pub(super) fn standard_base64(text: &str, path: &str) -> Result<String, InvalidRequest> {
+pub(crate) fn standard_base64(text: &str, path: &str) -> Result<String, InvalidRequest> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let digits = text.trim_end_matches('=');
     let text = if text.len().is_multiple_of(4)
@@ -100,7 +100,7 @@ pub(super) fn standard_base64(text: &str, path: &str) -> Result<String, InvalidR
 }
 
 /// Bytes in standard base64 with padding.
-pub(super) fn encode_base64(bytes: &[u8]) -> String {
+pub(crate) fn encode_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
@@ -122,7 +122,7 @@ fn type_of_name(name: &str) -> &'static str {
 }
 
 /// The media type of an audio format's short name.
-pub(super) fn audio_type(format: &str) -> String {
+pub(crate) fn audio_type(format: &str) -> String {
     let format = format.to_ascii_lowercase();
     match format.as_str() {
         "mp3" => "audio/mpeg".to_owned(),
@@ -132,7 +132,7 @@ pub(super) fn audio_type(format: &str) -> String {
 }
 
 /// The short name of an audio type.
-pub(super) fn audio_format(media_type: &str) -> &str {
+pub(crate) fn audio_format(media_type: &str) -> &str {
     match media_type {
         "audio/mpeg" => "mp3",
         "audio/mp4" => "m4a",

@@ -6,6 +6,7 @@
 //! `stream`, `error`, `usage`. Both stand on `fields` (JSON read by path) and `wire` (what requests and
 //! answers have in common on the way out).
 
+mod call_ids;
 mod chunk;
 mod decode;
 mod encode;
@@ -13,26 +14,30 @@ mod encode_message;
 mod encode_reasoning;
 mod encode_tools;
 mod encoder;
-mod envelope;
-mod error;
+pub(crate) mod envelope;
+pub(crate) mod error;
 mod face;
-mod fields;
+pub(crate) mod fields;
 mod finish;
 #[cfg(test)]
 mod fuzz;
-mod media;
+pub(crate) mod media;
 mod model;
+mod observe;
 mod parse;
 mod parse_blocks;
 mod parse_message;
+mod past_thoughts;
 mod progress;
 mod relay;
-mod render;
+pub(crate) mod render;
+mod request_body;
 mod stream;
 mod template;
 #[cfg(test)]
 mod tests;
-mod usage;
+mod think;
+pub(crate) mod usage;
 mod wire;
 
 use bytes::Bytes;
@@ -47,6 +52,12 @@ use jiff::Timestamp;
 use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+use crate::hosts::Thoughts;
+use crate::tap::Observed;
+
+pub(crate) use call_ids::is_short_call_id;
+#[cfg(test)]
+pub(crate) use request_body::may_be_refused;
 
 /// OpenAI chat completions, of callers and of targets
 /// (<https://platform.openai.com/docs/api-reference/chat/create>).
@@ -72,7 +83,7 @@ impl Dialect for OpenaiChat {
         target: &Target<'_>,
         _: Timestamp,
     ) -> Result<Encoded, Refusal> {
-        let (body, report) = encode::body(request, target);
+        let (body, report) = encode::body(request, target)?;
         Ok(Encoded {
             body: body.into(),
             fields: HeaderMap::new(),
@@ -80,6 +91,7 @@ impl Dialect for OpenaiChat {
             exchange: Exchange {
                 streamed: request.stream,
                 model: target.model.to_owned(),
+                thinks_in_tags: target.host.quirks.thoughts == Thoughts::Tags,
                 ..Exchange::default()
             },
         })
@@ -117,7 +129,20 @@ impl Dialect for OpenaiChat {
         _: &Parts,
         body: &[u8],
     ) -> Result<ChatResponse, DecodeError> {
-        decode::response(exchange, body)
+        let mut response = decode::response(exchange, body)?;
+        if exchange.thinks_in_tags {
+            think::split_response(&mut response);
+        }
+        Ok(response)
+    }
+
+    fn observe(
+        &self,
+        exchange: &Exchange,
+        _: &Parts,
+        body: &[u8],
+    ) -> Result<Observed, DecodeError> {
+        observe::observed(exchange, body)
     }
 
     fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
@@ -125,7 +150,12 @@ impl Dialect for OpenaiChat {
     }
 
     fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
-        Box::new(stream::ChunkDecoder::new(exchange))
+        let decoder = stream::ChunkDecoder::new(exchange);
+        if exchange.thinks_in_tags {
+            Box::new(think::ThinkDecoder::new(decoder))
+        } else {
+            Box::new(decoder)
+        }
     }
 
     /// Also reads the usage of OpenAI's responses, and those of the hosts that add their own fields.

@@ -10,18 +10,13 @@ use serde_json::value::RawValue;
 
 use super::render::append;
 use crate::face::StreamRelay;
-use crate::framing::sse::MAX_EVENT;
+use crate::framing::cut::EventCutter;
 
 /// Relays one stream.
 #[derive(Default)]
 pub(super) struct ChunkRelay {
     withhold_usage: bool,
-    /// The bytes of the event that is not complete.
-    held: BytesMut,
-    /// Where in `held` the last line begins.
-    line: usize,
-    /// How far into that line there is no end of it.
-    scanned: usize,
+    cutter: EventCutter,
     /// What every chunk says about itself, for the report's event.
     head: Option<Head>,
     /// The terminal event and whatever came after it.
@@ -53,32 +48,6 @@ impl ChunkRelay {
         Self {
             withhold_usage,
             ..Self::default()
-        }
-    }
-
-    /// Where the first complete event of `held` ends, its empty line included.
-    fn event_end(&mut self) -> Option<usize> {
-        loop {
-            let rest = self.held.get(self.scanned..)?;
-            let Some(offset) = memchr2(b'\n', b'\r', rest) else {
-                self.scanned = self.held.len();
-                return None;
-            };
-            self.scanned += offset;
-            let end = match (rest.get(offset), rest.get(offset + 1)) {
-                (Some(b'\r'), Some(b'\n')) => self.scanned + 2,
-                // Whether a line feed follows is not known yet.
-                (Some(b'\r'), None) => return None,
-                _ => self.scanned + 1,
-            };
-            let is_empty = self.scanned == self.line;
-            self.line = end;
-            self.scanned = end;
-            if is_empty {
-                self.line = 0;
-                self.scanned = 0;
-                return Some(end);
-            }
         }
     }
 
@@ -121,21 +90,14 @@ fn is_usage_only(event: &[u8]) -> bool {
 
 impl StreamRelay for ChunkRelay {
     fn push(&mut self, bytes: &[u8], out: &mut BytesMut) {
-        self.held.put_slice(bytes);
-        while let Some(end) = self.event_end() {
-            let event = self.held.split_to(end);
+        self.cutter.push(bytes);
+        while let Some(event) = self.cutter.next_event() {
             self.pass(&event, out);
-        }
-        // An event of such length is no chunk; it passes as it comes.
-        if self.held.len() > MAX_EVENT {
-            self.line = 0;
-            self.scanned = 0;
-            out.unsplit(self.held.split());
         }
     }
 
     fn finish(&mut self, report: Option<&Value>, out: &mut BytesMut) {
-        let rest = self.held.split();
+        let rest = self.cutter.finish();
         if !rest.is_empty() {
             self.pass(&rest, out);
         }

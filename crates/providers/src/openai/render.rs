@@ -122,7 +122,7 @@ pub(super) fn completion(
 }
 
 /// Appends `value` as JSON. A failure is impossible: the keys are strings and the memory grows.
-pub(super) fn append(value: &impl Serialize, out: &mut BytesMut) {
+pub(crate) fn append(value: &impl Serialize, out: &mut BytesMut) {
     if serde_json::to_writer(out.writer(), value).is_err() {
         out.put_slice(b"null");
     }
@@ -338,7 +338,7 @@ fn kind_and_code(kind: ProblemKind) -> (&'static str, Option<&'static str>) {
 }
 
 /// Puts a report into an answer that passes verbatim. What is not an object stays as it is.
-pub(super) fn attach_report(body: Bytes, report: &Value) -> Bytes {
+pub(crate) fn attach_report(body: Bytes, report: &Value) -> Bytes {
     let Some(close) = body.iter().rposition(|byte| !byte.is_ascii_whitespace()) else {
         return body;
     };

@@ -110,7 +110,10 @@ impl ChunkDecoder {
 
     fn take(&mut self, chunk: Chunk<'_>, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         let choices = chunk.choices.unwrap_or_default();
-        let native_usage = chunk.usage.or(chunk.x_groq.and_then(|beside| beside.usage));
+        let native_usage = chunk
+            .usage
+            .or(chunk.x_groq.and_then(|beside| beside.usage))
+            .or(choices.iter().find_map(|choice| choice.usage));
         // Azure begins with a chunk that has neither a model nor choices.
         if !self.started && (!choices.is_empty() || native_usage.is_some()) {
             self.started = true;

@@ -19,29 +19,15 @@ use crate::dialect::DecodeError;
 ///   (<https://docs.x.ai/docs/guides/reasoning>).
 /// - Perplexity counts reasoning, citations and searches beside its total
 ///   (<https://docs.perplexity.ai/api-reference/chat-completions-post>).
-pub(super) fn read(native: &[u8]) -> Result<Option<Usage>, DecodeError> {
+pub(crate) fn read(native: &[u8]) -> Result<Option<Usage>, DecodeError> {
     let native: Option<Native> = serde_json::from_slice(native)
         .map_err(|error| DecodeError::Malformed(format!("the usage cannot be read: {error}")))?;
-    let Some(native) = native else {
-        return Ok(None);
-    };
-    let input = native.prompt_tokens.or(native.input_tokens);
-    let output = native.completion_tokens.or(native.output_tokens);
-    if input.is_none() && output.is_none() {
-        return Ok(None);
-    }
-    native
-        .meter(count(input), count(output))
-        .checked()
-        .map(Some)
-        .map_err(|problem| {
-            DecodeError::Malformed(format!("the usage contradicts itself: {problem}"))
-        })
+    native.map_or(Ok(None), Native::counted)
 }
 
 /// The counts as vendors write them; whatever else they write is not a count.
 #[derive(Deserialize)]
-struct Native {
+pub(super) struct Native {
     prompt_tokens: Option<Count>,
     completion_tokens: Option<Count>,
     input_tokens: Option<Count>,
@@ -97,6 +83,21 @@ struct ServerTools {
 }
 
 impl Native {
+    /// The meters; `None` when it counts nothing at all.
+    pub(super) fn counted(self) -> Result<Option<Usage>, DecodeError> {
+        let input = self.prompt_tokens.or(self.input_tokens);
+        let output = self.completion_tokens.or(self.output_tokens);
+        if input.is_none() && output.is_none() {
+            return Ok(None);
+        }
+        self.meter(count(input), count(output))
+            .checked()
+            .map(Some)
+            .map_err(|problem| {
+                DecodeError::Malformed(format!("the usage contradicts itself: {problem}"))
+            })
+    }
+
     fn meter(self, input: u64, output: u64) -> Usage {
         let details = self
             .prompt_tokens_details

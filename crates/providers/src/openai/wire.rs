@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use domain::chat::{Extensions, Part, Reasoning, Text, ToolCall};
+use domain::chat::{ChatRequest, Extensions, Part, Reasoning, Text, ToolCall};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use super::parse::FORMAT;
 
 /// A tool call, or a piece of one in a stream.
 #[derive(Serialize, Default)]
@@ -225,19 +227,25 @@ impl<'a> Extra<'a> {
 /// The unknown fields of a request while it is written: which of them found their place.
 pub(super) struct Leftovers<'a> {
     extensions: &'a Extensions,
+    /// Whether they are this format's own; the words of another have no place here.
+    are_own: bool,
     placed: BTreeSet<String>,
 }
 
 impl<'a> Leftovers<'a> {
-    pub(super) fn of(extensions: &'a Extensions) -> Self {
+    pub(super) fn of(request: &'a ChatRequest) -> Self {
         Self {
-            extensions,
+            extensions: &request.extensions,
+            are_own: request.format.starts_with(FORMAT),
             placed: BTreeSet::new(),
         }
     }
 
     /// The fields of the object at `path`, which is being written.
     pub(super) fn at(&mut self, path: &str) -> Extra<'a> {
+        if !self.are_own {
+            return Extra::default();
+        }
         let extra = Extra::at(self.extensions, path);
         for (name, _) in &extra.0 {
             let key = if path.is_empty() {

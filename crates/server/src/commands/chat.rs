@@ -65,7 +65,7 @@ async fn ask(app: &Shared, options: &Chat, prompt: &str) -> anyhow::Result<ExitC
     let messages: Vec<Value> = system.chain(user).collect();
     let body = json!({ "model": model, "messages": messages, "stream": !options.json });
     let at = app.clock.now();
-    let inbound = Inbound {
+    let inbound: Inbound = Inbound {
         request_id: RequestId::new(at, &*app.entropy),
         started_at: at,
         received: app.clock.moment(),

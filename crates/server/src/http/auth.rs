@@ -1,8 +1,5 @@
 //! Who is calling: finds the key in a request and asks the ring.
 
-use std::net::{IpAddr, SocketAddr};
-
-use axum::extract::ConnectInfo;
 use domain::caller::Caller;
 use domain::problem::{Problem, ProblemKind};
 use http::request::Parts;
@@ -23,7 +20,7 @@ pub fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Calle
         )
     })?;
     app.ring
-        .recognise(text, address(parts), arrival.at)
+        .recognise(text, arrival.address, arrival.at)
         .map_err(IntoProblem::into_problem)
 }
 
@@ -35,17 +32,6 @@ pub fn authenticate_admin(app: &App, parts: &Parts, arrival: &Arrival) -> Result
     }
     let detail = "This needs a key with the role 'admin'.";
     Err(Problem::new(ProblemKind::PermissionDenied, detail))
-}
-
-/// The address of the connection's other end. A proxy in front is the caller: fields that claim
-/// another address are not believed.
-fn address(parts: &Parts) -> IpAddr {
-    parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |info| {
-            info.0.ip()
-        })
 }
 
 /// The key's text, wherever the vendors' SDKs put it.

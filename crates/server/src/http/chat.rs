@@ -1,27 +1,24 @@
 //! Chat requests of every face, from the socket and back.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::BoxError;
 use bytes::Bytes;
-use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
-use futures_util::StreamExt;
 use gateway::reply::{Reply, ReplyFacts};
 use gateway::{ChatError, Inbound, ReportWanted};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use providers::face::{Asked, Face};
-use providers::openai::OpenaiChat;
 
+use super::answer::Answer;
 use super::auth::authenticate;
+use super::faces::Spoken;
 use super::problem::IntoProblem;
 use super::request::Arrival;
-use crate::app::{App, Shared};
+use crate::app::App;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-trunkline-model");
@@ -32,39 +29,27 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-ms");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Which API a request speaks, and what its URL says.
-pub struct Spoken {
-    /// The API.
-    pub face: &'static dyn Face,
-    /// The same as it is recorded.
-    pub name: domain::call::Face,
-    /// The model that the URL names.
-    pub model: Option<ModelName>,
-    /// Whether the URL asks for a stream; `None` where the body says it.
-    pub stream: Option<bool>,
-}
-
-/// `POST /v1/chat/completions`
-pub async fn complete(State(app): State<Shared>, request: Request) -> Response {
-    let spoken = Spoken {
-        face: &OpenaiChat,
-        name: domain::call::Face::OpenaiChat,
-        model: None,
-        stream: None,
-    };
-    answer(&app, spoken, request).await
-}
-
 /// Answers a chat request, whole or streamed, in the caller's own shape whatever provider answers.
-pub async fn answer(app: &App, spoken: Spoken, request: Request) -> Response {
-    let arrival = Arrival::of(&request);
+pub async fn answer<B>(
+    app: &App,
+    spoken: Spoken,
+    arrival: &Arrival,
+    request: Request<B>,
+) -> Response<Answer>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
     let face = spoken.face;
     let refuse = |problem: &Problem| {
         app.telemetry.refused(problem.kind);
-        render(face, problem, &arrival)
+        render(face, problem, arrival)
     };
     let (parts, body) = request.into_parts();
-    let caller = match authenticate(app, &parts, &arrival) {
+    if parts.method != Method::POST {
+        let detail = format!("{} takes POST only.", parts.uri.path());
+        return refuse(&Problem::new(ProblemKind::MethodNotAllowed, detail));
+    }
+    let caller = match authenticate(app, &parts, arrival) {
         Ok(caller) => caller,
         Err(problem) => return refuse(&problem),
     };
@@ -89,28 +74,42 @@ pub async fn answer(app: &App, spoken: Spoken, request: Request) -> Response {
         body,
     };
     match app.gateway.chat(&caller, inbound).await {
-        Ok(Reply::Whole { facts, body }) => {
-            let mut response = Response::new(Body::from(body));
-            response.headers_mut().insert(CONTENT_TYPE, JSON);
-            describe(&facts, response.headers_mut());
-            response
-        }
-        Ok(Reply::Stream { facts, stream }) => {
-            let pieces = stream.map(Ok::<Bytes, Infallible>);
-            let mut response = Response::new(Body::from_stream(pieces));
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(face.stream_type()));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            describe(&facts, headers);
-            response
-        }
-        Err(error @ ChatError::Failed { .. }) => failed(face, error, &arrival),
+        Ok(reply) => respond(reply),
+        Err(error @ ChatError::Failed { .. }) => failed(face, error, arrival),
         Err(error) => refuse(&error.into_problem()),
     }
 }
 
+/// An answer as a response.
+fn respond(reply: Reply) -> Response<Answer> {
+    let (facts, content_type, body) = match reply {
+        Reply::Whole {
+            facts,
+            content_type,
+            body,
+        } => (facts, content_type, Answer::whole(body)),
+        Reply::Stream {
+            facts,
+            content_type,
+            stream,
+        } => (facts, content_type, Answer::Stream(stream)),
+    };
+    let is_streamed = matches!(body, Answer::Stream(_));
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    if is_streamed {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    describe(&facts, headers);
+    response
+}
+
 /// Reads a body of at most `max` bytes.
-async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
+async fn read<B>(body: B, max: usize) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
     let too_large = || {
         let detail = format!("The body is larger than {max} bytes (server.max_body).");
         Problem::new(ProblemKind::TooLarge, detail)
@@ -129,7 +128,7 @@ async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
 }
 
 /// Answers a request whose every attempt failed.
-fn failed(face: &dyn Face, error: ChatError, arrival: &Arrival) -> Response {
+fn failed(face: &dyn Face, error: ChatError, arrival: &Arrival) -> Response<Answer> {
     let about = match &error {
         ChatError::Failed {
             provider, attempts, ..
@@ -145,9 +144,9 @@ fn failed(face: &dyn Face, error: ChatError, arrival: &Arrival) -> Response {
 }
 
 /// A problem as a response of the face.
-pub fn render(face: &dyn Face, problem: &Problem, arrival: &Arrival) -> Response {
+pub fn render(face: &dyn Face, problem: &Problem, arrival: &Arrival) -> Response<Answer> {
     let (status, body) = face.render_error(problem, &arrival.request_id.to_string());
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Answer::whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     retry_fields(problem, status, response.headers_mut());

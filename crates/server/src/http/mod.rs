@@ -1,9 +1,12 @@
-//! HTTP: the site map ([`router`]), who is calling ([`auth`]), what went wrong ([`problem`]), and one file
-//! per subject.
+//! HTTP: how requests come in ([`connection`]), what can be asked for ([`faces`] and [`router`]), who is
+//! calling ([`auth`]), what went wrong ([`problem`]), and one file per subject.
 
+pub mod answer;
 pub mod auth;
 pub mod chat;
+pub mod connection;
 pub mod envelope;
+pub mod faces;
 pub mod health;
 pub mod keys;
 pub mod logs;

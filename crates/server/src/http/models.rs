@@ -1,6 +1,7 @@
 //! `GET /v1/models`
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use domain::caller::Caller;
@@ -18,7 +19,7 @@ use crate::app::{App, Shared};
 pub async fn list(State(app): State<Shared>, request: Request) -> Response {
     let arrival = Arrival::of(&request);
     match caller_of(&app, request, &arrival) {
-        Err(problem) => render(&OpenaiChat, &problem, &arrival),
+        Err(problem) => render(&OpenaiChat, &problem, &arrival).map(Body::new),
         Ok(caller) => {
             let data: Vec<Value> = served(&app, &caller)
                 .map(|model| view(&app, &model))
@@ -45,7 +46,7 @@ pub async fn retrieve(
     });
     match found {
         Ok(model) => Json(view(&app, &model)).into_response(),
-        Err(problem) => render(&OpenaiChat, &problem, &arrival),
+        Err(problem) => render(&OpenaiChat, &problem, &arrival).map(Body::new),
     }
 }
 

@@ -1,14 +1,12 @@
-//! What every request has: an identifier, and the moment at which it arrived.
+//! What every request has: an identifier, the moment at which it arrived, and the address it came from.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use std::net::{IpAddr, Ipv4Addr};
+
 use domain::clock::Moment;
 use domain::id::RequestId;
-use http::HeaderValue;
 use jiff::Timestamp;
 
-use crate::app::Shared;
+use crate::app::App;
 
 /// The response field that names the request.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -22,32 +20,31 @@ pub struct Arrival {
     pub at: Timestamp,
     /// The same on the monotonic clock.
     pub moment: Moment,
+    /// The other end of the connection. A proxy in front is the caller: fields that claim another
+    /// address are not believed.
+    pub address: IpAddr,
 }
 
 impl Arrival {
-    /// The arrival of a request that went through [`identify`], which all do. One that did not is
-    /// treated as having arrived at the beginning of time.
-    pub fn of(request: &Request) -> Self {
+    /// A request arrives.
+    pub fn now(app: &App, address: IpAddr) -> Self {
+        let at = app.clock.now();
+        Self {
+            request_id: RequestId::new(at, &*app.entropy),
+            at,
+            moment: app.clock.moment(),
+            address,
+        }
+    }
+
+    /// The arrival of a request that the router was given. One that was given without is treated as
+    /// having arrived from nowhere, at the beginning of time.
+    pub fn of<B>(request: &http::Request<B>) -> Self {
         request.extensions().get().copied().unwrap_or(Self {
             request_id: RequestId::NONE,
             at: Timestamp::UNIX_EPOCH,
             moment: Moment::at(std::time::Duration::ZERO),
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         })
     }
-}
-
-/// Gives every request an identifier, and every response the field that says it.
-pub async fn identify(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
-    let at = app.clock.now();
-    let request_id = RequestId::new(at, &*app.entropy);
-    request.extensions_mut().insert(Arrival {
-        request_id,
-        at,
-        moment: app.clock.moment(),
-    });
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    response
 }

@@ -1,22 +1,21 @@
-//! The site map: every route on one page.
+//! The site map: every route on one page, but for the [compatible faces](super::faces).
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use domain::problem::{Problem, ProblemKind};
 use providers::openai::OpenaiChat;
 
-use super::request::{Arrival, identify};
+use super::request::Arrival;
 use super::{chat, envelope, health, keys, logs, models, openapi};
 use crate::app::Shared;
 
 /// Every route.
 pub fn router(app: Shared) -> Router {
     Router::new()
-        // OpenAI's face
-        .route("/v1/chat/completions", post(chat::complete))
+        // Models, in the faces' shapes
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::retrieve))
         // The platform API
@@ -36,7 +35,6 @@ pub fn router(app: Shared) -> Router {
         .route("/schema/config.json", get(openapi::config_schema))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(app.clone(), identify))
         .with_state(app)
 }
 
@@ -64,7 +62,7 @@ async fn wrong_method(State(_): State<Shared>, request: Request) -> Response {
 /// In the shape of the face that was (probably) meant.
 fn problem(request: &Request, problem: &Problem) -> Response {
     if request.uri().path().starts_with("/v1/") {
-        chat::render(&OpenaiChat, problem, &Arrival::of(request))
+        chat::render(&OpenaiChat, problem, &Arrival::of(request)).map(Body::new)
     } else {
         envelope::failure(&Arrival::of(request), problem)
     }

@@ -9,7 +9,9 @@ use domain::name::ProviderName;
 use domain::store_error::StoreError;
 use domain::usage::Usage;
 use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 
 use crate::value::{Reader, kept, microseconds, saturated};
 
@@ -17,20 +19,12 @@ use crate::value::{Reader, kept, microseconds, saturated};
 /// number of rows.
 pub(crate) fn named(calls: &[Call]) -> Result<String, StoreError> {
     let rows: Vec<NewRow> = calls.iter().map(NewRow::of).collect();
-    serde_json::to_string(&rows).map_err(|error| StoreError::Failed(Box::new(error)))
+    json(&rows)
 }
 
-/// The calls as one JSON array of arrays, each with the values of [`NewRow`]'s fields in their order.
-pub(crate) fn numbered(calls: &[Call]) -> Result<String, StoreError> {
-    let rows: Vec<Numbered> = calls
-        .iter()
-        .map(|call| Numbered(NewRow::of(call)))
-        .collect();
-    serde_json::to_string(&rows).map_err(|error| StoreError::Failed(Box::new(error)))
-}
-
+/// A call as it is written.
 #[derive(Serialize)]
-struct NewRow<'c> {
+pub(crate) struct NewRow<'c> {
     request_id: RequestId,
     organization_id: OrganizationId,
     project_id: ProjectId,
@@ -64,7 +58,7 @@ struct NewRow<'c> {
 }
 
 impl<'c> NewRow<'c> {
-    fn of(call: &'c Call) -> Self {
+    pub(crate) fn of(call: &'c Call) -> Self {
         Self {
             request_id: call.request_id,
             organization_id: call.organization_id,
@@ -100,45 +94,82 @@ impl<'c> NewRow<'c> {
     }
 }
 
-/// A row whose columns are told apart by their place.
-struct Numbered<'c>(NewRow<'c>);
-
-impl Serialize for Numbered<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(row) = self;
-        let mut columns = serializer.serialize_seq(None)?;
-        columns.serialize_element(&row.request_id)?;
-        columns.serialize_element(&row.organization_id)?;
-        columns.serialize_element(&row.project_id)?;
-        columns.serialize_element(&row.key_id)?;
-        columns.serialize_element(&row.client_request_id)?;
-        columns.serialize_element(&row.started_at)?;
-        columns.serialize_element(&row.ended_at)?;
-        columns.serialize_element(&row.state)?;
-        columns.serialize_element(&row.end_reason)?;
-        columns.serialize_element(&row.operation)?;
-        columns.serialize_element(&row.face)?;
-        columns.serialize_element(&row.streamed)?;
-        columns.serialize_element(&row.provider)?;
-        columns.serialize_element(&row.request_model)?;
-        columns.serialize_element(&row.response_model)?;
-        columns.serialize_element(&row.route)?;
-        columns.serialize_element(&row.status)?;
-        columns.serialize_element(&row.error_type)?;
-        columns.serialize_element(&row.finish_reason)?;
-        columns.serialize_element(&row.attempts)?;
-        columns.serialize_element(&row.usage)?;
-        columns.serialize_element(&row.input_tokens)?;
-        columns.serialize_element(&row.cached_input_tokens)?;
-        columns.serialize_element(&row.output_tokens)?;
-        columns.serialize_element(&row.cost_nano)?;
-        columns.serialize_element(&row.price_source)?;
-        columns.serialize_element(&row.cache)?;
-        columns.serialize_element(&row.latency_ms)?;
-        columns.serialize_element(&row.time_to_first_token_ms)?;
-        columns.serialize_element(&row.overhead_us)?;
-        columns.end()
+impl NewRow<'_> {
+    /// Binds the values in the order of [`COLUMNS`].
+    pub(crate) fn bind(self, row: SqliteQuery) -> Result<SqliteQuery, StoreError> {
+        Ok(row
+            .bind(self.request_id.to_string())
+            .bind(self.organization_id.to_string())
+            .bind(self.project_id.to_string())
+            .bind(self.key_id.to_string())
+            .bind(self.client_request_id)
+            .bind(self.started_at)
+            .bind(self.ended_at)
+            .bind(self.state)
+            .bind(self.end_reason)
+            .bind(self.operation)
+            .bind(self.face)
+            .bind(self.streamed)
+            .bind(self.provider)
+            .bind(self.request_model)
+            .bind(self.response_model)
+            .bind(self.route)
+            .bind(self.status)
+            .bind(self.error_type)
+            .bind(self.finish_reason)
+            .bind(json(&self.attempts)?)
+            .bind(json(&self.usage)?)
+            .bind(self.input_tokens)
+            .bind(self.cached_input_tokens)
+            .bind(self.output_tokens)
+            .bind(self.cost_nano)
+            .bind(self.price_source)
+            .bind(self.cache)
+            .bind(self.latency_ms)
+            .bind(self.time_to_first_token_ms)
+            .bind(self.overhead_us))
     }
+}
+
+/// A statement for SQLite and its values.
+pub(crate) type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;
+
+/// The columns of [`NewRow`].
+pub(crate) const COLUMNS: [&str; 30] = [
+    "request_id",
+    "organization_id",
+    "project_id",
+    "key_id",
+    "client_request_id",
+    "started_at",
+    "ended_at",
+    "state",
+    "end_reason",
+    "operation",
+    "face",
+    "streamed",
+    "provider",
+    "request_model",
+    "response_model",
+    "route",
+    "status",
+    "error_type",
+    "finish_reason",
+    "attempts",
+    "usage",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "cost_nano",
+    "price_source",
+    "cache",
+    "latency_ms",
+    "time_to_first_token_ms",
+    "overhead_us",
+];
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Failed(Box::new(error)))
 }
 
 fn kept_attempts(attempts: &[Attempt]) -> Cow<'_, [Attempt]> {

@@ -7,6 +7,15 @@ use crate::ledger::record::{Intent, write_intent};
 use crate::testing::{Directory, replica, request_id};
 
 impl Journal {
+    /// Joins and completes at once.
+    pub(in crate::ledger) fn append(
+        &self,
+        lines: &[u8],
+        pins: usize,
+    ) -> Result<Position, JournalError> {
+        self.complete(&self.join(lines, pins))
+    }
+
     /// From here on, nothing can be appended.
     pub(in crate::ledger) fn close_for_good(&self) {
         locked(&self.active).is_closed = true;
@@ -319,4 +328,23 @@ fn segments_of_an_orphan_come_in_the_order_they_were_written() {
         read_segment(&path, Position::default(), 100, &mut records).unwrap();
     }
     assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), ids);
+}
+
+#[test]
+fn lines_that_were_joined_share_the_write_of_whoever_completes_first() {
+    let directory = Directory::new();
+    let journal = journal(&directory, ROOMY);
+    let lines: Vec<_> = (0..3).map(|_| a_line().1).collect();
+    let tickets: Vec<_> = lines.iter().map(|line| journal.join(line, 1)).collect();
+    let path = segment_path(&journal.directory, journal.replica, 1);
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    let last = journal.complete(&tickets[2]).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), lines.concat());
+    assert_eq!(journal.complete(&tickets[0]).unwrap().offset, 0);
+    assert_eq!(last.offset, (lines[0].len() + lines[1].len()) as u64);
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        lines.concat(),
+        "nothing is written twice"
+    );
 }

@@ -1,0 +1,150 @@
+//! The life of a task, which is everything that is not a chat: the same story as a chat's, with one request
+//! and most often one whole answer.
+
+use domain::caller::Caller;
+use domain::clock::Moment;
+use domain::egress::EgressBody;
+use domain::money::Cost;
+use domain::provider_error::{Cause, ProviderError};
+use domain::usage::ServiceTier;
+use http::response::Parts;
+use providers::tap::Observed;
+use providers::task::{Task, TaskEnvelope, TaskReader, TaskStep};
+
+use crate::attempt::{Answered, AttemptError, Errand, Whole, read_whole, with_status};
+use crate::catalog::price;
+use crate::chat::{Admitted, ChatError, Gateway, Inbound, failed, whole};
+use crate::limits::{Expectation, LimitReached};
+use crate::pipeline::{Pipeline, provider_error};
+use crate::reply::Reply;
+use crate::routes::Plan;
+
+/// The most steps of one task: a provider that has not finished after so many questions never will.
+const MAX_STEPS: usize = 1_000;
+
+impl Gateway {
+    /// Answers a task.
+    ///
+    /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
+    pub async fn perform(
+        &self,
+        caller: &Caller,
+        inbound: Inbound<dyn Task>,
+    ) -> Result<Reply, ChatError> {
+        let task = inbound.face;
+        let envelope = task.envelope(&inbound.asked, &inbound.body)?;
+        if !caller.may_use(envelope.model.as_str()) {
+            return Err(ChatError::ModelNotPermitted(envelope.model));
+        }
+        let plan = self.routes().plan(&envelope.model)?;
+        let admitted = self.admit_task(caller, &inbound, &envelope, &plan)?;
+        let target = plan.target.target();
+        let kind = plan.target.kind;
+        let mut prepared = task.prepare(&inbound.asked, &inbound.body, kind, &target)?;
+        let report = prepared.report.take();
+        if plan.strict
+            && let Some(report) = report.as_ref().filter(|report| !report.is_lossless())
+        {
+            return Err(ChatError::WouldDrop(report.clone()));
+        }
+        let wanted = inbound.report;
+        let listener = self.listen(caller, &inbound);
+        let operation = task.operation();
+        let streamed = envelope.stream;
+        let model = envelope.model;
+        let opening = inbound.opening(operation, streamed, model, caller, &plan, admitted);
+        let mut call = self.ledger.open(opening)?;
+        match self
+            .attempt(&plan, Errand::Task(&prepared), &mut call)
+            .await
+        {
+            Ok(answered) => {
+                call.answer_with(http::StatusCode::OK);
+                Ok(match answered {
+                    Answered::Stream(begun) => {
+                        self.stream(begun, &plan, report, wanted, call, listener)
+                    }
+                    Answered::Whole(answer) => {
+                        call.observe(answer.observed);
+                        whole(&plan, answer.content_type, answer.body, call, listener)
+                    }
+                })
+            }
+            Err(AttemptError::Provider(error)) => Err(failed(error, &plan, report.is_none(), call)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Counts the task in and sets aside what it may cost.
+    fn admit_task(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound<dyn Task>,
+        envelope: &TaskEnvelope,
+        plan: &Plan,
+    ) -> Result<Admitted, LimitReached> {
+        let estimate = envelope.estimate;
+        let expected = Expectation {
+            input_tokens: estimate.input_tokens,
+            max_output_tokens: Some(estimate.output_tokens),
+        };
+        let mut admission = self.limits.admit(caller, expected)?;
+        let priced = plan.target.facts.as_deref().and_then(|facts| {
+            price(facts, &estimate, ServiceTier::Standard, inbound.started_at).ok()
+        });
+        admission.reserve(priced.as_ref().map_or(Cost::ZERO, |priced| priced.total))?;
+        Ok(Admitted {
+            admission,
+            estimate,
+            priced,
+        })
+    }
+
+    /// Reads the answer to a task, asking again for as long as the provider is still at it.
+    pub(crate) async fn task(
+        &self,
+        plan: &Plan,
+        reader: &dyn TaskReader,
+        mut head: Parts,
+        mut body: EgressBody,
+        deadline: Moment,
+    ) -> Result<Answered, ProviderError> {
+        if let Some(stream) = reader.stream(&head) {
+            let content_type = stream.content_type();
+            let pipeline = Pipeline::of_task(stream);
+            return self.begun(content_type, pipeline, &head, body).await;
+        }
+        let mut next: Option<Box<dyn TaskReader>> = None;
+        for _ in 0..MAX_STEPS {
+            let whole = read_whole(body, self.settings.max_response).await?;
+            let step = next.as_deref().unwrap_or(reader).read(&head, whole);
+            match step.map_err(|error| with_status(provider_error(error), &head))? {
+                TaskStep::Done(answer) => {
+                    return Ok(Answered::Whole(Whole {
+                        content_type: answer.content_type,
+                        body: answer.body,
+                        response: None,
+                        observed: Observed {
+                            response_model: answer.response_model,
+                            usage: answer.usage,
+                            has_content: true,
+                            ..Observed::default()
+                        },
+                    }));
+                }
+                TaskStep::Again {
+                    request,
+                    after,
+                    reader,
+                } => {
+                    let left = deadline.since(self.clock.moment());
+                    self.clock.sleep(after.min(left)).await;
+                    (head, body) = self.send(plan, request).await?;
+                    next = Some(reader);
+                }
+            }
+        }
+        let what = format!("The provider has not finished after {MAX_STEPS} questions.");
+        Err(ProviderError::new(Cause::Timeout, what))
+    }
+}

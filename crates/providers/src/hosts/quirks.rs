@@ -1,0 +1,137 @@
+//! What may be particular about a host, as named facts.
+
+/// What is particular about a host that speaks OpenAI's chat completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, told by its name"
+)]
+pub struct Quirks {
+    /// How it names the bound on the output.
+    pub output_bound: OutputBound,
+    /// Whether it knows the role `developer`; one that does not gets `system`.
+    pub developer_role: bool,
+    /// Whether messages may have a `name`.
+    pub named_messages: bool,
+    /// Whether it takes `stream_options`; one that does not counts the usage unasked.
+    pub stream_options: bool,
+    /// Where the thoughts stand in its answers.
+    pub thoughts: Thoughts,
+    /// How it wants the thoughts of earlier turns back.
+    pub past_thoughts: PastThoughts,
+    /// How it is told to reason, or not to.
+    pub reasoning_switch: ReasoningSwitch,
+    /// What it makes of `response_format`.
+    pub schemas: SchemaSupport,
+    /// Its word for "call at least one tool" in `tool_choice`; `None` where it cannot be made to.
+    pub required_word: Option<&'static str>,
+    /// Whether `seed` is called `random_seed`.
+    pub random_seed: bool,
+    /// Whether the ids of tool calls have nine letters and digits, no more and no less.
+    pub short_call_ids: bool,
+    /// Whether it takes what others have added to the format: `cache_control` of messages, parts and
+    /// tools, `extra_content`, `annotations` of earlier answers.
+    pub additions: bool,
+    /// Whether it answers once only; more are refused rather than silently not given.
+    pub one_choice: bool,
+    /// Fields of a request that it refuses; they are dropped, and the report says so.
+    pub refused: &'static [&'static str],
+}
+
+impl Quirks {
+    /// Nothing is particular, or nothing is known: the request is written as OpenAI has it, with the
+    /// additions that most hosts take or ignore.
+    pub const NONE: Self = Self {
+        output_bound: OutputBound::ByModel,
+        developer_role: true,
+        named_messages: true,
+        stream_options: true,
+        thoughts: Thoughts::Fields,
+        past_thoughts: PastThoughts::ReasoningContent,
+        reasoning_switch: ReasoningSwitch::Effort,
+        schemas: SchemaSupport::Native,
+        required_word: Some("required"),
+        random_seed: false,
+        short_call_ids: false,
+        additions: true,
+        one_choice: false,
+        refused: &[],
+    };
+
+    /// Whether the field of a request is refused.
+    pub fn refuses(&self, field: &str) -> bool {
+        self.refused.contains(&field)
+    }
+}
+
+/// How a host names the bound on the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputBound {
+    /// `max_completion_tokens` for OpenAI's reasoning models, `max_tokens` for all others.
+    ByModel,
+    /// `max_tokens` only; the newer name is refused or ignored.
+    MaxTokens,
+    /// `max_completion_tokens`; the older name is refused or on its way out.
+    MaxCompletionTokens,
+}
+
+/// Where the thoughts stand in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thoughts {
+    /// In `reasoning_content`, `reasoning`, `reasoning_details` or in parts of the content.
+    Fields,
+    /// There, or at the beginning of the text between `<think>` and `</think>`: so it is where a server
+    /// runs a model without a parser for its thoughts.
+    Tags,
+}
+
+/// How a host wants the thoughts of earlier turns back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastThoughts {
+    /// In `reasoning_content`, and in `reasoning_details` where they are signed.
+    ReasoningContent,
+    /// In `reasoning_content`, which must be there: a turn that came from a model without thoughts gets
+    /// a blank one (<https://api-docs.deepseek.com/guides/thinking_mode>).
+    ReasoningContentAlways,
+    /// In `reasoning`.
+    Reasoning,
+    /// In `reasoning_details`, which keep what is signed or encrypted
+    /// (<https://openrouter.ai/docs/use-cases/reasoning-tokens>).
+    ReasoningDetails,
+    /// As parts of type `thinking` in the content
+    /// (<https://docs.mistral.ai/capabilities/reasoning>).
+    ThinkingParts,
+    /// At the beginning of the text, between `<think>` and `</think>`.
+    Tags,
+    /// Not at all.
+    Refused,
+}
+
+/// How a host is told to reason, or not to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReasoningSwitch {
+    /// By `reasoning_effort`, whose word `none` switches it off.
+    Effort,
+    /// By `thinking: {"type": "enabled"}` or `"disabled"`, with `reasoning_effort` beside it
+    /// (<https://api-docs.deepseek.com/guides/thinking_mode>).
+    ThinkingType,
+    /// By `enable_thinking`, with a budget in `thinking_budget`
+    /// (<https://www.alibabacloud.com/help/en/model-studio/deep-thinking>).
+    EnableThinking,
+    /// By the object `reasoning`, which takes an effort or a budget
+    /// (<https://openrouter.ai/docs/use-cases/reasoning-tokens>).
+    ReasoningObject,
+}
+
+/// What a host makes of `response_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaSupport {
+    /// It takes `json_schema` and `json_object`.
+    Native,
+    /// It takes `json_schema` only.
+    SchemaOnly,
+    /// It takes `json_object`; a schema becomes an instruction.
+    ObjectOnly,
+    /// It takes neither; what is wanted becomes an instruction.
+    None,
+}

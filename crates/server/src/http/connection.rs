@@ -1,0 +1,147 @@
+//! Connections: accepted, bounded in number and in patience, and brought to an end in order.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::Service;
+
+use super::answer::Answer;
+use super::request::{Arrival, REQUEST_ID};
+use super::router::router;
+use super::{chat, faces};
+use crate::app::Shared;
+
+/// The most connections at a time. Whoever comes then waits in the kernel's queue.
+const MAX_CONNECTIONS: usize = 16_384;
+/// How long a caller may take over the header of a request.
+const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody is accepted after the kernel had no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves until `stop` completes; what is under way then may take `drain` longer.
+pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain: Duration) {
+    let site = Arc::new(Site {
+        router: router(Arc::clone(&app)),
+        app,
+    });
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = async {
+            // The semaphore is never closed.
+            let place = Arc::clone(&room).acquire_owned().await.ok();
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = &mut stop => break,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, address)) => {
+                let connection = site.connection(stream, address.ip(), &graceful);
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some answers did not finish in time and were cut off");
+    }
+    connections.shutdown().await;
+}
+
+/// Whether only the connection failed that was to be accepted.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+    )
+}
+
+/// Everything that can be asked for.
+struct Site {
+    app: Shared,
+    router: Router,
+}
+
+impl Site {
+    /// Serves one connection, over HTTP/1.1 or, where the caller begins with it, HTTP/2.
+    fn connection(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        address: IpAddr,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + use<> {
+        // Without it, small pieces of a stream wait for each other.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+        let site = Arc::clone(self);
+        let service = service_fn(move |request| {
+            let site = Arc::clone(&site);
+            async move { Ok::<_, Infallible>(site.answer(request, address).await) }
+        });
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_PATIENCE);
+        builder.http2().timer(TokioTimer::new());
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
+        let connection = graceful.watch(connection);
+        async move {
+            // The caller went away, or sent what is not HTTP: there is nobody to tell.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, address: IpAddr) -> Response<Answer> {
+        let arrival = Arrival::now(&self.app, address);
+        let mut response = match faces::spoken_at(request.uri().path()) {
+            Some(spoken) => chat::answer(&self.app, spoken, &arrival, request).await,
+            None => self.route(request, arrival).await,
+        };
+        if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
+    }
+
+    async fn route(&self, mut request: Request<Incoming>, arrival: Arrival) -> Response<Answer> {
+        request.extensions_mut().insert(arrival);
+        let Ok(response) = self.router.clone().call(request.map(Body::new)).await;
+        response.map(Answer::Routed)
+    }
+}
