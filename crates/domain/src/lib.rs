@@ -11,6 +11,7 @@ pub mod caller;
 pub mod chat;
 pub mod clock;
 pub mod egress;
+pub mod embedding;
 pub mod entropy;
 pub mod id;
 pub mod key;

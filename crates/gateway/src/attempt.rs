@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, ChatResponse};
 use domain::clock::Moment;
-use domain::egress::{EgressBody, EgressError, Outbound};
+use domain::egress::{EgressBody, EgressError, Outbound, Reach};
 use domain::provider_error::{Cause, ProviderError, Retry};
 use futures_util::StreamExt;
 use http::HeaderValue;
@@ -153,7 +153,9 @@ impl Gateway {
             Errand::Chat(prepared, _) => &prepared.request,
             Errand::Task(prepared) => &prepared.request,
         };
-        let (head, body) = self.send(plan, request.clone()).await?;
+        let reach = plan.target.provider.reach();
+        let request = self.authorized(request.clone(), plan).await?;
+        let (head, body) = self.send(plan, request, reach).await?;
         let status = head.status.as_u16();
         let answered = match errand {
             Errand::Task(prepared) => {
@@ -171,26 +173,49 @@ impl Gateway {
         Ok((status, answered))
     }
 
-    /// Sends one request with the target's credential, and answers what comes with a good status.
+    /// The request with the target's credential.
+    pub(crate) async fn authorized(
+        &self,
+        mut request: http::Request<Bytes>,
+        plan: &Plan,
+    ) -> Result<http::Request<Bytes>, ProviderError> {
+        let provider = &plan.target.provider;
+        let Some(source) = &provider.credential else {
+            return Ok(request);
+        };
+        let fetched;
+        let credential = if let Some(ready) = source.ready() {
+            ready
+        } else {
+            let (egress, clock) = (&*self.egress, &*self.clock);
+            let name = &provider.name;
+            fetched = self.credentials.of(name, source, egress, clock).await?;
+            &fetched
+        };
+        let target = plan.target.target();
+        let kind = plan.target.kind;
+        kind.authorize(&mut request, &target, credential, self.clock.now())
+            .map_err(unauthorized)?;
+        Ok(request)
+    }
+
+    /// Sends one request, and answers what comes with a good status.
     pub(crate) async fn send(
         &self,
         plan: &Plan,
         request: http::Request<Bytes>,
+        reach: Reach,
     ) -> Result<(Parts, EgressBody), ProviderError> {
-        let target = &plan.target;
-        let outbound = Outbound {
-            request: self.authorized(request, plan).map_err(unauthorized)?,
-            reach: target.provider.reach(),
-        };
         let response = self
             .egress
-            .send(outbound)
+            .send(Outbound { request, reach })
             .await
             .map_err(|error| unreachable(&error))?;
         let (head, body) = response.into_parts();
         if !head.status.is_success() {
             let body = read_at_most(body, MAX_ERROR_BODY).await;
-            return Err(target.kind.decode_error(&head, &body, self.clock.now()));
+            let kind = plan.target.kind;
+            return Err(kind.decode_error(&head, &body, self.clock.now()));
         }
         Ok((head, body))
     }

@@ -24,6 +24,7 @@ use serde_json::json;
 
 use crate::attempt::{Answered, AttemptError, Begun, Errand, Wanted};
 use crate::catalog::{Priced, price};
+use crate::credentials::Credentials;
 use crate::drain::Drains;
 use crate::estimate;
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
@@ -85,6 +86,7 @@ pub struct Gateway {
     drains: Drains,
     payloads: Arc<Payloads>,
     pub(crate) egress: Arc<dyn Egress>,
+    pub(crate) credentials: Credentials,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
@@ -187,6 +189,7 @@ impl Gateway {
             drains: parts.drains,
             payloads: parts.payloads,
             egress: parts.egress,
+            credentials: Credentials::default(),
             clock: parts.clock,
             entropy: parts.entropy,
             settings: parts.settings,
@@ -201,6 +204,7 @@ impl Gateway {
     /// Puts other routes in force. Calls that have begun go on as they were planned.
     pub fn replace_routes(&self, routes: Arc<Routes>) {
         self.routes.store(routes);
+        self.credentials.clear();
     }
 
     /// Answers a chat request.

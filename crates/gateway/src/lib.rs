@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod catalog;
 pub mod chat;
+mod credentials;
 pub mod drain;
 mod estimate;
 pub mod ledger;

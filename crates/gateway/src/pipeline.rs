@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use domain::chat::ChatEvent;
 use domain::problem::Problem;
 use domain::provider_error::{Cause, ProviderError};
-use providers::dialect::{DecodeError, Dialect, End, StreamDecoder};
+use providers::dialect::{DecodeError, Dialect, End, Reframer, StreamDecoder};
 use providers::face::{Face, Rendering, StreamEncoder, StreamRelay};
 use providers::tap::{Observed, Tap};
 use providers::task::TaskStream;
@@ -19,6 +19,8 @@ pub(crate) enum Pipeline {
         face: &'static dyn Face,
         tap: Tap,
         relay: Option<Box<dyn StreamRelay>>,
+        /// Makes the format's own bytes of the host's; the tap reads the host's.
+        reframer: Option<Box<dyn Reframer>>,
         /// Names the request in an error.
         request_id: String,
         /// What the tap could not read. The bytes pass all the same.
@@ -59,6 +61,7 @@ impl Pipeline {
                 face,
                 tap: Tap::new(decoder),
                 relay: (*withhold_usage || reports).then(|| face.relay(*withhold_usage)),
+                reframer: dialect.reframer(),
                 request_id: rendering.id.clone(),
                 unreadable: None,
             },
@@ -77,15 +80,25 @@ impl Pipeline {
             Self::Verbatim {
                 tap,
                 relay,
+                reframer,
                 unreadable,
                 ..
             } => {
                 if unreadable.is_none() {
                     *unreadable = tap.push(&piece).err().map(provider_error);
                 }
+                let piece = match reframer {
+                    None => piece,
+                    Some(reframer) => {
+                        let mut bytes = BytesMut::new();
+                        reframer.push(&piece, &mut bytes).map_err(provider_error)?;
+                        bytes.freeze()
+                    }
+                };
                 match relay {
-                    None => out.push(piece),
                     Some(relay) => append(out, |bytes| relay.push(&piece, bytes)),
+                    None if piece.is_empty() => {}
+                    None => out.push(piece),
                 }
                 Ok(())
             }

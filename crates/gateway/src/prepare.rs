@@ -2,10 +2,10 @@
 //! where it does not.
 
 use bytes::Bytes;
-use domain::chat::Conversion;
+use domain::chat::{ChatRequest, Conversion};
 use providers::dialect::{Dialect, Refusal};
 use providers::exchange::Exchange;
-use providers::face::Envelope;
+use providers::face::{Envelope, Face};
 
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::media;
@@ -85,7 +85,12 @@ impl Gateway {
             let rules = &self.settings.media;
             media::fetch_into(&mut request, &urls, rules, &*self.egress, &*self.clock).await?;
         }
-        let encoded = dialect.encode(&request, &target, inbound.started_at)?;
+        let mut encoded = dialect
+            .encode(&request, &target, inbound.started_at)
+            .map_err(|refusal| in_the_callers_words(refusal, inbound.face, &request))?;
+        encoded
+            .report
+            .rename(|path| inbound.face.field(&request, path).into_owned());
         if plan.strict && !encoded.report.is_lossless() {
             return Err(ChatError::WouldDrop(encoded.report));
         }
@@ -101,21 +106,13 @@ impl Gateway {
             passage,
         })
     }
+}
 
-    /// A request with the target's credential.
-    pub(crate) fn authorized(
-        &self,
-        mut request: http::Request<Bytes>,
-        plan: &Plan,
-    ) -> Result<http::Request<Bytes>, Refusal> {
-        if let Some(credential) = &plan.target.provider.credential {
-            let target = plan.target.target();
-            let now = self.clock.now();
-            plan.target
-                .kind
-                .authorize(&mut request, &target, credential, now)?;
-        }
-        Ok(request)
+fn in_the_callers_words(refusal: Refusal, face: &dyn Face, request: &ChatRequest) -> Refusal {
+    let param = refusal.param.as_deref();
+    Refusal {
+        param: param.map(|path| face.field(request, path).into_owned()),
+        ..refusal
     }
 }
 

@@ -11,7 +11,7 @@ use domain::egress::Reach;
 use domain::model::Capabilities;
 use domain::name::{ModelName, ProviderName};
 use domain::secret::Secret;
-use providers::credential::Credential;
+use providers::credential::{Credential, Source};
 use providers::dialect::{Dialect, Format, Target};
 use providers::host::Host;
 use providers::kind::ProviderKind;
@@ -47,7 +47,7 @@ pub struct Provider {
     /// Absolute, without a slash at its end.
     pub base_url: String,
     /// The credential; `None` where the host wants none.
-    pub credential: Option<Credential>,
+    pub credential: Option<Source>,
     /// What is particular about its host.
     pub host: Host,
     /// Which addresses may be reached.
@@ -143,7 +143,7 @@ impl Provider {
     fn with_simulated_key(mut self) -> Self {
         if self.kind == ProviderKind::Sim && self.credential.is_none() {
             let any = Secret::new("simulated".to_owned());
-            self.credential = Some(Credential::ApiKey(any));
+            self.credential = Some(Source::Ready(Credential::ApiKey(any)));
         }
         self
     }
@@ -283,7 +283,7 @@ impl Routes {
                 ProviderKind::Anthropic => "claude-haiku-4-5",
                 ProviderKind::Gemini => "gemini-3.1-flash-lite",
                 ProviderKind::Openai if catalog_name(provider) == "openai" => "gpt-5.4-nano",
-                ProviderKind::Openai => return None,
+                _ => return None,
             };
             Some(format!("{}/{model}", provider.name))
         });
@@ -354,7 +354,7 @@ impl Routes {
         let known = self.catalog.find(catalog_name(provider), model).cloned();
         let simulated = || match provider.kind {
             ProviderKind::Sim => simulated::facts(model),
-            ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => None,
+            _ => None,
         };
         let facts = known.or_else(simulated).map(Arc::new);
         let capabilities = facts
@@ -415,14 +415,24 @@ fn likeness(one: &str, other: &str) -> f64 {
     strsim::jaro_winkler(one, other).max(strsim::normalized_damerau_levenshtein(one, other))
 }
 
-/// The provider's name in the catalog: its own where the catalog knows it (`groq`, `mistral`), the
-/// vendor's where the vendor itself answers. Any other host has only the prices of the configuration.
+/// The provider's name in the catalog: its own where the catalog knows it (`groq`, `mistral`), that of its
+/// host or platform, the vendor's where the vendor itself answers. Any other host has only the prices of
+/// the configuration.
 pub fn catalog_name(provider: &Provider) -> &str {
     let name = canonical_provider(provider.name.as_str());
     if provider.kind == ProviderKind::Sim || builtin_provider(name).is_some() {
-        name
+        return name;
+    }
+    let kind = canonical_provider(provider.kind.as_str());
+    if let Some(host) = provider.host.name {
+        host
+    } else if matches!(
+        provider.kind,
+        ProviderKind::AzureOpenai | ProviderKind::Vertex | ProviderKind::Bedrock
+    ) {
+        kind
     } else if provider.base_url == provider.kind.default_base_url() {
-        provider.kind.as_str()
+        kind
     } else {
         name
     }

@@ -1,9 +1,10 @@
 //! The life of a task, which is everything that is not a chat: the same story as a chat's, with one request
 //! and most often one whole answer.
 
+use bytes::Bytes;
 use domain::caller::Caller;
 use domain::clock::Moment;
-use domain::egress::EgressBody;
+use domain::egress::{EgressBody, Reach};
 use domain::money::Cost;
 use domain::provider_error::{Cause, ProviderError};
 use domain::usage::ServiceTier;
@@ -139,12 +140,27 @@ impl Gateway {
                 } => {
                     let left = deadline.since(self.clock.moment());
                     self.clock.sleep(after.min(left)).await;
-                    (head, body) = self.send(plan, request).await?;
+                    (head, body) = self.ask_again(plan, request).await?;
                     next = Some(reader);
                 }
             }
         }
         let what = format!("The provider has not finished after {MAX_STEPS} questions.");
         Err(ProviderError::new(Cause::Timeout, what))
+    }
+
+    /// Asks where the provider's answer said. Its own addresses see the credential; any other is asked
+    /// without, and must be a public one.
+    async fn ask_again(
+        &self,
+        plan: &Plan,
+        request: http::Request<Bytes>,
+    ) -> Result<(Parts, EgressBody), ProviderError> {
+        let target = &plan.target;
+        if target.kind.owns(&target.base_url, request.uri()) {
+            let request = self.authorized(request, plan).await?;
+            return self.send(plan, request, target.provider.reach()).await;
+        }
+        self.send(plan, request, Reach::Public).await
     }
 }

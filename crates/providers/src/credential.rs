@@ -1,4 +1,8 @@
-//! What proves to a provider who asks.
+//! What proves to a provider who asks, and where that comes from.
+
+mod source;
+
+pub use source::{Granted, Source, Step, Then, Unobtained};
 
 use domain::secret::Secret;
 use http::HeaderValue;

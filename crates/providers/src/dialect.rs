@@ -1,6 +1,6 @@
 //! The target's side of a wire format.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::chat::{ChatEvent, ChatRequest, ChatResponse, Conversion};
 use domain::model::Capabilities;
 use domain::provider_error::ProviderError;
@@ -119,6 +119,12 @@ pub trait Dialect: Send + Sync {
     /// Translates a streamed answer.
     fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder>;
 
+    /// How the bytes of a streamed answer become the format's own, where the host frames them in another
+    /// way; `None` where they are the format's own. [`Dialect::decoder`] reads the host's bytes either way.
+    fn reframer(&self) -> Option<Box<dyn Reframer>> {
+        None
+    }
+
     /// Reads the provider's own usage object (the value of OpenAI's and Anthropic's `usage`, of
     /// Gemini's `usageMetadata`).
     fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError>;
@@ -190,4 +196,13 @@ pub trait StreamDecoder: Send {
     /// Says that no more bytes come. A stream that ended before its format's own terminal event is an
     /// error unless it was complete in substance (a finish for every choice).
     fn finish(&mut self, end: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError>;
+}
+
+/// Turns the bytes of a host that frames a format's events in its own way into the format's own bytes,
+/// for callers of that format. Errors of the host become the format's own error event.
+pub trait Reframer: Send {
+    /// Takes the next bytes, in whatever pieces they arrive, and appends what they complete. After a
+    /// [`DecodeError`] the reframer is not to be used any more. What is not complete when the stream ends
+    /// is nothing that may be passed on.
+    fn push(&mut self, bytes: &[u8], out: &mut BytesMut) -> Result<(), DecodeError>;
 }

@@ -145,6 +145,12 @@ pub trait Face: Send + Sync {
     /// Puts a report into a whole answer that passes verbatim.
     fn attach_report(&self, body: Bytes, report: &Value) -> Bytes;
 
+    /// Whether every stream that passes verbatim goes through [`Face::relay`], because its frames are not
+    /// those of the provider.
+    fn reframes(&self) -> bool {
+        false
+    }
+
     /// Edits a stream that passes verbatim: withholds the usage-only event when told to, and puts a
     /// report before the terminal event.
     fn relay(&self, withhold_usage: bool) -> Box<dyn StreamRelay>;
@@ -176,4 +182,10 @@ pub trait StreamRelay: Send {
 
     /// Says that no more bytes come: appends the report and whatever was held back.
     fn finish(&mut self, report: Option<&Value>, out: &mut BytesMut);
+
+    /// Says that no more bytes come because of a problem, which [`Face::stream_error`] has rendered.
+    fn fail(&mut self, error: &[u8], out: &mut BytesMut) {
+        self.finish(None, out);
+        out.extend_from_slice(error);
+    }
 }

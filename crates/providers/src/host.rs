@@ -1,6 +1,6 @@
 //! What is particular about the host of a target, beside its wire format.
 
-use crate::hosts::{HostRow, Quirks};
+use crate::hosts::{HostRow, Quirks, Serves};
 
 /// What a provider's configuration says of its host; each format reads what concerns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Host {
     pub region: Option<String>,
     /// What it does otherwise than OpenAI, where it speaks OpenAI's format.
     pub quirks: &'static Quirks,
+    /// Which of OpenAI's endpoints it has. A dialect of which it has not the endpoint is not spoken to it.
+    pub serves: Serves,
 }
 
 impl Host {
@@ -25,6 +27,7 @@ impl Host {
         project: None,
         region: None,
         quirks: &Quirks::NONE,
+        serves: Serves::UNKNOWN,
     };
 
     /// A host of the table.
@@ -32,6 +35,7 @@ impl Host {
         Self {
             name: Some(row.name),
             quirks: &row.quirks,
+            serves: row.serves,
             ..Self::NONE
         }
     }

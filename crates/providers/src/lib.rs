@@ -7,20 +7,37 @@
 //! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat.
 
 pub mod anthropic;
+pub mod audio;
 pub mod aws;
+pub mod azure;
+pub mod bedrock;
+pub mod cohere;
 pub mod collect;
+pub mod count;
 pub mod credential;
 pub mod dialect;
+mod elsewhere;
+pub mod embeddings;
+pub mod entra;
 pub mod exchange;
 pub mod face;
 pub mod failure;
 pub mod framing;
 pub mod gemini;
+pub mod google;
 pub mod host;
 pub mod hosts;
+pub mod images;
 pub mod kind;
+mod media;
+pub mod multipart;
 pub mod native_usage;
 pub mod openai;
+pub(crate) mod passing;
+mod splice;
 pub mod tap;
 pub mod task;
+mod token;
 pub mod unfold;
+mod url;
+pub mod vertex;

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::anthropic::AnthropicMessages;
+use crate::bedrock::BedrockConverse;
+use crate::cohere::CohereChat;
 use crate::dialect::{DecodeError, Dialect};
 use crate::gemini::Gemini;
 use crate::openai::OpenaiChat;
@@ -18,9 +20,9 @@ pub fn read(native: &[u8]) -> Result<Usage, DecodeError> {
     if has("promptTokenCount") || has("candidatesTokenCount") || has("totalTokenCount") {
         Gemini.usage(native)
     } else if has("inputTokens") {
-        parse::<Converse>(native)?.usage()
+        BedrockConverse.usage(native)
     } else if has("billed_units") || has("tokens") {
-        parse::<Cohere>(native)?.usage()
+        CohereChat.usage(native)
     } else if has("input_tokens") && !has("input_tokens_details") && !has("total_tokens") {
         AnthropicMessages.usage(native)
     } else {
@@ -28,94 +30,9 @@ pub fn read(native: &[u8]) -> Result<Usage, DecodeError> {
     }
 }
 
-/// `TokenUsage` of Converse
-/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html>):
-/// `inputTokens` leaves out what was read from and written to the cache.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Converse {
-    input_tokens: u64,
-    output_tokens: u64,
-    #[serde(default)]
-    cache_read_input_tokens: u64,
-    #[serde(default)]
-    cache_write_input_tokens: u64,
-    #[serde(default)]
-    cache_details: Vec<CacheDetail>,
-}
-
-/// What was written to the cache for how long.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CacheDetail {
-    ttl: String,
-    input_tokens: u64,
-}
-
-impl Converse {
-    fn usage(self) -> Result<Usage, DecodeError> {
-        let for_an_hour: u64 = self
-            .cache_details
-            .iter()
-            .filter(|it| it.ttl == "1h")
-            .map(|it| it.input_tokens)
-            .sum();
-        let cached = self
-            .cache_read_input_tokens
-            .saturating_add(self.cache_write_input_tokens);
-        checked(Usage {
-            cached_input_tokens: self.cache_read_input_tokens,
-            cache_write_5m_tokens: self.cache_write_input_tokens.saturating_sub(for_an_hour),
-            cache_write_1h_tokens: for_an_hour,
-            ..Usage::text(self.input_tokens.saturating_add(cached), self.output_tokens)
-        })
-    }
-}
-
-/// `usage` of Cohere's chat (<https://docs.cohere.com/reference/chat>). What is billed counts; `tokens`
-/// also counts what Cohere adds itself.
-#[derive(Deserialize)]
-struct Cohere {
-    billed_units: Option<CohereUnits>,
-    tokens: Option<CohereUnits>,
-    #[serde(default)]
-    cached_tokens: u64,
-}
-
-#[derive(Deserialize)]
-struct CohereUnits {
-    #[serde(default)]
-    input_tokens: u64,
-    #[serde(default)]
-    output_tokens: u64,
-    #[serde(default)]
-    search_units: u64,
-}
-
-impl Cohere {
-    fn usage(self) -> Result<Usage, DecodeError> {
-        let Some(units) = self.billed_units.or(self.tokens) else {
-            return Err(DecodeError::Malformed(
-                "the usage counts nothing".to_owned(),
-            ));
-        };
-        checked(Usage {
-            cached_input_tokens: self.cached_tokens.min(units.input_tokens),
-            search_units: units.search_units,
-            ..Usage::text(units.input_tokens, units.output_tokens)
-        })
-    }
-}
-
 fn parse<'a, T: Deserialize<'a>>(native: &'a [u8]) -> Result<T, DecodeError> {
     serde_json::from_slice(native)
         .map_err(|error| DecodeError::Malformed(format!("the usage cannot be read: {error}")))
-}
-
-fn checked(usage: Usage) -> Result<Usage, DecodeError> {
-    usage
-        .checked()
-        .map_err(|problem| DecodeError::Malformed(format!("the usage is inconsistent: {problem}")))
 }
 
 #[cfg(test)]

@@ -28,6 +28,18 @@ pub trait Task: Send + Sync {
     /// Reads what is needed to decide, and no more; refuses what is not what the endpoint takes.
     fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest>;
 
+    /// The answer, where it can be given without asking the provider; then [`Task::prepare`] is not called.
+    fn answer(
+        &self,
+        asked: &Asked,
+        body: &Bytes,
+        kind: ProviderKind,
+        target: &Target<'_>,
+    ) -> Result<Option<TaskAnswer>, Refusal> {
+        let _ = (asked, body, kind, target);
+        Ok(None)
+    }
+
     /// Makes the request for a target and the reader of its answer. Where the target speaks the caller's
     /// format the bytes pass with the model's name replaced; otherwise they are translated. Refuses where
     /// this kind of provider cannot do it.

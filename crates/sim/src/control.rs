@@ -10,6 +10,7 @@ use crate::body::SimBody;
 use crate::directive::InvalidDirective;
 use crate::route::query;
 use crate::sim::Sim;
+use crate::vendor::field;
 
 /// Answers a control request; `None` for a request that is for a vendor.
 pub(crate) fn respond(sim: &Sim, head: &Parts, body: &[u8]) -> Option<Response<SimBody>> {
@@ -41,9 +42,16 @@ pub(crate) fn respond(sim: &Sim, head: &Parts, body: &[u8]) -> Option<Response<S
             sim.faults().clear();
             (StatusCode::OK, json!({"cleared": "faults"}))
         }
+        (&Method::GET, "google-key-file") => match sim.account().key_file(&base_url(head)) {
+            Some(file) => (StatusCode::OK, file),
+            None => problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "there is no randomness to make a key of",
+            ),
+        },
         _ => problem(
             StatusCode::NOT_FOUND,
-            "known are GET and DELETE /sim/calls, GET, POST and DELETE /sim/faults",
+            "known are GET and DELETE /sim/calls, GET, POST and DELETE /sim/faults, GET /sim/google-key-file",
         ),
     };
     let mut response = Response::new(SimBody::whole(Bytes::from(value.to_string())));
@@ -52,6 +60,14 @@ pub(crate) fn respond(sim: &Sim, head: &Parts, body: &[u8]) -> Option<Response<S
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Some(response)
+}
+
+/// Where this provider was reached.
+fn base_url(head: &Parts) -> String {
+    let host = field(head, "host")
+        .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
+        .unwrap_or("oauth2.googleapis.com");
+    format!("http://{host}")
 }
 
 fn problem(status: StatusCode, detail: &str) -> (StatusCode, Value) {

@@ -59,12 +59,11 @@ impl Faults {
     pub(crate) fn queue(&mut self, fault: QueuedFault) -> Result<(), InvalidDirective> {
         Directive::default().add(&fault.directive)?;
         if let Some(face) = fault.matches.face.as_deref()
-            && ![Face::OpenAi, Face::Anthropic, Face::Gemini]
-                .iter()
-                .any(|known| known.name() == face)
+            && !Face::ALL.iter().any(|known| known.name() == face)
         {
             return Err(InvalidDirective(format!(
-                "unknown face '{face}'; known are openai, anthropic, gemini"
+                "unknown face '{face}'; known are {}",
+                Face::ALL.map(Face::name).join(", ")
             )));
         }
         if fault.times == 0 {

@@ -6,6 +6,10 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::vendor::Framing;
+use crate::{event_stream, media};
+
+/// What hides how long a chunk is.
+const PADDING: &str = "abcdefghijklmnop";
 
 /// A stream being written.
 #[derive(Debug)]
@@ -33,8 +37,16 @@ impl Frames {
         self.ends.len()
     }
 
+    pub(crate) const fn framing(&self) -> Framing {
+        self.framing
+    }
+
     /// Writes an event of JSON, with the vendor's name for it where it has one.
     pub(crate) fn event(&mut self, name: Option<&str>, data: &impl Serialize) {
+        if self.framing.is_binary() {
+            let payload = serde_json::to_vec(data).unwrap_or_default();
+            return self.message(name.unwrap_or_default(), &payload);
+        }
         self.begin(name);
         let start = self.buffer.len();
         if serde_json::to_writer(&mut self.buffer, data).is_err() {
@@ -44,8 +56,44 @@ impl Frames {
         self.end();
     }
 
-    /// Writes an event whose data is not JSON, as `[DONE]`.
+    /// Writes a binary message; those of a model's own format travel inside one member of it.
+    fn message(&mut self, name: &str, payload: &[u8]) {
+        let enclosed;
+        let (name, payload) = if self.framing == Framing::Chunks {
+            enclosed =
+                serde_json::json!({"bytes": media::encode(payload), "p": PADDING}).to_string();
+            ("chunk", enclosed.as_bytes())
+        } else {
+            (name, payload)
+        };
+        let headers = [
+            (":event-type", name),
+            (":content-type", "application/json"),
+            (":message-type", "event"),
+        ];
+        event_stream::write(&mut self.buffer, &headers, payload);
+        self.ends.push(self.buffer.len());
+    }
+
+    /// Writes a binary message that says what went wrong.
+    pub(crate) fn exception(&mut self, name: &str, data: &impl Serialize) {
+        let headers = [
+            (":exception-type", name),
+            (":content-type", "application/json"),
+            (":message-type", "exception"),
+        ];
+        let payload = serde_json::to_vec(data).unwrap_or_default();
+        event_stream::write(&mut self.buffer, &headers, &payload);
+        self.ends.push(self.buffer.len());
+    }
+
+    /// Writes an event whose data is not JSON, as `[DONE]`. Where events are binary it stands there bare.
     pub(crate) fn text(&mut self, data: &str) {
+        if self.framing.is_binary() {
+            self.buffer.extend_from_slice(data.as_bytes());
+            self.ends.push(self.buffer.len());
+            return;
+        }
         self.begin(None);
         self.buffer.extend_from_slice(data.as_bytes());
         self.end();

@@ -5,14 +5,15 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
+use crate::bedrock;
 use crate::body::{Ending, SimBody};
 use crate::directive::{Directive, Fault};
 use crate::frames::Frames;
-use crate::vendor::{Failure, Framing, HTML_ERROR, Reply, Vendor};
+use crate::vendor::{Api, Failure, Framing, HTML_ERROR, Reply};
 
 /// Writes the stream, with the faults that strike inside it.
 pub(crate) fn stream(
-    vendor: &dyn Vendor,
+    api: Api,
     reply: &Reply<'_>,
     framing: Framing,
     overloaded: &Failure,
@@ -20,16 +21,17 @@ pub(crate) fn stream(
 ) -> Frames {
     let mut frames = Frames::new(framing, reply.directive.crlf);
     let fault = reply.directive.fault.as_ref();
+    let error = api.error(overloaded, request_id);
     if fault == Some(&Fault::ErrorIn200) {
-        vendor.error_event(overloaded, request_id, &mut frames);
+        error_event(api, overloaded, &error, &mut frames);
         frames.close();
         return frames;
     }
-    vendor.stream(reply, &mut frames);
+    api.format.stream(reply, &mut frames);
     match fault {
         Some(Fault::ErrorMid(count)) => {
             frames.truncate(*count);
-            vendor.error_event(overloaded, request_id, &mut frames);
+            error_event(api, overloaded, &error, &mut frames);
         }
         Some(Fault::Garbage) => {
             frames.truncate(1);
@@ -39,6 +41,15 @@ pub(crate) fn stream(
     }
     frames.close();
     frames
+}
+
+/// An error in a stream that has begun: in a binary one it is the vendor's, in any other the format's.
+fn error_event(api: Api, failure: &Failure, error: &Value, frames: &mut Frames) {
+    if frames.framing().is_binary() {
+        bedrock::exception(failure, error, frames);
+    } else {
+        api.format.error_event(failure, error, frames);
+    }
 }
 
 pub(crate) fn shaped_stream(frames: Frames, directive: &Directive) -> SimBody {
@@ -68,20 +79,22 @@ pub(crate) fn shaped_whole(mut body: SimBody, directive: &Directive) -> SimBody 
 }
 
 pub(crate) fn refused(
-    vendor: &dyn Vendor,
+    api: Api,
     request_id: &str,
     failure: &Failure,
     framing: Option<Framing>,
 ) -> Response<SimBody> {
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let error = vendor.error(failure, request_id);
+    let error = api.error(failure, request_id);
     // Google answers with an array where an array was asked for.
     let error = if framing == Some(Framing::Array) {
         Value::Array(vec![error])
     } else {
         error
     };
-    let mut response = json(vendor, request_id, status, &error);
+    let mut response = json(api, request_id, status, &error);
+    api.vendor
+        .fields(request_id, Some(failure), response.headers_mut());
     if let Some(seconds) = failure.retry_after {
         response
             .headers_mut()
@@ -91,13 +104,13 @@ pub(crate) fn refused(
 }
 
 pub(crate) fn json(
-    vendor: &dyn Vendor,
+    api: Api,
     request_id: &str,
     status: StatusCode,
     value: &Value,
 ) -> Response<SimBody> {
     headed(
-        vendor,
+        api,
         request_id,
         status,
         "application/json",
@@ -106,7 +119,7 @@ pub(crate) fn json(
 }
 
 pub(crate) fn headed(
-    vendor: &dyn Vendor,
+    api: Api,
     request_id: &str,
     status: StatusCode,
     kind: &'static str,
@@ -117,7 +130,7 @@ pub(crate) fn headed(
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    vendor.fields(request_id, response.headers_mut());
+    api.vendor.fields(request_id, None, response.headers_mut());
     response
 }
 

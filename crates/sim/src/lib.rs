@@ -30,15 +30,23 @@
 
 mod answer;
 mod anthropic;
+mod aws;
+mod azure;
+mod bedrock;
 mod body;
 mod cache;
+mod clock;
+mod cohere;
 mod control;
 mod digest;
 mod directive;
+mod escape;
+mod event_stream;
 mod faults;
 mod frames;
 mod gemini;
 mod handover;
+mod issuer;
 mod media;
 mod node;
 mod openai;
@@ -53,12 +61,17 @@ mod sim;
 mod tests;
 mod tokens;
 mod vendor;
+mod vertex;
 
 pub use body::{SimBody, SimCut};
-pub use record::{Face, SimCall, SimUsage};
+pub use record::{Face, Host, SimCall, SimUsage};
 pub use serve::serve;
 pub use sim::{Options, Sim};
 
+/// The id of the access key with which requests to the simulated Amazon Bedrock and STS are signed.
+pub const AWS_ACCESS_KEY_ID: &str = aws::ACCESS_KEY_ID;
+/// The secret of that key.
+pub const AWS_SECRET_ACCESS_KEY: &str = aws::SECRET_ACCESS_KEY;
 /// The model of OpenAI's face that takes every parameter.
 pub const OPENAI_MODEL: &str = "gpt";
 /// The model of Anthropic's face that takes sampling parameters and thinking budgets.

@@ -10,26 +10,95 @@ const KEPT: usize = 100_000;
 /// How much of the caller's last words is kept with a call, in bytes.
 const PROMPT_KEPT: usize = 160;
 
-/// Which vendor's API a call spoke.
+/// Which format a call was in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Face {
     /// OpenAI's chat completions.
+    #[serde(rename = "openai")]
     OpenAi,
+    /// OpenAI's responses.
+    #[serde(rename = "openai_responses")]
+    OpenAiResponses,
+    /// OpenAI's legacy completions.
+    #[serde(rename = "openai_completions")]
+    OpenAiCompletions,
     /// Anthropic's messages.
+    #[serde(rename = "anthropic")]
     Anthropic,
     /// Google's `generateContent`.
+    #[serde(rename = "gemini")]
     Gemini,
+    /// Cohere's chat, version 2.
+    #[serde(rename = "cohere")]
+    Cohere,
+    /// Amazon's `Converse`.
+    #[serde(rename = "bedrock_converse")]
+    BedrockConverse,
 }
 
 impl Face {
-    /// The name used in records and fault matches: `openai`, `anthropic`, `gemini`.
+    /// Every face, in the order in which a list names them.
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::OpenAiResponses,
+        Self::OpenAiCompletions,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Cohere,
+        Self::BedrockConverse,
+    ];
+
+    /// The name used in records and fault matches: `openai`, `openai_responses`, `openai_completions`, `anthropic`, `gemini`,
+    /// `cohere`, `bedrock_converse`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai_responses",
+            Self::OpenAiCompletions => "openai_completions",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Cohere => "cohere",
+            Self::BedrockConverse => "bedrock_converse",
+        }
+    }
+}
+
+/// Which vendor a call was for: the one whose format it is in, or a cloud that serves others' formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Host {
+    /// OpenAI, and hosts that are compatible with it.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// Anthropic.
+    #[serde(rename = "anthropic")]
+    Anthropic,
+    /// Google's Gemini API.
+    #[serde(rename = "gemini")]
+    Gemini,
+    /// Cohere.
+    #[serde(rename = "cohere")]
+    Cohere,
+    /// Azure OpenAI.
+    #[serde(rename = "azure_openai")]
+    AzureOpenAi,
+    /// Amazon Bedrock.
+    #[serde(rename = "bedrock")]
+    Bedrock,
+    /// Google's Vertex AI.
+    #[serde(rename = "vertex")]
+    Vertex,
+}
+
+impl Host {
+    /// The vendor whose own format this is.
+    pub(crate) const fn of(face: Face) -> Self {
+        match face {
+            Face::OpenAi | Face::OpenAiResponses | Face::OpenAiCompletions => Self::OpenAi,
+            Face::Anthropic => Self::Anthropic,
+            Face::Gemini => Self::Gemini,
+            Face::Cohere => Self::Cohere,
+            Face::BedrockConverse => Self::Bedrock,
         }
     }
 }
@@ -43,8 +112,10 @@ pub struct SimCall {
     pub request_id: String,
     /// The id inside the answer (`chatcmpl-…`, `msg_…`, `responseId`), once there is one.
     pub response_id: Option<String>,
-    /// Which API was spoken.
+    /// The format of the call.
     pub face: Face,
+    /// The vendor it was for.
+    pub host: Host,
     /// The model asked for; empty until the request was understood.
     pub model: String,
     /// The path asked for, without its query.
@@ -173,6 +244,7 @@ mod tests {
             request_id: format!("req_{sequence}"),
             response_id: None,
             face: Face::OpenAi,
+            host: Host::OpenAi,
             model: String::new(),
             path: String::new(),
             streamed: false,

@@ -1,50 +1,101 @@
-//! Which vendor a request is for, and what it asks.
+//! Which format and vendor a request is for, and what it asks.
+
+mod clouds;
 
 use http::Method;
 use http::request::Parts;
 
-use crate::record::Face;
+use crate::openai::StoredCall;
+use crate::record::{Face, Host};
 use crate::vendor::{Framing, field};
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) face: Face,
+    pub(crate) host: Host,
     pub(crate) target: Target,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A generation; Google names the model and the kind of stream in the URL.
+    /// A generation; some vendors name the model and the kind of stream in the URL.
     Generate {
         model: Option<String>,
         framing: Option<Framing>,
     },
+    /// The tokens of a request's input.
+    Count {
+        model: Option<String>,
+    },
+    /// An answer that was kept.
+    Stored(StoredCall),
     Models,
     Model(String),
     WrongMethod,
     Unknown,
 }
 
+impl Target {
+    /// A generation that names everything in its body.
+    const PLAIN: Self = Self::Generate {
+        model: None,
+        framing: None,
+    };
+
+    /// This, if the method is the one it takes.
+    fn by(self, wanted: &Method, method: &Method) -> Self {
+        if wanted == method {
+            self
+        } else {
+            Self::WrongMethod
+        }
+    }
+}
+
 impl Route {
     pub(crate) fn of(head: &Parts) -> Self {
         let path = head.uri.path();
-        let is_post = head.method == Method::POST;
-        let generate = |face| {
-            let target = if is_post {
-                Target::Generate {
-                    model: None,
-                    framing: None,
-                }
-            } else {
-                Target::WrongMethod
+        let method = &head.method;
+        if let Some(route) = clouds::route(head) {
+            return route;
+        }
+        if let Some(rest) = path.strip_prefix("/v1/") {
+            let posted = |face, target: Target| Self {
+                face,
+                host: Host::of(face),
+                target: target.by(&Method::POST, method),
             };
-            Self { face, target }
-        };
-        match path {
-            "/v1/chat/completions" => return generate(Face::OpenAi),
-            "/v1/messages" => return generate(Face::Anthropic),
-            _ => {}
+            match rest {
+                "chat/completions" => return posted(Face::OpenAi, Target::PLAIN),
+                "completions" => return posted(Face::OpenAiCompletions, Target::PLAIN),
+                "messages" => return posted(Face::Anthropic, Target::PLAIN),
+                "messages/count_tokens" => {
+                    return posted(Face::Anthropic, Target::Count { model: None });
+                }
+                "responses" => return posted(Face::OpenAiResponses, Target::PLAIN),
+                "responses/input_tokens" => {
+                    return posted(Face::OpenAiResponses, Target::Count { model: None });
+                }
+                _ => {}
+            }
+            if let Some(rest) = rest.strip_prefix("responses/") {
+                return Self {
+                    face: Face::OpenAiResponses,
+                    host: Host::OpenAi,
+                    target: StoredCall::of(method, rest).map_or(Target::Unknown, Target::Stored),
+                };
+            }
+        }
+        if path.starts_with("/v2/") {
+            return Self {
+                face: Face::Cohere,
+                host: Host::Cohere,
+                target: match path {
+                    "/v2/chat" => Target::PLAIN.by(&Method::POST, method),
+                    _ => Target::Unknown,
+                },
+            };
         }
         let face = if path.starts_with("/v1beta/") {
             Face::Gemini
@@ -55,53 +106,53 @@ impl Route {
             .strip_prefix("/v1beta/")
             .or_else(|| path.strip_prefix("/v1/"));
         let target = match rest {
-            Some("models") if head.method == Method::GET => Target::Models,
+            Some("models") if method == Method::GET => Target::Models,
             Some(rest) => match rest.strip_prefix("models/") {
                 Some(name) => return model(head, face, name),
                 None => Target::Unknown,
             },
             None => Target::Unknown,
         };
-        Self { face, target }
+        Self {
+            face,
+            host: Host::of(face),
+            target,
+        }
     }
 }
+
+/// The verbs that may follow a model's name in Google's paths.
+const VERBS: [&str; 3] = ["generateContent", "streamGenerateContent", "countTokens"];
 
 /// `models/{model}` and `models/{model}:{verb}`.
 fn model(head: &Parts, face: Face, name: &str) -> Route {
     let verb = name
         .rsplit_once(':')
-        .filter(|(_, verb)| verb.ends_with("enerateContent"));
-    let Some((model, verb)) = verb else {
-        let target = if head.method == Method::GET {
-            Target::Model(name.to_owned())
-        } else {
-            Target::WrongMethod
-        };
-        return Route { face, target };
-    };
+        .filter(|(_, verb)| VERBS.contains(verb));
+    match verb {
+        Some((model, verb)) => Route {
+            face: Face::Gemini,
+            host: Host::Gemini,
+            target: google_verb(head, model, verb).by(&Method::POST, &head.method),
+        },
+        None => Route {
+            face,
+            host: Host::of(face),
+            target: Target::Model(name.to_owned()).by(&Method::GET, &head.method),
+        },
+    }
+}
+
+fn google_verb(head: &Parts, model: &str, verb: &str) -> Target {
+    let model = Some(model.to_owned());
     let framing = match verb {
         "generateContent" => None,
         "streamGenerateContent" if query(head, "alt") == Some("sse") => Some(Framing::Events),
         "streamGenerateContent" => Some(Framing::Array),
-        _ => {
-            return Route {
-                face: Face::Gemini,
-                target: Target::Unknown,
-            };
-        }
+        "countTokens" => return Target::Count { model },
+        _ => return Target::Unknown,
     };
-    let target = if head.method == Method::POST {
-        Target::Generate {
-            model: Some(model.to_owned()),
-            framing,
-        }
-    } else {
-        Target::WrongMethod
-    };
-    Route {
-        face: Face::Gemini,
-        target,
-    }
+    Target::Generate { model, framing }
 }
 
 /// Paths that vendors share are told apart by the fields that only one of them asks for.
@@ -110,6 +161,8 @@ fn face_of_fields(head: &Parts) -> Face {
         Face::Anthropic
     } else if field(head, "x-goog-api-key").is_some() || query(head, "key").is_some() {
         Face::Gemini
+    } else if field(head, "x-fern-sdk-name") == Some("cohere") {
+        Face::Cohere
     } else {
         Face::OpenAi
     }
@@ -205,7 +258,12 @@ mod tests {
                 request = request.header(*name, "x");
             }
             let (head, ()) = request.body(()).unwrap().into_parts();
-            assert_eq!(Route::of(&head), Route { face, target }, "{method} {uri}");
+            let host = Host::of(face);
+            assert_eq!(
+                Route::of(&head),
+                Route { face, host, target },
+                "{method} {uri}"
+            );
         }
     }
 }

@@ -9,20 +9,19 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::Value;
 
 use crate::answer::{self, Answer};
-use crate::anthropic::Anthropic;
 use crate::body::SimBody;
 use crate::cache::PrefixCache;
 use crate::control;
 use crate::digest::Digest;
 use crate::directive::{Directive, Fault, InvalidDirective, UsageReport};
 use crate::faults::Faults;
-use crate::gemini::Gemini;
 use crate::handover::{headed, html, json, marked, refused, shaped_stream, shaped_whole, stream};
-use crate::openai::OpenAi;
+use crate::issuer::{self, Issuer, ServiceAccount};
+use crate::openai::Stored;
 use crate::prompt::Prompt;
-use crate::record::{Entry, Face, Record, SimCall, SimUsage, excerpt};
+use crate::record::{Entry, Record, SimCall, SimUsage, excerpt};
 use crate::route::{Route, Target};
-use crate::vendor::{Ask, Failure, Framing, Reply, Vendor, field};
+use crate::vendor::{Api, Ask, Failure, Framing, Knock, Reply, field};
 
 /// How a simulated provider is set up.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +52,8 @@ struct Shared {
     record: Record,
     faults: Mutex<Faults>,
     cache: Mutex<PrefixCache>,
+    stored: Stored,
+    account: ServiceAccount,
 }
 
 impl Default for Sim {
@@ -63,6 +64,7 @@ impl Default for Sim {
 
 /// A request that has been read, with what the caller wished.
 struct Understood {
+    body: Value,
     prompt: Prompt,
     directive: Directive,
     said: String,
@@ -77,6 +79,8 @@ impl Sim {
             record: Record::default(),
             faults: Mutex::default(),
             cache: Mutex::default(),
+            stored: Stored::default(),
+            account: ServiceAccount::default(),
         }))
     }
 
@@ -89,20 +93,25 @@ impl Sim {
         if let Some(response) = control::respond(self, &head, &body) {
             return marked(response);
         }
+        if let Some(issuer) = Issuer::of(&head.method, head.uri.path()) {
+            return marked(issuer::respond(&issuer, &self.token_request(&head, &body)));
+        }
         let route = Route::of(&head);
+        let api = Api::of(route.face, route.host);
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let look_up =
+            |answer: &dyn Fn() -> Result<Value, Failure>| self.look_up(api, &head, &body, answer);
         let response = match &route.target {
             Target::Generate { model, framing } => {
-                self.generate(&head, &body, route.face, model.as_deref(), *framing)
+                self.generate(api, &head, &body, model.as_deref(), *framing)
                     .await
             }
-            Target::Models => self.look_up(&head, route.face, |vendor| Ok(vendor.models())),
-            Target::Model(name) => self.look_up(&head, route.face, |vendor| vendor.model(name)),
-            Target::WrongMethod => self.look_up(&head, route.face, |vendor| {
-                Err(vendor.wrong_method(head.method.as_str(), head.uri.path()))
-            }),
-            Target::Unknown => self.look_up(&head, route.face, |vendor| {
-                Err(vendor.no_such_path(head.method.as_str(), head.uri.path()))
-            }),
+            Target::Count { model } => look_up(&|| self.count(api, &head, &body, model.as_deref())),
+            Target::Stored(call) => look_up(&|| self.0.stored.answer(&head, call)),
+            Target::Models => look_up(&|| api.vendor.models()),
+            Target::Model(name) => look_up(&|| api.vendor.model(name)),
+            Target::WrongMethod => look_up(&|| Err(api.vendor.wrong_method(method, path))),
+            Target::Unknown => look_up(&|| Err(api.vendor.no_such_path(method, path))),
         };
         marked(response)
     }
@@ -117,41 +126,100 @@ impl Sim {
         &self.0.record
     }
 
+    pub(crate) fn account(&self) -> &ServiceAccount {
+        &self.0.account
+    }
+
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn token_request<'a>(&'a self, head: &'a Parts, body: &'a [u8]) -> issuer::Request<'a> {
+        issuer::Request {
+            head,
+            body,
+            seed: self.0.options.seed,
+            now: (self.0.options.now)(),
+            account: &self.0.account,
+        }
+    }
+
     fn look_up(
         &self,
+        api: Api,
         head: &Parts,
-        face: Face,
-        answer: impl FnOnce(&dyn Vendor) -> Result<Value, Failure>,
+        body: &[u8],
+        answer: &dyn Fn() -> Result<Value, Failure>,
     ) -> Response<SimBody> {
-        let vendor = vendor(face);
-        let request_id = vendor.request_id(self.0.options.seed, 0);
-        match vendor.authenticate(head).and_then(|()| answer(vendor)) {
-            Ok(value) => json(vendor, &request_id, StatusCode::OK, &value),
-            Err(failure) => refused(vendor, &request_id, &failure, None),
+        let request_id = api.vendor.request_id(self.0.options.seed, 0);
+        match self.authenticate(api, head, body).and_then(|()| answer()) {
+            Ok(value) => json(api, &request_id, StatusCode::OK, &value),
+            Err(failure) => refused(api, &request_id, &failure, None),
+        }
+    }
+
+    fn authenticate(&self, api: Api, head: &Parts, body: &[u8]) -> Result<(), Failure> {
+        api.vendor.authenticate(&Knock {
+            head,
+            body,
+            seed: self.0.options.seed,
+            now: (self.0.options.now)(),
+        })
+    }
+
+    fn count(
+        &self,
+        api: Api,
+        head: &Parts,
+        body: &Bytes,
+        path_model: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let value = parsed(api, body)?;
+        let ask = self.ask(api, head, body, &value, (path_model, None));
+        api.format.count(&ask).unwrap_or_else(|| {
+            Err(api
+                .vendor
+                .no_such_path(head.method.as_str(), head.uri.path()))
+        })
+    }
+
+    fn ask<'a>(
+        &'a self,
+        api: Api,
+        head: &'a Parts,
+        body: &Bytes,
+        value: &'a Value,
+        (path_model, path_framing): (Option<&'a str>, Option<Framing>),
+    ) -> Ask<'a> {
+        Ask {
+            host: api.host,
+            head,
+            body: value,
+            bytes: body.len(),
+            path_model,
+            path_framing,
+            seed: self.0.options.seed,
+            stored: &self.0.stored,
         }
     }
 
     async fn generate(
         &self,
+        api: Api,
         head: &Parts,
         body: &Bytes,
-        face: Face,
         path_model: Option<&str>,
         path_framing: Option<Framing>,
     ) -> Response<SimBody> {
-        let vendor = vendor(face);
         let mut request_id = String::new();
         let entry = self.record().open(|sequence| {
-            request_id = vendor.request_id(self.hash(sequence), sequence);
+            request_id = api.vendor.request_id(self.hash(sequence), sequence);
             SimCall {
                 sequence,
                 request_id: request_id.clone(),
                 response_id: None,
-                face,
+                face: api.face,
+                host: api.host,
                 model: path_model.unwrap_or_default().to_owned(),
                 path: head.uri.path().to_owned(),
                 streamed: path_framing.is_some(),
@@ -163,16 +231,15 @@ impl Sim {
                 client_request_id: field(head, "x-client-request-id").map(str::to_owned),
             }
         });
-        let response = match self.understand(vendor, head, body, face, path_model, path_framing) {
-            Err(failure) => refused(vendor, &request_id, &failure, path_framing),
+        let response = match self.understand(api, head, body, (path_model, path_framing)) {
+            Err(failure) => refused(api, &request_id, &failure, path_framing),
             Ok(understood) => {
                 entry.note(|call| {
                     call.model.clone_from(&understood.prompt.model);
                     call.streamed = understood.prompt.stream.is_some();
                     call.prompt = excerpt(&understood.said);
                 });
-                self.answer(vendor, face, &request_id, &entry, &understood)
-                    .await
+                self.answer(api, &request_id, &entry, &understood).await
             }
         };
         let (head, body) = response.into_parts();
@@ -182,34 +249,24 @@ impl Sim {
 
     fn understand(
         &self,
-        vendor: &dyn Vendor,
+        api: Api,
         head: &Parts,
         body: &Bytes,
-        face: Face,
-        path_model: Option<&str>,
-        path_framing: Option<Framing>,
+        path: (Option<&str>, Option<Framing>),
     ) -> Result<Understood, Failure> {
-        vendor.authenticate(head)?;
-        let value: Value =
-            serde_json::from_slice(body).map_err(|problem| vendor.not_json(&problem))?;
-        let ask = Ask {
-            head,
-            body: &value,
-            bytes: body.len(),
-            path_model,
-            path_framing,
-            seed: self.0.options.seed,
-        };
-        let prompt = vendor.read(&ask)?;
+        self.authenticate(api, head, body)?;
+        let value = parsed(api, body)?;
+        let prompt = api.format.read(&self.ask(api, head, body, &value, path))?;
         let refuse = |InvalidDirective(sentence)| Failure {
             message: sentence,
-            ..vendor.failure(400, None, &prompt.model)
+            ..api.failure(400, None, &prompt.model)
         };
         let (mut directive, said) = Directive::extract(&prompt.said).map_err(refuse)?;
         self.faults()
-            .apply(face, &prompt.model, &mut directive)
+            .apply(api.face, &prompt.model, &mut directive)
             .map_err(refuse)?;
         Ok(Understood {
+            body: value,
             prompt,
             directive,
             said,
@@ -218,8 +275,7 @@ impl Sim {
 
     async fn answer(
         &self,
-        vendor: &dyn Vendor,
-        face: Face,
+        api: Api,
         request_id: &str,
         entry: &Entry,
         understood: &Understood,
@@ -230,34 +286,34 @@ impl Sim {
         if !directive.latency.is_zero() {
             tokio::time::sleep(directive.latency).await;
         }
-        let overloaded = vendor.failure(
-            overloaded_status(face),
+        let overloaded = api.failure(
+            api.vendor.overloaded_status(api.face),
             directive.retry_after,
             &prompt.model,
         );
         match directive.fault {
             Some(Fault::HangHead) => std::future::pending().await,
             Some(Fault::Status(status)) => {
-                let failure = vendor.failure(status, directive.retry_after, &prompt.model);
-                return refused(vendor, request_id, &failure, prompt.stream);
+                let failure = api.failure(status, directive.retry_after, &prompt.model);
+                return refused(api, request_id, &failure, prompt.stream);
             }
             Some(Fault::Html) => return html(),
             Some(Fault::ErrorMid(_)) if prompt.stream.is_none() => {
-                return refused(vendor, request_id, &overloaded, None);
+                return refused(api, request_id, &overloaded, None);
             }
             Some(Fault::ErrorIn200) if prompt.stream.is_none() => {
                 return json(
-                    vendor,
+                    api,
                     request_id,
                     StatusCode::OK,
-                    &vendor.error(&overloaded, request_id),
+                    &api.error(&overloaded, request_id),
                 );
             }
             Some(Fault::Garbage) if prompt.stream.is_none() => {
                 let body = SimBody::whole(Bytes::from_static(
                     b"{\"simulated\": garbage, \xff\xfe this is not JSON",
                 ));
-                return headed(vendor, request_id, StatusCode::OK, "application/json", body);
+                return headed(api, request_id, StatusCode::OK, "application/json", body);
             }
             _ => {}
         }
@@ -265,7 +321,9 @@ impl Sim {
             .map(|number| answer::compose(prompt, directive, &understood.said, number))
             .collect();
         let usage = self.usage(prompt, directive, &answers);
-        let response_id = vendor.response_id(self.hash(entry.sequence), entry.sequence);
+        let response_id = api
+            .format
+            .response_id(self.hash(entry.sequence), entry.sequence);
         entry.note(|call| {
             call.usage = Some(usage);
             call.usage_reported = directive.usage != UsageReport::None
@@ -274,6 +332,8 @@ impl Sim {
         });
         let created = (self.0.options.now)();
         let reply = Reply {
+            host: api.host,
+            asked: &understood.body,
             prompt,
             answers: &answers,
             usage,
@@ -282,20 +342,17 @@ impl Sim {
             created,
             seed: self.0.options.seed,
         };
+        api.format.keep(&reply, &self.0.stored);
         let Some(framing) = prompt.stream else {
-            let response = json(vendor, request_id, StatusCode::OK, &vendor.whole(&reply));
+            let response = json(api, request_id, StatusCode::OK, &api.format.whole(&reply));
             return response.map(|body| shaped_whole(body, directive));
         };
-        let frames = stream(vendor, &reply, framing, &overloaded, request_id);
-        let kind = match framing {
-            Framing::Events => "text/event-stream; charset=utf-8",
-            Framing::Array => "application/json; charset=UTF-8",
-        };
+        let frames = stream(api, &reply, framing, &overloaded, request_id);
         let mut response = headed(
-            vendor,
+            api,
             request_id,
             StatusCode::OK,
-            kind,
+            framing.media_type(),
             shaped_stream(frames, directive),
         );
         response
@@ -335,19 +392,6 @@ impl Sim {
     }
 }
 
-fn vendor(face: Face) -> &'static dyn Vendor {
-    match face {
-        Face::OpenAi => &OpenAi,
-        Face::Anthropic => &Anthropic,
-        Face::Gemini => &Gemini,
-    }
-}
-
-/// The status with which a vendor says, also within a stream, that it cannot go on.
-const fn overloaded_status(face: Face) -> u16 {
-    match face {
-        Face::OpenAi => 500,
-        Face::Anthropic => 529,
-        Face::Gemini => 503,
-    }
+fn parsed(api: Api, body: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(body).map_err(|problem| api.vendor.not_json(api.face, &problem))
 }

@@ -1,51 +1,131 @@
-//! What the three faces have in common: each reads a request as strictly as its vendor and writes the answer in its vendor's shape.
+//! What an API is made of: a vendor, who decides whom it answers and how it refuses, and a format, the words of its requests and
+//! answers. Clouds serve other vendors' formats, so any vendor may be joined to several formats.
 
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::anthropic::Anthropic;
+use crate::azure::Azure;
+use crate::bedrock::{Bedrock, Converse};
+use crate::cohere::Cohere;
 use crate::directive::Directive;
 use crate::frames::Frames;
+use crate::gemini::Gemini;
+use crate::openai::{Completions, OpenAi, Responses, Stored};
 use crate::prompt::Prompt;
-use crate::record::SimUsage;
+use crate::record::{Face, Host, SimUsage};
+use crate::vertex::Vertex;
 
-/// One vendor's API.
+/// Who answers: how its callers prove themselves, and how it says no.
 pub(crate) trait Vendor: Sync {
     /// Accepts or refuses the credentials, as the vendor does before it looks at anything else.
-    fn authenticate(&self, head: &Parts) -> Result<(), Failure>;
-    /// Checks a request against the vendor's rules and takes from it what the answer depends on.
+    fn authenticate(&self, knock: &Knock<'_>) -> Result<(), Failure>;
+    /// The error object.
+    fn error(&self, face: Face, failure: &Failure, request_id: &str) -> Value;
+    /// The vendor's own words for a status.
+    fn failure(&self, face: Face, status: u16, retry_after: Option<u64>, model: &str) -> Failure;
+    /// The status with which it says, also within a stream, that it cannot go on.
+    fn overloaded_status(&self, face: Face) -> u16;
+    /// The refusal of a body that is not JSON.
+    fn not_json(&self, face: Face, problem: &serde_json::Error) -> Failure;
+    /// The refusal of a path that the vendor does not serve.
+    fn no_such_path(&self, method: &str, path: &str) -> Failure;
+    /// The refusal of a method on a path that the vendor serves.
+    fn wrong_method(&self, method: &str, path: &str) -> Failure;
+    /// The list of models, where the vendor has one.
+    fn models(&self) -> Result<Value, Failure>;
+    /// One model of the list.
+    fn model(&self, name: &str) -> Result<Value, Failure>;
+    /// The fields that the vendor sends with every answer, and those it adds to a refusal.
+    fn fields(&self, request_id: &str, failure: Option<&Failure>, fields: &mut HeaderMap);
+    /// What the vendor calls the request when it says which one it was.
+    fn request_id(&self, hash: u64, sequence: u64) -> String;
+}
+
+/// The words of requests and answers.
+pub(crate) trait Format: Sync {
+    /// Checks a request against the format's rules and takes from it what the answer depends on.
     fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure>;
     /// The whole answer.
     fn whole(&self, reply: &Reply<'_>) -> Value;
     /// The answer as a stream.
     fn stream(&self, reply: &Reply<'_>, frames: &mut Frames);
-    /// The error object.
-    fn error(&self, failure: &Failure, request_id: &str) -> Value;
-    /// The error as the vendor puts it into a stream that has begun.
-    fn error_event(&self, failure: &Failure, request_id: &str, frames: &mut Frames);
-    /// The vendor's own words for a status.
-    fn failure(&self, status: u16, retry_after: Option<u64>, model: &str) -> Failure;
-    /// The refusal of a body that is not JSON.
-    fn not_json(&self, problem: &serde_json::Error) -> Failure;
-    /// The refusal of a path that the vendor does not serve.
-    fn no_such_path(&self, method: &str, path: &str) -> Failure;
-    /// The refusal of a method on a path that the vendor serves.
-    fn wrong_method(&self, method: &str, path: &str) -> Failure;
-    /// The list of models.
-    fn models(&self) -> Value;
-    /// One model of the list.
-    fn model(&self, name: &str) -> Result<Value, Failure>;
-    /// The fields that the vendor sends with every answer.
-    fn fields(&self, request_id: &str, fields: &mut HeaderMap);
+    /// Puts a vendor's error into a stream that has begun.
+    fn error_event(&self, failure: &Failure, error: &Value, frames: &mut Frames);
     /// The id that stands inside an answer.
     fn response_id(&self, hash: u64, sequence: u64) -> String;
-    /// What the vendor calls the request when it says which one it was.
-    fn request_id(&self, hash: u64, sequence: u64) -> String;
+    /// The tokens of a request's input, where the format has a call that counts them.
+    fn count(&self, _ask: &Ask<'_>) -> Option<Result<Value, Failure>> {
+        None
+    }
+    /// Keeps an answer that callers may refer to later.
+    fn keep(&self, _reply: &Reply<'_>, _stored: &Stored) {}
+}
+
+/// A format as one vendor serves it.
+#[derive(Clone, Copy)]
+pub(crate) struct Api {
+    pub(crate) face: Face,
+    pub(crate) host: Host,
+    pub(crate) vendor: &'static dyn Vendor,
+    pub(crate) format: &'static dyn Format,
+}
+
+impl Api {
+    pub(crate) fn of(face: Face, host: Host) -> Self {
+        let format: &'static dyn Format = match face {
+            Face::OpenAi => &OpenAi,
+            Face::OpenAiResponses => &Responses,
+            Face::OpenAiCompletions => &Completions,
+            Face::Anthropic => &Anthropic,
+            Face::Gemini => &Gemini,
+            Face::Cohere => &Cohere,
+            Face::BedrockConverse => &Converse,
+        };
+        let vendor: &'static dyn Vendor = match host {
+            Host::OpenAi => &OpenAi,
+            Host::Anthropic => &Anthropic,
+            Host::Gemini => &Gemini,
+            Host::Cohere => &Cohere,
+            Host::AzureOpenAi => &Azure,
+            Host::Vertex => &Vertex,
+            Host::Bedrock => &Bedrock,
+        };
+        Self {
+            face,
+            host,
+            vendor,
+            format,
+        }
+    }
+
+    /// The vendor's own words for a status.
+    pub(crate) fn failure(self, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
+        self.vendor.failure(self.face, status, retry_after, model)
+    }
+
+    /// The error object.
+    pub(crate) fn error(self, failure: &Failure, request_id: &str) -> Value {
+        self.vendor.error(self.face, failure, request_id)
+    }
+}
+
+/// What a caller proves itself with.
+pub(crate) struct Knock<'a> {
+    pub(crate) head: &'a Parts,
+    /// The body as it came: some vendors have it signed.
+    pub(crate) body: &'a [u8],
+    pub(crate) seed: u64,
+    /// Seconds since 1970.
+    pub(crate) now: u64,
 }
 
 /// One generation request, parsed as JSON and not yet checked.
+#[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
+    pub(crate) host: Host,
     pub(crate) head: &'a Parts,
     pub(crate) body: &'a Value,
     /// The size of the body as it came, in bytes.
@@ -55,6 +135,8 @@ pub(crate) struct Ask<'a> {
     /// Whether the path or query asks for a stream, where the vendor does that.
     pub(crate) path_framing: Option<Framing>,
     pub(crate) seed: u64,
+    /// The answers that callers may refer to.
+    pub(crate) stored: &'a Stored,
 }
 
 /// How the events of a stream are separated.
@@ -64,10 +146,32 @@ pub(crate) enum Framing {
     Events,
     /// One JSON array, item by item.
     Array,
+    /// Binary messages (`application/vnd.amazon.eventstream`), each an event.
+    Messages,
+    /// Binary messages, each around an event of the model's own format.
+    Chunks,
+}
+
+impl Framing {
+    pub(crate) const fn is_binary(self) -> bool {
+        matches!(self, Self::Messages | Self::Chunks)
+    }
+
+    /// The media type of a stream.
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Events => "text/event-stream; charset=utf-8",
+            Self::Array => "application/json; charset=UTF-8",
+            Self::Messages | Self::Chunks => "application/vnd.amazon.eventstream",
+        }
+    }
 }
 
 /// Everything an answer is written from.
 pub(crate) struct Reply<'a> {
+    pub(crate) host: Host,
+    /// The request's body.
+    pub(crate) asked: &'a Value,
     pub(crate) prompt: &'a Prompt,
     pub(crate) answers: &'a [Answer],
     pub(crate) usage: SimUsage,

@@ -1,5 +1,6 @@
 //! A domain request as Anthropic's body.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -28,7 +29,17 @@ const MAX_USER_ID: usize = 256;
 const NATIVE: [&str; 4] = ["cache_control", "container", "inference_geo", "speed"];
 
 /// Fields that other functions of this file and of `tools.rs` speak of.
-const SPOKEN_OF: [&str; 3] = [BETAS, "service_tier", "web_search_options"];
+const SPOKEN_OF: [&str; 5] = [
+    BETAS,
+    super::betas::FIELD,
+    SAFETY_IDENTIFIER,
+    "service_tier",
+    "web_search_options",
+];
+
+/// OpenAI's newer name for who is speaking, beside `user`
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-safety_identifier>).
+const SAFETY_IDENTIFIER: &str = "safety_identifier";
 
 /// Where a body names the beta features that it uses, as it does on platforms that take no such header.
 const BETAS: &str = "anthropic_beta";
@@ -105,6 +116,7 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
             answer_tool: output.answer_tool,
             streamed,
             model: target.model.to_owned(),
+            ..Exchange::default()
         },
     })
 }
@@ -138,18 +150,21 @@ fn betas(request: &ChatRequest, report: &mut Conversion) -> Option<HeaderValue> 
         One(String),
         Several(Vec<String>),
     }
-    let betas = match serde_json::from_str(request.extensions.get(BETAS)?.get()) {
+    let (name, raw) = [BETAS, super::betas::FIELD]
+        .into_iter()
+        .find_map(|name| Some((name, request.extensions.get(name)?)))?;
+    let betas = match serde_json::from_str(raw.get()) {
         Ok(Betas::One(beta)) => beta,
         Ok(Betas::Several(betas)) => betas.join(","),
         Err(_) => String::new(),
     };
     match HeaderValue::try_from(betas) {
         Ok(field) if !field.is_empty() => {
-            report.carry(BETAS);
+            report.carry(name);
             Some(field)
         }
         _ => {
-            report.drop(BETAS, "not a name or a list of names");
+            report.drop(name, "not a name or a list of names");
             None
         }
     }
@@ -179,16 +194,35 @@ fn stop_sequences<'a>(request: &'a ChatRequest, report: &mut Conversion) -> Vec<
     kept
 }
 
+/// Who is speaking. The provider takes one identifier; the newer of OpenAI's two goes before the older.
 fn metadata<'a>(request: &'a ChatRequest, report: &mut Conversion) -> Option<wire::Metadata<'a>> {
-    let user_id = request.user.as_deref()?;
+    let newer = request
+        .extensions
+        .get(SAFETY_IDENTIFIER)
+        .filter(|raw| raw.get() != "null");
+    let newer = newer.map(|raw| serde_json::from_str::<String>(raw.get()));
+    let (field, user_id) = match (newer, &request.user) {
+        (Some(Ok(identifier)), user) => {
+            if user.is_some() {
+                report.drop("user", "`safety_identifier`, which says the same, was sent");
+            }
+            (SAFETY_IDENTIFIER, Cow::Owned(identifier))
+        }
+        (Some(Err(_)), _) => {
+            report.drop(SAFETY_IDENTIFIER, "not a text");
+            return None;
+        }
+        (None, Some(user)) => ("user", Cow::Borrowed(user.as_str())),
+        (None, None) => return None,
+    };
     if user_id.chars().count() > MAX_USER_ID {
         report.drop(
-            "user",
+            field,
             "longer than the 256 characters that the provider takes",
         );
         return None;
     }
-    report.carry("user");
+    report.carry(field);
     Some(wire::Metadata { user_id })
 }
 
@@ -225,14 +259,21 @@ fn service_tier(request: &ChatRequest, report: &mut Conversion) -> Option<&'stat
     }
 }
 
+/// Whether an extension is a field of the body itself.
+fn is_top_level(name: &str) -> bool {
+    !name.contains(['.', '[']) && name != super::betas::FIELD
+}
+
 /// Passes what is in Anthropic's own words, and says what is lost of the rest.
 fn extensions<'a>(
     request: &'a ChatRequest,
     report: &mut Conversion,
 ) -> BTreeMap<&'a str, &'a RawValue> {
     let mut native = BTreeMap::new();
+    let is_own = request.format == super::FORMAT;
     for (name, value) in &request.extensions {
-        if NATIVE.contains(&name.as_str()) {
+        let is_native = NATIVE.contains(&name.as_str()) || (is_own && is_top_level(name));
+        if is_native {
             report.carry(name.clone());
             native.insert(name.as_str(), &**value);
         } else if name == "prompt_cache_key" {
@@ -243,7 +284,12 @@ fn extensions<'a>(
         } else if name == "store" && value.get() == "false" {
             report.carry("store");
         } else if value.get() != "null" && !SPOKEN_OF.contains(&name.as_str()) {
-            report.drop(name.clone(), "the provider has no such parameter");
+            let reason = if is_own {
+                "not kept where a request of this format is written anew"
+            } else {
+                "the provider has no such parameter"
+            };
+            report.drop(name.clone(), reason);
         }
     }
     native

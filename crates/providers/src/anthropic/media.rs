@@ -138,7 +138,7 @@ fn image_type<'a>(
 }
 
 /// The media type that the first bytes tell.
-fn sniff(base64: &str) -> Option<&'static str> {
+pub(crate) fn sniff(base64: &str) -> Option<&'static str> {
     let head = STANDARD.decode(base64.get(..16)?).ok()?;
     match head.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),

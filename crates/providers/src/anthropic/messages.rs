@@ -310,7 +310,7 @@ impl<'a> Builder<'a, '_> {
 
 /// The thoughts of a message before the rest, unless it begins with thoughts: then their places are
 /// the provider's own (it thinks between tool calls, too).
-fn thoughts_first(content: &[Part]) -> impl Iterator<Item = &Part> {
+pub(crate) fn thoughts_first(content: &[Part]) -> impl Iterator<Item = &Part> {
     let is_thought = |part: &&Part| matches!(part, Part::Reasoning(_));
     let in_order = content.first().as_ref().is_some_and(is_thought);
     let first = content
@@ -344,7 +344,7 @@ fn marked(block: Block<'_>) -> Block<'_> {
 }
 
 /// A tool call's arguments as the object that the provider wants; whether they had to be wrapped.
-pub(super) fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
+pub(crate) fn input(arguments: &str) -> (Cow<'_, RawValue>, bool) {
     let arguments = arguments.trim();
     if arguments.is_empty() {
         return (Cow::Owned(object(&json!({}))), false);

@@ -4,30 +4,31 @@
 //! Suggested reading order: [`AnthropicMessages`]; `encode` (the request) with one file for each of its
 //! parts: `messages` (with `conversation`, `media` and `call_ids`), `tools`, `output` (with `schema`), `reasoning`,
 //! `sampling` and `cache`; `decode` and `stream` (the answer); `usage` and `error`. What is true of some
-//! models only is in `model`.
+//! models only is in `model`, and of some hosts only in [`betas`]. The caller's side is `face`, and [`CountTokens`].
 
 pub mod betas;
 mod cache;
-mod call_ids;
+pub(crate) mod call_ids;
 mod citation;
 mod conversation;
+mod count;
 mod decode;
 mod encode;
 mod error;
 mod face;
 #[cfg(test)]
 mod fuzz;
-mod media;
-mod messages;
-mod model;
+pub(crate) mod media;
+pub(crate) mod messages;
+pub(crate) mod model;
 mod output;
-mod reasoning;
-mod sampling;
-mod schema;
+pub(crate) mod reasoning;
+pub(crate) mod sampling;
+pub(crate) mod schema;
 mod stream;
-mod tools;
+pub(crate) mod tools;
 mod usage;
-mod wire;
+pub(crate) mod wire;
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
@@ -40,6 +41,8 @@ use jiff::Timestamp;
 use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+pub use count::CountTokens;
+pub(crate) use model::has_short_tokens;
 use usage::NativeUsage;
 
 /// The format's name in the domain's `Unknown` and `Hosted` items.

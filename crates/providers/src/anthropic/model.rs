@@ -14,7 +14,7 @@ const UNKNOWN_MAX_OUTPUT: u64 = 8_192;
 
 /// What is known of the target model.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Model<'a> {
+pub(crate) struct Model<'a> {
     capabilities: &'a Capabilities,
     release: Option<Release>,
 }
@@ -37,7 +37,7 @@ enum Family {
 }
 
 impl<'a> Model<'a> {
-    pub(super) fn of(target: &Target<'a>) -> Self {
+    pub(crate) fn of(target: &Target<'a>) -> Self {
         Self {
             capabilities: target.capabilities,
             release: Release::parse(target.model),
@@ -102,7 +102,7 @@ impl<'a> Model<'a> {
     }
 
     /// Whether a tool call can be forced.
-    pub(super) fn takes_forced_tools(&self) -> bool {
+    pub(crate) fn takes_forced_tools(&self) -> bool {
         self.release.is_none_or(|release| match release.family {
             Family::Fable => release.is_before(5, 1),
             Family::Opus | Family::Sonnet => release.is_before(5, 5),
@@ -111,20 +111,20 @@ impl<'a> Model<'a> {
     }
 
     /// Whether `output_config.format` is taken.
-    pub(super) fn takes_output_format(&self) -> bool {
+    pub(crate) fn takes_output_format(&self) -> bool {
         let by_name = || self.release.is_none_or(|release| !release.is_before(4, 5));
         self.capabilities.structured_output.unwrap_or_else(by_name)
     }
 
     /// Whether the conversation may end with words of the assistant's, to be continued.
-    pub(super) fn takes_prefill(&self) -> bool {
+    pub(crate) fn takes_prefill(&self) -> bool {
         let by_name = || self.release.is_none_or(|release| release.is_before(4, 6));
         self.capabilities.prefill.unwrap_or_else(by_name)
     }
 
     /// Whether a system message may stand between other messages. Where that is not known it is
     /// assumed not to: the words then still arrive, in the user's turn.
-    pub(super) fn takes_system_between_messages(&self) -> bool {
+    pub(crate) fn takes_system_between_messages(&self) -> bool {
         let by_name = || {
             self.release.is_some_and(|release| match release.family {
                 Family::Fable => true,
@@ -149,7 +149,7 @@ impl<'a> Model<'a> {
     }
 
     /// The largest output in tokens, where it is known.
-    pub(super) fn max_output(&self) -> Option<u64> {
+    pub(crate) fn max_output(&self) -> Option<u64> {
         self.capabilities.max_output_tokens.or_else(|| {
             self.release.map(|release| match release.version {
                 version if version >= (4, 6) => 128_000,
@@ -166,9 +166,14 @@ impl<'a> Model<'a> {
     ///
     /// Anthropic demands one where OpenAI lets it be absent, so the nearest to "no bound" is the model's
     /// own: what the catalog says, else what its name says, else 8,192, which every Claude since 3.5 takes.
-    pub(super) fn default_max_output(&self) -> u64 {
+    pub(crate) fn default_max_output(&self) -> u64 {
         self.max_output().unwrap_or(UNKNOWN_MAX_OUTPUT)
     }
+}
+
+/// Whether a model counts more tokens for the same words than those before it: Claude from 4.7 on.
+pub(crate) fn has_short_tokens(model: &str) -> bool {
+    Release::parse(model).is_some_and(|release| !release.is_before(4, 7))
 }
 
 /// Whether a model thinks between its tool calls only when a beta feature asks for it: Claude 4 and 4.5.

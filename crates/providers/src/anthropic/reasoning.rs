@@ -17,20 +17,20 @@ const BUDGET: &str = "reasoning.max_tokens";
 
 /// What is sent of a reasoning request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) thinking: Option<Thinking>,
-    pub(super) effort: Option<&'static str>,
+pub(crate) struct Plan {
+    pub(crate) thinking: Option<Thinking>,
+    pub(crate) effort: Option<&'static str>,
 }
 
 /// What else is decided of the request that thinking must respect.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// The bound on the output, thoughts included, in tokens.
-    pub(super) max_tokens: u64,
+    pub(crate) max_tokens: u64,
     /// Whether a tool call is forced, which excludes the thinking modes.
-    pub(super) forced_tool: bool,
+    pub(crate) forced_tool: bool,
     /// Whether the turn in progress called tools and its thoughts did not come back.
-    pub(super) thoughts_lost: bool,
+    pub(crate) thoughts_lost: bool,
 }
 
 impl Bounds {
@@ -50,7 +50,7 @@ impl Bounds {
 
 impl Plan {
     /// Whether the model will think, which restricts sampling.
-    pub(super) fn is_thinking(&self, model: &Model<'_>) -> bool {
+    pub(crate) fn is_thinking(&self, model: &Model<'_>) -> bool {
         match self.thinking {
             Some(Thinking::Enabled { .. } | Thinking::Adaptive { .. }) => true,
             Some(Thinking::Disabled) => false,
@@ -60,7 +60,7 @@ impl Plan {
 }
 
 /// Whether thoughts are asked for, so that a tool must not be forced for other purposes.
-pub(super) fn is_wanted(request: &ReasoningRequest, model: &Model<'_>) -> bool {
+pub(crate) fn is_wanted(request: &ReasoningRequest, model: &Model<'_>) -> bool {
     let asked =
         request.budget_tokens.is_some() || request.effort.is_some_and(|word| word != Effort::None);
     model.always_thinks() || (asked && model.reasoning() != Some(ReasoningControl::None))
@@ -68,7 +68,7 @@ pub(super) fn is_wanted(request: &ReasoningRequest, model: &Model<'_>) -> bool {
 
 /// Translates the request for thoughts. A budget in tokens that cannot be met is refused here, because
 /// the provider may answer it with silence; an effort in a word is fitted to what is there.
-pub(super) fn plan(
+pub(crate) fn plan(
     request: &ReasoningRequest,
     model: &Model<'_>,
     bounds: Bounds,

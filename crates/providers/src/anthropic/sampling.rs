@@ -6,15 +6,15 @@ use super::model::Model;
 
 /// The sampling parameters that the target takes.
 #[derive(Debug, Default)]
-pub(super) struct Sampling {
-    pub(super) temperature: Option<f64>,
-    pub(super) top_p: Option<f64>,
-    pub(super) top_k: Option<u64>,
+pub(crate) struct Sampling {
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<u64>,
 }
 
 /// Translates the sampling parameters; `is_thinking` says that the model will think, which restricts
 /// them.
-pub(super) fn translate(
+pub(crate) fn translate(
     request: &ChatRequest,
     model: &Model<'_>,
     is_thinking: bool,
@@ -79,7 +79,7 @@ fn temperature(value: f64, is_thinking: bool, report: &mut Conversion) -> Option
 }
 
 /// What Anthropic has no parameter for. A penalty of zero is the same as none.
-fn report_unknown_sampling(request: &ChatRequest, report: &mut Conversion) {
+pub(crate) fn report_unknown_sampling(request: &ChatRequest, report: &mut Conversion) {
     let asked = &request.sampling;
     let penalties = [
         ("frequency_penalty", asked.frequency_penalty),

@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 
 /// A schema that the provider accepts.
 #[derive(Debug)]
-pub(super) struct Normalised {
-    pub(super) schema: Box<RawValue>,
+pub(crate) struct Normalised {
+    pub(crate) schema: Box<RawValue>,
     /// Paths of what the provider does not enforce; the model is told of it in the description.
-    pub(super) told: Vec<String>,
+    pub(crate) told: Vec<String>,
     /// Paths of alternatives that excluded one another and no longer do.
-    pub(super) widened: Vec<String>,
+    pub(crate) widened: Vec<String>,
     /// Whether an object that was open is closed now.
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// Why a schema cannot be enforced at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unsupported {
+pub(crate) enum Unsupported {
     #[error("the schema is not a JSON object")]
     NotAnObject,
     #[error("the schema refers to itself")]
@@ -31,7 +31,7 @@ pub(super) enum Unsupported {
 
 /// Closes every object, keeps what the provider enforces and moves the rest into the descriptions.
 /// Annotations that constrain nothing (`$schema`, `examples`, …) are left out.
-pub(super) fn normalise(schema: &RawValue) -> Result<Normalised, Unsupported> {
+pub(crate) fn normalise(schema: &RawValue) -> Result<Normalised, Unsupported> {
     let Ok(Value::Object(root)) = serde_json::from_str(schema.get()) else {
         return Err(Unsupported::NotAnObject);
     };

@@ -38,14 +38,14 @@ impl Tools<'_> {
 
 /// The target's names for the caller's tools: `[a-zA-Z0-9_-]{1,64}`, each given once.
 #[derive(Debug, Default)]
-pub(super) struct ToolNames {
+pub(crate) struct ToolNames {
     targets: HashMap<String, String>,
     used: HashSet<String>,
 }
 
 impl ToolNames {
     /// The target's name, which is the caller's own where that is allowed.
-    pub(super) fn target(&mut self, name: &str) -> String {
+    pub(crate) fn target(&mut self, name: &str) -> String {
         if let Some(target) = self.targets.get(name) {
             return target.clone();
         }
@@ -55,7 +55,7 @@ impl ToolNames {
     }
 
     /// A name that no tool of the caller's has, as near to `wish` as can be.
-    pub(super) fn unused(&mut self, wish: &str) -> String {
+    pub(crate) fn unused(&mut self, wish: &str) -> String {
         let plain: String = wish
             .chars()
             .map(|c| if is_allowed(c) { c } else { '_' })
@@ -79,7 +79,7 @@ impl ToolNames {
     }
 
     /// The caller's names by the target's, where they differ.
-    pub(super) fn renamed(self) -> HashMap<String, String> {
+    pub(crate) fn renamed(self) -> HashMap<String, String> {
         let renamed = self
             .targets
             .into_iter()
@@ -89,12 +89,12 @@ impl ToolNames {
 }
 
 /// Whether a character may stand in a tool's name or in the id of a call.
-pub(super) fn is_allowed(c: char) -> bool {
+pub(crate) fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
 /// FNV-1a: short, and the same in every process and version.
-pub(super) fn fingerprint(text: &str) -> u32 {
+pub(crate) fn fingerprint(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
@@ -213,7 +213,7 @@ fn function<'a>(
 }
 
 /// Notes what a normalised schema no longer enforces.
-pub(super) fn report_schema(path: &str, normalised: &schema::Normalised, report: &mut Conversion) {
+pub(crate) fn report_schema(path: &str, normalised: &schema::Normalised, report: &mut Conversion) {
     for constraint in &normalised.told {
         report.drop(
             format!("{path}{constraint}"),
@@ -231,12 +231,12 @@ pub(super) fn report_schema(path: &str, normalised: &schema::Normalised, report:
     }
 }
 
-fn no_parameters() -> Box<RawValue> {
+pub(crate) fn no_parameters() -> Box<RawValue> {
     to_raw_value(&json!({"type": "object", "properties": {}})).unwrap_or_default()
 }
 
 /// The caller's schema as it is, unless it fails to say that it describes an object.
-fn object_schema(parameters: &RawValue) -> Cow<'_, RawValue> {
+pub(crate) fn object_schema(parameters: &RawValue) -> Cow<'_, RawValue> {
     #[derive(Deserialize)]
     struct Typed {
         #[serde(rename = "type")]

@@ -209,7 +209,7 @@ pub(super) enum ToolChoice<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Thinking {
+pub(crate) enum Thinking {
     Enabled {
         budget_tokens: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,7 +244,7 @@ pub(super) struct OutputFormat<'a> {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Metadata<'a> {
-    pub(super) user_id: &'a str,
+    pub(super) user_id: Cow<'a, str>,
 }
 
 /// The fields that the API version of October 2026 no longer knows; whether they are there is all that

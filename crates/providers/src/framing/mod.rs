@@ -1,5 +1,5 @@
 //! How streams of bytes are cut into events.
 
-pub mod event_stream;
 pub(crate) mod cut;
+pub mod event_stream;
 pub mod sse;

@@ -198,9 +198,9 @@ fn holds_more_than_a_signature(raw: &RawValue) -> bool {
     })
 }
 
-/// Google breaks the lines of a whole answer, and with them those of the arguments, which are text to the
-/// caller: white space outside of strings goes. Arguments on one line stay as they are.
-fn on_one_line(json: &str) -> String {
+/// Google breaks the lines of a whole answer, callers those of their requests, and with them those of
+/// arguments, which are text to the other side: white space outside of strings goes. Arguments on one line stay as they are.
+pub(in crate::gemini) fn on_one_line(json: &str) -> String {
     if !json.contains('\n') {
         return json.to_owned();
     }

@@ -25,7 +25,7 @@ pub(super) const NO_BREAKPOINTS: &str =
 /// Stands in for a signature that the history does not have. Without one, Gemini 3 refuses the first
 /// call of each step of the current turn; Google documents this word for histories that were not made
 /// by the model. <https://ai.google.dev/gemini-api/docs/thought-signatures#faqs>
-const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+pub(super) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// The conversation on the wire.
 pub(super) struct Conversation<'a> {

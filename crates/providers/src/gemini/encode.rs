@@ -1,10 +1,13 @@
 //! A chat request as `generateContent` takes it
 //! (<https://ai.google.dev/api/generate-content#request-body>).
 
+use std::collections::BTreeMap;
+
 use domain::chat::{ChatRequest, Conversion, ReasoningRequest};
 use domain::usage::ServiceTier;
 use serde_json::value::RawValue;
 
+use super::FORMAT;
 use super::model::Model;
 use super::names::ToolNames;
 use super::tools;
@@ -42,7 +45,12 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
     };
     let mut generation_config =
         config::encode(request, target, model, !tools.tools.is_empty(), &mut report)?;
-    generation_config.media_resolution = conversation.resolution.word();
+    if !request
+        .extensions
+        .contains_key("generationConfig.mediaResolution")
+    {
+        generation_config.media_resolution = conversation.resolution.word();
+    }
     let mut body = Request {
         contents: conversation.contents,
         system_instruction: conversation.system,
@@ -52,6 +60,7 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
         safety_settings: None,
         cached_content: None,
         service_tier: service_tier(request, &mut report),
+        extra: BTreeMap::new(),
     };
     rest(request, &mut report);
     extensions(request, &mut body, &mut report)?;
@@ -133,6 +142,10 @@ fn extensions<'a>(
         if raw.get() == "null" {
             continue;
         }
+        if request.format == FORMAT {
+            own(field, raw, body, report);
+            continue;
+        }
         match field.as_str() {
             // The tools have taken it.
             "web_search_options" => {}
@@ -157,6 +170,39 @@ fn extensions<'a>(
     }
     Ok(())
 }
+
+/// A field that came in this format goes back where it stood, unless it stood in what was taken apart.
+fn own<'a>(field: &'a str, raw: &'a RawValue, body: &mut Request<'a>, report: &mut Conversion) {
+    let is_name = |name: &&str| !name.contains(['.', '[']);
+    let (config, tools) = (&mut body.generation_config, &mut body.tool_config);
+    let inside = [
+        ("generationConfig.thinkingConfig.", None),
+        ("generationConfig.", Some(&mut config.extra)),
+        ("toolConfig.functionCallingConfig.", None),
+        ("toolConfig.", Some(&mut tools.extra)),
+        ("", Some(&mut body.extra)),
+    ];
+    for (place, extra) in inside {
+        let Some(name) = field.strip_prefix(place) else {
+            continue;
+        };
+        match (extra, is_name(&name)) {
+            (Some(extra), true) => {
+                extra.insert(name, raw);
+                report.carry(field.to_owned());
+            }
+            (None, true) if SAID_ELSEWHERE.contains(&name) => report.carry(field.to_owned()),
+            _ => report.drop(
+                field.to_owned(),
+                "the request was written anew, and this has no place in it",
+            ),
+        }
+        return;
+    }
+}
+
+/// What `thinking` and `tools` read of the caller's own fields.
+const SAID_ELSEWHERE: [&str; 2] = ["mode", "thinkingBudget"];
 
 const NO_SUCH_FIELD: &str = "Gemini has no such field";
 

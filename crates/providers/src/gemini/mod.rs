@@ -1,6 +1,7 @@
 //! Gemini's `generateContent` and `streamGenerateContent` (<https://ai.google.dev/api/generate-content>).
 //!
-//! Suggested reading order: `encode`, which puts a request together from `contents` (with `results` and
+//! The caller's side is in `face`, with its URLs in [`path`]. The target's side, in suggested reading order:
+//! `encode`, which puts a request together from `contents` (with `results` and
 //! `media`), `tools`, `config` and `thinking`; then `decode` with `choice`, `stream`, `usage` and `error`.
 //! `model` is the one place where a model's name is read.
 
@@ -11,6 +12,7 @@ mod contents;
 mod decode;
 mod encode;
 mod error;
+mod face;
 #[cfg(test)]
 mod fuzz;
 mod logprobs;
@@ -18,6 +20,7 @@ mod media;
 mod model;
 mod names;
 mod objects;
+pub mod path;
 mod results;
 mod schema;
 mod stream;
@@ -25,6 +28,8 @@ mod thinking;
 mod tools;
 mod usage;
 mod wire;
+
+pub use self::face::GeminiArray;
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};
@@ -42,8 +47,12 @@ use crate::exchange::Exchange;
 /// The format's name in the domain's `Unknown` and `Hosted` items.
 const FORMAT: &str = Format::Gemini.as_str();
 
-/// The target's side of the Gemini format. The key goes into the `x-goog-api-key` field, never into the
+/// The Gemini format, of callers and of targets. The key of a target goes into the `x-goog-api-key` field, never into the
 /// URL.
+///
+/// Beyond the vendor's own fields, answers show what only other formats know: the provider's own word for
+/// the end in `nativeFinishReason`, the text that stopped it in `stopSequence`, blocks that have no part in
+/// `providerContent`, and a report, where the caller asked for one, in `trunkline`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gemini;
 
@@ -121,7 +130,7 @@ impl Dialect for Gemini {
 
 /// The model's path: `models/…`, or as it is where the name says what kind it is. The name comes from a
 /// caller, so nothing in it may lead to another path of the provider.
-fn model_path(model: &str) -> Result<String, Refusal> {
+pub(crate) fn model_path(model: &str) -> Result<String, Refusal> {
     let (kind, name) = ["models", "tunedModels"]
         .into_iter()
         .find_map(|kind| Some((kind, model.strip_prefix(kind)?.strip_prefix('/')?)))

@@ -33,9 +33,8 @@ impl Objects {
             if self.depth == 0 {
                 match byte {
                     b'{' => self.depth = 1,
-                    b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF => {
-                        continue;
-                    }
+                    b'[' | b']' | b',' => continue,
+                    _ if is_between(byte) => continue,
                     _ => return Err(ObjectsError::Unexpected.into()),
                 }
                 self.object.push(byte);
@@ -72,6 +71,11 @@ impl Objects {
             _ => {}
         }
     }
+}
+
+/// Whether a byte says nothing: JSON's white space, or a part of a byte order mark.
+pub(super) fn is_between(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)
 }
 
 #[cfg(test)]

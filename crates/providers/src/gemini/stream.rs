@@ -3,7 +3,7 @@
 use domain::chat::ChatEvent;
 
 use super::decode::{Assembler, Ended};
-use super::objects::{Objects, ObjectsError};
+use super::objects::{self, Objects, ObjectsError};
 use crate::dialect::{DecodeError, End, StreamDecoder};
 use crate::exchange::Exchange;
 use crate::framing::sse::{SseDecoder, SseError, SseEvent};
@@ -34,8 +34,7 @@ impl Decoder {
         let Framing::Unknown(events) = &mut self.framing else {
             return;
         };
-        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0xEF | 0xBB | 0xBF);
-        match bytes.iter().find(|byte| !is_blank(byte)) {
+        match bytes.iter().find(|byte| !objects::is_between(**byte)) {
             None => {}
             Some(b'[' | b'{') => self.framing = Framing::Objects(Objects::default()),
             Some(_) => self.framing = Framing::Events(std::mem::take(events)),

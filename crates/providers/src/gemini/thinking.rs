@@ -22,16 +22,26 @@ pub(super) fn encode(
         (Some(effort), None) => Some(Amount::Word(effort)),
         (None, None) => None,
     };
-    if amount.is_none() && asked.include_thoughts.is_none() {
+    let leaves_it_open = request.format == super::FORMAT
+        && model.reasoning == ReasoningControl::Budget
+        && request
+            .extensions
+            .contains_key("generationConfig.thinkingConfig.thinkingBudget");
+    if amount.is_none() && asked.include_thoughts.is_none() && !leaves_it_open {
         return None;
     }
     if model.reasoning == ReasoningControl::None {
         return none(amount, report);
     }
     let mut thinking = match (amount, model.reasoning) {
+        // −1 leaves it to the model (<https://ai.google.dev/gemini-api/docs/thinking#set-budget>).
+        (None, _) if leaves_it_open => Thinking {
+            budget: Some(-1),
+            ..Thinking::default()
+        },
         (None, _) => Thinking::default(),
         (Some(amount), ReasoningControl::Budget) => Thinking {
-            budget: Some(budget(amount, model.size, report)),
+            budget: i64::try_from(budget(amount, model.size, report)).ok(),
             ..Thinking::default()
         },
         (Some(amount), _) => Thinking {
@@ -40,10 +50,12 @@ pub(super) fn encode(
         },
     };
     // Who asks for thinking wants to see the thoughts, which Gemini bills whether it shows them or not.
-    let thinks = !matches!(
-        amount,
-        None | Some(Amount::Word(Effort::None) | Amount::Tokens(0))
-    );
+    // Gemini's own callers say so.
+    let thinks = request.format != super::FORMAT
+        && !matches!(
+            amount,
+            None | Some(Amount::Word(Effort::None) | Amount::Tokens(0))
+        );
     if asked.include_thoughts.is_some() {
         report.carry("include_reasoning");
     }

@@ -17,7 +17,7 @@ use crate::dialect::Refusal;
 #[derive(Default)]
 pub(super) struct Encoded<'a> {
     pub(super) tools: Vec<WireTool<'a>>,
-    pub(super) config: ToolConfig,
+    pub(super) config: ToolConfig<'a>,
 }
 
 /// Translates the tools and the choice.
@@ -82,10 +82,11 @@ pub(super) fn encode<'a>(
             &functions,
             model,
             names,
-            is_strict || is_mixed,
+            is_strict || is_mixed || must_validate(request),
             report,
         ),
         include_server_side_tool_invocations: is_mixed.then_some(true),
+        ..ToolConfig::default()
     };
     note_strictness(request, config.function_calling_config.as_ref(), report);
     let mut tools = Vec::new();
@@ -175,6 +176,12 @@ fn hosted_tool(format: &str, kind: &str, raw: &str) -> Option<Value> {
         "url_context" | "urlContext" => Some(json!({ "urlContext": {} })),
         _ => None,
     }
+}
+
+/// Whether a caller of this format asks for `VALIDATED` by its name.
+fn must_validate(request: &ChatRequest) -> bool {
+    let mode = "toolConfig.functionCallingConfig.mode";
+    request.format == super::FORMAT && request.extensions.contains_key(mode)
 }
 
 /// `must_validate` asks for `VALIDATED` where `AUTO` would do: it is the automatic mode in which the

@@ -14,6 +14,8 @@ pub use quirks::{OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSuppo
 pub use rows::HOSTS;
 pub use translation::needs_translation;
 
+use crate::dialect::Format;
+
 /// A host that speaks OpenAI's chat completions.
 #[derive(Debug)]
 pub struct HostRow {
@@ -55,7 +57,7 @@ impl HostRow {
 }
 
 /// Which endpoints of OpenAI's API a host has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an endpoint that is there or not"
@@ -73,6 +75,41 @@ pub struct Serves {
     pub rerank: bool,
     /// `/models`.
     pub models: bool,
+}
+
+impl Serves {
+    /// What a host is taken to have of which nothing is known: all but responses, which translate into
+    /// chat completions without loss of meaning, and few have.
+    pub const UNKNOWN: Self = Self {
+        chat: true,
+        responses: false,
+        completions: true,
+        embeddings: true,
+        rerank: true,
+        models: true,
+    };
+    /// What OpenAI itself has.
+    pub const OPENAI: Self = Self {
+        chat: true,
+        responses: true,
+        completions: true,
+        embeddings: true,
+        rerank: false,
+        models: true,
+    };
+
+    /// Whether it has the endpoint of a format. Formats that are not OpenAI's are not its business.
+    pub fn has(self, format: Format) -> bool {
+        match format {
+            Format::OpenaiChat => self.chat,
+            Format::OpenaiResponses => self.responses,
+            Format::OpenaiCompletions => self.completions,
+            Format::AnthropicMessages
+            | Format::Gemini
+            | Format::CohereChat
+            | Format::BedrockConverse => true,
+        }
+    }
 }
 
 /// The row of that name.

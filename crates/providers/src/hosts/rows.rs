@@ -64,12 +64,7 @@ pub static HOSTS: &[HostRow] = &[
             refused: &["top_k"],
             ..Quirks::NONE
         },
-        serves: Serves {
-            responses: true,
-            completions: true,
-            embeddings: true,
-            ..CHAT
-        },
+        serves: Serves::OPENAI,
         ..keyed(
             "openai",
             "https://api.openai.com/v1",

@@ -57,6 +57,10 @@ pub(super) fn body(
         let reason = "ids of tool calls are written in the host's form: nine letters and digits";
         report.change("messages", reason);
     }
+    let mut extra = leftovers.at("");
+    if let Some(verbosity) = leftovers.take("text.verbosity") {
+        extra.0.push(("verbosity", verbosity));
+    }
     let choice = request.tool_choice.as_ref();
     let mut body = Body {
         model: target.model,
@@ -95,7 +99,7 @@ pub(super) fn body(
             include_usage: true,
             extra: leftovers.at("stream_options"),
         }),
-        extra: leftovers.at(""),
+        extra,
     };
     if quirks.output_bound != OutputBound::ByModel && body.take_extra("max_tokens") {
         report.change(

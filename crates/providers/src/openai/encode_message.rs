@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::chat::{CacheControl, Conversion, Media, Message, Part, Source};
+use domain::chat::{CacheControl, Conversion, Media, Message, Part, Source, ToolResult};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -64,6 +64,15 @@ enum Content<'a> {
 impl<'a> Content<'a> {
     fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
+    }
+
+    /// Puts a word before all others.
+    fn begin_with_word(&mut self, word: &'static str) {
+        match self {
+            Self::Text(text) => *text = Cow::Owned(format!("{word} {text}")),
+            Self::Absent | Self::Null => *self = Self::Text(Cow::Borrowed(word)),
+            Self::Parts(_) => self.begin_with(PartContent::Text { text: word.into() }),
+        }
     }
 
     /// Puts a part before all others.
@@ -204,19 +213,49 @@ pub(super) fn messages<'a>(
     leftovers: &mut Leftovers<'a>,
     report: &mut Conversion,
 ) -> Vec<WireMessage<'a>> {
-    let numbered = messages.iter().enumerate();
-    numbered
-        .map(|(index, message)| {
-            let mut writer = Writer {
-                path: format!("messages[{index}]"),
-                quirks,
-                ids,
-                leftovers,
-                report,
-            };
-            writer.message(message)
-        })
-        .collect()
+    let mut written = Vec::with_capacity(messages.len());
+    // What tools gave that is not words, until the last of the results that stand together.
+    let mut beside = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        let mut writer = Writer {
+            path: format!("messages[{index}]"),
+            quirks,
+            ids,
+            leftovers,
+            report,
+        };
+        if let Message::Tool(result) = message {
+            written.push(writer.tool_result(result, &mut beside));
+            continue;
+        }
+        written.extend(shown(&mut beside));
+        written.push(writer.message(message));
+    }
+    written.extend(shown(&mut beside));
+    written
+}
+
+/// The message of the user that shows what tools gave, if they gave something to be shown.
+fn shown<'a>(beside: &mut Vec<WirePart<'a>>) -> Option<WireMessage<'a>> {
+    let parts = std::mem::take(beside);
+    (!parts.is_empty()).then(|| WireMessage {
+        role: "user",
+        content: Content::Parts(parts),
+        ..WireMessage::default()
+    })
+}
+
+/// Whether a tool's message takes the part: it takes words
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages>).
+fn is_words(part: &Part) -> bool {
+    !matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))
+        || matches!(
+            part,
+            Part::Document(Media {
+                source: Source::Text(_),
+                ..
+            })
+        )
 }
 
 /// Writes one message.
@@ -245,21 +284,40 @@ impl<'a> Writer<'a, '_> {
             }
             Message::User { content, name } => self.plain("user", content, name.as_deref()),
             Message::Assistant { content, name } => self.assistant(content, name.as_deref()),
-            Message::Tool(result) => {
-                if result.is_error {
-                    self.report.change(
-                        self.path.clone(),
-                        "the format has no mark for a tool that failed; its words must tell",
-                    );
-                }
-                let path = self.path.clone();
-                WireMessage {
-                    tool_call_id: Some(self.ids.written(&result.call_id)),
-                    cache_control: self.cache(result.cache, &path),
-                    ..self.plain("tool", &result.content, result.name.as_deref())
-                }
-            }
+            Message::Tool(result) => self.tool_result(result, &mut Vec::new()),
         }
+    }
+
+    /// A tool's words; what else it gave is put `beside`, to be shown by the user.
+    fn tool_result(
+        &mut self,
+        result: &'a ToolResult,
+        beside: &mut Vec<WirePart<'a>>,
+    ) -> WireMessage<'a> {
+        let path = self.path.clone();
+        let mut message = WireMessage {
+            tool_call_id: Some(self.ids.written(&result.call_id)),
+            cache_control: self.cache(result.cache, &path),
+            ..self.plain("tool", &[], result.name.as_deref())
+        };
+        message.content = self.content_of(&result.content, is_words);
+        if let Content::Parts(parts) = self.parts_of(&result.content, |part| !is_words(part)) {
+            self.report.change(
+                path.clone(),
+                "a tool's message holds words only; what else the tool gave is sent as the user's, after the results",
+            );
+            beside.extend(parts);
+        }
+        if result.is_error {
+            self.report.change(
+                path,
+                "the format has no mark for a tool that failed; its words begin with `Error:`",
+            );
+            message.content.begin_with_word("Error:");
+        } else if message.content.is_absent() {
+            message.content = Content::Text(Cow::Borrowed(""));
+        }
+        message
     }
 
     fn plain(
@@ -358,18 +416,37 @@ impl<'a> Writer<'a, '_> {
 
     /// One plain text is written as a string, which every host takes.
     fn content(&mut self, parts: &'a [Part]) -> Content<'a> {
+        self.content_of(parts, |_| true)
+    }
+
+    /// The content that the wanted ones among the parts make.
+    fn content_of(&mut self, parts: &'a [Part], wanted: impl Fn(&Part) -> bool) -> Content<'a> {
+        match self.parts_of(parts, wanted) {
+            Content::Parts(mut written) => match written.as_mut_slice() {
+                [
+                    WirePart {
+                        content: PartContent::Text { text },
+                        cache_control: None,
+                        extra: Extra(fields),
+                    },
+                ] if fields.is_empty() => Content::Text(std::mem::take(text)),
+                _ => Content::Parts(written),
+            },
+            other => other,
+        }
+    }
+
+    fn parts_of(&mut self, parts: &'a [Part], wanted: impl Fn(&Part) -> bool) -> Content<'a> {
         let mut written = Vec::new();
-        let mut lone_text = None;
         // Thoughts and calls have fields of their own; in `content` they take no place.
         let placed = parts.iter().filter(|part| {
             let is_own_unknown = matches!(part, Part::Unknown { format, .. } if *format == FORMAT);
             !is_own_unknown && !matches!(part, Part::Reasoning(_) | Part::ToolCall(_))
         });
-        for (index, part) in placed.enumerate() {
+        for (index, part) in placed.enumerate().filter(|(_, part)| wanted(part)) {
             let path = format!("{}.content[{index}]", self.path);
             let (content, cache) = match part {
                 Part::Text(text) => {
-                    lone_text = Some(text.text.as_str());
                     let text_part = PartContent::Text {
                         text: Cow::Borrowed(&text.text),
                     };
@@ -396,20 +473,10 @@ impl<'a> Writer<'a, '_> {
                 });
             }
         }
-        match (written.as_slice(), lone_text) {
-            ([], _) => Content::Absent,
-            (
-                [
-                    WirePart {
-                        cache_control: None,
-                        extra: Extra(fields),
-                        ..
-                    },
-                ],
-                Some(text),
-            ) if fields.is_empty() => Content::Text(Cow::Borrowed(text)),
-            _ => Content::Parts(written),
+        if written.is_empty() {
+            return Content::Absent;
         }
+        Content::Parts(written)
     }
 
     fn image(&mut self, media: &'a Media, path: &str) -> Option<PartContent<'a>> {
@@ -431,6 +498,7 @@ impl<'a> Writer<'a, '_> {
         })
     }
 
+    /// A document; one that is plain text is sent as such, because a file must be a PDF.
     fn document(&mut self, media: &'a Media, path: &str) -> PartContent<'a> {
         let (data, id) = match &media.source {
             Source::Inline { media_type, base64 } => {
@@ -439,8 +507,13 @@ impl<'a> Writer<'a, '_> {
             Source::Url { url, .. } => (Some(url.clone()), None),
             Source::File(id) => (None, Some(id.as_str())),
             Source::Text(text) => {
-                let encoded = media::encode_base64(text.as_bytes());
-                (Some(format!("data:text/plain;base64,{encoded}")), None)
+                let reason = "the document's words are sent as text, after its title";
+                self.report.change(format!("{path}.file"), reason);
+                let text = match &media.name {
+                    Some(title) => Cow::Owned(format!("{title}\n\n{text}")),
+                    None => Cow::Borrowed(text.as_str()),
+                };
+                return PartContent::Text { text };
             }
         };
         PartContent::File {

@@ -178,7 +178,7 @@ fn effort_word(effort: Effort, report: &mut Conversion) -> &'static str {
 
 /// The thresholds are Anthropic's smallest budget, and twice the powers of two at which its own guide
 /// places light and thorough thinking.
-fn effort_of_budget(budget: u64) -> &'static str {
+pub(super) fn effort_of_budget(budget: u64) -> &'static str {
     match budget {
         0 => "none",
         1..=2_048 => "low",

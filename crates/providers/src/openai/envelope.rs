@@ -181,7 +181,7 @@ fn ask_within(body: &[u8], span: &Range<usize>) -> (Range<usize>, String) {
 }
 
 /// Applies edits that are in order and do not overlap.
-fn apply(body: &Bytes, edits: &[(Range<usize>, String)]) -> Bytes {
+pub(crate) fn apply(body: &Bytes, edits: &[(Range<usize>, String)]) -> Bytes {
     let growth: usize = edits.iter().map(|(_, text)| text.len()).sum();
     let mut edited = BytesMut::with_capacity(body.len() + growth);
     let mut copied = 0;

@@ -56,6 +56,27 @@ impl<'a> Fields<'a> {
         read.at(path)
     }
 
+    /// The same object with its fields' names in camel case: protobuf's JSON takes `max_tokens` for
+    /// `maxTokens` (<https://protobuf.dev/programming-guides/json/#json-options>).
+    pub(crate) fn in_camel_case(mut self) -> Result<Self, InvalidRequest> {
+        for at in 0..self.entries.len() {
+            let Some((name, _)) = self.entries.get(at) else {
+                break;
+            };
+            if !name.contains('_') {
+                continue;
+            }
+            let name = camel_case(name);
+            if self.entries.iter().any(|(other, _)| *other == name) {
+                return Err(self.twice(&name));
+            }
+            if let Some((old, _)) = self.entries.get_mut(at) {
+                *old = Cow::Owned(name);
+            }
+        }
+        Ok(self)
+    }
+
     /// The path of a field of this object.
     pub(crate) fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() {
@@ -68,6 +89,11 @@ impl<'a> Fields<'a> {
     /// The path of the object itself.
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether every field was taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Takes a field as it was written; `null` counts as not said.
@@ -207,6 +233,12 @@ impl<'a> Fields<'a> {
         InvalidRequest::of(path, detail)
     }
 
+    fn twice(&self, name: &str) -> InvalidRequest {
+        let path = self.path_of(name);
+        let detail = format!("`{path}` is there twice; only one of them can be meant.");
+        InvalidRequest::of(path, detail)
+    }
+
     /// The refusal for a field of another type.
     pub(crate) fn wrong_type(&self, name: &str, expected: &str, found: &str) -> InvalidRequest {
         wrong_type(self.path_of(name), expected, Kind::of(found))
@@ -251,6 +283,22 @@ pub(crate) fn wrong_type(path: String, expected: &str, found: Option<Kind>) -> I
     let found = found.map_or("nothing", Kind::as_str);
     let detail = format!("`{path}` must be {expected}, not {found}.");
     InvalidRequest::of(path, detail)
+}
+
+/// `max_tokens` as `maxTokens`; an underscore that begins a name stays.
+fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut raise = false;
+    for character in name.chars() {
+        if character == '_' && !camel.is_empty() {
+            raise = true;
+        } else if std::mem::take(&mut raise) {
+            camel.push(character.to_ascii_uppercase());
+        } else {
+            camel.push(character);
+        }
+    }
+    camel
 }
 
 fn syntax(error: &serde_json::Error) -> InvalidRequest {
@@ -321,11 +369,7 @@ impl<'a> Entries<'a> {
         };
         match self.fault {
             None => Ok(fields),
-            Some(Fault::Twice(name)) => {
-                let path = fields.path_of(&name);
-                let detail = format!("`{path}` is there twice; only one of them can be meant.");
-                Err(InvalidRequest::of(path, detail))
-            }
+            Some(Fault::Twice(name)) => Err(fields.twice(&name)),
             Some(Fault::TooMany) => Err(InvalidRequest {
                 detail: format!("An object has more than {MAX_FIELDS} fields."),
                 param: (!fields.path.is_empty()).then_some(fields.path),

@@ -32,6 +32,7 @@ mod progress;
 mod relay;
 pub(crate) mod render;
 mod request_body;
+pub mod responses;
 mod stream;
 mod template;
 #[cfg(test)]
@@ -41,7 +42,7 @@ pub(crate) mod usage;
 mod wire;
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse};
+use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -75,6 +76,20 @@ pub struct OpenaiChat;
 impl Dialect for OpenaiChat {
     fn format(&self) -> Format {
         Format::OpenaiChat
+    }
+
+    /// Pictures are fetched by the provider itself; documents and recordings must come with their bytes.
+    fn media_needed(&self, request: &ChatRequest, _: &Target<'_>) -> Vec<String> {
+        let mut urls = Vec::new();
+        for part in request.messages.iter().flat_map(Message::content) {
+            if let Part::Document(Media { source, .. }) | Part::Audio(Media { source, .. }) = part
+                && let Source::Url { url, .. } = source
+                && !urls.contains(url)
+            {
+                urls.push(url.clone());
+            }
+        }
+        urls
     }
 
     fn encode(

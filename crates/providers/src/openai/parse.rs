@@ -233,7 +233,7 @@ fn sampling(fields: &mut Fields<'_>) -> Result<Sampling, InvalidRequest> {
 }
 
 /// A number from 0 to `max`, as the vendor bounds it.
-fn within(
+pub(super) fn within(
     fields: &mut Fields<'_>,
     name: &'static str,
     max: f64,
@@ -342,7 +342,10 @@ fn reasoning(
     Ok(asked)
 }
 
-fn effort(fields: &mut Fields<'_>, name: &str) -> Result<Option<Effort>, InvalidRequest> {
+pub(super) fn effort(
+    fields: &mut Fields<'_>,
+    name: &str,
+) -> Result<Option<Effort>, InvalidRequest> {
     let Some(word) = fields.text(name)? else {
         return Ok(None);
     };

@@ -47,10 +47,12 @@ pub(super) fn restore(
 }
 
 fn block(raw: &RawValue, path: String) -> Result<Block, InvalidRequest> {
-    const FORMATS: [Format; 3] = [
+    const FORMATS: [Format; 5] = [
         Format::OpenaiChat,
         Format::AnthropicMessages,
         Format::Gemini,
+        Format::CohereChat,
+        Format::BedrockConverse,
     ];
     let mut fields = Fields::read(raw, path)?;
     match fields.required_text("type")?.as_str() {
@@ -60,7 +62,7 @@ fn block(raw: &RawValue, path: String) -> Result<Block, InvalidRequest> {
             let word = fields.required_text("format")?;
             let known = FORMATS.into_iter().find(|format| format.as_str() == word);
             let Some(format) = known else {
-                let known = "`openai`, `anthropic` and `gemini`";
+                let known = "`openai`, `anthropic`, `gemini`, `cohere` and `bedrock`";
                 return Err(fields.unknown_word("format", &word, known));
             };
             let raw = fields

@@ -64,7 +64,7 @@ impl ChunkRelay {
 }
 
 /// The data of an event of one line, which is how everyone writes chunks.
-fn data(event: &[u8]) -> Option<&[u8]> {
+pub(super) fn data(event: &[u8]) -> Option<&[u8]> {
     let start = if event.starts_with(b"data:") {
         0
     } else {

@@ -271,7 +271,7 @@ struct ErrorObject<'a> {
 }
 
 /// Renders a problem as the vendor's error object.
-pub(super) fn problem(problem: &Problem) -> Bytes {
+pub(crate) fn problem(problem: &Problem) -> Bytes {
     if let Some(verbatim) = &problem.verbatim {
         return verbatim.clone();
     }
@@ -306,7 +306,7 @@ fn error_body(problem: &Problem) -> ErrorBody<'_> {
 }
 
 /// The vendor's words (<https://platform.openai.com/docs/guides/error-codes>), our own where it has none.
-fn kind_and_code(kind: ProblemKind) -> (&'static str, Option<&'static str>) {
+pub(super) fn kind_and_code(kind: ProblemKind) -> (&'static str, Option<&'static str>) {
     let code = match kind {
         ProblemKind::InvalidRequest => None,
         ProblemKind::BudgetExhausted => Some("insufficient_quota"),

@@ -79,7 +79,7 @@ pub(super) struct Body<'a> {
     clippy::ref_option,
     reason = "serde's serialize_with passes a reference"
 )]
-fn plain<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn plain<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     let number = number.unwrap_or_default();
     match format!("{number}").parse::<i64>() {
         Ok(whole) => serializer.serialize_i64(whole),

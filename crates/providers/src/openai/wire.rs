@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::parse::FORMAT;
+use super::responses;
 
 /// A tool call, or a piece of one in a stream.
 #[derive(Serialize, Default)]
@@ -175,6 +176,11 @@ pub(super) fn reasoning_details(parts: &[Part]) -> Vec<Detail<'_>> {
 pub(super) struct Extra<'a>(pub(super) Vec<(&'a str, &'a RawValue)>);
 
 impl<'a> Extra<'a> {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The fields of the object at `path`; at the top, `path` is empty.
     pub(super) fn at(extensions: &'a Extensions, path: &str) -> Self {
         let is_name = |name: &str| !name.is_empty() && !name.contains(['.', '[']);
@@ -227,26 +233,44 @@ impl<'a> Extra<'a> {
 /// The unknown fields of a request while it is written: which of them found their place.
 pub(super) struct Leftovers<'a> {
     extensions: &'a Extensions,
-    /// Whether they are this format's own; the words of another have no place here.
-    are_own: bool,
+    format: &'static str,
+    takes: Takes,
     placed: BTreeSet<String>,
 }
 
+/// Whether a field of the format (first) that stands in the object at the path (second) under the name
+/// (third) has its place there in what is written too.
+type Takes = fn(&str, &str, &str) -> bool;
+
 impl<'a> Leftovers<'a> {
+    /// Of a request that is written as chat completions; the words of other formats have no place there.
     pub(super) fn of(request: &'a ChatRequest) -> Self {
+        Self::taken_by(request, |format, path, name| {
+            if format == responses::words::FORMAT {
+                path.is_empty() && responses::words::is_shared(name)
+            } else {
+                // Completions are chat completions but for the prompt.
+                format.starts_with(FORMAT)
+            }
+        })
+    }
+
+    /// Of a request that is written as something that takes what `takes` says.
+    pub(super) fn taken_by(request: &'a ChatRequest, takes: Takes) -> Self {
         Self {
             extensions: &request.extensions,
-            are_own: request.format.starts_with(FORMAT),
+            format: request.format,
+            takes,
             placed: BTreeSet::new(),
         }
     }
 
     /// The fields of the object at `path`, which is being written.
     pub(super) fn at(&mut self, path: &str) -> Extra<'a> {
-        if !self.are_own {
-            return Extra::default();
-        }
-        let extra = Extra::at(self.extensions, path);
+        let mut extra = Extra::at(self.extensions, path);
+        extra
+            .0
+            .retain(|(name, _)| (self.takes)(self.format, path, name));
         for (name, _) in &extra.0 {
             let key = if path.is_empty() {
                 (*name).to_owned()
@@ -256,6 +280,13 @@ impl<'a> Leftovers<'a> {
             self.placed.insert(key);
         }
         extra
+    }
+
+    /// Takes a field that is written in another place than its own.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<&'a RawValue> {
+        let raw = self.extensions.get(key)?;
+        self.placed.insert(key.to_owned());
+        Some(&**raw)
     }
 
     /// The fields whose object was not written.

@@ -4,19 +4,22 @@ use domain::egress::Reach;
 use domain::name::ProviderName;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Credential;
+use providers::host::Host;
+use providers::hosts::HOSTS;
 use providers::kind::ProviderKind;
 
 use super::base_url::BaseUrl;
+use super::credential::ApiKey;
+use super::kind::Kind;
 use super::problem::{Complaint, Problem};
-use super::provider::{ApiKey, misshapen};
+use super::provider::misshapen;
 use super::reference::Environment;
 use super::scalar::{Misfit, Scalar};
 
-/// A provider that is found by its key.
-struct Host {
+/// A provider that is found by its key and is no host of OpenAI's format.
+struct Vendor {
     name: &'static str,
     kind: ProviderKind,
-    base_url: &'static str,
     /// The variables that may hold the key, as the vendor's documentation and SDK name them; the first
     /// that is set counts.
     keys: &'static [&'static str],
@@ -24,84 +27,88 @@ struct Host {
     base_url_variable: Option<&'static str>,
 }
 
-/// Every provider that is found, and where its documentation says that it answers.
-const HOSTS: [Host; 11] = [
-    Host {
-        name: "openai",
-        kind: ProviderKind::Openai,
-        base_url: "https://api.openai.com/v1",
-        keys: &["OPENAI_API_KEY"],
-        base_url_variable: Some("OPENAI_BASE_URL"),
-    },
-    Host {
+const VENDORS: [Vendor; 9] = [
+    Vendor {
         name: "anthropic",
         kind: ProviderKind::Anthropic,
-        base_url: "https://api.anthropic.com",
         keys: &["ANTHROPIC_API_KEY"],
         base_url_variable: Some("ANTHROPIC_BASE_URL"),
     },
-    Host {
-        name: "google",
-        kind: ProviderKind::Gemini,
-        base_url: "https://generativelanguage.googleapis.com",
-        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        base_url_variable: None,
-    },
-    // https://console.groq.com/docs/openai
-    compatible("groq", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"]),
-    // https://api-docs.deepseek.com
-    compatible(
-        "deepseek",
-        "https://api.deepseek.com/v1",
-        &["DEEPSEEK_API_KEY"],
+    vendor(
+        "google",
+        ProviderKind::Gemini,
+        &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
     ),
-    // https://docs.x.ai/docs/api-reference
-    compatible("xai", "https://api.x.ai/v1", &["XAI_API_KEY"]),
-    // https://docs.mistral.ai/api
-    compatible("mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_KEY"]),
-    // https://docs.together.ai/docs/openai-api-compatibility
-    compatible(
-        "together",
-        "https://api.together.xyz/v1",
-        &["TOGETHER_API_KEY"],
+    vendor(
+        "cohere",
+        ProviderKind::Cohere,
+        &["COHERE_API_KEY", "CO_API_KEY"],
     ),
-    // https://docs.fireworks.ai/tools-sdks/openai-compatibility
-    compatible(
-        "fireworks",
-        "https://api.fireworks.ai/inference/v1",
-        &["FIREWORKS_API_KEY"],
+    vendor("stability", ProviderKind::Stability, &["STABILITY_API_KEY"]),
+    vendor(
+        "black-forest-labs",
+        ProviderKind::BlackForestLabs,
+        &["BFL_API_KEY"],
     ),
-    // https://docs.perplexity.ai/api-reference/chat-completions-post: chat completions have no version.
-    compatible(
-        "perplexity",
-        "https://api.perplexity.ai",
-        &["PERPLEXITY_API_KEY", "PPLX_API_KEY"],
+    vendor("fal", ProviderKind::Fal, &["FAL_KEY"]),
+    vendor(
+        "replicate",
+        ProviderKind::Replicate,
+        &["REPLICATE_API_TOKEN"],
     ),
-    // https://openrouter.ai/docs/quickstart
-    compatible(
-        "openrouter",
-        "https://openrouter.ai/api/v1",
-        &["OPENROUTER_API_KEY"],
+    vendor(
+        "elevenlabs",
+        ProviderKind::Elevenlabs,
+        &["ELEVENLABS_API_KEY"],
     ),
+    vendor("deepgram", ProviderKind::Deepgram, &["DEEPGRAM_API_KEY"]),
 ];
 
-const fn compatible(
-    name: &'static str,
-    base_url: &'static str,
-    keys: &'static [&'static str],
-) -> Host {
-    Host {
+const fn vendor(name: &'static str, kind: ProviderKind, keys: &'static [&'static str]) -> Vendor {
+    Vendor {
         name,
-        kind: ProviderKind::Openai,
-        base_url,
+        kind,
         keys,
         base_url_variable: None,
     }
 }
 
-/// Whether this is where one of the known hosts answers.
-pub(super) fn is_known_host(base_url: &str) -> bool {
-    HOSTS.iter().any(|host| host.base_url == base_url)
+/// A provider that may be found.
+#[derive(Clone, Copy)]
+struct Findable {
+    name: &'static str,
+    kind: Kind,
+    base_url: &'static str,
+    keys: &'static [&'static str],
+    base_url_variable: Option<&'static str>,
+}
+
+/// Every provider that may be found: OpenAI, the other vendors, then the hosts of OpenAI's format.
+fn findable() -> impl Iterator<Item = Findable> {
+    let hosts = HOSTS.iter().filter_map(|row| {
+        Some(Findable {
+            name: row.name,
+            kind: Kind {
+                speaks: ProviderKind::Openai,
+                row: Some(row),
+            },
+            base_url: row.base_url.filter(|_| row.is_found_by_key)?,
+            keys: row.key_variables,
+            base_url_variable: row.base_url_variable,
+        })
+    });
+    let vendors = VENDORS.iter().map(|vendor| Findable {
+        name: vendor.name,
+        kind: Kind {
+            speaks: vendor.kind,
+            row: None,
+        },
+        base_url: vendor.kind.default_base_url(),
+        keys: vendor.keys,
+        base_url_variable: vendor.base_url_variable,
+    });
+    let (openai, others): (Vec<_>, Vec<_>) = hosts.partition(|host| host.name == "openai");
+    openai.into_iter().chain(vendors).chain(others)
 }
 
 /// Every provider whose key is in the environment. What is wrong there goes into `problems`.
@@ -113,8 +120,7 @@ pub(super) fn providers(
         environment,
         problems,
     };
-    HOSTS
-        .iter()
+    findable()
         .filter_map(|host| environment.provider(host))
         .collect()
 }
@@ -126,7 +132,7 @@ pub(super) fn sim() -> Option<Provider> {
         kind: ProviderKind::Sim,
         base_url: ProviderKind::Sim.default_base_url().to_owned(),
         credential: None,
-        host: providers::host::Host::NONE,
+        host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
     })
@@ -138,7 +144,7 @@ struct Variables<'a> {
 }
 
 impl Variables<'_> {
-    fn provider(&mut self, host: &Host) -> Option<Provider> {
+    fn provider(&mut self, host: Findable) -> Option<Provider> {
         let mut keys = host.keys.iter().copied();
         let variable = keys.find(|variable| self.text(variable).is_some())?;
         let api_key: ApiKey = self.value(variable)?;
@@ -155,7 +161,7 @@ impl Variables<'_> {
         };
         Some(Provider {
             name,
-            kind: host.kind,
+            kind: host.kind.speaks,
             // Who sets the variable names the address on purpose, and has no other place to allow it.
             reach: if base_url.is_some() {
                 Reach::Any
@@ -163,8 +169,8 @@ impl Variables<'_> {
                 Reach::Public
             },
             base_url: base_url.map_or(host.base_url.to_owned(), |url| url.as_str().to_owned()),
-            credential: Some(Credential::ApiKey(api_key.0)),
-            host: providers::host::Host::NONE,
+            credential: Some(Credential::ApiKey(api_key.0).into()),
+            host: host.kind.row.map_or(Host::NONE, Host::of),
             hang_up: HangUp::default(),
         })
     }
@@ -205,7 +211,7 @@ mod tests {
     fn every_host_is_documented() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
         let text = std::fs::read_to_string(file).unwrap();
-        for host in &HOSTS {
+        for host in findable() {
             let keys: Vec<String> = host.keys.iter().map(|key| format!("`{key}`")).collect();
             let row = format!(
                 "| {} | `{}` | `{}`",
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn each_host_is_found_by_its_key() {
-        for host in &HOSTS {
+        for host in findable() {
             for key in host.keys {
                 let (providers, problems) = found(&[(key, "sk-1")]);
                 let names: Vec<&str> = providers.iter().map(|it| it.name.as_str()).collect();
@@ -242,12 +248,9 @@ mod tests {
 
     #[test]
     fn each_host_answers_where_its_kind_may() {
-        for host in &HOSTS {
+        for host in findable() {
             let url = BaseUrl::parse(host.base_url).unwrap();
             assert_eq!(misshapen(host.kind, &url), None, "{}", host.name);
-            if host.base_url_variable.is_some() || host.name == "google" {
-                assert_eq!(host.base_url, host.kind.default_base_url());
-            }
         }
     }
 

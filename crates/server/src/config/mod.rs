@@ -20,10 +20,12 @@ use serde_json::Value;
 use store::Location;
 
 mod base_url;
+mod credential;
 mod discovery;
 mod duration;
 mod fields;
 mod key;
+mod kind;
 mod ledger;
 mod mapping;
 mod node;

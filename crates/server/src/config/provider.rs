@@ -2,16 +2,18 @@
 
 use domain::egress::Reach;
 use domain::name::ProviderName;
-use domain::secret::Secret;
 use gateway::routes::{HangUp, Provider};
-use providers::credential::Credential;
+use providers::credential::Source;
 use providers::host::Host;
+use providers::hosts::{self, HostRow, Serves};
 use providers::kind::ProviderKind;
+use providers::{azure, vertex};
 use serde_json::{Value, json};
 
 use super::base_url::BaseUrl;
-use super::discovery;
+use super::credential::{Credentials, Word};
 use super::fields::{Fields, Section};
+use super::kind::Kind;
 use super::problem::Complaint;
 use super::scalar::{Choice, Misfit, Scalar};
 
@@ -20,19 +22,29 @@ use super::scalar::{Choice, Misfit, Scalar};
 pub(super) struct Endpoint {
     kind: ProviderKind,
     base_url: String,
-    api_key: Option<Secret<String>>,
+    source: Option<Source>,
+    host: Host,
     reach: Reach,
     hang_up: HangUp,
 }
 
 impl Endpoint {
     pub(super) fn named(self, name: ProviderName) -> Provider {
+        // Who calls a host by its name means that host, wherever it is; `openai` is what many call a
+        // compatible server.
+        let row = hosts::named(name.as_str()).filter(|row| row.name != "openai");
+        let host = match row {
+            Some(row) if self.kind == ProviderKind::Openai && self.host.name.is_none() => {
+                Host::of(row)
+            }
+            _ => self.host,
+        };
         Provider {
             name,
             kind: self.kind,
             base_url: self.base_url,
-            credential: self.api_key.map(Credential::ApiKey),
-            host: Host::NONE,
+            credential: self.source,
+            host,
             reach: self.reach,
             hang_up: self.hang_up,
         }
@@ -41,30 +53,29 @@ impl Endpoint {
 
 impl Section for Endpoint {
     fn read(fields: &mut impl Fields) -> Option<Self> {
-        let kind = fields.required(
+        let kind: Option<Kind> = fields.required(
             "kind",
             "openai",
             "What the provider speaks: `openai` (OpenAI and every host that is compatible with \
-             its chat completions), `anthropic`, `gemini`, or `sim`, the simulated provider \
-             inside of Trunkline.",
+             its chat completions), `anthropic`, `gemini`, `azure_openai`, `vertex`, `bedrock`, \
+             `cohere`, a host by its name such as `groq` or `ollama`, a maker of pictures or \
+             speech, or `sim`, the simulated provider inside of Trunkline.",
         );
         let base_url: Option<BaseUrl> = fields.optional(
             "base_url",
             "https://api.openai.com/v1",
             "Where its API begins; left out, at the vendor's own address. Of kind `openai` it \
-             ends in `/v1` or in the host's own version, of the other kinds it has no version.",
+             ends in `/v1` or in the host's own version, of the other kinds it has no version. Of \
+             kind `azure_openai` it is the resource, `https://NAME.openai.azure.com`.",
         );
-        let api_key: Option<ApiKey> = fields.optional(
-            "api_key",
-            "${OPENAI_API_KEY}",
-            "The credential: best a reference to the environment, or `file:PATH`. Required at the \
-             vendor's own address.",
-        );
+        let credentials = Credentials::read(fields);
+        let places = Places::read(fields);
         let allow_private_address = fields.or(
             "allow_private_address",
             "false",
             "Whether it may be in this machine or a private network. Such addresses are refused \
-             otherwise.",
+             otherwise; only a host of one's own such as `ollama`, named by `kind` and without \
+             `base_url`, is in this machine.",
         );
         let hang_up = fields.or(
             "hang_up",
@@ -73,22 +84,26 @@ impl Section for Endpoint {
              reads it to its end so that its usage is known.",
         );
         let kind = kind?;
-        if kind == ProviderKind::Sim {
+        let row = kind.row.or_else(|| host_at(kind, base_url.as_ref()));
+        if kind.speaks == ProviderKind::Sim {
             refuse_address_of_sim(fields);
-        } else if base_url.is_none() && !fields.is_given("base_url") && !fields.is_given("api_key")
-        {
-            let complaint =
-                Complaint::new(format!("`api_key` is missing: {} wants one", vendor(kind)));
-            fields.refuse(
-                "api_key",
-                complaint.suggest(format!("add `api_key: {}`", example_key(kind))),
-            );
         }
+        refuse_missing_address(kind, fields);
+        let is_local = row.is_some_and(HostRow::is_local);
+        let is_required = match kind.speaks {
+            ProviderKind::Sim => false,
+            ProviderKind::AzureOpenai | ProviderKind::Vertex | ProviderKind::Bedrock => true,
+            _ => !is_local && !fields.is_given("base_url"),
+        };
+        let source = credentials.source(kind, is_required, fields);
+        let host = places.host(kind, row, source.as_ref(), fields);
         if let Some(url) = &base_url {
             if let Some(complaint) = misshapen(kind, url) {
                 fields.refuse("base_url", complaint);
             }
-            if url.is_private() && allow_private_address == Some(false) && kind != ProviderKind::Sim
+            if url.is_private()
+                && allow_private_address == Some(false)
+                && kind.speaks != ProviderKind::Sim
             {
                 let complaint =
                     Complaint::new("this address is private, and private addresses are refused");
@@ -98,20 +113,151 @@ impl Section for Endpoint {
                 );
             }
         }
+        let is_in_this_machine = is_local && base_url.is_none() && !fields.is_given("base_url");
         Some(Self {
-            kind,
+            kind: kind.speaks,
             base_url: base_url.map_or_else(
-                || kind.default_base_url().to_owned(),
+                || default_base_url(kind, &host),
                 |url| url.as_str().to_owned(),
             ),
-            api_key: api_key.map(|key| key.0),
-            reach: if allow_private_address? {
+            source,
+            host,
+            reach: if allow_private_address? || is_in_this_machine {
                 Reach::Any
             } else {
                 Reach::Public
             },
             hang_up: hang_up?,
         })
+    }
+}
+
+/// The host of the table that answers there.
+fn host_at(kind: Kind, base_url: Option<&BaseUrl>) -> Option<&'static HostRow> {
+    if kind.speaks != ProviderKind::Openai {
+        return None;
+    }
+    hosts::at(base_url.map_or(kind.speaks.default_base_url(), BaseUrl::as_str))
+}
+
+/// Where it answers when the file does not say.
+fn default_base_url(kind: Kind, host: &Host) -> String {
+    let of_row = kind.row.and_then(|row| row.base_url);
+    match kind.speaks {
+        ProviderKind::Vertex => {
+            vertex::base_url(host.region.as_deref().unwrap_or(vertex::DEFAULT_REGION))
+        }
+        other => of_row.unwrap_or(other.default_base_url()).to_owned(),
+    }
+}
+
+/// What the file says of where in a platform it runs.
+struct Places {
+    api_version: Option<ApiVersion>,
+    project: Option<Word>,
+    region: Option<Word>,
+}
+
+impl Places {
+    fn read(fields: &mut impl Fields) -> Self {
+        Self {
+            api_version: fields.optional(
+                "api_version",
+                "2024-10-21",
+                "Of kind `azure_openai`: the version of the API. A date leads to the URLs with \
+                 `/deployments/`; left out, `v1` or `preview` to those with `/v1/`.",
+            ),
+            project: fields.optional(
+                "project",
+                "my-project",
+                "Of kind `vertex`: the project of Google Cloud. Left out, that of the credentials \
+                 file; with an `api_key`, none (express mode).",
+            ),
+            region: fields.optional(
+                "region",
+                "europe-west4",
+                "Of kinds `vertex` and `bedrock`: where the models run. Of kind `vertex`, `global` \
+                 if left out.",
+            ),
+        }
+    }
+
+    fn host(
+        self,
+        kind: Kind,
+        row: Option<&'static HostRow>,
+        source: Option<&Source>,
+        fields: &mut impl Fields,
+    ) -> Host {
+        let known: [(&str, &[ProviderKind]); 3] = [
+            ("api_version", &[ProviderKind::AzureOpenai]),
+            ("project", &[ProviderKind::Vertex]),
+            ("region", &[ProviderKind::Vertex, ProviderKind::Bedrock]),
+        ];
+        for (key, kinds) in known {
+            if fields.is_given(key) && !kinds.contains(&kind.speaks) {
+                let problem = format!("kind `{}` takes no such key", kind.word());
+                let complaint = Complaint::new(problem);
+                fields.refuse(key, complaint.suggest(format!("remove `{key}`")));
+            }
+        }
+        if kind.speaks == ProviderKind::Bedrock && !fields.is_given("region") {
+            let complaint = Complaint::new("`region` is missing");
+            fields.refuse(
+                "region",
+                complaint.suggest("add it, as in `region: us-east-1`"),
+            );
+        }
+        let of_account = match source {
+            Some(Source::Google(account)) => account.project().map(str::to_owned),
+            _ => None,
+        };
+        let project = self.project.map(|word| word.0).or(of_account);
+        let has_token = matches!(source, Some(Source::Google(_)));
+        if kind.speaks == ProviderKind::Vertex && has_token && project.is_none() {
+            let complaint = Complaint::new("`project` is missing: the credentials do not name one");
+            fields.refuse(
+                "project",
+                complaint.suggest("add it, as in `project: my-project`"),
+            );
+        }
+        let host = match (row, kind.speaks) {
+            (Some(row), _) => Host::of(row),
+            (None, ProviderKind::AzureOpenai) => Host {
+                quirks: &azure::QUIRKS,
+                serves: Serves::OPENAI,
+                ..Host::NONE
+            },
+            (None, _) => Host::NONE,
+        };
+        Host {
+            api_version: self.api_version.map(|version| version.0),
+            project,
+            region: self.region.map(|word| word.0),
+            ..host
+        }
+    }
+}
+
+/// The version of Azure's API.
+struct ApiVersion(String);
+
+impl Scalar for ApiVersion {
+    const EXPECTED: &'static str =
+        "a version of Azure's API such as `2024-10-21`, `v1` or `preview`";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        let day = text.strip_suffix("-preview").unwrap_or(text);
+        let is_date = day.parse::<jiff::civil::Date>().is_ok() && day.len() == "2024-10-21".len();
+        if is_date || matches!(text, "v1" | "preview") {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Misfit::default())
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^(v1|preview|[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?)$" })
     }
 }
 
@@ -129,25 +275,63 @@ fn refuse_address_of_sim(fields: &mut impl Fields) {
     }
 }
 
+/// Where every account has an address of its own, the file must say it.
+fn refuse_missing_address(kind: Kind, fields: &mut impl Fields) {
+    let example = match (kind.row, kind.speaks) {
+        (Some(row), _) => row.base_url_example,
+        (None, ProviderKind::AzureOpenai) => Some("https://NAME.openai.azure.com"),
+        (None, _) => None,
+    };
+    if let Some(example) = example
+        && !fields.is_given("base_url")
+    {
+        let problem = format!(
+            "`base_url` is missing: at {} every account has its own",
+            kind.vendor()
+        );
+        let complaint = Complaint::new(problem);
+        fields.refuse(
+            "base_url",
+            complaint.suggest(format!("add it, as in `base_url: {example}`")),
+        );
+    }
+}
+
 /// What is wrong with where a `base_url` ends.
-pub(super) fn misshapen(kind: ProviderKind, url: &BaseUrl) -> Option<Complaint> {
+pub(super) fn misshapen(kind: Kind, url: &BaseUrl) -> Option<Complaint> {
     let last = url.last_segment();
     let is_version = last
         .strip_prefix('v')
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let text = url.as_str();
-    match kind {
+    match kind.speaks {
         ProviderKind::Openai => {
-            if is_version || last == "openai" || discovery::is_known_host(text) {
+            let ends_otherwise = kind.row.is_some_and(|row| {
+                row.base_url
+                    .or(row.base_url_example)
+                    .is_some_and(|known| known.rsplit('/').next() == Some(last))
+            });
+            if is_version || last == "openai" || ends_otherwise || hosts::at(text).is_some() {
                 return None;
             }
             let meant = url
                 .without("/chat/completions")
                 .map_or_else(|| format!("{text}/v1"), str::to_owned);
-            let complaint = Complaint::new("of kind `openai` it ends in `/v1`");
+            let complaint = Complaint::new(format!("of kind `{}` it ends in `/v1`", kind.word()));
             Some(complaint.suggest(format!("write `{meant}`")))
         }
-        ProviderKind::Anthropic | ProviderKind::Gemini => {
+        ProviderKind::AzureOpenai => {
+            let (scheme, rest) = text.split_once("://")?;
+            let (resource, _) = rest.split_once("/openai")?;
+            let meant = format!("{scheme}://{resource}");
+            let complaint = Complaint::new(
+                "of kind `azure_openai` it is the resource's own address, without `/openai` and \
+                 what comes after",
+            );
+            Some(complaint.suggest(format!("write `{meant}`")))
+        }
+        ProviderKind::Sim => None,
+        other => {
             let meant = url.without("/v1/messages").or_else(|| {
                 is_version
                     .then(|| url.without(&format!("/{last}")))
@@ -155,52 +339,10 @@ pub(super) fn misshapen(kind: ProviderKind, url: &BaseUrl) -> Option<Complaint> 
             })?;
             let complaint = Complaint::new(format!(
                 "of kind `{}` it has no version at its end",
-                kind.as_str()
+                other.as_str()
             ));
             Some(complaint.suggest(format!("write `{meant}`")))
         }
-        ProviderKind::Sim => None,
-    }
-}
-
-fn vendor(kind: ProviderKind) -> &'static str {
-    match kind {
-        ProviderKind::Openai => "OpenAI",
-        ProviderKind::Anthropic => "Anthropic",
-        ProviderKind::Gemini => "Google",
-        ProviderKind::Sim => "nobody",
-    }
-}
-
-fn example_key(kind: ProviderKind) -> &'static str {
-    match kind {
-        ProviderKind::Anthropic => "\"${ANTHROPIC_API_KEY}\"",
-        ProviderKind::Gemini => "\"${GEMINI_API_KEY}\"",
-        ProviderKind::Openai | ProviderKind::Sim => "\"${OPENAI_API_KEY}\"",
-    }
-}
-
-/// A credential that fits into a header field.
-pub(super) struct ApiKey(pub(super) Secret<String>);
-
-impl Scalar for ApiKey {
-    const EXPECTED: &'static str = "an API key";
-    const IS_SECRET: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Misfit> {
-        if text.is_empty() {
-            return Err(Misfit::because("it is empty"));
-        }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Misfit::because(
-                "it has spaces, line ends or letters beyond ASCII in it",
-            ));
-        }
-        Ok(Self(Secret::new(text.to_owned())))
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "string", "pattern": "^(\\S+|file:.+)$" })
     }
 }
 
@@ -221,16 +363,6 @@ impl Scalar for ProviderName {
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^[a-z0-9._-]{1,64}$" })
     }
-}
-
-impl Choice for ProviderKind {
-    const EXPECTED: &'static str = "a provider's kind";
-    const CHOICES: &'static [(&'static str, Self)] = &[
-        ("openai", Self::Openai),
-        ("anthropic", Self::Anthropic),
-        ("gemini", Self::Gemini),
-        ("sim", Self::Sim),
-    ];
 }
 
 impl Choice for HangUp {

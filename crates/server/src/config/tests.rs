@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::egress::Reach;
 use domain::key::Role;
 use gateway::routes::{HangUp, Retries, Timeouts};
-use providers::credential::Credential;
+use providers::credential::{Credential, Source};
 use providers::kind::ProviderKind;
 
 use super::ledger::Keep;
@@ -194,8 +194,8 @@ fn everything_arrives_where_it_belongs() {
         provider(name)
             .credential
             .as_ref()
-            .map(|credential| match credential {
-                Credential::ApiKey(key) => key.reveal().clone(),
+            .map(|source| match source.ready() {
+                Some(Credential::ApiKey(key)) => key.reveal().clone(),
                 other => panic!("{other:?}"),
             })
     };
@@ -249,6 +249,63 @@ fn everything_arrives_where_it_belongs() {
     assert_eq!(ci.expires_at.unwrap().to_string(), "2027-01-01T00:00:00Z");
     assert_eq!(config.keys[1].role, Role::Admin);
     assert!(config.keys[1].models.is_empty());
+}
+
+#[test]
+fn a_platform_and_a_host_bring_what_is_particular_about_them() {
+    let text = fs::read_to_string(fixtures().join("valid/platforms.yaml")).unwrap();
+    let config = parse(&text).unwrap();
+    let provider = |name: &str| {
+        let mut providers = config.providers.iter();
+        providers.find(|it| it.name.as_str() == name).unwrap()
+    };
+    let azure = provider("azure");
+    assert_eq!(azure.kind, ProviderKind::AzureOpenai);
+    assert_eq!(azure.base_url, "https://contoso.openai.azure.com");
+    assert_eq!(
+        azure.host.api_version.as_deref(),
+        Some("2025-04-01-preview")
+    );
+    for (name, entra) in [
+        ("azure-entra", true),
+        ("azure-machine", true),
+        ("azure", false),
+    ] {
+        let source = provider(name).credential.as_ref().unwrap();
+        assert_eq!(matches!(source, Source::Entra(_)), entra, "{name}");
+    }
+    let vertex = provider("vertex");
+    assert_eq!(
+        vertex.base_url,
+        "https://europe-west4-aiplatform.googleapis.com"
+    );
+    assert!(matches!(vertex.credential, Some(Source::Google(_))));
+    assert_eq!(
+        provider("vertex-login").host.project.as_deref(),
+        Some("project-of-the-file")
+    );
+    let express = provider("vertex-express");
+    assert_eq!(express.base_url, "https://aiplatform.googleapis.com");
+    assert_eq!(express.host.project, None);
+    let bedrock = provider("bedrock").credential.as_ref().unwrap();
+    assert!(matches!(bedrock.ready(), Some(Credential::Aws(_))));
+    for (name, host) in [
+        ("groq", Some("groq")),
+        ("mistral", Some("mistral")),
+        ("deepseek", Some("deepseek")),
+        ("lake", Some("databricks")),
+        ("gpus", Some("vllm")),
+        ("openai", None),
+    ] {
+        assert_eq!(provider(name).host.name, host, "{name}");
+        assert_eq!(provider(name).kind, ProviderKind::Openai, "{name}");
+    }
+    assert_eq!(provider("ollama").base_url, "http://127.0.0.1:11434/v1");
+    assert_eq!(provider("ollama").reach, Reach::Any);
+    assert_eq!(provider("groq").base_url, "https://api.groq.com/openai/v1");
+    assert_eq!(provider("groq").reach, Reach::Public);
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("not-show") && !printed.contains("azure-key"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use tower::Service;
 use super::answer::Answer;
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
-use super::{chat, faces};
+use super::{call, faces};
 use crate::app::Shared;
 
 /// The most connections at a time. Whoever comes then waits in the kernel's queue.
@@ -129,8 +129,9 @@ impl Site {
 
     async fn answer(&self, request: Request<Incoming>, address: IpAddr) -> Response<Answer> {
         let arrival = Arrival::now(&self.app, address);
-        let mut response = match faces::spoken_at(request.uri().path()) {
-            Some(spoken) => chat::answer(&self.app, spoken, &arrival, request).await,
+        let uri = request.uri();
+        let mut response = match faces::spoken_at(uri.path(), uri.query()) {
+            Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
             None => self.route(request, arrival).await,
         };
         if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::chat::retry_fields;
+use super::call::retry_fields;
 use super::request::Arrival;
 
 /// One page of a list.

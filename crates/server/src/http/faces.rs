@@ -1,16 +1,35 @@
 //! The compatible faces: which request speaks which vendor's API. They come before the [`router`](super::router),
 //! which has everything else.
 
+use domain::call::Face as Recorded;
 use domain::name::ModelName;
+use providers::anthropic::AnthropicMessages;
+use providers::audio::{OpenaiSpeech, OpenaiTranscriptions, OpenaiTranslations};
+use providers::cohere::CohereChat;
+use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
 use providers::face::Face;
+use providers::gemini::path::Verb;
+use providers::gemini::{self, Gemini, GeminiArray};
+use providers::images::{OpenaiImageEdits, OpenaiImageGenerations, OpenaiImageVariations};
 use providers::openai::OpenaiChat;
+use providers::openai::responses::OpenaiResponses;
+use providers::task::Task;
+
+/// The API of a vendor that a caller speaks.
+#[derive(Clone, Copy)]
+pub enum Api {
+    /// A chat.
+    Chat(&'static dyn Face),
+    /// Anything else.
+    Task(&'static dyn Task),
+}
 
 /// Which API a request speaks, and what its URL says.
 pub struct Spoken {
     /// The API.
-    pub face: &'static dyn Face,
+    pub api: Api,
     /// The same as it is recorded.
-    pub name: domain::call::Face,
+    pub name: Recorded,
     /// The model that the URL names.
     pub model: Option<ModelName>,
     /// Whether the URL asks for a stream; `None` where the body says it.
@@ -18,17 +37,69 @@ pub struct Spoken {
 }
 
 /// The API that `path` belongs to; `None` where it is none of a face's. All of them are asked by POST.
-pub fn spoken_at(path: &str) -> Option<Spoken> {
+pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
     match path {
-        "/v1/chat/completions" => Some(plain(&OpenaiChat, domain::call::Face::OpenaiChat)),
-        _ => None,
+        // OpenAI
+        "/v1/chat/completions" => Some(chat(&OpenaiChat, Recorded::OpenaiChat)),
+        "/v1/responses" => Some(chat(&OpenaiResponses, Recorded::OpenaiResponses)),
+        "/v1/embeddings" => Some(task(&OpenaiEmbeddings, Recorded::Openai)),
+        "/v1/images/generations" => Some(task(&OpenaiImageGenerations, Recorded::Openai)),
+        "/v1/images/edits" => Some(task(&OpenaiImageEdits, Recorded::Openai)),
+        "/v1/images/variations" => Some(task(&OpenaiImageVariations, Recorded::Openai)),
+        "/v1/audio/speech" => Some(task(&OpenaiSpeech, Recorded::Openai)),
+        "/v1/audio/transcriptions" => Some(task(&OpenaiTranscriptions, Recorded::Openai)),
+        "/v1/audio/translations" => Some(task(&OpenaiTranslations, Recorded::Openai)),
+        // Anthropic
+        "/v1/messages" => Some(chat(&AnthropicMessages, Recorded::Anthropic)),
+        "/anthropic/v1/messages" => Some(chat(&AnthropicMessages, Recorded::Anthropic)),
+        // Cohere
+        "/v2/chat" => Some(chat(&CohereChat, Recorded::Cohere)),
+        "/v2/embed" => Some(task(&CohereEmbeddings, Recorded::Cohere)),
+        // Gemini names the model in the path.
+        _ => gemini(path, query),
     }
 }
 
-/// An API whose URL says nothing of the request.
-fn plain(face: &'static dyn Face, name: domain::call::Face) -> Spoken {
+fn gemini(path: &str, query: Option<&str>) -> Option<Spoken> {
+    let (model, verb) = gemini::path::read(path)?;
+    let is_sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
+    let spoken = match verb {
+        Verb::GenerateContent => Spoken {
+            stream: Some(false),
+            ..chat(&Gemini, Recorded::Gemini)
+        },
+        Verb::StreamGenerateContent if is_sse => Spoken {
+            stream: Some(true),
+            ..chat(&Gemini, Recorded::Gemini)
+        },
+        Verb::StreamGenerateContent => Spoken {
+            stream: Some(true),
+            ..chat(&GeminiArray, Recorded::Gemini)
+        },
+        Verb::EmbedContent => task(&GeminiEmbeddings::Single, Recorded::Gemini),
+        Verb::BatchEmbedContents => task(&GeminiEmbeddings::Batch, Recorded::Gemini),
+        Verb::CountTokens | Verb::Other(_) => return None,
+    };
+    Some(Spoken {
+        model: Some(model),
+        ..spoken
+    })
+}
+
+/// A task whose URL says nothing of the request.
+fn task(task: &'static dyn Task, name: Recorded) -> Spoken {
     Spoken {
-        face,
+        api: Api::Task(task),
+        name,
+        model: None,
+        stream: None,
+    }
+}
+
+/// A chat whose URL says nothing of the request.
+fn chat(face: &'static dyn Face, name: Recorded) -> Spoken {
+    Spoken {
+        api: Api::Chat(face),
         name,
         model: None,
         stream: None,

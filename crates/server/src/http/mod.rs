@@ -3,7 +3,7 @@
 
 pub mod answer;
 pub mod auth;
-pub mod chat;
+pub mod call;
 pub mod connection;
 pub mod envelope;
 pub mod faces;

@@ -1,9 +1,11 @@
 //! `GET /openapi.json` and `GET /schema/config.json`
 
 use axum::Json;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config;
+
+mod faces;
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {
@@ -27,7 +29,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": paths(),
+        "paths": faces::described().chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },
@@ -37,9 +39,12 @@ pub fn specification() -> Value {
     })
 }
 
+fn ours(paths: &Value) -> impl Iterator<Item = (String, Value)> {
+    paths.as_object().cloned().unwrap_or_default().into_iter()
+}
+
 #[expect(clippy::too_many_lines, reason = "a flat list of routes")]
 fn paths() -> Value {
-    let any_object = json!({ "type": "object", "additionalProperties": true });
     let answer = |description: &str, schema: Value| json!({ "description": description, "content": { "application/json": { "schema": schema } } });
     let enveloped = |data: Value| {
         json!({
@@ -65,41 +70,7 @@ fn paths() -> Value {
         "Not done; `error` says why.",
         json!({ "$ref": "#/components/schemas/Envelope" }),
     );
-    let openai_failure = answer(
-        "Not done, in OpenAI's shape.",
-        json!({ "$ref": "#/components/schemas/OpenAIError" }),
-    );
     json!({
-        "/v1/chat/completions": { "post": {
-            "operationId": "createChatCompletion",
-            "summary": "Answer a chat, whole or streamed",
-            "externalDocs": { "url": "https://platform.openai.com/docs/api-reference/chat/create" },
-            "parameters": [
-                { "name": "x-client-request-id", "in": "header", "schema": { "type": "string", "maxLength": 256 } },
-                { "name": "x-trunkline-report", "in": "header", "schema": { "type": "string" },
-                  "description": "`cost`, `conversion`, or both: adds a `trunkline` field to the answer." },
-            ],
-            "requestBody": { "required": true, "content": { "application/json": { "schema": {
-                "type": "object", "required": ["model", "messages"], "additionalProperties": true,
-                "properties": { "model": { "type": "string" }, "messages": { "type": "array" } },
-            } } } },
-            "responses": {
-                "200": { "description": "The answer.", "content": {
-                    "application/json": { "schema": any_object.clone() },
-                    "text/event-stream": { "schema": { "type": "string" } },
-                } },
-                "default": openai_failure.clone(),
-            },
-        } },
-        "/v1/models": { "get": {
-            "operationId": "listModels", "summary": "The models that the key may ask for",
-            "responses": { "200": answer("The models.", any_object.clone()), "default": openai_failure.clone() },
-        } },
-        "/v1/models/{model}": { "get": {
-            "operationId": "retrieveModel", "summary": "One model; its name may hold slashes",
-            "parameters": [path("model")],
-            "responses": { "200": answer("The model.", any_object.clone()), "default": openai_failure },
-        } },
         "/api/v1/db/logs": { "get": {
             "operationId": "listCalls", "summary": "Recorded calls, newest first; an admin sees all, a key its own",
             "parameters": [
@@ -217,11 +188,6 @@ fn schemas() -> Value {
                 "request_id": text,
             },
         },
-        "OpenAIError": { "type": "object", "properties": { "error": {
-            "type": "object", "properties": {
-                "message": text, "type": text, "param": maybe_text, "code": maybe_text,
-            },
-        } } },
         "Call": {
             "type": "object", "additionalProperties": true,
             "properties": {

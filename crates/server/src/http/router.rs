@@ -8,8 +8,9 @@ use axum::routing::{delete, get, post};
 use domain::problem::{Problem, ProblemKind};
 use providers::openai::OpenaiChat;
 
+use super::faces::Api;
 use super::request::Arrival;
-use super::{chat, envelope, health, keys, logs, models, openapi};
+use super::{call, envelope, health, keys, logs, models, openapi};
 use crate::app::Shared;
 
 /// Every route.
@@ -18,6 +19,12 @@ pub fn router(app: Shared) -> Router {
         // Models, in the faces' shapes
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*model}", get(models::retrieve))
+        .route("/v1beta/models", get(models::list))
+        .route("/v1beta/models/{*model}", get(models::retrieve))
+        .route("/anthropic/v1/models", get(models::list))
+        .route("/anthropic/v1/models/{*model}", get(models::retrieve))
+        .route("/gemini/v1beta/models", get(models::list))
+        .route("/gemini/v1beta/models/{*model}", get(models::retrieve))
         // The platform API
         .route("/api/v1/db/logs", get(logs::list))
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
@@ -62,7 +69,7 @@ async fn wrong_method(State(_): State<Shared>, request: Request) -> Response {
 /// In the shape of the face that was (probably) meant.
 fn problem(request: &Request, problem: &Problem) -> Response {
     if request.uri().path().starts_with("/v1/") {
-        chat::render(&OpenaiChat, problem, &Arrival::of(request)).map(Body::new)
+        call::render(Api::Chat(&OpenaiChat), problem, &Arrival::of(request)).map(Body::new)
     } else {
         envelope::failure(&Arrival::of(request), problem)
     }

@@ -88,7 +88,14 @@ async fn the_openapi_document_lists_every_route_and_no_other() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix('"'));
     let spoken = spoken.map(|path| path.split('"').next().unwrap().to_owned());
-    let routes: BTreeSet<String> = routed.chain(spoken).collect();
+    let verbs = [
+        "generateContent",
+        "streamGenerateContent",
+        "embedContent",
+        "batchEmbedContents",
+    ];
+    let verbs = verbs.map(|verb| format!("/v1beta/models/{{model}}:{verb}"));
+    let routes: BTreeSet<String> = routed.chain(spoken).chain(verbs).collect();
     assert_eq!(listed, routes.iter().map(String::as_str).collect());
 }
 

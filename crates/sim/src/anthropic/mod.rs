@@ -7,24 +7,27 @@ mod error;
 pub(crate) mod model;
 mod reply;
 mod request;
-mod signature;
+pub(crate) mod signature;
 mod thinking;
 mod tools;
 mod turns;
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::frames::Frames;
-use crate::prompt::Prompt;
-use crate::vendor::{Ask, Failure, Reply, Vendor, bearer, field, is_invalid_key, listed};
+use crate::prompt::{Prompt, Reasoning};
+use crate::record::Face;
+use crate::vendor::{
+    Ask, Failure, Format, Knock, Reply, Vendor, bearer, field, is_invalid_key, listed,
+};
 
 /// The Anthropic face.
 pub(crate) struct Anthropic;
 
 impl Vendor for Anthropic {
-    fn authenticate(&self, head: &Parts) -> Result<(), Failure> {
+    fn authenticate(&self, knock: &Knock<'_>) -> Result<(), Failure> {
+        let head = knock.head;
         let refuse = |message: &str| Failure::new(401, "authentication_error", message);
         match (
             field(head, "x-api-key"),
@@ -37,31 +40,19 @@ impl Vendor for Anthropic {
         }
     }
 
-    fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
-        request::read(ask)
-    }
-
-    fn whole(&self, reply: &Reply<'_>) -> Value {
-        reply::whole(reply)
-    }
-
-    fn stream(&self, reply: &Reply<'_>, frames: &mut Frames) {
-        reply::stream(reply, frames);
-    }
-
-    fn error(&self, failure: &Failure, request_id: &str) -> Value {
+    fn error(&self, _face: Face, failure: &Failure, request_id: &str) -> Value {
         error::object(failure, request_id)
     }
 
-    fn error_event(&self, failure: &Failure, request_id: &str, frames: &mut Frames) {
-        frames.event(Some("error"), &error::object(failure, request_id));
-    }
-
-    fn failure(&self, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
+    fn failure(&self, _face: Face, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
         error::of_status(status, retry_after, model)
     }
 
-    fn not_json(&self, problem: &serde_json::Error) -> Failure {
+    fn overloaded_status(&self, _face: Face) -> u16 {
+        529
+    }
+
+    fn not_json(&self, _face: Face, problem: &serde_json::Error) -> Failure {
         check::plain(format!("The request body is not valid JSON: {problem}"))
     }
 
@@ -73,7 +64,7 @@ impl Vendor for Anthropic {
         Failure::new(405, check::INVALID, "Method Not Allowed")
     }
 
-    fn fields(&self, request_id: &str, fields: &mut HeaderMap) {
+    fn fields(&self, request_id: &str, _failure: Option<&Failure>, fields: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             fields.insert("request-id", id);
         }
@@ -99,22 +90,18 @@ impl Vendor for Anthropic {
         }
     }
 
-    fn response_id(&self, hash: u64, sequence: u64) -> String {
-        format!("msg_sim{hash:016x}{sequence:08x}")
-    }
-
     fn request_id(&self, hash: u64, sequence: u64) -> String {
         format!("req_sim{hash:016x}{sequence:08x}")
     }
 
-    fn models(&self) -> Value {
+    fn models(&self) -> Result<Value, Failure> {
         let mut list = listed("data", &model::LISTED, card);
         if let Some(list) = list.as_object_mut() {
             list.insert("has_more".to_owned(), json!(false));
             list.insert("first_id".to_owned(), json!(model::LISTED.first()));
             list.insert("last_id".to_owned(), json!(model::LISTED.last()));
         }
-        list
+        Ok(list)
     }
 
     fn model(&self, name: &str) -> Result<Value, Failure> {
@@ -127,6 +114,41 @@ impl Vendor for Anthropic {
             )),
         }
     }
+}
+
+impl Format for Anthropic {
+    fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
+        request::read(ask)
+    }
+
+    fn whole(&self, reply: &Reply<'_>) -> Value {
+        reply::whole(reply)
+    }
+
+    fn stream(&self, reply: &Reply<'_>, frames: &mut Frames) {
+        reply::stream(reply, frames);
+    }
+
+    fn error_event(&self, _failure: &Failure, error: &Value, frames: &mut Frames) {
+        frames.event(Some("error"), error);
+    }
+
+    fn count(&self, ask: &Ask<'_>) -> Option<Result<Value, Failure>> {
+        Some(request::count(ask))
+    }
+
+    fn response_id(&self, hash: u64, sequence: u64) -> String {
+        format!("msg_sim{hash:016x}{sequence:08x}")
+    }
+}
+
+/// What parameters of this format say about thinking, where a cloud passes them on to one of these models.
+pub(crate) fn thinking_of(
+    fields: &Value,
+    model: &str,
+    output_limit: u64,
+) -> Result<Reasoning, Failure> {
+    request::thinking_of(fields, model, output_limit)
 }
 
 fn card(model: &str) -> Value {

@@ -30,6 +30,14 @@ const ADAPTIVE: [&str; 6] = [
 ];
 const EITHER: [&str; 2] = ["claude-opus-4-6", "claude-sonnet-4-6"];
 
+/// What a model is called at Anthropic, whatever a cloud puts before and behind it:
+/// `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, `claude-sonnet-4-5@20250929`, or the address of an inference profile.
+pub(super) fn own_name(model: &str) -> &str {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    name.rsplit_once("anthropic.")
+        .map_or(name, |(_, name)| name)
+}
+
 impl Class {
     /// The class of a model, or `None` where Anthropic knows no such model.
     pub(super) fn of(model: &str) -> Option<Self> {

@@ -7,7 +7,7 @@ use super::signature;
 use crate::answer::{Answer, Call, Finish, Thinking, fragments, pieces};
 use crate::directive::UsageReport;
 use crate::frames::Frames;
-use crate::record::SimUsage;
+use crate::record::{Host, SimUsage};
 use crate::vendor::Reply;
 
 /// A streamed piece is a few words.
@@ -186,7 +186,20 @@ pub(super) fn stream(reply: &Reply<'_>, frames: &mut Frames) {
         last.insert("usage".to_owned(), usage);
     }
     event(frames, "message_delta", last);
-    event(frames, "message_stop", json!({}));
+    let mut stop = json!({});
+    if reply.host == Host::Bedrock
+        && let Some(stop) = stop.as_object_mut()
+    {
+        let usage = reply.usage;
+        let metrics = json!({
+            "inputTokenCount": usage.input - usage.cached_input - usage.cache_write_5m - usage.cache_write_1h,
+            "outputTokenCount": usage.output,
+            "invocationLatency": 7,
+            "firstByteLatency": 3,
+        });
+        stop.insert("amazon-bedrock-invocationMetrics".to_owned(), metrics);
+    }
+    event(frames, "message_stop", stop);
 }
 
 /// The cumulative usage that ends a stream.

@@ -1,18 +1,36 @@
 //! The rules of a messages request.
 //! See <https://docs.claude.com/en/api/messages>.
 
+use serde_json::{Value, json};
+
 use super::check::{bad, boolean, integer, list, object, one_of, plain, required, text};
 use super::content::Reader;
-use super::model::Class;
+use super::model::{Class, own_name};
 use super::thinking::{self, SAMPLING};
 use super::tools::{self, Tools};
 use super::turns::{self, Turns};
+use crate::bedrock;
 use crate::cache::MarkedPrefix;
 use crate::digest::Digest;
 use crate::node::Node;
 use crate::prompt::{Choice, Habits, Output, Prompt, Reasoning};
+use crate::record::Host;
 use crate::vendor::{Ask, Failure, Framing, field};
+use crate::vertex;
 
+/// What a call that only counts takes.
+const COUNTED: [&str; 10] = [
+    "model",
+    "messages",
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+    "output_config",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
 const PARAMETERS: [&str; 22] = [
     "model",
     "messages",
@@ -37,14 +55,16 @@ const PARAMETERS: [&str; 22] = [
     "top_p",
     "top_k",
 ];
+/// The version of the API in which models take no sampling parameters; clouds know it by the same name.
+const LATEST: &str = "2026-10-21";
 /// The largest request, in bytes (<https://docs.claude.com/en/api/errors#request-size-limits>).
 const LARGEST: usize = 32 * 1024 * 1024;
 
 pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let root = Node::root(ask.body);
-    let takes_sampling = takes_sampling(ask)?;
-    known_parameters(&root, takes_sampling)?;
-    let (model, class, output_limit) = model(&root)?;
+    let takes_sampling = takes_sampling(ask, &root)?;
+    known_parameters(&root, ask.host, takes_sampling)?;
+    let (model, class, output_limit) = model(ask, &root)?;
     let messages = required(&root, "messages")?;
     let prefix = MarkedPrefix::new(Digest::new(ask.seed).with(model.as_bytes()));
     let mut reader = Reader {
@@ -56,12 +76,12 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let turns = turns::read(&messages, class, &mut reader)?;
     reader.mark(&root)?;
     sizes(&reader.prefix, class)?;
-    let output = output_config(&root, class, model)?;
+    let output = output_config(&root, class, own_name(model))?;
     let reasoning = thinking::read(&root, class, output_limit)?;
     if reasoning != Reasoning::Off {
         thinking::fits(&tools, &turns)?;
     }
-    thinking::sampling(&root, class, model, reasoning)?;
+    thinking::sampling(&root, class, own_name(model), reasoning)?;
     bookkeeping(&root)?;
     let habits = Habits {
         prefaces_calls: matches!(tools.choice, Choice::Auto(_)),
@@ -81,7 +101,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         stops: stops(&root)?,
         reasoning,
         choices: 1,
-        stream: streaming(&root, output_limit)?.then_some(Framing::Events),
+        stream: streaming(ask, &root, output_limit)?,
         reports_usage: true,
         input: reader.prefix.tokens(),
         media_input: 0,
@@ -89,22 +109,97 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     })
 }
 
-fn known_parameters(root: &Node<'_, '_>, takes_sampling: bool) -> Result<(), Failure> {
+/// `POST /v1/messages/count_tokens`: <https://docs.claude.com/en/api/messages-count-tokens>.
+pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
+    let root = Node::root(ask.body);
+    takes_sampling(ask, &root)?;
+    let mut known = COUNTED.to_vec();
+    known.extend(cloud_parameters(ask.host));
+    object(&root, &known)?;
+    let model = text(&required(&root, "model")?)?;
+    let class = class(ask, model)?;
+    let messages = required(&root, "messages")?;
+    let mut reader = Reader {
+        prefix: MarkedPrefix::new(Digest::new(ask.seed)),
+        seed: ask.seed,
+    };
+    let tools = tools::read(&root, &mut reader)?;
+    turns::system(&root, &mut reader)?;
+    let turns = turns::read(&messages, class, &mut reader)?;
+    sizes(&reader.prefix, class)?;
+    output_config(&root, class, model)?;
+    if thinking::read(&root, class, class.most_output())? != Reasoning::Off {
+        thinking::fits(&tools, &turns)?;
+    }
+    Ok(json!({"input_tokens": reader.prefix.tokens()}))
+}
+
+/// What a cloud passes on from a request in a format of its own.
+pub(super) fn thinking_of(
+    fields: &Value,
+    model: &str,
+    output_limit: u64,
+) -> Result<Reasoning, Failure> {
+    let root = Node::root(fields);
+    let mut known = vec!["anthropic_beta", "output_config", "thinking"];
+    known.extend(SAMPLING);
+    object(&root, &known)?;
+    let name = own_name(model);
+    let class = Class::of(name).ok_or_else(|| super::error::unknown_model(model))?;
+    output_config(&root, class, name)?;
+    let reasoning = thinking::read(&root, class, output_limit)?;
+    thinking::sampling(&root, class, name, reasoning)?;
+    Ok(reasoning)
+}
+
+fn known_parameters(root: &Node<'_, '_>, host: Host, takes_sampling: bool) -> Result<(), Failure> {
     let kept = if takes_sampling { 0 } else { SAMPLING.len() };
-    object(
-        root,
-        PARAMETERS
-            .get(..PARAMETERS.len() - kept)
-            .unwrap_or_default(),
-    )
+    let mut known = PARAMETERS
+        .get(..PARAMETERS.len() - kept)
+        .unwrap_or_default()
+        .to_vec();
+    known.extend(cloud_parameters(host));
+    // A path that names the model, or the kind of answer, leaves no room for it in the body.
+    known.retain(|key| match *key {
+        "model" => !is_cloud(host),
+        "stream" => host != Host::Bedrock,
+        _ => true,
+    });
+    object(root, &known)
+}
+
+/// What bodies hold where others serve the format: the version, and the betas that are a field elsewhere.
+fn cloud_parameters(host: Host) -> &'static [&'static str] {
+    match host {
+        Host::Vertex => &["anthropic_version"],
+        Host::Bedrock => &["anthropic_version", "anthropic_beta"],
+        _ => &[],
+    }
+}
+
+const fn is_cloud(host: Host) -> bool {
+    matches!(host, Host::Vertex | Host::Bedrock)
+}
+
+fn class(ask: &Ask<'_>, model: &str) -> Result<Class, Failure> {
+    let is_served = ask.host != Host::Bedrock || model.contains("anthropic.");
+    let class = Class::of(own_name(model)).filter(|_| is_served);
+    class.ok_or_else(|| match ask.host {
+        Host::Vertex => vertex::no_publisher_model(ask.head),
+        Host::Bedrock => bedrock::unknown_model(),
+        _ => super::error::unknown_model(model),
+    })
 }
 
 /// The model, its class, and how much it may say.
-fn model<'v>(root: &Node<'v, '_>) -> Result<(&'v str, Class, u64), Failure> {
-    let model = text(&required(root, "model")?)?;
+fn model<'v>(ask: &Ask<'v>, root: &Node<'v, '_>) -> Result<(&'v str, Class, u64), Failure> {
+    let model = match ask.path_model {
+        Some(model) => model,
+        None => text(&required(root, "model")?)?,
+    };
     let limit = required(root, "max_tokens")?;
     let output_limit = integer(&limit, 0)?;
-    let class = Class::of(model).ok_or_else(|| super::error::unknown_model(model))?;
+    let class = class(ask, model)?;
     let most = class.most_output();
     if output_limit > most {
         let problem = format!(
@@ -130,7 +225,11 @@ fn sizes(prefix: &MarkedPrefix, class: Class) -> Result<(), Failure> {
     Ok(())
 }
 
-fn streaming(root: &Node<'_, '_>, output_limit: u64) -> Result<bool, Failure> {
+fn streaming(
+    ask: &Ask<'_>,
+    root: &Node<'_, '_>,
+    output_limit: u64,
+) -> Result<Option<Framing>, Failure> {
     let streams = root
         .get("stream")
         .map(|stream| boolean(&stream))
@@ -141,11 +240,15 @@ fn streaming(root: &Node<'_, '_>, output_limit: u64) -> Result<bool, Failure> {
             "max_tokens: Input should be greater than or equal to 1 when `stream` is true",
         ));
     }
-    Ok(streams)
+    Ok(if is_cloud(ask.host) {
+        ask.path_framing
+    } else {
+        streams.then_some(Framing::Events)
+    })
 }
 
-/// Checks the request's size and its `anthropic-version`; since 2026-10-21 there are no sampling parameters.
-fn takes_sampling(ask: &Ask<'_>) -> Result<bool, Failure> {
+/// Checks the request's size and its version of the API; the latest has no sampling parameters.
+fn takes_sampling(ask: &Ask<'_>, root: &Node<'_, '_>) -> Result<bool, Failure> {
     if ask.bytes > LARGEST {
         return Err(Failure::new(
             413,
@@ -153,10 +256,29 @@ fn takes_sampling(ask: &Ask<'_>) -> Result<bool, Failure> {
             "Request exceeds the maximum size",
         ));
     }
+    let version = match ask.host {
+        Host::Vertex => vertex::ANTHROPIC_VERSION,
+        Host::Bedrock => bedrock::ANTHROPIC_VERSION,
+        _ => return version_field(ask),
+    };
+    let version = one_of(&required(root, "anthropic_version")?, &[version, LATEST])?;
+    if let Some(betas) = root
+        .get("anthropic_beta")
+        .filter(|_| ask.host == Host::Bedrock)
+    {
+        list(&betas)?;
+        for beta in betas.items() {
+            bedrock::known_beta(text(&beta)?)?;
+        }
+    }
+    Ok(version != LATEST)
+}
+
+fn version_field(ask: &Ask<'_>) -> Result<bool, Failure> {
     match field(ask.head, "anthropic-version") {
         None => Err(plain("anthropic-version: header is required")),
         Some("2023-06-01") => Ok(true),
-        Some("2026-10-21") => Ok(false),
+        Some(LATEST) => Ok(false),
         Some(other) => Err(plain(format!(
             "anthropic-version: \"{other}\" is not a valid version"
         ))),

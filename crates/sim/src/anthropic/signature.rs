@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::media;
 
 /// The signature of a thinking text.
-pub(super) fn sign(seed: u64, thinking: &str) -> String {
+pub(crate) fn sign(seed: u64, thinking: &str) -> String {
     let first = Digest::new(seed)
         .with(b"thinking")
         .with(thinking.as_bytes());
@@ -17,12 +17,12 @@ pub(super) fn sign(seed: u64, thinking: &str) -> String {
 }
 
 /// What stands for a thinking text that is not shown.
-pub(super) fn redact(seed: u64, thinking: &str) -> String {
+pub(crate) fn redact(seed: u64, thinking: &str) -> String {
     media::encode(format!("sim\x02{}\0{thinking}", sign(seed, thinking)).as_bytes())
 }
 
 /// Whether redacted thinking is as this provider issued it.
-pub(super) fn is_redacted(seed: u64, data: &str) -> bool {
+pub(crate) fn is_redacted(seed: u64, data: &str) -> bool {
     let Some(bytes) = media::decode_standard(data) else {
         return false;
     };

@@ -250,7 +250,7 @@ fn inline_data(blob: &Node<'_, '_>, read: &mut Contents) -> Result<(), Failure> 
 
 fn file_data(data: &Node<'_, '_>, read: &mut Contents) -> Result<(), Failure> {
     let uri = text_of(data, "file_uri");
-    if !uri.starts_with("https://") {
+    if !uri.starts_with("https://") && !uri.starts_with("gs://") {
         return Err(plain(format!("Invalid or unsupported file uri: {uri}")));
     }
     read.media_tokens += tokens::IMAGE;

@@ -12,19 +12,22 @@ mod signature;
 mod tools;
 
 use http::HeaderMap;
-use http::request::Parts;
 use serde_json::{Value, json};
 
 use crate::frames::Frames;
 use crate::prompt::Prompt;
+use crate::record::Face;
 use crate::route::query;
-use crate::vendor::{Ask, Failure, Reply, Vendor, bearer, field, is_invalid_key, listed};
+use crate::vendor::{
+    Ask, Failure, Format, Knock, Reply, Vendor, bearer, field, is_invalid_key, listed,
+};
 
 /// The Gemini face.
 pub(crate) struct Gemini;
 
 impl Vendor for Gemini {
-    fn authenticate(&self, head: &Parts) -> Result<(), Failure> {
+    fn authenticate(&self, knock: &Knock<'_>) -> Result<(), Failure> {
+        let head = knock.head;
         let key = field(head, "x-goog-api-key")
             .or_else(|| query(head, "key"))
             .filter(|key| !key.is_empty());
@@ -36,6 +39,49 @@ impl Vendor for Gemini {
         }
     }
 
+    fn error(&self, _face: Face, failure: &Failure, _request_id: &str) -> Value {
+        error::object(failure)
+    }
+
+    fn failure(&self, _face: Face, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
+        error::of_status(status, retry_after, model)
+    }
+
+    fn overloaded_status(&self, _face: Face) -> u16 {
+        503
+    }
+
+    fn not_json(&self, _face: Face, problem: &serde_json::Error) -> Failure {
+        check::plain(format!("Invalid JSON payload received. {problem}"))
+    }
+
+    fn no_such_path(&self, _method: &str, _path: &str) -> Failure {
+        Failure::new(404, "NOT_FOUND", "Requested entity was not found.")
+    }
+
+    fn wrong_method(&self, _method: &str, _path: &str) -> Failure {
+        Failure::new(404, "NOT_FOUND", "Requested entity was not found.")
+    }
+
+    fn fields(&self, _request_id: &str, _failure: Option<&Failure>, _fields: &mut HeaderMap) {}
+
+    fn request_id(&self, hash: u64, sequence: u64) -> String {
+        format!("sim{hash:016x}{sequence:08x}")
+    }
+
+    fn models(&self) -> Result<Value, Failure> {
+        Ok(listed("models", &model::LISTED, card))
+    }
+
+    fn model(&self, name: &str) -> Result<Value, Failure> {
+        match model::Class::of(name) {
+            Some(_) => Ok(card(name)),
+            None => Err(error::unknown_model(name)),
+        }
+    }
+}
+
+impl Format for Gemini {
     fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
         request::read(ask)
     }
@@ -48,49 +94,16 @@ impl Vendor for Gemini {
         reply::stream(reply, frames);
     }
 
-    fn error(&self, failure: &Failure, _request_id: &str) -> Value {
-        error::object(failure)
+    fn error_event(&self, _failure: &Failure, error: &Value, frames: &mut Frames) {
+        frames.event(None, error);
     }
 
-    fn error_event(&self, failure: &Failure, _request_id: &str, frames: &mut Frames) {
-        frames.event(None, &error::object(failure));
+    fn count(&self, ask: &Ask<'_>) -> Option<Result<Value, Failure>> {
+        Some(request::count(ask))
     }
-
-    fn failure(&self, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
-        error::of_status(status, retry_after, model)
-    }
-
-    fn not_json(&self, problem: &serde_json::Error) -> Failure {
-        check::plain(format!("Invalid JSON payload received. {problem}"))
-    }
-
-    fn no_such_path(&self, _method: &str, _path: &str) -> Failure {
-        Failure::new(404, "NOT_FOUND", "Requested entity was not found.")
-    }
-
-    fn wrong_method(&self, _method: &str, _path: &str) -> Failure {
-        Failure::new(404, "NOT_FOUND", "Requested entity was not found.")
-    }
-
-    fn fields(&self, _request_id: &str, _fields: &mut HeaderMap) {}
 
     fn response_id(&self, hash: u64, sequence: u64) -> String {
         format!("sim{hash:016x}{sequence:08x}")
-    }
-
-    fn request_id(&self, hash: u64, sequence: u64) -> String {
-        format!("sim{hash:016x}{sequence:08x}")
-    }
-
-    fn models(&self) -> Value {
-        listed("models", &model::LISTED, card)
-    }
-
-    fn model(&self, name: &str) -> Result<Value, Failure> {
-        match model::Class::of(name) {
-            Some(_) => Ok(card(name)),
-            None => Err(error::unknown_model(name)),
-        }
     }
 }
 
@@ -101,7 +114,7 @@ fn card(name: &str) -> Value {
         "displayName": format!("{name} (simulated)"),
         "inputTokenLimit": model::CONTEXT,
         "outputTokenLimit": model::MOST_OUTPUT,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
         "temperature": 1,
         "maxTemperature": 2,
     })

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::signature;
 use crate::answer::{Answer, Call, Finish, pieces};
+use crate::clock;
 use crate::directive::UsageReport;
 use crate::frames::Frames;
 use crate::prompt::Reasoning;
-use crate::record::SimUsage;
+use crate::record::{Host, SimUsage};
 use crate::tokens;
 use crate::vendor::Reply;
 
@@ -133,6 +134,12 @@ fn finish_body(reply: &Reply<'_>, body: &mut Map<String, Value>, so_far: Option<
     }
     body.insert("modelVersion".to_owned(), json!(reply.prompt.model));
     body.insert("responseId".to_owned(), json!(reply.response_id));
+    if reply.host == Host::Vertex {
+        body.insert(
+            "createTime".to_owned(),
+            json!(clock::written(reply.created)),
+        );
+    }
 }
 
 fn usage(reply: &Reply<'_>, so_far: Option<u64>) -> Option<Value> {
@@ -165,6 +172,9 @@ fn usage(reply: &Reply<'_>, so_far: Option<u64>) -> Option<Value> {
             details.push(json!({"modality": "IMAGE", "tokenCount": media}));
         }
         told.insert("promptTokensDetails".to_owned(), json!(details));
+        if reply.host == Host::Vertex {
+            told.insert("trafficType".to_owned(), json!("ON_DEMAND"));
+        }
         if usage.reasoning > 0 {
             told.insert("thoughtsTokenCount".to_owned(), json!(usage.reasoning));
         }

@@ -1,7 +1,7 @@
 //! The rules of a generation request.
 //! See <https://ai.google.dev/api/generate-content>.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::check::{field, integer, number, plain, snake_path, text_of};
 use super::contents::{self, Contents};
@@ -12,18 +12,21 @@ use crate::cache::{self, Prefix};
 use crate::digest::Digest;
 use crate::node::Node;
 use crate::prompt::{Choice, Habits, Output, Prompt, Reasoning};
+use crate::record::Host;
 use crate::vendor::{Ask, Failure};
+use crate::vertex;
 
 pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let model = ask.path_model.unwrap_or_default();
-    let class = Class::of(model).ok_or_else(|| super::error::unknown_model(model))?;
+    let class = class(ask, model)?;
     let root = Node::root(ask.body);
     if !ask.body.is_object() {
         return Err(plain(
             "Invalid JSON payload received. Unknown name \"\": Root element must be a message.",
         ));
     }
-    shape::check(&root)?;
+    shape::check(&root, ask.host)?;
+    roles(ask, &root)?;
     let mut contents = contents::read(&root, class, ask.seed)?;
     contents::system(&root, &mut contents)?;
     let tools = tools::read(&root)?;
@@ -76,6 +79,49 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         input,
         media_input: contents.media_tokens,
     })
+}
+
+fn class(ask: &Ask<'_>, model: &str) -> Result<Class, Failure> {
+    Class::of(model).ok_or_else(|| {
+        if ask.host == Host::Vertex {
+            vertex::no_publisher_model(ask.head)
+        } else {
+            super::error::unknown_model(model)
+        }
+    })
+}
+
+/// Vertex AI wants every content's role, where the Gemini API takes none for the user's.
+fn roles(ask: &Ask<'_>, root: &Node<'_, '_>) -> Result<(), Failure> {
+    let Some(contents) = field(root, "contents").filter(|_| ask.host == Host::Vertex) else {
+        return Ok(());
+    };
+    if listed(&contents)
+        .iter()
+        .any(|content| text_of(content, "role").is_empty())
+    {
+        return Err(plain("Please use a valid role: user, model."));
+    }
+    Ok(())
+}
+
+/// `POST …:countTokens`: <https://ai.google.dev/api/tokens#method:-models.counttokens>.
+pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
+    let model = ask.path_model.unwrap_or_default();
+    let class = class(ask, model)?;
+    let root = Node::root(ask.body);
+    shape::check_count(&root, ask.host)?;
+    let whole = field(&root, "generate_content_request");
+    let request = whole.as_ref().unwrap_or(&root);
+    let mut contents = contents::read(request, class, ask.seed)?;
+    contents::system(request, &mut contents)?;
+    let text = contents.text_tokens + tools::read(request)?.tokens;
+    let media = contents.media_tokens;
+    let mut details = vec![json!({"modality": "TEXT", "tokenCount": text})];
+    if media > 0 {
+        details.push(json!({"modality": "IMAGE", "tokenCount": media}));
+    }
+    Ok(json!({"totalTokens": text + media, "promptTokensDetails": details}))
 }
 
 fn output_limit(config: Option<&Node<'_, '_>>) -> Result<Option<u64>, Failure> {

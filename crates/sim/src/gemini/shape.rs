@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::check::{is_named, misshapen, snake_path};
 use crate::media;
 use crate::node::{Node, Step};
+use crate::record::Host;
 use crate::vendor::Failure;
 
 /// The type of a field.
@@ -31,10 +32,29 @@ enum Kind {
 /// The fields of a message, by their names in the protocol buffer.
 struct Message(&'static [(&'static str, Kind)]);
 
-/// Refuses a body that has unknown fields or wrong types, naming all of them.
-pub(super) fn check(root: &Node<'_, '_>) -> Result<(), Failure> {
+/// Refuses a generation request that has unknown fields or wrong types, naming all of them.
+pub(super) fn check(root: &Node<'_, '_>, host: Host) -> Result<(), Failure> {
+    let shape = if host == Host::Vertex {
+        &VERTEX_REQUEST
+    } else {
+        &REQUEST
+    };
+    checked(root, shape)
+}
+
+/// Refuses a request to count tokens in the same way.
+pub(super) fn check_count(root: &Node<'_, '_>, host: Host) -> Result<(), Failure> {
+    let shape = if host == Host::Vertex {
+        &VERTEX_COUNT
+    } else {
+        &COUNT
+    };
+    checked(root, shape)
+}
+
+fn checked(root: &Node<'_, '_>, shape: &'static Message) -> Result<(), Failure> {
     let mut violations = Vec::new();
-    message(root, &REQUEST, &mut violations);
+    message(root, shape, &mut violations);
     if violations.is_empty() {
         Ok(())
     } else {
@@ -186,6 +206,32 @@ static REQUEST: Message = Message(&[
     ("cached_content", Text),
     ("service_tier", Text),
     ("store", Bool),
+]);
+
+static VERTEX_REQUEST: Message = Message(&[
+    ("model", Text),
+    ("contents", List(&Nested(&CONTENT))),
+    ("tools", List(&Nested(&TOOL))),
+    ("tool_config", Nested(&TOOL_CONFIG)),
+    ("safety_settings", List(&Nested(&SAFETY_SETTING))),
+    ("system_instruction", Nested(&CONTENT)),
+    ("generation_config", Nested(&GENERATION_CONFIG)),
+    ("cached_content", Text),
+    ("labels", Struct),
+    ("model_armor_config", Struct),
+]);
+
+static COUNT: Message = Message(&[
+    ("contents", List(&Nested(&CONTENT))),
+    ("generate_content_request", Nested(&REQUEST)),
+]);
+
+static VERTEX_COUNT: Message = Message(&[
+    ("model", Text),
+    ("contents", List(&Nested(&CONTENT))),
+    ("tools", List(&Nested(&TOOL))),
+    ("system_instruction", Nested(&CONTENT)),
+    ("generation_config", Nested(&GENERATION_CONFIG)),
 ]);
 
 static CONTENT: Message = Message(&[("role", Text), ("parts", List(&Nested(&PART)))]);

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::attachments;
 use super::check::{bad, name, object, one_of, plain, required, sized, text, wrong_type};
 use super::model::Class;
-use crate::media;
 use crate::node::Node;
 use crate::prompt::ToolResult;
 use crate::tokens;
@@ -279,117 +279,32 @@ fn content(
                 }
                 said.push_str(words);
             }
-            "image_url" => image(&inner, conversation)?,
-            "input_audio" => audio(&inner)?,
-            _ => file(&inner, conversation)?,
+            "image_url" => conversation.tokens += image(&inner)?,
+            "input_audio" => attachments::audio(&inner)?,
+            _ => conversation.tokens += file(&inner)?,
         }
     }
     Ok(said)
 }
 
-fn image(image: &Node<'_, '_>, conversation: &mut Conversation) -> Result<(), Failure> {
+fn image(image: &Node<'_, '_>) -> Result<u64, Failure> {
     object(image, &["url", "detail"])?;
-    if let Some(detail) = image.present("detail") {
-        one_of(&detail, &["auto", "low", "high", "original"])?;
-    }
-    let place = required(image, "url")?;
-    let url = text(&place)?;
-    conversation.tokens += tokens::IMAGE;
-    if url.starts_with("https://") || url.starts_with("http://") {
-        return Ok(());
-    }
-    let Some(data) = data_url(url) else {
-        let sentence = format!(
-            "Invalid '{}'. Expected a valid URL, but got a value with an invalid format.",
-            place.bracketed()
-        );
-        return Err(bad(&place, "invalid_value", sentence));
-    };
-    let Some(bytes) = media::decode_standard(data.1) else {
-        return Err(bad(
-            &place,
-            "invalid_base64",
-            format!(
-                "Invalid '{}'. Expected a base64-encoded data URL with an image MIME type.",
-                place.bracketed()
-            ),
-        ));
-    };
-    if media::image_type(&bytes).is_none() {
-        let sentence = "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp'].";
-        return Err(plain(sentence).code("invalid_image_format"));
-    }
-    Ok(())
+    attachments::detail(image)?;
+    attachments::image_url(&required(image, "url")?)
 }
 
-fn audio(audio: &Node<'_, '_>) -> Result<(), Failure> {
-    object(audio, &["data", "format"])?;
-    one_of(&required(audio, "format")?, &["wav", "mp3"])?;
-    let data = required(audio, "data")?;
-    if media::decode_standard(text(&data)?).is_none() {
-        return Err(bad(
-            &data,
-            "invalid_base64",
-            format!(
-                "Invalid '{}'. Expected base64-encoded audio.",
-                data.bracketed()
-            ),
-        ));
-    }
-    Err(plain("This model does not support audio inputs.")
-        .at(audio.bracketed())
-        .code("invalid_value"))
-}
-
-fn file(file: &Node<'_, '_>, conversation: &mut Conversation) -> Result<(), Failure> {
+fn file(file: &Node<'_, '_>) -> Result<u64, Failure> {
     object(file, &["file_data", "file_id", "filename"])?;
     if let Some(filename) = file.present("filename") {
         text(&filename)?;
     }
     match (file.present("file_data"), file.present("file_id")) {
-        (Some(place), None) => {
-            let data = data_url(text(&place)?);
-            let bytes = data.and_then(|(kind, data)| Some((kind, media::decode_standard(data)?)));
-            match bytes {
-                Some(("application/pdf", bytes)) if media::is_pdf(&bytes) => {
-                    conversation.tokens += tokens::of_document(bytes.len());
-                    Ok(())
-                }
-                Some((kind, _)) if kind != "application/pdf" => {
-                    let sentence = format!(
-                        "Invalid file data: '{}'. Expected a file with an application/pdf MIME type, but got unsupported MIME type '{kind}'.",
-                        place.bracketed()
-                    );
-                    Err(bad(&place, "unsupported_file", sentence))
-                }
-                _ => {
-                    let sentence = format!(
-                        "Invalid file data: '{}'. Expected a base64-encoded data URL with an application/pdf MIME type.",
-                        place.bracketed()
-                    );
-                    Err(bad(&place, "invalid_value", sentence))
-                }
-            }
-        }
-        (None, Some(id)) => {
-            let id = text(&id)?;
-            Err(Failure::new(
-                404,
-                super::check::INVALID,
-                format!("No such File object: {id}"),
-            )
-            .at("id"))
-        }
+        (Some(data), None) => attachments::file_data(&data),
+        (None, Some(id)) => Err(attachments::no_such_file(text(&id)?)),
         _ => Err(
             plain("Exactly one of 'file_data' and 'file_id' must be given.")
                 .at(file.bracketed())
                 .code("missing_required_parameter"),
         ),
     }
-}
-
-/// The media type and the base64 of a data URL (RFC 2397).
-fn data_url(url: &str) -> Option<(&str, &str)> {
-    let (kind, data) = url.strip_prefix("data:")?.split_once(',')?;
-    Some((kind.strip_suffix(";base64")?, data))
 }

@@ -1,27 +1,34 @@
-//! OpenAI's chat completions.
+//! OpenAI: chat completions, and in folders of their own its other formats.
 //! Reference: <https://platform.openai.com/docs/api-reference/chat>.
 
+mod attachments;
 mod check;
+mod completions;
 mod error;
 mod messages;
 pub(crate) mod model;
 mod reply;
 mod request;
+mod responses;
 mod tools;
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::frames::Frames;
 use crate::prompt::Prompt;
-use crate::vendor::{Ask, Failure, Reply, Vendor, bearer, is_invalid_key, listed};
+use crate::record::Face;
+use crate::vendor::{Ask, Failure, Format, Knock, Reply, Vendor, bearer, is_invalid_key, listed};
 
-/// The OpenAI face.
+pub(crate) use completions::Completions;
+pub(crate) use responses::{Responses, Stored, StoredCall};
+
+/// OpenAI as a vendor, and its format of chat completions.
 pub(crate) struct OpenAi;
 
 impl Vendor for OpenAi {
-    fn authenticate(&self, head: &Parts) -> Result<(), Failure> {
+    fn authenticate(&self, knock: &Knock<'_>) -> Result<(), Failure> {
+        let head = knock.head;
         match bearer(head).filter(|key| !key.is_empty()) {
             None => Err(error::no_key()),
             Some(key) if is_invalid_key(key) => Err(error::wrong_key(key)),
@@ -29,31 +36,19 @@ impl Vendor for OpenAi {
         }
     }
 
-    fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
-        request::read(ask)
-    }
-
-    fn whole(&self, reply: &Reply<'_>) -> Value {
-        reply::whole(reply)
-    }
-
-    fn stream(&self, reply: &Reply<'_>, frames: &mut Frames) {
-        reply::stream(reply, frames);
-    }
-
-    fn error(&self, failure: &Failure, _request_id: &str) -> Value {
+    fn error(&self, _face: Face, failure: &Failure, _request_id: &str) -> Value {
         error::object(failure)
     }
 
-    fn error_event(&self, failure: &Failure, _request_id: &str, frames: &mut Frames) {
-        frames.event(None, &error::object(failure));
-    }
-
-    fn failure(&self, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
+    fn failure(&self, _face: Face, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
         error::of_status(status, retry_after, model)
     }
 
-    fn not_json(&self, _problem: &serde_json::Error) -> Failure {
+    fn overloaded_status(&self, _face: Face) -> u16 {
+        500
+    }
+
+    fn not_json(&self, _face: Face, _problem: &serde_json::Error) -> Failure {
         error::not_json()
     }
 
@@ -72,7 +67,7 @@ impl Vendor for OpenAi {
         Failure::new(405, check::INVALID, message).code("method_not_supported")
     }
 
-    fn fields(&self, request_id: &str, fields: &mut HeaderMap) {
+    fn fields(&self, request_id: &str, _failure: Option<&Failure>, fields: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             fields.insert("x-request-id", id);
         }
@@ -91,20 +86,16 @@ impl Vendor for OpenAi {
         }
     }
 
-    fn response_id(&self, hash: u64, sequence: u64) -> String {
-        format!("chatcmpl-sim{hash:016x}{sequence:08x}")
-    }
-
     fn request_id(&self, hash: u64, sequence: u64) -> String {
         format!("req_sim{hash:016x}{sequence:08x}")
     }
 
-    fn models(&self) -> Value {
+    fn models(&self) -> Result<Value, Failure> {
         let mut list = listed("data", &model::LISTED, card);
         if let Some(list) = list.as_object_mut() {
             list.insert("object".to_owned(), json!("list"));
         }
-        list
+        Ok(list)
     }
 
     fn model(&self, name: &str) -> Result<Value, Failure> {
@@ -115,6 +106,28 @@ impl Vendor for OpenAi {
         Err(Failure::new(404, check::INVALID, message)
             .at("model")
             .code("model_not_found"))
+    }
+}
+
+impl Format for OpenAi {
+    fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
+        request::read(ask)
+    }
+
+    fn whole(&self, reply: &Reply<'_>) -> Value {
+        reply::whole(reply)
+    }
+
+    fn stream(&self, reply: &Reply<'_>, frames: &mut Frames) {
+        reply::stream(reply, frames);
+    }
+
+    fn error_event(&self, _failure: &Failure, error: &Value, frames: &mut Frames) {
+        frames.event(None, error);
+    }
+
+    fn response_id(&self, hash: u64, sequence: u64) -> String {
+        format!("chatcmpl-sim{hash:016x}{sequence:08x}")
     }
 }
 

@@ -6,15 +6,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Call, Finish, fragments, pieces};
+use crate::azure;
 use crate::directive::UsageReport;
 use crate::frames::Frames;
-use crate::record::SimUsage;
+use crate::record::{Host, SimUsage};
 use crate::vendor::Reply;
 
-const FINGERPRINT: &str = "fp_sim";
+pub(super) const FINGERPRINT: &str = "fp_sim";
 const TIER: &str = "default";
 /// A streamed piece is about one word.
-const PIECE: usize = 4;
+pub(super) const PIECE: usize = 4;
 
 pub(super) fn whole(reply: &Reply<'_>) -> Value {
     let choices: Vec<Value> = reply
@@ -35,7 +36,18 @@ pub(super) fn whole(reply: &Reply<'_>) -> Value {
     if let (Some(usage), Some(body)) = (usage(reply), body.as_object_mut()) {
         body.insert("usage".to_owned(), usage);
     }
+    if reply.host == Host::AzureOpenAi {
+        note_filters(&mut body);
+    }
     body
+}
+
+/// What Azure adds to an answer.
+fn note_filters(body: &mut Value) {
+    for choice in body["choices"].as_array_mut().into_iter().flatten() {
+        choice["content_filter_results"] = azure::unfiltered();
+    }
+    body["prompt_filter_results"] = azure::prompt_filter_results();
 }
 
 fn choice(index: usize, answer: &Answer) -> Value {
@@ -68,7 +80,7 @@ fn call_id(call: &Call) -> String {
     format!("call_sim{:016x}", call.hash)
 }
 
-fn finish_reason(answer: &Answer) -> &str {
+pub(super) fn finish_reason(answer: &Answer) -> &str {
     match &answer.finish {
         // A refusal by the model ends as an ordinary answer does.
         Finish::Stop | Finish::StopSequence(_) | Finish::Refused => "stop",
@@ -78,7 +90,7 @@ fn finish_reason(answer: &Answer) -> &str {
     }
 }
 
-fn usage(reply: &Reply<'_>) -> Option<Value> {
+pub(super) fn usage(reply: &Reply<'_>) -> Option<Value> {
     let usage = match reply.directive.usage {
         UsageReport::None => return None,
         UsageReport::Zero => SimUsage::default(),
@@ -135,6 +147,9 @@ struct ChunkChoice<'a> {
     delta: Delta<'a>,
     logprobs: Option<()>,
     finish_reason: Option<&'a str>,
+    /// What Azure's filters say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_filter_results: Option<Value>,
 }
 
 #[derive(Default, Serialize)]
@@ -175,6 +190,14 @@ pub(super) fn stream(reply: &Reply<'_>, frames: &mut Frames) {
         .iter()
         .map(|answer| deltas(reply, answer).into_iter())
         .collect();
+    let is_filtered = reply.host == Host::AzureOpenAi;
+    if is_filtered {
+        // Azure tells what it thinks of the prompt in an event of its own, which has nothing else.
+        frames.event(
+            None,
+            &json!({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": azure::prompt_filter_results()}),
+        );
+    }
     // The choices of one answer come interleaved.
     let mut is_open = true;
     while is_open {
@@ -186,6 +209,10 @@ pub(super) fn stream(reply: &Reply<'_>, frames: &mut Frames) {
                     frames,
                     ChunkChoice {
                         index,
+                        content_filter_results: is_filtered.then(|| match &delta.content {
+                            Field::Present(said) if !said.is_empty() => azure::unfiltered(),
+                            _ => json!({}),
+                        }),
                         delta,
                         logprobs: None,
                         finish_reason: None,
@@ -205,6 +232,7 @@ pub(super) fn stream(reply: &Reply<'_>, frames: &mut Frames) {
                 delta: Delta::default(),
                 logprobs: None,
                 finish_reason,
+                content_filter_results: is_filtered.then(|| json!({})),
             },
         );
     }

@@ -4,16 +4,18 @@
 use serde_json::Value;
 
 use super::check::{
-    bad, boolean, decimal, integer, missing, object, one_of, plain, required, short_text, sized,
-    text, unsupported_parameter, wrong_type,
+    INVALID, bad, boolean, decimal, integer, missing, object, one_of, plain, required, short_text,
+    sized, text, unsupported_parameter, wrong_type,
 };
 use super::messages::{self, Conversation};
 use super::model::Class;
 use super::tools;
+use crate::azure;
 use crate::cache::{self, Prefix};
 use crate::digest::Digest;
 use crate::node::Node;
 use crate::prompt::{Habits, Output, Prompt, Reasoning};
+use crate::record::Host;
 use crate::tokens;
 use crate::vendor::{Ask, Failure, Framing};
 
@@ -67,12 +69,13 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     if !ask.body.is_object() {
         return Err(super::error::not_json());
     }
-    let model = match root.present("model") {
-        None => return Err(plain("you must provide a model parameter")),
-        Some(model) => text(&model)?,
-    };
-    let class = Class::of(model).ok_or_else(|| super::error::unknown_model(model))?;
-    known_parameters(&root, class)?;
+    let model = model(ask, &root)?;
+    let class = class(ask, model)?;
+    let known: Vec<&str> = PARAMETERS
+        .into_iter()
+        .filter(|key| class.is_compatible_host() || !FOREIGN.contains(key))
+        .collect();
+    known_parameters(&root, &known)?;
     let conversation = match root.get("messages") {
         None => return Err(missing(&root, "messages")),
         Some(messages) => messages::read(&messages, class)?,
@@ -119,14 +122,38 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     })
 }
 
-fn known_parameters(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
-    let is_known = |key: &str| {
-        PARAMETERS.contains(&key) && (class.is_compatible_host() || !FOREIGN.contains(&key))
-    };
+/// The model that the path names, or else the body.
+pub(super) fn model<'v>(ask: &Ask<'v>, root: &Node<'v, '_>) -> Result<&'v str, Failure> {
+    match (ask.path_model, root.present("model")) {
+        (Some(model), _) => Ok(model),
+        (None, Some(model)) => text(&model),
+        (None, None) => Err(plain("you must provide a model parameter")),
+    }
+}
+
+/// The refusal of a model that the host does not have.
+pub(super) fn unknown_model(ask: &Ask<'_>, model: &str) -> Failure {
+    if ask.host == Host::AzureOpenAi {
+        azure::no_deployment()
+    } else {
+        super::error::unknown_model(model)
+    }
+}
+
+fn class(ask: &Ask<'_>, model: &str) -> Result<Class, Failure> {
+    if super::completions::is_legacy(model) {
+        let sentence = "This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use v1/completions?";
+        return Err(Failure::new(404, INVALID, sentence).at("model"));
+    }
+    Class::of(model).ok_or_else(|| unknown_model(ask, model))
+}
+
+/// Refuses parameters that the call does not have, all at once.
+pub(super) fn known_parameters(root: &Node<'_, '_>, known: &[&str]) -> Result<(), Failure> {
     let unknown: Vec<&str> = root
         .members()
         .map(|(key, _)| key)
-        .filter(|key| !is_known(key))
+        .filter(|key| !known.contains(key))
         .collect();
     if unknown.is_empty() {
         return Ok(());
@@ -138,14 +165,15 @@ fn known_parameters(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
     )))
 }
 
+/// Whether a stream is wanted, and whether it ends with usage.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Streaming {
+pub(super) enum Streaming {
     No,
     WithUsage,
     WithoutUsage,
 }
 
-fn streaming(root: &Node<'_, '_>) -> Result<Streaming, Failure> {
+pub(super) fn streaming(root: &Node<'_, '_>) -> Result<Streaming, Failure> {
     let streams = root
         .present("stream")
         .map(|stream| boolean(&stream))
@@ -179,6 +207,27 @@ fn streaming(root: &Node<'_, '_>) -> Result<Streaming, Failure> {
 }
 
 fn sampling(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
+    sampling_parameters(root, class)?;
+    if let Some(bias) = root.present("logit_bias") {
+        object(
+            &bias,
+            &bias.members().map(|(key, _)| key).collect::<Vec<_>>(),
+        )?;
+        for (_, weight) in bias.members() {
+            integer(&weight, -100, 100)?;
+        }
+        if class.reasons() {
+            return Err(unsupported_parameter(&bias, None));
+        }
+    }
+    if let Some(seed) = root.present("seed") {
+        integer(&seed, i64::MIN, i64::MAX)?;
+    }
+    logprobs(root, class)
+}
+
+/// Temperature and its like: models that reason take their defaults only.
+pub(super) fn sampling_parameters(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
     for (key, least, most) in [
         ("temperature", 0.0, 2.0),
         ("top_p", 0.0, 1.0),
@@ -201,22 +250,7 @@ fn sampling(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
             return Err(bad(&node, "unsupported_value", message));
         }
     }
-    if let Some(bias) = root.present("logit_bias") {
-        object(
-            &bias,
-            &bias.members().map(|(key, _)| key).collect::<Vec<_>>(),
-        )?;
-        for (_, weight) in bias.members() {
-            integer(&weight, -100, 100)?;
-        }
-        if class.reasons() {
-            return Err(unsupported_parameter(&bias, None));
-        }
-    }
-    if let Some(seed) = root.present("seed") {
-        integer(&seed, i64::MIN, i64::MAX)?;
-    }
-    logprobs(root, class)
+    Ok(())
 }
 
 fn logprobs(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
@@ -240,7 +274,7 @@ fn logprobs(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
 }
 
 /// The parameters that change nothing of the answer but must be right.
-fn bookkeeping(root: &Node<'_, '_>) -> Result<(), Failure> {
+pub(super) fn bookkeeping(root: &Node<'_, '_>) -> Result<(), Failure> {
     for key in ["user", "safety_identifier", "prompt_cache_key"] {
         if let Some(node) = root.present(key) {
             short_text(&node, if key == "user" { 512 } else { 64 })?;
@@ -315,6 +349,20 @@ fn output_limit(root: &Node<'_, '_>, class: Class) -> Result<Option<u64>, Failur
     Ok(Some(limit))
 }
 
+/// How hard a model may be asked to think.
+pub(super) const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+
+/// The tokens that an effort costs here.
+pub(super) fn effort_tokens(effort: &str) -> u64 {
+    match effort {
+        "none" => 0,
+        "minimal" | "low" => 64,
+        "medium" => 128,
+        "high" => 256,
+        _ => 512,
+    }
+}
+
 fn reasoning(root: &Node<'_, '_>, class: Class, has_tools: bool) -> Result<Reasoning, Failure> {
     let effort = match root.present("reasoning_effort") {
         None if class.reasons() => "medium",
@@ -326,10 +374,7 @@ fn reasoning(root: &Node<'_, '_>, class: Class, has_tools: bool) -> Result<Reaso
             );
         }
         Some(effort) => {
-            let value = one_of(
-                &effort,
-                &["none", "minimal", "low", "medium", "high", "xhigh", "max"],
-            )?;
+            let value = one_of(&effort, &EFFORTS)?;
             if class.refuses_tools_with_effort() && has_tools && value != "none" {
                 let message = "Function tools with reasoning_effort are not supported for this model in /v1/chat/completions. Please use /v1/responses instead.";
                 return Err(bad(&effort, "unsupported_parameter", message));
@@ -337,13 +382,7 @@ fn reasoning(root: &Node<'_, '_>, class: Class, has_tools: bool) -> Result<Reaso
             value
         }
     };
-    let tokens = match effort {
-        "none" => 0,
-        "minimal" | "low" => 64,
-        "medium" => 128,
-        "high" => 256,
-        _ => 512,
-    };
+    let tokens = effort_tokens(effort);
     Ok(match class {
         Class::OpenReasoning => Reasoning::Shown { budget: 4096 },
         Class::Plain | Class::Open => Reasoning::Off,
@@ -356,14 +395,14 @@ fn reasoning(root: &Node<'_, '_>, class: Class, has_tools: bool) -> Result<Reaso
     })
 }
 
-fn choices(root: &Node<'_, '_>) -> Result<usize, Failure> {
+pub(super) fn choices(root: &Node<'_, '_>) -> Result<usize, Failure> {
     let Some(n) = root.present("n") else {
         return Ok(1);
     };
     Ok(usize::try_from(integer(&n, 1, 128)?).unwrap_or(1))
 }
 
-fn stops(root: &Node<'_, '_>, class: Class) -> Result<Vec<String>, Failure> {
+pub(super) fn stops(root: &Node<'_, '_>, class: Class) -> Result<Vec<String>, Failure> {
     let Some(stop) = root.present("stop") else {
         return Ok(Vec::new());
     };
@@ -405,6 +444,7 @@ fn response_format(root: &Node<'_, '_>, conversation: &Conversation) -> Result<O
         }
         _ => {
             let wrapper = required(&format, "json_schema")?;
+            object(&wrapper, &["name", "description", "schema", "strict"])?;
             tools::named_schema(&wrapper, "response_format", "response_format").map(Output::Schema)
         }
     }

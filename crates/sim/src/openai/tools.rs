@@ -62,7 +62,12 @@ fn one(tool: &Node<'_, '_>) -> Result<Tool, Failure> {
     }
     let function = required(tool, "function")?;
     object(&function, &["name", "description", "parameters", "strict"])?;
-    let name = name(&required(&function, "name")?)?.to_owned();
+    described_function(&function)
+}
+
+/// A function's name and the schema of its arguments.
+pub(super) fn described_function(function: &Node<'_, '_>) -> Result<Tool, Failure> {
+    let name = name(&required(function, "name")?)?.to_owned();
     if let Some(description) = function.present("description") {
         short_text(&description, 1024 * 1024)?;
     }
@@ -166,13 +171,12 @@ fn chosen(function: &Node<'_, '_>, tools: &[Tool]) -> Result<String, Failure> {
     }
 }
 
-/// The schema of `response_format.json_schema`.
+/// The schema of a structured answer, which stands beside its name in `wrapper`.
 pub(super) fn named_schema(
     wrapper: &Node<'_, '_>,
     what: &str,
     param: &str,
 ) -> Result<Value, Failure> {
-    object(wrapper, &["name", "description", "schema", "strict"])?;
     let name = name(&required(wrapper, "name")?)?;
     let strict = wrapper
         .present("strict")

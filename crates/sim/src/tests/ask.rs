@@ -88,6 +88,7 @@ pub(crate) const ANTHROPIC: Fields<'_> = &[
     ("x-api-key", "sk-test"),
     ("anthropic-version", "2023-06-01"),
 ];
+pub(crate) const AZURE: Fields<'_> = &[("api-key", "sk-test")];
 pub(crate) const GEMINI: Fields<'_> = &[("x-goog-api-key", "sk-test")];
 
 pub(crate) async fn openai(sim: &Sim, body: &Value) -> Answer {
@@ -162,4 +163,73 @@ pub(crate) fn assert_says(message: &Value, case: &Value) {
         message.as_str().is_some_and(|said| said.contains(expected)),
         "{case}: {message}"
     );
+}
+
+/// Asks with a bearer token, which OpenAI, Cohere and Bedrock take as it is.
+pub(crate) async fn post(sim: &Sim, uri: &str, body: &Value) -> Answer {
+    send(sim, "POST", uri, OPENAI, body.to_string().into()).await
+}
+
+/// A token that Vertex AI takes.
+pub(crate) async fn google_token(sim: &Sim) -> String {
+    let uri = "/computeMetadata/v1/instance/service-accounts/default/token";
+    let answer = send(sim, "GET", uri, &[("metadata-flavor", "Google")], "".into()).await;
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+/// The messages of a binary stream, each with its headers, with every checksum checked.
+pub(crate) fn messages(mut bytes: &[u8]) -> Vec<(Vec<(String, String)>, Value)> {
+    let number = |bytes: &[u8], at: usize| {
+        u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+    };
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let (length, head_length) = (number(bytes, 0), number(bytes, 4));
+        let (message, rest) = bytes.split_at(length);
+        assert_eq!(number(message, 8), crc32fast::hash(&message[..8]) as usize);
+        let end = length - 4;
+        assert_eq!(
+            number(message, end),
+            crc32fast::hash(&message[..end]) as usize
+        );
+        let mut head = &message[12..12 + head_length];
+        let mut headers = Vec::new();
+        while let Some((name_length, after)) = head.split_first() {
+            let (name, after) = after.split_at(usize::from(*name_length));
+            assert_eq!(after[0], 7, "headers are texts");
+            let length = usize::from(u16::from_be_bytes([after[1], after[2]]));
+            let (value, after) = after[3..].split_at(length);
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            headers.push((text(name), text(value)));
+            head = after;
+        }
+        let payload = serde_json::from_slice(&message[12 + head_length..end]).unwrap();
+        messages.push((headers, payload));
+        bytes = rest;
+    }
+    messages
+}
+
+/// The events of a binary stream by their names; those of a model's own format as they are inside.
+pub(crate) fn named_messages(bytes: &[u8]) -> Vec<(String, Value)> {
+    messages(bytes)
+        .into_iter()
+        .map(|(headers, payload)| {
+            let get = |name: &str| {
+                headers
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value.clone())
+            };
+            let name = get(":event-type")
+                .or_else(|| get(":exception-type"))
+                .unwrap();
+            if name != "chunk" {
+                return (name, payload);
+            }
+            let inner = crate::media::decode_standard(payload["bytes"].as_str().unwrap()).unwrap();
+            let inner: Value = serde_json::from_slice(&inner).unwrap();
+            (inner["type"].as_str().unwrap().to_owned(), inner)
+        })
+        .collect()
 }

@@ -2,7 +2,17 @@
 
 mod anthropic;
 mod ask;
+mod azure;
+mod bedrock;
+mod cohere;
+mod completions;
+mod counting;
 mod faults;
+mod formats;
 mod gemini;
+mod issuers;
 mod openai;
+mod responses;
+mod signatures;
 mod sockets;
+mod vertex;

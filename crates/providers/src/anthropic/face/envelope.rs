@@ -7,8 +7,20 @@ use crate::face::{Envelope, InvalidRequest};
 use crate::openai::envelope::{model_name, span, text};
 use crate::openai::fields::{Fields, Kind};
 
-/// Reads the envelope; the messages are counted, not read.
+/// Reads the envelope of a message; the messages are counted, not read.
 pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
+    envelope(body, |fields| max_tokens(fields).map(Some))
+}
+
+/// Reads the envelope of a count of tokens, which has no bound on the output.
+pub(in crate::anthropic) fn of_count(body: &[u8]) -> Result<Envelope, InvalidRequest> {
+    envelope(body, |_| Ok(None))
+}
+
+fn envelope(
+    body: &[u8],
+    bound: impl Fn(&mut Fields<'_>) -> Result<Option<u64>, InvalidRequest>,
+) -> Result<Envelope, InvalidRequest> {
     let text = text(body)?;
     let mut fields = Fields::read_body(text)?;
     let Some(model) = fields.take("model") else {
@@ -18,7 +30,7 @@ pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
         model: model_name(model)?,
         stream: fields.flag("stream")?.unwrap_or(false),
         stream_usage: true,
-        max_output_tokens: Some(max_tokens(&mut fields)?),
+        max_output_tokens: bound(&mut fields)?,
         choices: 1,
         messages: count_messages(&mut fields)?,
         model_span: Some(span(text, model.get())),

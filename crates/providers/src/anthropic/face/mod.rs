@@ -3,14 +3,16 @@
 //!
 //! Suggested reading order: `envelope` for the verbatim path with `relay`; `parse` (the request) with
 //! `content`, `tools` and `thinking`; `render` (a whole answer) and `encoder` (a stream) with `blocks`, `usage`
-//! and `problem`. `custody` carries the reasoning state of other providers through the caller's hands.
+//! and `problem`. `custody` carries the reasoning state of other providers through the caller's
+//! hands, and `foreign` takes it out where the conversation goes on with Anthropic.
 
 mod blocks;
 mod content;
 mod custody;
 mod encoder;
-mod envelope;
-mod parse;
+pub(super) mod envelope;
+mod foreign;
+pub(super) mod parse;
 mod problem;
 mod relay;
 mod render;
@@ -55,9 +57,17 @@ impl Face for AnthropicMessages {
         fields
     }
 
-    /// The model's name only: a stream of this format always carries its usage.
+    /// The model's name, and the thoughts that other providers left in the conversation. A stream of this
+    /// format always carries its usage.
     fn splice(&self, envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
-        openai::envelope::splice(envelope, body, model)
+        let model_span = envelope.model_span.clone().unwrap_or_default();
+        let mut edits = foreign::edits(body);
+        edits.push((model_span, Value::from(model).to_string()));
+        edits.sort_by_key(|(span, _)| span.start);
+        Spliced {
+            body: openai::envelope::apply(body, &edits),
+            withhold_usage: false,
+        }
     }
 
     fn parse(&self, asked: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {

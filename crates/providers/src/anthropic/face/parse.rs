@@ -26,13 +26,33 @@ pub(super) struct Kept {
     pub(super) paths: CallerPaths,
 }
 
-/// Reads a request body and the fields beside it.
+/// Reads the body of a message and the fields beside it.
 pub(super) fn request(asked: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
     let mut fields = Fields::read_body(text(body)?)?;
-    let mut request = ChatRequest::new(envelope::model(&mut fields)?);
     let mut kept = Kept::default();
+    let bound = bound(&mut fields, &mut kept)?;
+    let request = read(asked, fields, kept)?;
+    Ok(ChatRequest {
+        max_output_tokens: Some(bound),
+        ..request
+    })
+}
+
+/// Reads the body of a count of tokens, which is a message without a bound on the output.
+pub(in crate::anthropic) fn count(
+    asked: &Asked,
+    body: &[u8],
+) -> Result<ChatRequest, InvalidRequest> {
+    read(asked, Fields::read_body(text(body)?)?, Kept::default())
+}
+
+fn read(
+    asked: &Asked,
+    mut fields: Fields<'_>,
+    mut kept: Kept,
+) -> Result<ChatRequest, InvalidRequest> {
+    let mut request = ChatRequest::new(envelope::model(&mut fields)?);
     request.format = FORMAT;
-    request.max_output_tokens = Some(bound(&mut fields, &mut kept)?);
     request.messages = messages(&mut fields, &mut kept)?;
     request.tools = tools::tools(&mut fields, &mut kept)?;
     let choice = tools::choice(&mut fields, &mut kept)?;
@@ -58,14 +78,18 @@ pub(super) fn request(asked: &Asked, body: &[u8]) -> Result<ChatRequest, Invalid
 /// The caller's path of what a translation reports or refuses.
 pub(super) fn field<'a>(request: &ChatRequest, path: &'a str) -> Cow<'a, str> {
     /// How what stands inside of messages and tools is called.
-    const INSIDE: [(&str, &str); 7] = [
+    const INSIDE: [(&str, &str); 11] = [
         (".function.parameters", ".input_schema"),
         (".function.arguments", ".input"),
         (".function.", "."),
         (".image_url", ".source"),
+        (".file.filename", ".title"),
+        (".file", ".source"),
         (".reasoning_content", ".content"),
         (".reasoning_details", ".content"),
-        (".annotations", ".citations"),
+        (".annotations", ".content"),
+        (".extra_content.google.thought_signature", ""),
+        (".extra_content", ""),
     ];
     if request.extensions.contains_key(path) {
         return Cow::Borrowed(path);

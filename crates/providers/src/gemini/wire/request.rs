@@ -1,6 +1,7 @@
 //! What is sent: <https://ai.google.dev/api/generate-content#request-body>
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,7 +17,7 @@ pub(in crate::gemini) struct Request<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::gemini) tools: Vec<Tool<'a>>,
     #[serde(skip_serializing_if = "ToolConfig::is_empty")]
-    pub(in crate::gemini) tool_config: ToolConfig,
+    pub(in crate::gemini) tool_config: ToolConfig<'a>,
     pub(in crate::gemini) generation_config: GenerationConfig<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) safety_settings: Option<Box<RawValue>>,
@@ -24,6 +25,9 @@ pub(in crate::gemini) struct Request<'a> {
     pub(in crate::gemini) cached_content: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) service_tier: Option<&'static str>,
+    /// The caller's own fields, as they were written.
+    #[serde(flatten)]
+    pub(in crate::gemini) extra: BTreeMap<&'a str, &'a RawValue>,
 }
 
 /// One turn.
@@ -144,17 +148,21 @@ pub(in crate::gemini) struct FunctionDeclaration<'a> {
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::gemini) struct ToolConfig {
+pub(in crate::gemini) struct ToolConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) function_calling_config: Option<FunctionCallingConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) include_server_side_tool_invocations: Option<bool>,
+    /// The caller's own fields, as they were written.
+    #[serde(flatten)]
+    pub(in crate::gemini) extra: BTreeMap<&'a str, &'a RawValue>,
 }
 
-impl ToolConfig {
+impl ToolConfig<'_> {
     fn is_empty(&self) -> bool {
         self.function_calling_config.is_none()
             && self.include_server_side_tool_invocations.is_none()
+            && self.extra.is_empty()
     }
 }
 
@@ -203,6 +211,9 @@ pub(in crate::gemini) struct GenerationConfig<'a> {
     pub(in crate::gemini) media_resolution: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) thinking_config: Option<ThinkingConfig>,
+    /// The caller's own fields, as they were written.
+    #[serde(flatten)]
+    pub(in crate::gemini) extra: BTreeMap<&'a str, &'a RawValue>,
 }
 
 /// How much is thought: as translated, or as the caller wrote it in Google's own words.
@@ -219,7 +230,7 @@ pub(in crate::gemini) struct Thinking {
     #[serde(rename = "thinkingLevel", skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) level: Option<&'static str>,
     #[serde(rename = "thinkingBudget", skip_serializing_if = "Option::is_none")]
-    pub(in crate::gemini) budget: Option<u64>,
+    pub(in crate::gemini) budget: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::gemini) include_thoughts: Option<bool>,
 }

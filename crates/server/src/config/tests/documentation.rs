@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use super::schema::{as_json, validator};
 use super::*;
 
+/// A credentials file of Google Cloud.
+const GOOGLE_LOGIN: &str =
+    r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#;
+
 /// The documentation, and the YAML blocks in it.
 fn documentation() -> (String, Vec<String>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
@@ -27,7 +31,12 @@ fn every_documented_example_is_valid() {
     let validator = validator();
     for block in blocks {
         // The tests' machine has no mounted secrets.
-        let text = block.replace("file:/run/secrets/operator-key", "a-text-of-the-operator");
+        let text = block
+            .replace("file:/run/secrets/operator-key", "a-text-of-the-operator")
+            .replace(
+                "file:/run/secrets/google.json",
+                &format!("'{GOOGLE_LOGIN}'"),
+            );
         if let Err(problems) = Config::parse(&text, "docs/configuration.md", &environment) {
             panic!("{problems}\n{block}");
         }

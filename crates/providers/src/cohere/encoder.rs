@@ -1,0 +1,401 @@
+//! Renders events as a stream of Cohere's events. <https://docs.cohere.com/v2/docs/streaming>
+//!
+//! Blocks never overlap: a block of content is closed before another or a tool call is opened, and of
+//! calls that interleave one is written at a time, the others wait.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, BytesMut};
+use domain::chat::{ChatEvent, Finish};
+use domain::problem::Problem;
+use domain::usage::Usage;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::billing::Shown;
+use super::render::{self, Call, CalledFunction, ExtraContent, Foreign};
+use super::{citation, logprobs};
+use crate::face::{Rendering, StreamEncoder};
+use crate::openai::render::append;
+
+/// What ends every stream; clients stop reading at it.
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// What keeps an idle stream open.
+pub(super) const HEARTBEAT: &[u8] = b": keep-alive\n\n";
+
+/// Renders one stream.
+pub(super) struct EventEncoder {
+    rendering: Rendering,
+    is_begun: bool,
+    is_failed: bool,
+    /// The block of content that is open, and how many there were.
+    block: Option<Kind>,
+    blocks: u32,
+    /// The call that is being written, by the domain's number, and how many there were.
+    call: Option<u32>,
+    calls: u32,
+    /// The calls that wait or are being written.
+    open: BTreeMap<u32, Waiting>,
+    citations: u32,
+    foreign: Vec<(&'static str, Box<RawValue>)>,
+    finish: Option<Finish>,
+    usage: Option<Usage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Thinking,
+}
+
+/// A call of which something is not written yet.
+#[derive(Default)]
+struct Waiting {
+    id: String,
+    name: String,
+    signature: Option<String>,
+    arguments: String,
+    /// Whether arguments were written or wait.
+    has_arguments: bool,
+    is_complete: bool,
+}
+
+impl EventEncoder {
+    pub(super) fn new(rendering: &Rendering) -> Self {
+        Self {
+            rendering: rendering.clone(),
+            is_begun: false,
+            is_failed: false,
+            block: None,
+            blocks: 0,
+            call: None,
+            calls: 0,
+            open: BTreeMap::new(),
+            citations: 0,
+            foreign: Vec::new(),
+            finish: None,
+            usage: None,
+        }
+    }
+
+    fn begin(&mut self, id: Option<&str>, out: &mut BytesMut) {
+        if std::mem::replace(&mut self.is_begun, true) {
+            return;
+        }
+        let id = id.filter(|id| !id.is_empty()).unwrap_or(&self.rendering.id);
+        let message = json!({
+            "role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": [],
+        });
+        write(
+            "message-start",
+            &json!({"id": id, "type": "message-start", "delta": {"message": message}}),
+            out,
+        );
+    }
+
+    /// Opens a block of this kind unless it is open.
+    fn open_block(&mut self, kind: Kind, out: &mut BytesMut) {
+        self.begin(None, out);
+        if self.block == Some(kind) {
+            return;
+        }
+        self.close_block(out);
+        self.block = Some(kind);
+        let content = match kind {
+            Kind::Text => json!({"type": "text", "text": ""}),
+            Kind::Thinking => json!({"type": "thinking", "thinking": ""}),
+        };
+        let index = self.blocks;
+        write(
+            "content-start",
+            &json!({"type": "content-start", "index": index, "delta": {"message": {"content": content}}}),
+            out,
+        );
+    }
+
+    fn close_block(&mut self, out: &mut BytesMut) {
+        if self.block.take().is_some() {
+            let index = self.blocks;
+            write(
+                "content-end",
+                &json!({"type": "content-end", "index": index}),
+                out,
+            );
+            self.blocks += 1;
+        }
+    }
+
+    fn content(&mut self, kind: Kind, content: &impl Serialize, out: &mut BytesMut) {
+        self.open_block(kind, out);
+        self.content_step(content, None, out);
+    }
+
+    /// A step of the block that is open.
+    fn content_step(&self, content: &impl Serialize, logprobs: Option<&Value>, out: &mut BytesMut) {
+        let step = ContentStep {
+            kind: "content-delta",
+            index: self.blocks,
+            delta: Delta {
+                message: ContentMessage { content },
+            },
+            logprobs,
+        };
+        write("content-delta", &step, out);
+    }
+
+    /// Writes of the waiting calls what may be written now: of one at a time, in the order of their
+    /// numbers.
+    fn write_calls(&mut self, out: &mut BytesMut) {
+        loop {
+            let Some(number) = self.call.or_else(|| self.open.keys().next().copied()) else {
+                return;
+            };
+            let index = self.calls;
+            let Some(waiting) = self.open.get_mut(&number) else {
+                self.call = None;
+                continue;
+            };
+            if self.call.is_none() {
+                self.call = Some(number);
+                let call = Call {
+                    id: &waiting.id,
+                    kind: "function",
+                    function: CalledFunction {
+                        name: &waiting.name,
+                        arguments: "",
+                    },
+                    extra_content: waiting.signature.as_deref().map(ExtraContent::signed),
+                };
+                let step = json!({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": call}}});
+                write("tool-call-start", &step, out);
+            }
+            if waiting.is_complete && !waiting.has_arguments {
+                // Clients parse the arguments; a call without any must say so in JSON.
+                waiting.arguments.push_str("{}");
+            }
+            if !waiting.arguments.is_empty() {
+                let function = json!({"arguments": waiting.arguments});
+                waiting.arguments.clear();
+                let step = json!({"type": "tool-call-delta", "index": index, "delta": {"message": {"tool_calls": {"function": function}}}});
+                write("tool-call-delta", &step, out);
+            }
+            if !waiting.is_complete {
+                return;
+            }
+            write(
+                "tool-call-end",
+                &json!({"type": "tool-call-end", "index": index}),
+                out,
+            );
+            self.open.remove(&number);
+            self.call = None;
+            self.calls += 1;
+        }
+    }
+
+    /// A call that is being written is completed before content goes on; what comes for it later has
+    /// nowhere to go, which providers do not do.
+    fn interrupt_calls(&mut self, out: &mut BytesMut) {
+        if !self.open.is_empty() {
+            for waiting in self.open.values_mut() {
+                waiting.is_complete = true;
+            }
+            self.write_calls(out);
+        }
+    }
+
+    fn cite(&mut self, annotation: &Value, out: &mut BytesMut) {
+        self.begin(None, out);
+        let index = self.citations;
+        self.citations += 1;
+        let citations = citation::shown(annotation);
+        let start = json!({"type": "citation-start", "index": index, "delta": {"message": {"citations": citations}}});
+        write("citation-start", &start, out);
+        write(
+            "citation-end",
+            &json!({"type": "citation-end", "index": index}),
+            out,
+        );
+    }
+
+    fn end(&mut self, report: Option<&Value>, out: &mut BytesMut) {
+        self.begin(None, out);
+        self.interrupt_calls(out);
+        self.close_block(out);
+        let finish = self.finish.as_ref();
+        let native = finish.map(render::foreign_word);
+        let end = MessageEnd {
+            kind: "message-end",
+            delta: EndDelta {
+                error: None,
+                finish_reason: finish.map_or("ERROR", render::finish_word),
+                native_finish_reason: native.filter(|word| !word.is_empty()),
+                usage: self.usage.as_ref().map(Shown::from),
+                provider_content: self
+                    .foreign
+                    .iter()
+                    .map(|(format, raw)| Foreign { format, raw })
+                    .collect(),
+            },
+            trunkline: report,
+        };
+        write("message-end", &end, out);
+        out.put_slice(DONE);
+    }
+}
+
+#[derive(Serialize)]
+struct ContentStep<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    index: u32,
+    delta: Delta<'a, T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct Delta<'a, T> {
+    message: ContentMessage<'a, T>,
+}
+
+#[derive(Serialize)]
+struct ContentMessage<'a, T> {
+    content: &'a T,
+}
+
+#[derive(Serialize)]
+struct MessageEnd<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    delta: EndDelta<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trunkline: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct EndDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_finish_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Shown>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    provider_content: Vec<Foreign<'a>>,
+}
+
+/// Appends one event.
+fn write(name: &str, data: &impl Serialize, out: &mut BytesMut) {
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\ndata: ");
+    append(data, out);
+    out.put_slice(b"\n\n");
+}
+
+/// Appends the event that tells a problem; nothing follows it.
+pub(super) fn write_problem(problem: &Problem, out: &mut BytesMut) {
+    let end = MessageEnd {
+        kind: "message-end",
+        delta: EndDelta {
+            error: Some(&problem.detail),
+            finish_reason: "ERROR",
+            native_finish_reason: None,
+            usage: None,
+            provider_content: Vec::new(),
+        },
+        trunkline: None,
+    };
+    write("message-end", &end, out);
+}
+
+impl StreamEncoder for EventEncoder {
+    fn push(&mut self, event: &ChatEvent, out: &mut BytesMut) {
+        match event {
+            ChatEvent::Start { id, .. } => self.begin(id.as_deref(), out),
+            ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. } => {
+                self.interrupt_calls(out);
+                self.content(Kind::Text, &json!({"text": text}), out);
+            }
+            ChatEvent::Reasoning { text, .. } => {
+                self.interrupt_calls(out);
+                self.content(Kind::Thinking, &json!({"thinking": text}), out);
+            }
+            ChatEvent::ReasoningSignature { signature, .. } => {
+                self.interrupt_calls(out);
+                // A signature is over the block before it; one that comes alone is a thought without words.
+                let kind = self.block.unwrap_or(Kind::Thinking);
+                self.content(kind, &json!({"signature": signature}), out);
+            }
+            ChatEvent::RedactedReasoning { data, .. } => {
+                self.interrupt_calls(out);
+                self.close_block(out);
+                self.content(Kind::Thinking, &json!({"redacted": data}), out);
+                self.close_block(out);
+            }
+            ChatEvent::ToolCallStart {
+                call,
+                id,
+                name,
+                signature,
+                ..
+            } => {
+                self.begin(None, out);
+                self.close_block(out);
+                let waiting = Waiting {
+                    id: id.clone(),
+                    name: name.clone(),
+                    signature: signature.clone(),
+                    ..Waiting::default()
+                };
+                self.open.insert(*call, waiting);
+                self.write_calls(out);
+            }
+            ChatEvent::ToolCallArguments { call, fragment, .. } => {
+                if let Some(waiting) = self.open.get_mut(call) {
+                    waiting.has_arguments |= !fragment.is_empty();
+                    waiting.arguments.push_str(fragment);
+                    self.write_calls(out);
+                }
+            }
+            ChatEvent::ToolCallEnd { call, .. } => {
+                if let Some(waiting) = self.open.get_mut(call) {
+                    waiting.is_complete = true;
+                    self.write_calls(out);
+                }
+            }
+            ChatEvent::Logprobs { raw, .. } => {
+                for item in logprobs::shown(raw) {
+                    self.interrupt_calls(out);
+                    self.open_block(self.block.unwrap_or(Kind::Text), out);
+                    self.content_step(&json!({}), Some(&item), out);
+                }
+            }
+            ChatEvent::Annotation { annotation, .. } => self.cite(annotation, out),
+            ChatEvent::Unknown { format, raw, .. } => self.foreign.push((format, raw.clone())),
+            ChatEvent::Finish { finish, .. } => self.finish = Some(finish.clone()),
+            ChatEvent::Usage(usage) => self.usage = Some(*usage),
+            ChatEvent::Ping => out.put_slice(HEARTBEAT),
+            // The tier has no place in this format; the gateway tells errors through `fail`.
+            ChatEvent::ServiceTier(_) | ChatEvent::Error(_) => {}
+        }
+    }
+
+    fn fail(&mut self, problem: &Problem, out: &mut BytesMut) {
+        if !self.is_failed {
+            self.is_failed = true;
+            self.begin(None, out);
+            write_problem(problem, out);
+        }
+    }
+
+    fn finish(&mut self, report: Option<&Value>, out: &mut BytesMut) {
+        if !self.is_failed {
+            self.end(report, out);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Cohere's chat, version 2 (<https://docs.cohere.com/reference/chat>).
+//!
+//! The target's side is [`Dialect`] below: `encode` puts a request together from `messages`, `names` and
+//! `sampling`; `decode`, `stream` and `error` read the answer, with `billing`, `citation` and `logprobs`.
+//! The caller's side is `face`: `parse` with `parse_message` for requests, `render` and `encoder` for
+//! answers, `relay` for streams that pass.
+
+pub(crate) mod billing;
+mod citation;
+mod decode;
+mod encode;
+mod encoder;
+pub(crate) mod error;
+mod face;
+#[cfg(test)]
+mod fuzz;
+mod logprobs;
+mod messages;
+mod names;
+mod parse;
+mod parse_message;
+mod relay;
+pub(crate) mod render;
+mod sampling;
+mod stream;
+mod wire;
+
+use bytes::Bytes;
+use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
+use domain::provider_error::ProviderError;
+use domain::usage::Usage;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::response::Parts;
+use http::{HeaderMap, Request};
+use jiff::Timestamp;
+
+use crate::credential::{self, Credential};
+use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
+use crate::exchange::Exchange;
+
+/// The format's name in the domain's `Unknown` and `Hosted` items.
+const FORMAT: &str = Format::CohereChat.as_str();
+
+/// Cohere's chat, of callers and of targets: `POST {base_url}/v2/chat`.
+///
+/// What the model says before it calls tools is Cohere's `tool_plan` and the domain's text. Beyond the
+/// vendor's own fields, answers to callers show:
+/// - another provider's signature over thoughts in the block's `signature`, thoughts that are only shown
+///   sealed in `redacted`, and Gemini's signatures in `extra_content.google.thought_signature`;
+/// - the provider's own word for the end in `native_finish_reason`;
+/// - in `provider_content`, blocks that only the provider's format knows;
+/// - a report, where the caller asked for one, in `trunkline`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CohereChat;
+
+impl Dialect for CohereChat {
+    fn format(&self) -> Format {
+        Format::CohereChat
+    }
+
+    /// Cohere fetches pictures itself; documents must be there as text.
+    fn media_needed(&self, request: &ChatRequest, _: &Target<'_>) -> Vec<String> {
+        let mut urls = Vec::new();
+        for part in request.messages.iter().flat_map(Message::content) {
+            if let Part::Document(Media { source, .. }) = part
+                && let Source::Url { url, .. } = source
+                && !urls.contains(url)
+            {
+                urls.push(url.clone());
+            }
+        }
+        urls
+    }
+
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        _: Timestamp,
+    ) -> Result<Encoded, Refusal> {
+        let body = encode::body(request, target)?;
+        Ok(Encoded {
+            body: body.json,
+            fields: HeaderMap::new(),
+            report: body.report,
+            exchange: body.exchange,
+        })
+    }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        stream: bool,
+        fields: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let accept = if stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        let mut request = Request::post(format!("{}/v2/chat", target.base_url))
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, accept)
+            .body(body)
+            .map_err(|error| Refusal {
+                detail: format!("The provider's base URL makes no request target: {error}."),
+                param: None,
+            })?;
+        request.headers_mut().extend(fields.clone());
+        Ok(request)
+    }
+
+    fn decode(
+        &self,
+        exchange: &Exchange,
+        _: &Parts,
+        body: &[u8],
+    ) -> Result<ChatResponse, DecodeError> {
+        decode::response(exchange, body)
+    }
+
+    fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
+        error::of_response(head, body, now)
+    }
+
+    fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Decoder::new(exchange.clone()))
+    }
+
+    fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {
+        billing::read(native)?
+            .ok_or_else(|| DecodeError::Malformed("the usage counts nothing".to_owned()))
+    }
+}
+
+/// Writes the credential as a bearer token.
+pub(crate) fn authorize(
+    request: &mut Request<Bytes>,
+    credential: &Credential,
+) -> Result<(), Refusal> {
+    let (Credential::ApiKey(secret) | Credential::Token(secret)) = credential else {
+        return Err(credential::wrong_kind("Cohere", "an API key"));
+    };
+    let value = credential::field("Bearer ", secret)?;
+    request.headers_mut().insert(AUTHORIZATION, value);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! OpenAI, and the hosts that speak its format: the body passes with the model's name replaced.
+
+use bytes::Bytes;
+use domain::usage::Usage;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::request::{Goal, is_json, refusal};
+use super::{form, json};
+use crate::dialect::{DecodeError, Refusal, Target};
+use crate::face::Asked;
+use crate::media::{outgoing, passing};
+use crate::multipart::{Form, splice};
+use crate::openai::usage;
+use crate::task::PreparedTask;
+
+pub(super) fn prepare(
+    goal: Goal,
+    asked: &Asked,
+    body: &Bytes,
+    target: &Target<'_>,
+) -> Result<PreparedTask, Refusal> {
+    let (span, model) = if is_json(goal, asked) {
+        let model = serde_json::Value::from(target.model).to_string();
+        (json::model_span(body).map_err(refusal)?, model)
+    } else {
+        let form = Form::read(&asked.headers, body).map_err(refusal)?;
+        let span = form::model(&form).map_err(refusal)?.span.clone();
+        (span, target.model.to_owned())
+    };
+    let endpoint = match goal {
+        Goal::Generate => "generations",
+        Goal::Edit => "edits",
+        Goal::Vary => "variations",
+    };
+    let written = HeaderValue::from_static("application/json");
+    let request = outgoing::post(
+        &format!("{}/images/{endpoint}", target.base_url),
+        asked.headers.get(CONTENT_TYPE).unwrap_or(&written),
+        "application/json, text/event-stream",
+        splice(body, span, model.as_bytes()),
+    )?;
+    Ok(PreparedTask {
+        request,
+        report: None,
+        reader: Box::new(passing::Passing {
+            whole: |_, body| usage_of_answer(body),
+            event: usage_of_event,
+            by_pieces: false,
+        }),
+    })
+}
+
+/// What is read of an answer: not the pictures.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(default)]
+    data: Vec<IgnoredAny>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+/// Models that are billed by the token say what they took; of the others the pictures are counted.
+fn usage_of_answer(body: &[u8]) -> Result<Option<Usage>, DecodeError> {
+    passing::no_error_in(body)?;
+    let told: Told<'_> = serde_json::from_slice(body)
+        .map_err(|error| DecodeError::Malformed(format!("the answer cannot be read: {error}")))?;
+    if let Some(native) = told.usage
+        && let Some(usage) = usage::read(native.get().as_bytes())?
+    {
+        return Ok(Some(of_pictures(usage)));
+    }
+    Ok(Some(Usage {
+        images: told.data.len() as u64,
+        ..Usage::default()
+    }))
+}
+
+/// `image_generation.completed` and `image_edit.completed` say what they took.
+fn usage_of_event(json: &str) -> Result<Option<Usage>, DecodeError> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        #[serde(borrow)]
+        usage: Option<&'a RawValue>,
+    }
+    let Ok(Event {
+        usage: Some(native),
+    }) = serde_json::from_str::<Event<'_>>(json)
+    else {
+        return Ok(None);
+    };
+    Ok(usage::read(native.get().as_bytes())?.map(of_pictures))
+}
+
+/// What comes out is pictures, unless the counts tell them from words.
+fn of_pictures(usage: Usage) -> Usage {
+    Usage {
+        output_image_tokens: if usage.output_image_tokens == 0 {
+            usage.output_tokens
+        } else {
+            usage.output_image_tokens
+        },
+        ..usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_where_they_are_told_and_pictures_counted_where_not() {
+        let by_token = br#"{"created":1,"data":[{"b64_json":"AA=="}],"usage":{"input_tokens":50,"output_tokens":1056,
+            "total_tokens":1106,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}"#;
+        let expected = Usage {
+            input_image_tokens: 40,
+            output_image_tokens: 1_056,
+            ..Usage::text(50, 1_056)
+        };
+        assert_eq!(usage_of_answer(by_token), Ok(Some(expected)));
+        let by_picture = br#"{"created":1,"data":[{"url":"https://a"},{"url":"https://b"}]}"#;
+        let expected = Usage {
+            images: 2,
+            ..Usage::default()
+        };
+        assert_eq!(usage_of_answer(by_picture), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn an_error_inside_a_success_is_the_providers() {
+        let body = br#"{"error":{"message":"filtered","code":"content_filter"}}"#;
+        assert!(matches!(
+            usage_of_answer(body),
+            Err(DecodeError::Provider(_))
+        ));
+    }
+}

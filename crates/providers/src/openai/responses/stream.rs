@@ -1,0 +1,647 @@
+//! Reads a stream of this format's events (<https://platform.openai.com/docs/api-reference/responses-streaming>).
+//!
+//! What is said piece by piece is taken piece by piece; what an event tells whole that no piece told before
+//! (hosts leave events out) is taken then. Events that are not known are skipped: whatever they tell of an
+//! item stands in the item when it is done.
+
+use std::collections::BTreeMap;
+
+use domain::chat::{ChatEvent, Part, Reasoning};
+use domain::provider_error::{Cause, ProviderError, Retry};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::error;
+use super::super::fields::{Fields, Name};
+use super::custody::Sealed;
+use super::decode::{self, Answer, Opened};
+use super::parse_tools;
+use super::words::FORMAT;
+use crate::dialect::{DecodeError, End, StreamDecoder};
+use crate::exchange::Exchange;
+use crate::framing::sse::{MAX_EVENT, SseDecoder, SseError};
+use crate::unfold::unfold;
+
+/// More items than any answer has.
+const MAX_ITEMS: usize = 4096;
+
+/// Reads one stream.
+pub(super) struct EventDecoder {
+    sse: SseDecoder,
+    exchange: Exchange,
+    state: State,
+    whole: Vec<u8>,
+    started: bool,
+    /// By their place in the output.
+    items: BTreeMap<u64, Item>,
+    calls: u32,
+    /// Signatures over calls, by the calls' ids.
+    signatures: BTreeMap<String, String>,
+}
+
+#[derive(PartialEq)]
+enum State {
+    /// Nothing came but white space.
+    Blank,
+    /// Events come.
+    Open,
+    /// The host ignored that a stream was asked for, or answers an error: one JSON object comes.
+    Whole,
+    /// The answer is complete.
+    Done,
+    /// The provider sent an error.
+    Failed,
+}
+
+/// How far an item is.
+#[derive(Default)]
+struct Item {
+    call: Option<Call>,
+    /// Which parts of a message were said, and how many citations were told of each.
+    parts: BTreeMap<u64, u64>,
+    /// Whether the thought is told in full or in summary; the other one says the same again.
+    thought: Option<Telling>,
+    /// The last part of the thought that was told of.
+    thought_part: u64,
+    is_done: bool,
+}
+
+struct Call {
+    number: u32,
+    /// Whether any of the arguments were told.
+    is_told: bool,
+    is_closed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Telling {
+    Full,
+    Summary,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Name<'a>,
+    #[serde(default)]
+    output_index: u64,
+    #[serde(default)]
+    content_index: u64,
+    #[serde(default)]
+    summary_index: u64,
+    #[serde(borrow)]
+    delta: Option<Name<'a>>,
+    #[serde(borrow)]
+    text: Option<Name<'a>>,
+    #[serde(borrow)]
+    refusal: Option<Name<'a>>,
+    #[serde(borrow)]
+    arguments: Option<Name<'a>>,
+    #[serde(borrow)]
+    input: Option<Name<'a>>,
+    #[serde(borrow)]
+    item: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs: Option<Vec<&'a RawValue>>,
+}
+
+impl EventDecoder {
+    pub(super) fn new(exchange: &Exchange) -> Self {
+        Self {
+            sse: SseDecoder::default(),
+            exchange: exchange.clone(),
+            state: State::Blank,
+            whole: Vec::new(),
+            started: false,
+            items: BTreeMap::new(),
+            calls: 0,
+            signatures: BTreeMap::new(),
+        }
+    }
+
+    fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let data = data.trim_ascii();
+        let is_over = matches!(self.state, State::Done | State::Failed);
+        // The format has no such end; some hosts write it all the same.
+        if data.is_empty() || data == "[DONE]" || is_over {
+            return Ok(());
+        }
+        let event: Event<'_> = match serde_json::from_str(data) {
+            Ok(event) => event,
+            // The message of the parser may quote the answer, so that it is not passed on.
+            Err(e) => {
+                let Some(error) = error::of_frame(data) else {
+                    return Err(DecodeError::Malformed(format!(
+                        "an event of the stream cannot be read (column {})",
+                        e.column()
+                    )));
+                };
+                self.fail(error, events);
+                return Ok(());
+            }
+        };
+        self.take(&event, data, events)
+    }
+
+    fn fail(&mut self, error: ProviderError, events: &mut Vec<ChatEvent>) {
+        self.state = State::Failed;
+        events.push(ChatEvent::Error(error));
+    }
+
+    fn take(
+        &mut self,
+        event: &Event<'_>,
+        data: &str,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let text = |piece: &Option<Name<'_>>| {
+            let piece = piece.as_ref().map(|Name(text)| text.as_ref());
+            piece.unwrap_or_default().to_owned()
+        };
+        let delta = text(&event.delta);
+        match &*event.kind.0 {
+            "response.created" | "response.in_progress" | "response.queued" => {
+                self.start(event, events)?;
+            }
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                return self.end(event, data, events);
+            }
+            "error" => {
+                let error = error::of_frame(data).unwrap_or_else(|| {
+                    ProviderError::new(Cause::Server, "the provider reports an error")
+                });
+                self.fail(error, events);
+            }
+            "response.output_item.added" => self.added(event, events)?,
+            "response.output_item.done" => self.done(event, events)?,
+            "response.output_text.delta" => {
+                self.said(event)?;
+                if !delta.is_empty() {
+                    let text = delta;
+                    events.push(ChatEvent::Text { choice: 0, text });
+                }
+                push_logprobs(event, events);
+            }
+            "response.output_text.done" if !self.said(event)? => {
+                let text = text(&event.text);
+                if !text.is_empty() {
+                    events.push(ChatEvent::Text { choice: 0, text });
+                }
+                push_logprobs(event, events);
+            }
+            "response.output_text.done" => push_logprobs(event, events),
+            "response.refusal.delta" => {
+                self.said(event)?;
+                if !delta.is_empty() {
+                    let text = delta;
+                    events.push(ChatEvent::Refusal { choice: 0, text });
+                }
+            }
+            "response.refusal.done" if !self.said(event)? => {
+                let text = text(&event.refusal);
+                if !text.is_empty() {
+                    events.push(ChatEvent::Refusal { choice: 0, text });
+                }
+            }
+            "response.output_text.annotation.added" => self.annotated(event, events)?,
+            "response.reasoning_summary_text.delta" => {
+                self.thought(event, Telling::Summary, event.summary_index, &delta, events)?;
+            }
+            "response.reasoning_text.delta" => {
+                self.thought(event, Telling::Full, event.content_index, &delta, events)?;
+            }
+            "response.function_call_arguments.delta" => {
+                self.arguments(event.output_index, &delta, events)?;
+            }
+            "response.function_call_arguments.done" => {
+                self.whole_arguments(event.output_index, &text(&event.arguments), events)?;
+            }
+            "response.custom_tool_call_input.done" => {
+                let arguments = parse_tools::arguments_of(&text(&event.input));
+                self.whole_arguments(event.output_index, &arguments, events)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, event: &Event<'_>, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        if self.started {
+            return Ok(());
+        }
+        let answer = event
+            .response
+            .map(|raw| Fields::read(raw, "response".to_owned()));
+        let answer = answer.transpose()?.map(Answer::read).transpose()?;
+        self.started = true;
+        events.push(match answer {
+            Some(Answer { id, model, .. }) => ChatEvent::Start { id, model },
+            None => ChatEvent::Start {
+                id: None,
+                model: None,
+            },
+        });
+        Ok(())
+    }
+
+    /// The item at this place of the output.
+    fn at(&mut self, place: u64) -> Result<&mut Item, DecodeError> {
+        if self.items.len() == MAX_ITEMS && !self.items.contains_key(&place) {
+            return Err(DecodeError::Malformed(format!(
+                "the stream holds more than {MAX_ITEMS} items"
+            )));
+        }
+        Ok(self.items.entry(place).or_default())
+    }
+
+    /// Whether the part that the event is about was said before; now it is.
+    fn said(&mut self, event: &Event<'_>) -> Result<bool, DecodeError> {
+        let parts = &mut self.at(event.output_index)?.parts;
+        let is_new = !parts.contains_key(&event.content_index);
+        if is_new && parts.len() == MAX_ITEMS {
+            return Err(DecodeError::Malformed(format!(
+                "a message holds more than {MAX_ITEMS} parts"
+            )));
+        }
+        parts.entry(event.content_index).or_default();
+        Ok(!is_new)
+    }
+
+    fn annotated(
+        &mut self,
+        event: &Event<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        self.said(event)?;
+        let item = self.at(event.output_index)?;
+        if let Some(count) = item.parts.get_mut(&event.content_index) {
+            *count += 1;
+        }
+        let annotation = event.annotation.and_then(decode::annotation);
+        events.extend(annotation.map(|annotation| ChatEvent::Annotation {
+            choice: 0,
+            annotation,
+        }));
+        Ok(())
+    }
+
+    fn thought(
+        &mut self,
+        event: &Event<'_>,
+        telling: Telling,
+        part: u64,
+        piece: &str,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let item = self.at(event.output_index)?;
+        let is_first = item.thought.is_none();
+        if *item.thought.get_or_insert(telling) != telling || piece.is_empty() {
+            return Ok(());
+        }
+        let mut text = piece.to_owned();
+        if !is_first && part != item.thought_part {
+            text.insert_str(0, "\n\n");
+        }
+        item.thought_part = part;
+        events.push(ChatEvent::Reasoning { choice: 0, text });
+        Ok(())
+    }
+
+    fn arguments(
+        &mut self,
+        place: u64,
+        piece: &str,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let Some(call) = &mut self.at(place)?.call else {
+            return Ok(());
+        };
+        if !piece.is_empty() && !call.is_closed {
+            call.is_told = true;
+            events.push(ChatEvent::ToolCallArguments {
+                choice: 0,
+                call: call.number,
+                fragment: piece.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Arguments that no piece told.
+    fn whole_arguments(
+        &mut self,
+        place: u64,
+        whole: &str,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let is_told = self
+            .at(place)?
+            .call
+            .as_ref()
+            .is_none_or(|call| call.is_told);
+        if is_told {
+            return Ok(());
+        }
+        self.arguments(place, whole, events)
+    }
+
+    fn added(&mut self, event: &Event<'_>, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let Some(raw) = event.item else {
+            return Ok(());
+        };
+        let mut item = Fields::read(raw, "item".to_owned())?;
+        let kind = item.text("type")?;
+        if let Some("function_call" | "custom_tool_call") = kind.as_deref() {
+            self.open_call(event.output_index, item, events)?;
+        }
+        Ok(())
+    }
+
+    fn open_call(
+        &mut self,
+        place: u64,
+        mut item: Fields<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        if self.at(place)?.call.is_some() {
+            return Ok(());
+        }
+        let is_custom = item.look("input").is_some();
+        let number = self.calls;
+        let call = decode::call(&mut item, &self.exchange, self.calls as usize)?;
+        self.calls += 1;
+        self.at(place)?.call = Some(Call {
+            number,
+            is_told: false,
+            is_closed: false,
+        });
+        let signature = self.signatures.remove(&call.id);
+        events.push(ChatEvent::ToolCallStart {
+            choice: 0,
+            call: number,
+            id: call.id,
+            name: call.name,
+            signature,
+        });
+        // The input of a custom tool is told whole, when it is done.
+        if !is_custom {
+            self.arguments(place, &call.arguments, events)?;
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, event: &Event<'_>, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        match event.item {
+            Some(raw) => self.complete(event.output_index, raw, events),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes of an item that is whole what was not told of it before.
+    fn complete(
+        &mut self,
+        place: u64,
+        raw: &RawValue,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        if std::mem::replace(&mut self.at(place)?.is_done, true) {
+            return Ok(());
+        }
+        let mut item = Fields::read(raw, "item".to_owned())?;
+        match item.text("type")?.as_deref() {
+            Some("message") => self.message(place, &mut item, events),
+            Some("reasoning") => self.reasoning(place, &mut item, events),
+            Some("function_call" | "custom_tool_call") => {
+                let again = Fields::read(raw, "item".to_owned())?;
+                self.open_call(place, again, events)?;
+                let call = decode::call(&mut item, &self.exchange, 0)?;
+                self.whole_arguments(place, &call.arguments, events)?;
+                if let Some(call) = &mut self.at(place)?.call {
+                    call.is_closed = true;
+                    let call = call.number;
+                    events.push(ChatEvent::ToolCallEnd { choice: 0, call });
+                }
+                Ok(())
+            }
+            _ => {
+                if let Part::Unknown { format, raw } = decode::unknown(raw) {
+                    events.push(ChatEvent::Unknown {
+                        choice: 0,
+                        format,
+                        raw,
+                    });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        place: u64,
+        item: &mut Fields<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let parts = item.list("content")?.unwrap_or_default();
+        for (index, (path, raw)) in (0_u64..).zip(parts) {
+            let told = self.at(place)?.parts.get(&index).copied();
+            let mut part = Fields::read(raw, path)?;
+            match part.text("type")?.as_deref() {
+                Some("output_text") => {
+                    let text = part.text("text")?.unwrap_or_default();
+                    if told.is_none() && !text.is_empty() {
+                        events.push(ChatEvent::Text { choice: 0, text });
+                    }
+                    let known = usize::try_from(told.unwrap_or(0)).unwrap_or(usize::MAX);
+                    let annotations = part.list("annotations")?.unwrap_or_default();
+                    let untold = annotations.into_iter().skip(known);
+                    let untold = untold.filter_map(|(_, raw)| decode::annotation(raw));
+                    events.extend(untold.map(|annotation| ChatEvent::Annotation {
+                        choice: 0,
+                        annotation,
+                    }));
+                }
+                Some("refusal") => {
+                    let text = part.text("refusal")?.unwrap_or_default();
+                    if told.is_none() && !text.is_empty() {
+                        events.push(ChatEvent::Refusal { choice: 0, text });
+                    }
+                }
+                _ => events.push(ChatEvent::Unknown {
+                    choice: 0,
+                    format: FORMAT,
+                    raw: raw.to_owned(),
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    fn reasoning(
+        &mut self,
+        place: u64,
+        item: &mut Fields<'_>,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        let (text, sealed) = decode::thought(item)?;
+        let is_told = self.at(place)?.thought.is_some();
+        let opened = sealed.as_deref().map(decode::opened);
+        let text = match &opened {
+            // Such an item says nothing itself.
+            Some(Opened::Ours(
+                Sealed::Call { .. } | Sealed::Text { .. } | Sealed::Block { .. },
+            )) => None,
+            _ => text,
+        };
+        if let Some(text) = text.filter(|_| !is_told) {
+            events.push(ChatEvent::Reasoning { choice: 0, text });
+        }
+        let choice = 0;
+        match opened {
+            Some(Opened::Ours(Sealed::Thought(Reasoning {
+                signature,
+                redacted,
+                ..
+            }))) => {
+                let signed = |signature| ChatEvent::ReasoningSignature { choice, signature };
+                events.extend(signature.map(signed));
+                events.extend(redacted.map(|data| ChatEvent::RedactedReasoning { choice, data }));
+            }
+            // There are no more of them than items.
+            Some(Opened::Ours(Sealed::Call { id, signature })) => {
+                self.signatures.insert(id, signature);
+            }
+            Some(Opened::Ours(Sealed::Text { signature })) => {
+                events.push(ChatEvent::ReasoningSignature { choice, signature });
+            }
+            Some(Opened::Ours(Sealed::Block { format, raw })) => {
+                events.push(ChatEvent::Unknown {
+                    choice,
+                    format,
+                    raw,
+                });
+            }
+            Some(Opened::OpenAis(data)) => {
+                events.push(ChatEvent::RedactedReasoning { choice, data });
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        event: &Event<'_>,
+        data: &str,
+        events: &mut Vec<ChatEvent>,
+    ) -> Result<(), DecodeError> {
+        self.start(event, events)?;
+        let answer = event
+            .response
+            .map(|raw| Fields::read(raw, "response".to_owned()));
+        let Some(mut answer) = answer.transpose()?.map(Answer::read).transpose()? else {
+            return Err(DecodeError::Malformed(
+                "the stream's last event has no answer".to_owned(),
+            ));
+        };
+        let output = answer.output.take().unwrap_or_default();
+        for (place, (_, raw)) in (0_u64..).zip(output) {
+            self.complete(place, raw, events)?;
+        }
+        for call in self
+            .items
+            .values_mut()
+            .filter_map(|item| item.call.as_mut())
+        {
+            if !std::mem::replace(&mut call.is_closed, true) {
+                let call = call.number;
+                events.push(ChatEvent::ToolCallEnd { choice: 0, call });
+            }
+        }
+        events.extend(answer.usage.map(ChatEvent::Usage));
+        let tier = answer.tier.as_deref().and_then(|tier| tier.parse().ok());
+        events.extend(tier.map(ChatEvent::ServiceTier));
+        if &*event.kind.0 == "response.failed" {
+            let response = event.response.map_or(data, RawValue::get);
+            let error = error::of_frame(response).unwrap_or_else(|| {
+                ProviderError::new(Cause::Server, "the provider broke the answer off")
+            });
+            self.fail(error, events);
+            return Ok(());
+        }
+        if answer.status.is_none() && &*event.kind.0 == "response.incomplete" {
+            answer.status = Some("incomplete".to_owned());
+        }
+        let finish = answer.finish(self.calls > 0);
+        events.push(ChatEvent::Finish { choice: 0, finish });
+        self.state = State::Done;
+        Ok(())
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if self.whole.len() + bytes.len() > MAX_EVENT {
+            return Err(no_event(SseError::TooLarge));
+        }
+        self.whole.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn push_logprobs(event: &Event<'_>, events: &mut Vec<ChatEvent>) {
+    let tokens = event.logprobs.as_deref().unwrap_or_default();
+    let told = decode::logprobs(tokens);
+    events.extend(told.map(|raw| ChatEvent::Logprobs { choice: 0, raw }));
+}
+
+fn no_event(error: SseError) -> DecodeError {
+    DecodeError::Malformed(error.to_string())
+}
+
+impl StreamDecoder for EventDecoder {
+    fn push(&mut self, bytes: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        if self.state == State::Blank {
+            self.state = match bytes.trim_ascii_start().first() {
+                None => State::Blank,
+                Some(b'{') => State::Whole,
+                Some(_) => State::Open,
+            };
+        }
+        match self.state {
+            State::Done | State::Failed => return Ok(()),
+            State::Whole => return self.hold(bytes),
+            State::Blank | State::Open => self.sse.push(bytes),
+        }
+        while let Some(event) = self.sse.next_event().map_err(no_event)? {
+            self.read(&event.data, events)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        if self.state == State::Whole {
+            let response = decode::response(&self.exchange, &self.whole)?;
+            unfold(response, events);
+            return Ok(());
+        }
+        // What was cut in the middle of an event is no event; whether that matters is decided below.
+        let rest = self.sse.finish().unwrap_or(None);
+        let was_cut = rest.is_some_and(|event| self.read(&event.data, events).is_err());
+        if matches!(self.state, State::Done | State::Failed) {
+            return Ok(());
+        }
+        let place = if was_cut {
+            "in the middle of an event"
+        } else {
+            "before the answer was complete"
+        };
+        let error = ProviderError::new(
+            Cause::Interrupted,
+            format!("the provider's stream ended {place}"),
+        );
+        Err(error.with_retry(Retry::Now).into())
+    }
+}

@@ -1,0 +1,96 @@
+//! Tasks whose bytes pass: the caller's API is the target's, only the model's name differs.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use domain::name::ModelName;
+use domain::usage::Usage;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::response::Parts;
+use http::{HeaderValue, Request};
+
+use crate::dialect::{DecodeError, Refusal};
+use crate::face::InvalidRequest;
+use crate::openai::envelope;
+use crate::openai::fields::Fields;
+use crate::task::{PreparedTask, TaskAnswer, TaskReader, TaskStep};
+
+/// The media type of JSON.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A `POST` of JSON.
+pub(crate) fn post(url: &str, body: Bytes) -> Result<Request<Bytes>, Refusal> {
+    Request::post(url)
+        .header(CONTENT_TYPE, JSON)
+        .header(ACCEPT, JSON)
+        .body(body)
+        .map_err(|error| Refusal {
+            detail: format!("The provider's base URL makes no request target: {error}."),
+            param: None,
+        })
+}
+
+/// The caller's bytes with the value at `span` replaced by the model's name and nothing else touched.
+pub(crate) fn with_model(body: &Bytes, span: Range<usize>, model: &str) -> Bytes {
+    let name = serde_json::Value::from(model).to_string();
+    let mut spliced = BytesMut::with_capacity(body.len() + name.len());
+    spliced.put_slice(body.get(..span.start).unwrap_or_default());
+    spliced.put_slice(name.as_bytes());
+    spliced.put_slice(body.get(span.end..).unwrap_or_default());
+    spliced.freeze()
+}
+
+/// What the ledger wants to know of an answer that passes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Seen {
+    /// What it took; `None` where the provider does not say.
+    pub(crate) usage: Option<Usage>,
+    /// The model that answered, in the provider's words.
+    pub(crate) model: Option<String>,
+}
+
+/// Reads along with a whole answer.
+pub(crate) type Observe = fn(&Parts, &[u8]) -> Result<Seen, DecodeError>;
+
+/// A task that is sent to `url` as the caller wrote it, and whose answer passes back.
+pub(crate) fn task(url: &str, body: Bytes, observe: Observe) -> Result<PreparedTask, Refusal> {
+    Ok(PreparedTask {
+        request: post(url, body)?,
+        report: None,
+        reader: Box::new(PassingReader { observe }),
+    })
+}
+
+struct PassingReader {
+    observe: Observe,
+}
+
+impl TaskReader for PassingReader {
+    fn read(&self, head: &Parts, body: Bytes) -> Result<TaskStep, DecodeError> {
+        let seen = (self.observe)(head, &body)?;
+        Ok(TaskStep::Done(TaskAnswer {
+            content_type: head.headers.get(CONTENT_TYPE).cloned().unwrap_or(JSON),
+            usage: seen.usage,
+            response_model: seen.model,
+            body,
+        }))
+    }
+}
+
+/// Takes the model's name, which must be there.
+pub(crate) fn required_model(fields: &mut Fields<'_>) -> Result<ModelName, InvalidRequest> {
+    let Some(raw) = fields.take("model") else {
+        return Err(fields.missing("model", "the name of a model"));
+    };
+    envelope::model_name(raw)
+}
+
+/// Where in a body the value of `model` stands, quotes included.
+pub(crate) fn model_span(body: &[u8]) -> Result<Range<usize>, InvalidRequest> {
+    let text = envelope::text(body)?;
+    let mut fields = Fields::read_body(text)?;
+    match fields.take("model") {
+        Some(raw) => Ok(envelope::span(text, raw.get())),
+        None => Err(fields.missing("model", "the name of a model")),
+    }
+}

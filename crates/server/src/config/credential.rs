@@ -1,0 +1,353 @@
+//! The keys of a provider that say with which credential it is asked.
+
+use domain::secret::Secret;
+use providers::credential::{AwsKeys, Credential, Source};
+use providers::kind::ProviderKind;
+use providers::{entra, google};
+use serde_json::{Value, json};
+
+use super::fields::Fields;
+use super::kind::Kind;
+use super::problem::Complaint;
+use super::scalar::{Misfit, Scalar};
+
+/// What the file says of a provider's credential.
+pub(super) struct Credentials {
+    api_key: Option<ApiKey>,
+    given: Option<Given>,
+    tenant_id: Option<Word>,
+    client_id: Option<Word>,
+    client_secret: Option<ApiKey>,
+    token_file: Option<FileName>,
+    access_key_id: Option<Word>,
+    secret_access_key: Option<ApiKey>,
+    session_token: Option<ApiKey>,
+}
+
+/// The keys by the kinds that know them; `api_key` is known to all.
+const KEYS: [(&str, &[ProviderKind]); 8] = [
+    (
+        "credentials",
+        &[ProviderKind::Vertex, ProviderKind::AzureOpenai],
+    ),
+    ("tenant_id", &[ProviderKind::AzureOpenai]),
+    ("client_id", &[ProviderKind::AzureOpenai]),
+    ("client_secret", &[ProviderKind::AzureOpenai]),
+    ("token_file", &[ProviderKind::AzureOpenai]),
+    ("access_key_id", &[ProviderKind::Bedrock]),
+    ("secret_access_key", &[ProviderKind::Bedrock]),
+    ("session_token", &[ProviderKind::Bedrock]),
+];
+
+impl Credentials {
+    /// Names the keys.
+    pub(super) fn read(fields: &mut impl Fields) -> Self {
+        Self {
+            api_key: fields.optional(
+                "api_key",
+                "${OPENAI_API_KEY}",
+                "The credential: best a reference to the environment, or `file:PATH`. Required at the \
+                 vendor's own address.",
+            ),
+            given: fields.optional(
+                "credentials",
+                "file:google.json",
+                "In place of a key. Of kind `vertex`: a credentials file of Google Cloud \
+                 (`file:PATH`, or a reference to a variable that holds its JSON). Of kinds `vertex` \
+                 and `azure_openai`: `machine`, the identity of the machine that Trunkline runs on.",
+            ),
+            tenant_id: fields.optional(
+                "tenant_id",
+                "contoso.onmicrosoft.com",
+                "Of kind `azure_openai`, in place of a key: the tenant of Microsoft Entra ID in which \
+                 the application is registered.",
+            ),
+            client_id: fields.optional(
+                "client_id",
+                "11111111-2222-3333-4444-555555555555",
+                "Of kind `azure_openai`: the application, or which identity of a machine that has \
+                 several.",
+            ),
+            client_secret: fields.optional(
+                "client_secret",
+                "${AZURE_CLIENT_SECRET}",
+                "Of kind `azure_openai`: the application's secret.",
+            ),
+            token_file: fields.optional(
+                "token_file",
+                "/var/run/secrets/azure/tokens/azure-identity-token",
+                "Of kind `azure_openai`, in place of a secret: the file with the token of the workload \
+                 (workload identity), which is read anew each time.",
+            ),
+            access_key_id: fields.optional(
+                "access_key_id",
+                "${AWS_ACCESS_KEY_ID}",
+                "Of kind `bedrock`, in place of a key: names the keys that requests are signed with.",
+            ),
+            secret_access_key: fields.optional(
+                "secret_access_key",
+                "${AWS_SECRET_ACCESS_KEY}",
+                "Of kind `bedrock`: signs requests.",
+            ),
+            session_token: fields.optional(
+                "session_token",
+                "${AWS_SESSION_TOKEN}",
+                "Of kind `bedrock`: stands beside keys that expire.",
+            ),
+        }
+    }
+
+    /// Where the credential comes from, after every complaint was made; `None` where there is none.
+    /// `is_required` says whether there must be one.
+    pub(super) fn source(
+        self,
+        kind: Kind,
+        is_required: bool,
+        fields: &mut impl Fields,
+    ) -> Option<Source> {
+        let is_misplaced = refuse_misplaced(kind, fields);
+        let ways = [
+            fields.is_given("api_key"),
+            fields.is_given("credentials"),
+            fields.is_given("tenant_id")
+                || fields.is_given("client_secret")
+                || fields.is_given("token_file"),
+            fields.is_given("access_key_id") || fields.is_given("secret_access_key"),
+        ];
+        let ways = ways.into_iter().filter(|is_given| *is_given).count();
+        if ways > 1 && !is_misplaced {
+            let complaint = Complaint::new("there are several credentials for one provider");
+            fields.refuse("", complaint.suggest("keep one of them"));
+            return None;
+        }
+        if ways == 0 && is_required {
+            refuse_missing(kind, fields);
+            return None;
+        }
+        if let Some(api_key) = self.api_key {
+            return Some(Credential::ApiKey(api_key.0).into());
+        }
+        match self.given {
+            Some(Given::Machine) if kind.speaks == ProviderKind::AzureOpenai => {
+                let client = self.client_id.map(|word| word.0);
+                return Some(Source::Entra(entra::Account::Machine { client }));
+            }
+            Some(Given::Machine) => return Some(Source::Google(google::Account::Machine)),
+            Some(Given::Google(_)) if kind.speaks == ProviderKind::AzureOpenai => {
+                let complaint = Complaint::new("Azure takes no credentials of Google Cloud");
+                fields.refuse("credentials", complaint.suggest("write `machine`"));
+                return None;
+            }
+            Some(Given::Google(account)) => return Some(Source::Google(*account)),
+            None => {}
+        }
+        match kind.speaks {
+            ProviderKind::AzureOpenai if ways == 1 => application(
+                self.tenant_id,
+                self.client_id,
+                self.client_secret,
+                self.token_file,
+                fields,
+            ),
+            ProviderKind::Bedrock if ways == 1 => {
+                let id = wanted("access_key_id", self.access_key_id, fields);
+                let secret = wanted("secret_access_key", self.secret_access_key, fields);
+                let keys = AwsKeys {
+                    access_key_id: id?.0,
+                    secret_access_key: secret?.0,
+                    session_token: self.session_token.map(|token| token.0),
+                };
+                Some(Credential::Aws(keys).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn application(
+    tenant: Option<Word>,
+    client: Option<Word>,
+    secret: Option<ApiKey>,
+    token_file: Option<FileName>,
+    fields: &mut impl Fields,
+) -> Option<Source> {
+    let tenant = wanted("tenant_id", tenant, fields);
+    let client = wanted("client_id", client, fields);
+    let proof = match (secret, token_file) {
+        (Some(secret), None) => Some(entra::Proof::Secret(secret.0)),
+        (None, Some(FileName(file))) => Some(entra::Proof::File(file.into())),
+        (Some(_), Some(_)) => {
+            let complaint = Complaint::new("an application has a secret or a token, not both");
+            fields.refuse("token_file", complaint.suggest("keep one of them"));
+            None
+        }
+        (None, None) if fields.is_given("client_secret") || fields.is_given("token_file") => None,
+        (None, None) => {
+            let complaint = Complaint::new("`client_secret` is missing");
+            let hint =
+                "add `client_secret: \"${AZURE_CLIENT_SECRET}\"`, or `token_file` for a workload";
+            fields.refuse("tenant_id", complaint.suggest(hint));
+            None
+        }
+    };
+    Some(Source::Entra(entra::Account::Application {
+        tenant: tenant?.0,
+        client: client?.0,
+        proof: proof?,
+        authority: entra::AUTHORITY.to_owned(),
+    }))
+}
+
+/// One of several keys that go together.
+fn wanted<T>(key: &'static str, value: Option<T>, fields: &mut impl Fields) -> Option<T> {
+    if value.is_none() && !fields.is_given(key) {
+        let complaint = Complaint::new(format!("`{key}` is missing"));
+        fields.refuse(
+            "",
+            complaint.suggest(format!("add `{key}`; it goes with the others")),
+        );
+    }
+    value
+}
+
+/// Says which keys this kind does not know; whether there is one.
+fn refuse_misplaced(kind: Kind, fields: &mut impl Fields) -> bool {
+    let mut is_misplaced = false;
+    for (key, kinds) in KEYS {
+        if fields.is_given(key) && !kinds.contains(&kind.speaks) {
+            let known: Vec<String> = kinds
+                .iter()
+                .map(|it| format!("`{}`", it.as_str()))
+                .collect();
+            let problem = format!(
+                "kind `{}` takes no such key; it is of kind {}",
+                kind.word(),
+                known.join(" and ")
+            );
+            let complaint = Complaint::new(problem);
+            fields.refuse(key, complaint.suggest(format!("remove `{key}`")));
+            is_misplaced = true;
+        }
+    }
+    is_misplaced
+}
+
+fn refuse_missing(kind: Kind, fields: &mut impl Fields) {
+    let (key, hint) = match kind.speaks {
+        ProviderKind::Vertex => (
+            "credentials",
+            "add `credentials: file:PATH`, or `credentials: machine` in Google Cloud".to_owned(),
+        ),
+        ProviderKind::AzureOpenai => (
+            "api_key",
+            format!(
+                "add `api_key: {}`, or `tenant_id`, `client_id` and `client_secret`, or \
+                 `credentials: machine` in Azure",
+                kind.example_key()
+            ),
+        ),
+        ProviderKind::Bedrock => (
+            "access_key_id",
+            "add `access_key_id` and `secret_access_key`, or `api_key`".to_owned(),
+        ),
+        _ => ("api_key", format!("add `api_key: {}`", kind.example_key())),
+    };
+    let complaint = Complaint::new(format!("`{key}` is missing: {} wants one", kind.vendor()));
+    fields.refuse(key, complaint.suggest(hint));
+}
+
+/// A credential that fits into a header field.
+pub(super) struct ApiKey(pub(super) Secret<String>);
+
+impl Scalar for ApiKey {
+    const EXPECTED: &'static str = "an API key";
+    const IS_SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if text.is_empty() {
+            return Err(Misfit::because("it is empty"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Misfit::because(
+                "it has spaces, line ends or letters beyond ASCII in it",
+            ));
+        }
+        Ok(Self(Secret::new(text.to_owned())))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^(\\S+|file:.+)$" })
+    }
+}
+
+/// What stands in place of a key.
+enum Given {
+    /// The identity of the machine.
+    Machine,
+    /// A credentials file of Google Cloud.
+    Google(Box<google::Account>),
+}
+
+impl Scalar for Given {
+    const EXPECTED: &'static str = "`machine` or a credentials file of Google Cloud";
+    const IS_SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if text == "machine" {
+            return Ok(Self::Machine);
+        }
+        if !text.trim_start().starts_with('{') {
+            return Err(Misfit::suggest("write `file:PATH` to name the file"));
+        }
+        match google::Account::read(text) {
+            Ok(account) => Ok(Self::Google(Box::new(account))),
+            Err(invalid) => Err(Misfit::because(invalid.to_string())),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string" })
+    }
+}
+
+/// An identifier.
+pub(super) struct Word(pub(super) String);
+
+impl Scalar for Word {
+    const EXPECTED: &'static str = "an identifier";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if text.is_empty() {
+            return Err(Misfit::because("it is empty"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Misfit::because(
+                "it has spaces or letters beyond ASCII in it",
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^\\S+$" })
+    }
+}
+
+/// The name of a file.
+struct FileName(String);
+
+impl Scalar for FileName {
+    const EXPECTED: &'static str = "the absolute name of a file";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if std::path::Path::new(text).is_absolute() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Misfit::because("it begins at the root"))
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string" })
+    }
+}

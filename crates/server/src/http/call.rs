@@ -1,0 +1,257 @@
+//! Calls of every face, from the socket and back.
+
+use std::time::Duration;
+
+use axum::BoxError;
+use bytes::Bytes;
+use domain::problem::{Problem, ProblemKind};
+use gateway::reply::{Reply, ReplyFacts};
+use gateway::{ChatError, Inbound, ReportWanted};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Limited};
+use providers::face::Asked;
+
+use super::answer::Answer;
+use super::auth::authenticate;
+use super::faces::{Api, Spoken};
+use super::problem::IntoProblem;
+use super::request::Arrival;
+use crate::app::App;
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-trunkline-model");
+const COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
+const CACHE: HeaderName = HeaderName::from_static("x-trunkline-cache");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-ms");
+const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers a call, whole or streamed, in the caller's own shape whatever provider answers.
+pub async fn answer<B>(
+    app: &App,
+    spoken: Spoken,
+    arrival: &Arrival,
+    request: Request<B>,
+) -> Response<Answer>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let api = spoken.api;
+    let refuse = |problem: &Problem| {
+        app.telemetry.refused(problem.kind);
+        render(api, problem, arrival)
+    };
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::POST {
+        let detail = format!("{} takes POST only.", parts.uri.path());
+        return refuse(&Problem::new(ProblemKind::MethodNotAllowed, detail));
+    }
+    let caller = match authenticate(app, &parts, arrival) {
+        Ok(caller) => caller,
+        Err(problem) => return refuse(&problem),
+    };
+    let body = match read(body, app.max_body).await {
+        Ok(body) => body,
+        Err(problem) => return refuse(&problem),
+    };
+    let outcome = match api {
+        Api::Chat(face) => {
+            let inbound = inbound(face, spoken, arrival, parts, body);
+            app.gateway.chat(&caller, inbound).await
+        }
+        Api::Task(task) => {
+            let inbound = inbound(task, spoken, arrival, parts, body);
+            app.gateway.perform(&caller, inbound).await
+        }
+    };
+    match outcome {
+        Ok(reply) => respond(reply),
+        Err(error @ ChatError::Failed { .. }) => failed(api, error, arrival),
+        Err(error) => refuse(&error.into_problem()),
+    }
+}
+
+/// A request as the gateway takes it.
+fn inbound<A: ?Sized>(
+    face: &'static A,
+    spoken: Spoken,
+    arrival: &Arrival,
+    parts: Parts,
+    body: Bytes,
+) -> Inbound<A> {
+    Inbound {
+        request_id: arrival.request_id,
+        started_at: arrival.at,
+        received: arrival.moment,
+        face,
+        face_name: spoken.name,
+        client_request_id: text(&parts.headers, "x-client-request-id", 256),
+        traceparent: text(&parts.headers, "traceparent", 64),
+        report: report_wanted(&parts.headers),
+        asked: Asked {
+            model: spoken.model,
+            stream: spoken.stream,
+            headers: parts.headers,
+        },
+        body,
+    }
+}
+
+/// An answer as a response.
+fn respond(reply: Reply) -> Response<Answer> {
+    let (facts, content_type, body) = match reply {
+        Reply::Whole {
+            facts,
+            content_type,
+            body,
+        } => (facts, content_type, Answer::whole(body)),
+        Reply::Stream {
+            facts,
+            content_type,
+            stream,
+        } => (facts, content_type, Answer::Stream(stream)),
+    };
+    let is_streamed = matches!(body, Answer::Stream(_));
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    if is_streamed {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    describe(&facts, headers);
+    response
+}
+
+/// Reads a body of at most `max` bytes.
+async fn read<B>(body: B, max: usize) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let too_large = || {
+        let detail = format!("The body is larger than {max} bytes (server.max_body).");
+        Problem::new(ProblemKind::TooLarge, detail)
+    };
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(error) => {
+            let detail = format!("The body could not be read: {error}.");
+            Err(Problem::new(ProblemKind::InvalidRequest, detail))
+        }
+    }
+}
+
+/// Answers a request whose every attempt failed.
+fn failed(api: Api, error: ChatError, arrival: &Arrival) -> Response<Answer> {
+    let about = match &error {
+        ChatError::Failed {
+            provider, attempts, ..
+        } => Some((provider.clone(), *attempts)),
+        _ => None,
+    };
+    let mut response = render(api, &error.into_problem(), arrival);
+    if let Some((provider, attempts)) = about {
+        insert(response.headers_mut(), PROVIDER, provider.as_str());
+        insert(response.headers_mut(), ATTEMPTS, &attempts.to_string());
+    }
+    response
+}
+
+/// A problem as a response of the face.
+pub fn render(api: Api, problem: &Problem, arrival: &Arrival) -> Response<Answer> {
+    let request_id = arrival.request_id.to_string();
+    let (status, body) = match api {
+        Api::Chat(face) => face.render_error(problem, &request_id),
+        Api::Task(task) => task.render_error(problem, &request_id),
+    };
+    let mut response = Response::new(Answer::whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    retry_fields(problem, status, response.headers_mut());
+    response
+}
+
+/// The fields by which official SDKs decide whether and when to try again by themselves.
+pub fn retry_fields(problem: &Problem, status: StatusCode, headers: &mut HeaderMap) {
+    if let Some(wait) = problem.retry_after {
+        insert(headers, RETRY_AFTER, &seconds_up(wait).to_string());
+        insert(
+            headers,
+            HeaderName::from_static("retry-after-ms"),
+            &wait.as_millis().to_string(),
+        );
+    }
+    // A spent budget does not come back within an SDK's patience.
+    let is_final = problem.kind == ProblemKind::BudgetExhausted
+        || (problem.kind == ProblemKind::RateLimited && problem.retry_after.is_none());
+    if status == StatusCode::TOO_MANY_REQUESTS && is_final {
+        insert(headers, HeaderName::from_static("x-should-retry"), "false");
+    }
+}
+
+fn seconds_up(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
+    insert(headers, PROVIDER, facts.provider.as_str());
+    insert(headers, MODEL, &facts.model);
+    headers.insert(CACHE, HeaderValue::from_static("bypass"));
+    headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
+    let overhead = facts.overhead.as_micros();
+    insert(
+        headers,
+        OVERHEAD,
+        &format!("{}.{:03}", overhead / 1000, overhead % 1000),
+    );
+    if let Some(cost) = facts.cost {
+        insert(headers, COST, &cost.to_string());
+    }
+    if facts.is_simulated {
+        headers.insert(SIMULATED, HeaderValue::from_static("true"));
+    }
+}
+
+/// A value that cannot stand in a field is left out: model names may hold any character.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A field's text, cut at `max` bytes at a character's end.
+fn text(headers: &HeaderMap, name: &str, max: usize) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    let end = (0..=max.min(value.len()))
+        .rev()
+        .find(|end| value.is_char_boundary(*end))?;
+    value
+        .get(..end)
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+}
+
+fn report_wanted(headers: &HeaderMap) -> ReportWanted {
+    let Some(value) = headers
+        .get("x-trunkline-report")
+        .and_then(|value| value.to_str().ok())
+    else {
+        return ReportWanted::default();
+    };
+    let wants = |word: &str| {
+        value
+            .split(',')
+            .any(|it| it.trim().eq_ignore_ascii_case(word))
+    };
+    ReportWanted {
+        cost: wants("cost"),
+        conversion: wants("conversion"),
+    }
+}

@@ -1,0 +1,507 @@
+//! The shape of a request: which members its structures have, of which type and within which bounds, checked as the service's
+//! own model has them, before any rule of meaning.
+//! See <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
+
+use serde_json::Value;
+
+use crate::bedrock::invalid;
+use crate::media;
+use crate::node::{Node, Step};
+use crate::vendor::Failure;
+
+/// The type of a member.
+enum Kind {
+    /// A text of so many characters.
+    Text(usize, usize),
+    /// One of these names.
+    Name(&'static [&'static str]),
+    /// A text made of these letters beside letters and digits, of 1 to 64 characters.
+    Word(&'static [u8], &'static str),
+    Bool,
+    /// A whole number from this one on.
+    Int(i64),
+    /// A number between zero and one.
+    Share,
+    /// Bytes, in base64.
+    Blob,
+    /// Any JSON.
+    Any,
+    /// Any JSON object.
+    Object,
+    Struct(&'static Structure),
+    /// A structure that has exactly one member.
+    Union(&'static Structure),
+    /// A list of so many.
+    List(&'static Self, usize, usize),
+    /// Texts under keys of the caller's choice.
+    Texts,
+}
+
+/// A structure's members, each with whether it must be there.
+struct Structure(&'static [(&'static str, Kind, bool)]);
+
+/// What does not fulfil its constraint.
+struct Violation {
+    value: String,
+    place: String,
+    constraint: String,
+}
+
+/// Refuses a body that is not of the right shape, naming everything that is wrong.
+pub(super) fn check(root: &Node<'_, '_>) -> Result<(), Failure> {
+    let mut violations = Vec::new();
+    structure(root, &REQUEST, &mut violations)?;
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let count = violations.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let told: Vec<String> = violations
+        .iter()
+        .map(|violation| {
+            format!(
+                "Value {} at '{}' failed to satisfy constraint: {}",
+                violation.value, violation.place, violation.constraint
+            )
+        })
+        .collect();
+    Err(invalid(format!(
+        "{count} validation error{plural} detected: {}",
+        told.join("; ")
+    )))
+}
+
+fn structure(
+    node: &Node<'_, '_>,
+    shape: &'static Structure,
+    violations: &mut Vec<Violation>,
+) -> Result<(), Failure> {
+    if !node.value.is_object() {
+        return Err(unexpected(node, "a structure"));
+    }
+    for (key, member) in node.members() {
+        let Some((_, kind, _)) = shape.0.iter().find(|(name, ..)| *name == key) else {
+            let place = place(node);
+            let at = if place.is_empty() {
+                "the request"
+            } else {
+                &place
+            };
+            return Err(invalid(format!(
+                "The member '{key}' of {at} is not known to the service."
+            )));
+        };
+        if !member.value.is_null() {
+            value(&member, kind, violations)?;
+        }
+    }
+    for (name, ..) in shape.0.iter().filter(|(.., is_required)| *is_required) {
+        if node.present(name).is_none() {
+            let at = place(node);
+            let place = if at.is_empty() {
+                (*name).to_owned()
+            } else {
+                format!("{at}.member.{name}")
+            };
+            violations.push(Violation {
+                value: "null".to_owned(),
+                place,
+                constraint: "Member must not be null".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn value(
+    node: &Node<'_, '_>,
+    kind: &'static Kind,
+    violations: &mut Vec<Violation>,
+) -> Result<(), Failure> {
+    let constraint = match kind {
+        Kind::Any => None,
+        Kind::Object if node.value.is_object() => None,
+        Kind::Object => return Err(unexpected(node, "a document")),
+        Kind::Bool if node.value.is_boolean() => None,
+        Kind::Bool => return Err(unexpected(node, "a boolean")),
+        Kind::Struct(shape) => return structure(node, shape, violations),
+        Kind::Union(shape) => {
+            structure(node, shape, violations)?;
+            let given = node.members().filter(|(_, member)| !member.value.is_null());
+            if given.count() != 1 {
+                return Err(invalid(format!(
+                    "The value at {} is not valid: exactly one member of the union must be set.",
+                    node.dotted()
+                )));
+            }
+            None
+        }
+        Kind::List(of, least, most) => {
+            if !node.value.is_array() {
+                return Err(unexpected(node, "a list"));
+            }
+            for item in node.items() {
+                value(&item, of, violations)?;
+            }
+            length(node.items().count(), *least, *most)
+        }
+        Kind::Texts => {
+            if !node.value.is_object() {
+                return Err(unexpected(node, "a map"));
+            }
+            for (_, member) in node.members() {
+                text(&member)?;
+            }
+            None
+        }
+        Kind::Int(least) => {
+            let number = node.value.as_i64();
+            let number = number.ok_or_else(|| unexpected(node, "an integer"))?;
+            (number < *least)
+                .then(|| format!("Member must have value greater than or equal to {least}"))
+        }
+        Kind::Share => {
+            let number = node.value.as_f64();
+            let number = number.ok_or_else(|| unexpected(node, "a number"))?;
+            if number < 0.0 {
+                Some("Member must have value greater than or equal to 0".to_owned())
+            } else if number > 1.0 {
+                Some("Member must have value less than or equal to 1".to_owned())
+            } else {
+                None
+            }
+        }
+        Kind::Blob => {
+            let bytes = media::decode_standard(text(node)?);
+            let bytes = bytes.ok_or_else(|| unexpected(node, "base64"))?;
+            length(bytes.len(), 1, usize::MAX)
+        }
+        Kind::Text(least, most) => length(text(node)?.chars().count(), *least, *most),
+        Kind::Name(names) => (!names.contains(&text(node)?))
+            .then(|| format!("Member must satisfy enum value set: [{}]", names.join(", "))),
+        Kind::Word(letters, pattern) => {
+            let word = text(node)?;
+            let is_right = word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || letters.contains(&byte));
+            length(word.len(), 1, 64).or_else(|| {
+                (!is_right)
+                    .then(|| format!("Member must satisfy regular expression pattern: {pattern}"))
+            })
+        }
+    };
+    violations.extend(constraint.map(|constraint| Violation {
+        value: shown(node.value),
+        place: place(node),
+        constraint,
+    }));
+    Ok(())
+}
+
+fn text<'v>(node: &Node<'v, '_>) -> Result<&'v str, Failure> {
+    node.text().ok_or_else(|| unexpected(node, "a string"))
+}
+
+fn length(length: usize, least: usize, most: usize) -> Option<String> {
+    if length < least {
+        Some(format!(
+            "Member must have length greater than or equal to {least}"
+        ))
+    } else if length > most {
+        Some(format!(
+            "Member must have length less than or equal to {most}"
+        ))
+    } else {
+        None
+    }
+}
+
+/// A value of another type than the service's JSON reader expects.
+fn unexpected(node: &Node<'_, '_>, expected: &str) -> Failure {
+    Failure::new(
+        400,
+        "SerializationException",
+        format!(
+            "The value at '{}' is not {expected}: {}",
+            place(node),
+            shown(node.value)
+        ),
+    )
+}
+
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => format!("'{text}'"),
+        other => format!("'{other}'"),
+    };
+    let end = text.floor_char_boundary(200);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// `messages.1.member.role`: the way to a value as the service writes it, counting from one.
+fn place(node: &Node<'_, '_>) -> String {
+    let mut path = String::new();
+    for step in node.steps() {
+        let (separator, name) = match step {
+            Step::Root => continue,
+            Step::Key(key) => (".", key.to_owned()),
+            Step::Index(index) => (".", (index + 1).to_string()),
+        };
+        let after_index = path.ends_with(|letter: char| letter.is_ascii_digit());
+        if !path.is_empty() {
+            path.push_str(separator);
+            if after_index {
+                path.push_str("member.");
+            }
+        }
+        path.push_str(&name);
+    }
+    path
+}
+
+use Kind::{Any, Blob, Bool, Int, List, Name, Object, Share, Struct, Text, Texts, Union, Word};
+
+const ANY_TEXT: Kind = Text(0, usize::MAX);
+const SOME_TEXT: Kind = Text(1, usize::MAX);
+const TOOL_NAME: Kind = Word(b"_-", "[a-zA-Z0-9_-]+");
+const TOOL_USE_ID: Kind = Word(b"_.:-", "[a-zA-Z0-9_.:-]+");
+const MANY: usize = usize::MAX;
+
+static REQUEST: Structure = Structure(&[
+    ("messages", List(&Struct(&MESSAGE), 0, MANY), false),
+    ("system", List(&Union(&SYSTEM), 0, MANY), false),
+    ("inferenceConfig", Struct(&INFERENCE), false),
+    ("toolConfig", Struct(&TOOLS), false),
+    ("guardrailConfig", Struct(&GUARDRAIL), false),
+    ("additionalModelRequestFields", Object, false),
+    (
+        "additionalModelResponseFieldPaths",
+        List(&Text(1, 256), 0, 10),
+        false,
+    ),
+    ("requestMetadata", Texts, false),
+    ("performanceConfig", Struct(&PERFORMANCE), false),
+    ("serviceTier", Struct(&TIER), false),
+    ("outputConfig", Struct(&OUTPUT), false),
+]);
+
+static MESSAGE: Structure = Structure(&[
+    ("role", Name(&["user", "assistant", "system"]), true),
+    ("content", List(&Union(&CONTENT), 0, MANY), true),
+]);
+
+static CONTENT: Structure = Structure(&[
+    ("text", ANY_TEXT, false),
+    ("image", Struct(&IMAGE), false),
+    ("document", Struct(&DOCUMENT), false),
+    ("video", Struct(&VIDEO), false),
+    ("audio", Struct(&AUDIO), false),
+    ("toolUse", Struct(&TOOL_USE), false),
+    ("toolResult", Struct(&TOOL_RESULT), false),
+    ("guardContent", Union(&GUARD), false),
+    ("cachePoint", Struct(&CACHE_POINT), false),
+    ("reasoningContent", Union(&REASONING), false),
+    ("citationsContent", Struct(&CITATIONS), false),
+    ("searchResult", Struct(&SEARCH_RESULT), false),
+]);
+
+static IMAGE: Structure = Structure(&[
+    ("format", Name(&["png", "jpeg", "gif", "webp"]), true),
+    ("source", Union(&BYTES), true),
+]);
+
+static BYTES: Structure = Structure(&[("bytes", Blob, false), ("s3Location", Struct(&S3), false)]);
+
+static S3: Structure = Structure(&[
+    ("uri", Text(1, 1024), true),
+    ("bucketOwner", Text(12, 12), false),
+]);
+
+static DOCUMENT: Structure = Structure(&[
+    (
+        "format",
+        Name(&[
+            "pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md",
+        ]),
+        false,
+    ),
+    ("name", Text(1, 200), true),
+    ("source", Union(&DOCUMENT_SOURCE), true),
+    ("context", ANY_TEXT, false),
+    ("citations", Struct(&CITATIONS_CONFIG), false),
+]);
+
+static DOCUMENT_SOURCE: Structure = Structure(&[
+    ("bytes", Blob, false),
+    ("s3Location", Struct(&S3), false),
+    ("text", ANY_TEXT, false),
+    ("content", List(&Union(&TEXT_ONLY), 0, MANY), false),
+]);
+
+static TEXT_ONLY: Structure = Structure(&[("text", ANY_TEXT, false)]);
+
+static CITATIONS_CONFIG: Structure = Structure(&[("enabled", Bool, true)]);
+
+static VIDEO: Structure = Structure(&[
+    (
+        "format",
+        Name(&[
+            "mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp",
+        ]),
+        true,
+    ),
+    ("source", Union(&BYTES), true),
+]);
+
+static AUDIO: Structure = Structure(&[
+    (
+        "format",
+        Name(&[
+            "mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "mkv", "mka", "x-aac", "m4a",
+            "mpeg", "mpga", "pcm", "webm",
+        ]),
+        true,
+    ),
+    ("source", Union(&BYTES), true),
+]);
+
+static TOOL_USE: Structure = Structure(&[
+    ("toolUseId", TOOL_USE_ID, true),
+    ("name", TOOL_NAME, true),
+    ("input", Any, true),
+    ("type", Name(&["server_tool_use"]), false),
+]);
+
+static TOOL_RESULT: Structure = Structure(&[
+    ("toolUseId", TOOL_USE_ID, true),
+    ("content", List(&Union(&RESULT_CONTENT), 0, MANY), true),
+    ("status", Name(&["success", "error"]), false),
+    ("type", ANY_TEXT, false),
+]);
+
+static RESULT_CONTENT: Structure = Structure(&[
+    ("json", Any, false),
+    ("text", ANY_TEXT, false),
+    ("image", Struct(&IMAGE), false),
+    ("document", Struct(&DOCUMENT), false),
+    ("video", Struct(&VIDEO), false),
+    ("searchResult", Struct(&SEARCH_RESULT), false),
+]);
+
+static SEARCH_RESULT: Structure = Structure(&[
+    ("source", ANY_TEXT, true),
+    ("title", ANY_TEXT, true),
+    ("content", List(&Struct(&TEXT_ONLY), 0, MANY), true),
+    ("citations", Struct(&CITATIONS_CONFIG), false),
+]);
+
+static GUARD: Structure = Structure(&[("text", Struct(&GUARD_TEXT), false), ("image", Any, false)]);
+
+static GUARD_TEXT: Structure = Structure(&[
+    ("text", ANY_TEXT, true),
+    (
+        "qualifiers",
+        List(
+            &Name(&["grounding_source", "query", "guard_content"]),
+            0,
+            MANY,
+        ),
+        false,
+    ),
+]);
+
+static CACHE_POINT: Structure = Structure(&[
+    ("type", Name(&["default"]), true),
+    ("ttl", Name(&["5m", "1h"]), false),
+]);
+
+static REASONING: Structure = Structure(&[
+    ("reasoningText", Struct(&REASONING_TEXT), false),
+    ("redactedContent", Blob, false),
+]);
+
+static REASONING_TEXT: Structure =
+    Structure(&[("text", ANY_TEXT, true), ("signature", ANY_TEXT, false)]);
+
+static CITATIONS: Structure = Structure(&[
+    ("content", List(&Union(&TEXT_ONLY), 0, MANY), false),
+    ("citations", List(&Object, 0, MANY), false),
+]);
+
+static SYSTEM: Structure = Structure(&[
+    ("text", SOME_TEXT, false),
+    ("guardContent", Union(&GUARD), false),
+    ("cachePoint", Struct(&CACHE_POINT), false),
+]);
+
+static INFERENCE: Structure = Structure(&[
+    ("maxTokens", Int(1), false),
+    ("temperature", Share, false),
+    ("topP", Share, false),
+    ("stopSequences", List(&SOME_TEXT, 0, 2500), false),
+]);
+
+static TOOLS: Structure = Structure(&[
+    ("tools", List(&Union(&TOOL), 1, MANY), true),
+    ("toolChoice", Union(&TOOL_CHOICE), false),
+]);
+
+static TOOL: Structure = Structure(&[
+    ("toolSpec", Struct(&TOOL_SPEC), false),
+    ("systemTool", Struct(&NAMED_TOOL), false),
+    ("cachePoint", Struct(&CACHE_POINT), false),
+]);
+
+static TOOL_SPEC: Structure = Structure(&[
+    ("name", TOOL_NAME, true),
+    ("description", SOME_TEXT, false),
+    ("inputSchema", Union(&INPUT_SCHEMA), true),
+    ("strict", Bool, false),
+]);
+
+static INPUT_SCHEMA: Structure = Structure(&[("json", Object, false)]);
+
+static NAMED_TOOL: Structure = Structure(&[("name", TOOL_NAME, true)]);
+
+static TOOL_CHOICE: Structure = Structure(&[
+    ("auto", Object, false),
+    ("any", Object, false),
+    ("tool", Struct(&NAMED_TOOL), false),
+]);
+
+static GUARDRAIL: Structure = Structure(&[
+    ("guardrailIdentifier", Text(0, 2048), false),
+    ("guardrailVersion", ANY_TEXT, false),
+    (
+        "trace",
+        Name(&["enabled", "disabled", "enabled_full"]),
+        false,
+    ),
+    ("streamProcessingMode", Name(&["sync", "async"]), false),
+]);
+
+static PERFORMANCE: Structure = Structure(&[("latency", Name(&["standard", "optimized"]), false)]);
+
+static TIER: Structure = Structure(&[(
+    "type",
+    Name(&["priority", "default", "flex", "reserved"]),
+    true,
+)]);
+
+static OUTPUT: Structure = Structure(&[
+    ("textFormat", Struct(&TEXT_FORMAT), false),
+    ("effort", Text(0, 16), false),
+]);
+
+static TEXT_FORMAT: Structure = Structure(&[
+    ("type", Name(&["json_schema"]), true),
+    ("structure", Union(&FORMAT_STRUCTURE), true),
+]);
+
+static FORMAT_STRUCTURE: Structure = Structure(&[("jsonSchema", Struct(&JSON_SCHEMA), false)]);
+
+static JSON_SCHEMA: Structure = Structure(&[
+    ("schema", ANY_TEXT, true),
+    ("name", ANY_TEXT, false),
+    ("description", ANY_TEXT, false),
+]);
