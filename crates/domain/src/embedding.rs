@@ -34,6 +34,20 @@ pub enum EmbeddingInput {
     Mixed(Vec<EmbeddingPart>),
 }
 
+impl EmbeddingInput {
+    /// The words, where there is one text and nothing else.
+    pub fn only_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Mixed(parts) => match parts.as_slice() {
+                [EmbeddingPart::Text(text)] => Some(text),
+                _ => None,
+            },
+            Self::Tokens(_) => None,
+        }
+    }
+}
+
 /// A piece of an input of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EmbeddingPart {

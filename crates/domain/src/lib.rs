@@ -20,6 +20,7 @@ pub mod money;
 pub mod name;
 pub mod problem;
 pub mod provider_error;
+pub mod rerank;
 pub mod secret;
 pub mod store_error;
 pub mod usage;

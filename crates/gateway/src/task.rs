@@ -10,7 +10,7 @@ use domain::provider_error::{Cause, ProviderError};
 use domain::usage::ServiceTier;
 use http::response::Parts;
 use providers::tap::Observed;
-use providers::task::{Task, TaskEnvelope, TaskReader, TaskStep};
+use providers::task::{Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
 use crate::attempt::{Answered, AttemptError, Errand, Whole, read_whole, with_status};
 use crate::catalog::price;
@@ -41,6 +41,13 @@ impl Gateway {
         let admitted = self.admit_task(caller, &inbound, &envelope, &plan)?;
         let target = plan.target.target();
         let kind = plan.target.kind;
+        // What needs no provider may need a while, such as counting a long text.
+        let answered = tokio::task::block_in_place(|| {
+            task.answer(&inbound.asked, &inbound.body, kind, &target)
+        })?;
+        if let Some(answer) = answered {
+            return self.answer_here(caller, inbound, envelope, &plan, admitted, answer);
+        }
         let mut prepared = task.prepare(&inbound.asked, &inbound.body, kind, &target)?;
         let report = prepared.report.take();
         if plan.strict
@@ -74,6 +81,33 @@ impl Gateway {
             Err(AttemptError::Provider(error)) => Err(failed(error, &plan, report.is_none(), call)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Answers without asking a provider; the call is recorded all the same.
+    fn answer_here(
+        &self,
+        caller: &Caller,
+        inbound: Inbound<dyn Task>,
+        envelope: TaskEnvelope,
+        plan: &Plan,
+        admitted: Admitted,
+        answer: TaskAnswer,
+    ) -> Result<Reply, ChatError> {
+        let operation = inbound.face.operation();
+        let listener = self.listen(caller, &inbound);
+        let model = envelope.model;
+        let opening = inbound.opening(operation, false, model, caller, plan, admitted);
+        let mut call = self.ledger.open(opening)?;
+        call.answer_here();
+        call.answer_with(http::StatusCode::OK);
+        call.observe(observed(&answer));
+        Ok(whole(
+            plan,
+            answer.content_type,
+            answer.body,
+            call,
+            listener,
+        ))
     }
 
     /// Counts the task in and sets aside what it may cost.
@@ -122,15 +156,10 @@ impl Gateway {
             match step.map_err(|error| with_status(provider_error(error), &head))? {
                 TaskStep::Done(answer) => {
                     return Ok(Answered::Whole(Whole {
+                        observed: observed(&answer),
                         content_type: answer.content_type,
                         body: answer.body,
                         response: None,
-                        observed: Observed {
-                            response_model: answer.response_model,
-                            usage: answer.usage,
-                            has_content: true,
-                            ..Observed::default()
-                        },
                     }));
                 }
                 TaskStep::Again {
@@ -162,5 +191,15 @@ impl Gateway {
             return self.send(plan, request, target.provider.reach()).await;
         }
         self.send(plan, request, Reach::Public).await
+    }
+}
+
+/// What the ledger wants to know of a task's answer.
+fn observed(answer: &TaskAnswer) -> Observed {
+    Observed {
+        response_model: answer.response_model.clone(),
+        usage: answer.usage,
+        has_content: true,
+        ..Observed::default()
     }
 }

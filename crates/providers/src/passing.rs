@@ -8,11 +8,14 @@ use domain::usage::Usage;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::response::Parts;
 use http::{HeaderValue, Request};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::dialect::{DecodeError, Refusal};
 use crate::face::InvalidRequest;
-use crate::openai::envelope;
+use crate::kind::ProviderKind;
 use crate::openai::fields::Fields;
+use crate::openai::{envelope, error};
 use crate::task::{PreparedTask, TaskAnswer, TaskReader, TaskStep};
 
 /// The media type of JSON.
@@ -93,4 +96,56 @@ pub(crate) fn model_span(body: &[u8]) -> Result<Range<usize>, InvalidRequest> {
         Some(raw) => Ok(envelope::span(text, raw.get())),
         None => Err(fields.missing("model", "the name of a model")),
     }
+}
+
+/// The refusal of a provider that has no such endpoint.
+pub(crate) fn not_served(kind: ProviderKind, what: &str) -> Refusal {
+    let kind = kind.as_str();
+    let detail =
+        format!("Providers of kind `{kind}` make no {what}. Ask for a model of another provider.");
+    Refusal::of("model", detail)
+}
+
+/// A refusal with the same words.
+pub(crate) fn refusal(invalid: InvalidRequest) -> Refusal {
+    Refusal {
+        detail: invalid.detail,
+        param: invalid.param,
+    }
+}
+
+/// What text of so many bytes is reckoned to take, in tokens.
+pub(crate) fn tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(4)).unwrap_or(u64::MAX)
+}
+
+/// Writes a body.
+pub(crate) fn json(body: &impl Serialize) -> Result<Bytes, Refusal> {
+    let written = serde_json::to_vec(body).map(Bytes::from);
+    written.map_err(|error| Refusal {
+        detail: format!("The request cannot be written as JSON: {error}."),
+        param: None,
+    })
+}
+
+/// An answer that is not what the vendor documents.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+pub(crate) fn unreadable(error: serde_json::Error) -> DecodeError {
+    DecodeError::Malformed(format!("the answer is not readable: {error}"))
+}
+
+/// The provider's own error inside of a 200, in OpenAI's shape: the value of `error`, unless it is null.
+pub(crate) fn error_inside(error: Option<&RawValue>, body: &[u8]) -> Result<(), DecodeError> {
+    let found = error
+        .filter(|raw| raw.get() != "null")
+        .and_then(|_| error::of_frame(std::str::from_utf8(body).ok()?));
+    found.map_or(Ok(()), |error| Err(DecodeError::Provider(error)))
+}
+
+/// Tokens are numbers of one model's tokenizer.
+pub(crate) fn tokens_refused(path: String) -> Refusal {
+    Refusal::of(
+        path,
+        "The target takes texts, not the tokens of another model's tokenizer. Send the text itself.",
+    )
 }

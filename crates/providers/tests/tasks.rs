@@ -39,7 +39,10 @@ use providers::dialect::{DecodeError, End, Target};
 use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
 use providers::face::Asked;
 use providers::host::Host;
+use providers::hosts;
 use providers::kind::ProviderKind;
+use providers::moderation::OpenaiModeration;
+use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::{Task, TaskAnswer, TaskReader, TaskStep};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,21 +54,37 @@ fn task(folder: &str, face: &str) -> &'static dyn Task {
         ("embeddings", "gemini") => &GeminiEmbeddings::Single,
         ("embeddings", "gemini_batch") => &GeminiEmbeddings::Batch,
         ("embeddings", "cohere") => &CohereEmbeddings,
+        ("rerank", "cohere") => &CohereRerank,
+        ("rerank", "jina") => &JinaRerank,
+        ("moderation", "openai") => &OpenaiModeration,
         _ => panic!("{folder} has no face {face}"),
     }
 }
 
 /// The kinds of providers that a case may name.
-const KINDS: [ProviderKind; 4] = [
+const KINDS: [ProviderKind; 7] = [
     ProviderKind::Openai,
+    ProviderKind::AzureOpenai,
     ProviderKind::Anthropic,
     ProviderKind::Gemini,
+    ProviderKind::Vertex,
     ProviderKind::Cohere,
+    ProviderKind::Bedrock,
 ];
 
 #[test]
 fn every_fixture_of_the_embeddings_holds() {
     walk("embeddings");
+}
+
+#[test]
+fn every_fixture_of_the_rankings_holds() {
+    walk("rerank");
+}
+
+#[test]
+fn every_fixture_of_the_moderation_holds() {
+    walk("moderation");
 }
 
 /// The names that a file of a case may have, without a step's number; another name is a slip of the pen.
@@ -160,6 +179,8 @@ struct AskedFile {
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct HostFile {
+    /// The name of a row of the table of hosts.
+    name: Option<String>,
     api_version: Option<String>,
     project: Option<String>,
     region: Option<String>,
@@ -235,7 +256,10 @@ impl Case {
                 return self.expect("envelope_refusal.json", &told, "the envelope is refused");
             }
         }
-        let mut host = Host::NONE;
+        let mut host = match &file.host.name {
+            Some(name) => Host::of(hosts::named(name).unwrap()),
+            None => Host::NONE,
+        };
         host.api_version = file.host.api_version;
         host.project = file.host.project;
         host.region = file.host.region;

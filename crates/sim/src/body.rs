@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -48,6 +50,8 @@ pub struct SimBody {
     /// The length told to the caller; a stream tells none.
     promised: Option<u64>,
     entry: Option<Entry>,
+    /// Set once everything was handed over.
+    done: Option<Arc<AtomicBool>>,
 }
 
 impl SimBody {
@@ -122,12 +126,23 @@ impl SimBody {
         self
     }
 
+    /// Sets a mark when everything was handed over.
+    #[must_use]
+    pub(crate) fn marking(mut self, done: Arc<AtomicBool>) -> Self {
+        self.done = Some(done);
+        self.note_if_complete();
+        self
+    }
+
     fn note_if_complete(&mut self) {
-        if self.pieces.is_empty()
-            && self.ending == Ending::Complete
-            && let Some(entry) = self.entry.take()
-        {
+        if !self.pieces.is_empty() || self.ending != Ending::Complete {
+            return;
+        }
+        if let Some(entry) = self.entry.take() {
             entry.note(|call| call.completed = true);
+        }
+        if let Some(done) = self.done.take() {
+            done.store(true, Ordering::Release);
         }
     }
 }

@@ -27,6 +27,28 @@ pub(crate) fn respond(sim: &Sim, head: &Parts, body: &[u8]) -> Option<Response<S
             sim.record().clear();
             (StatusCode::OK, json!({"cleared": "calls"}))
         }
+        (&Method::GET, "tasks") => match query(head, "since").map_or(Ok(0), str::parse) {
+            Ok(since) => (StatusCode::OK, json!(sim.tasks_kept().record.since(since))),
+            Err(_) => problem(
+                StatusCode::BAD_REQUEST,
+                "'since' takes the number of a call",
+            ),
+        },
+        (&Method::DELETE, "tasks") => {
+            sim.tasks_kept().record.clear();
+            (StatusCode::OK, json!({"cleared": "tasks"}))
+        }
+        (&Method::GET, "tokens") => match query(head, "since").map_or(Ok(0), str::parse) {
+            Ok(since) => (StatusCode::OK, json!(sim.token_record().since(since))),
+            Err(_) => problem(
+                StatusCode::BAD_REQUEST,
+                "'since' takes the number of a request for a token",
+            ),
+        },
+        (&Method::DELETE, "tokens") => {
+            sim.token_record().clear();
+            (StatusCode::OK, json!({"cleared": "tokens"}))
+        }
         (&Method::GET, "faults") => (
             StatusCode::OK,
             json!(sim.faults().waiting().collect::<Vec<_>>()),
@@ -51,7 +73,8 @@ pub(crate) fn respond(sim: &Sim, head: &Parts, body: &[u8]) -> Option<Response<S
         },
         _ => problem(
             StatusCode::NOT_FOUND,
-            "known are GET and DELETE /sim/calls, GET, POST and DELETE /sim/faults, GET /sim/google-key-file",
+            "known are GET and DELETE of /sim/calls, /sim/tasks and /sim/tokens, GET, POST and DELETE of /sim/faults, \
+             and GET /sim/google-key-file",
         ),
     };
     let mut response = Response::new(SimBody::whole(Bytes::from(value.to_string())));

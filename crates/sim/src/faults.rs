@@ -5,7 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::directive::{Directive, InvalidDirective};
+use crate::issuer;
 use crate::record::Face;
+use crate::tasks;
 
 /// How many ids are counted before the oldest is forgotten.
 const COUNTED: usize = 10_000;
@@ -46,10 +48,8 @@ const fn once() -> u32 {
 }
 
 impl Match {
-    fn fits(&self, face: Face, model: &str) -> bool {
-        self.face
-            .as_deref()
-            .is_none_or(|wanted| wanted == face.name())
+    fn fits(&self, face: &str, model: &str) -> bool {
+        self.face.as_deref().is_none_or(|wanted| wanted == face)
             && self.model.as_deref().is_none_or(|wanted| wanted == model)
     }
 }
@@ -59,11 +59,14 @@ impl Faults {
     pub(crate) fn queue(&mut self, fault: QueuedFault) -> Result<(), InvalidDirective> {
         Directive::default().add(&fault.directive)?;
         if let Some(face) = fault.matches.face.as_deref()
+            && ![tasks::FACE, issuer::FACE].contains(&face)
             && !Face::ALL.iter().any(|known| known.name() == face)
         {
             return Err(InvalidDirective(format!(
-                "unknown face '{face}'; known are {}",
-                Face::ALL.map(Face::name).join(", ")
+                "unknown face '{face}'; known are {}, {}, {}",
+                Face::ALL.map(Face::name).join(", "),
+                tasks::FACE,
+                issuer::FACE
             )));
         }
         if fault.times == 0 {
@@ -97,22 +100,53 @@ impl Faults {
         model: &str,
         directive: &mut Directive,
     ) -> Result<(), InvalidDirective> {
+        self.apply_to(face.name(), model, directive)
+    }
+
+    /// The same for a face that is known by its name.
+    pub(crate) fn apply_to(
+        &mut self,
+        face: &str,
+        model: &str,
+        directive: &mut Directive,
+    ) -> Result<(), InvalidDirective> {
         if let Some(place) = self
             .queue
             .iter()
             .position(|queued| queued.matches.fits(face, model))
-            && let Some(queued) = self.queue.get_mut(place)
         {
-            directive.add(&queued.directive)?;
-            queued.times = queued.times.saturating_sub(1);
-            if queued.times == 0 {
-                self.queue.remove(place);
-            }
+            self.take(place, directive)?;
         } else if let Some(times) = directive.times
             && self.strike(directive) >= times
         {
             directive.fault = None;
             directive.latency = std::time::Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// The fault that is queued for a face by its name, and not for whatever comes.
+    pub(crate) fn named(&mut self, face: &str, model: &str) -> Result<Directive, InvalidDirective> {
+        let mut directive = Directive::default();
+        let place = self
+            .queue
+            .iter()
+            .position(|queued| queued.matches.face.is_some() && queued.matches.fits(face, model));
+        if let Some(place) = place {
+            self.take(place, &mut directive)?;
+        }
+        Ok(directive)
+    }
+
+    /// Adds what the fault at this place in the queue wishes, and takes it out when it has struck often enough.
+    fn take(&mut self, place: usize, directive: &mut Directive) -> Result<(), InvalidDirective> {
+        let Some(queued) = self.queue.get_mut(place) else {
+            return Ok(());
+        };
+        directive.add(&queued.directive)?;
+        queued.times = queued.times.saturating_sub(1);
+        if queued.times == 0 {
+            self.queue.remove(place);
         }
         Ok(())
     }

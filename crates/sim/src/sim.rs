@@ -16,11 +16,12 @@ use crate::digest::Digest;
 use crate::directive::{Directive, Fault, InvalidDirective, UsageReport};
 use crate::faults::Faults;
 use crate::handover::{headed, html, json, marked, refused, shaped_stream, shaped_whole, stream};
-use crate::issuer::{self, Issuer, ServiceAccount};
-use crate::openai::Stored;
+use crate::issuer::{self, Issuer, ServiceAccount, SimToken, TokenRecord};
+use crate::openai::{Stored, StoredCall, Told};
 use crate::prompt::Prompt;
 use crate::record::{Entry, Record, SimCall, SimUsage, excerpt};
 use crate::route::{Route, Target};
+use crate::tasks::{self, SimTask, Tasks};
 use crate::vendor::{Api, Ask, Failure, Framing, Knock, Reply, field};
 
 /// How a simulated provider is set up.
@@ -54,6 +55,8 @@ struct Shared {
     cache: Mutex<PrefixCache>,
     stored: Stored,
     account: ServiceAccount,
+    tokens: TokenRecord,
+    tasks: Tasks,
 }
 
 impl Default for Sim {
@@ -81,6 +84,8 @@ impl Sim {
             cache: Mutex::default(),
             stored: Stored::default(),
             account: ServiceAccount::default(),
+            tokens: TokenRecord::default(),
+            tasks: Tasks::default(),
         }))
     }
 
@@ -94,7 +99,10 @@ impl Sim {
             return marked(response);
         }
         if let Some(issuer) = Issuer::of(&head.method, head.uri.path()) {
-            return marked(issuer::respond(&issuer, &self.token_request(&head, &body)));
+            return marked(issuer::respond(self, &issuer, &head, &body).await);
+        }
+        if let Some(response) = tasks::respond(self, &head, &body).await {
+            return marked(response);
         }
         let route = Route::of(&head);
         let api = Api::of(route.face, route.host);
@@ -107,7 +115,7 @@ impl Sim {
                     .await
             }
             Target::Count { model } => look_up(&|| self.count(api, &head, &body, model.as_deref())),
-            Target::Stored(call) => look_up(&|| self.0.stored.answer(&head, call)),
+            Target::Stored(call) => self.recall(api, &head, &body, call),
             Target::Models => look_up(&|| api.vendor.models()),
             Target::Model(name) => look_up(&|| api.vendor.model(name)),
             Target::WrongMethod => look_up(&|| Err(api.vendor.wrong_method(method, path))),
@@ -122,6 +130,30 @@ impl Sim {
         self.record().since(0)
     }
 
+    /// The calls received so far that are no chats, oldest first; the last 20,000 are kept.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<SimTask> {
+        self.0.tasks.record.since(0)
+    }
+
+    /// The requests for tokens received so far, oldest first; the last 20,000 are kept.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<SimToken> {
+        self.0.tokens.since(0)
+    }
+
+    pub(crate) fn token_record(&self) -> &TokenRecord {
+        &self.0.tokens
+    }
+
+    pub(crate) fn tasks_kept(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        self.0.options
+    }
+
     pub(crate) fn record(&self) -> &Record {
         &self.0.record
     }
@@ -134,16 +166,6 @@ impl Sim {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn token_request<'a>(&'a self, head: &'a Parts, body: &'a [u8]) -> issuer::Request<'a> {
-        issuer::Request {
-            head,
-            body,
-            seed: self.0.options.seed,
-            now: (self.0.options.now)(),
-            account: &self.0.account,
-        }
-    }
-
     fn look_up(
         &self,
         api: Api,
@@ -154,6 +176,25 @@ impl Sim {
         let request_id = api.vendor.request_id(self.0.options.seed, 0);
         match self.authenticate(api, head, body).and_then(|()| answer()) {
             Ok(value) => json(api, &request_id, StatusCode::OK, &value),
+            Err(failure) => refused(api, &request_id, &failure, None),
+        }
+    }
+
+    /// Answers a call about an answer that was kept.
+    fn recall(&self, api: Api, head: &Parts, body: &[u8], call: &StoredCall) -> Response<SimBody> {
+        let request_id = api.vendor.request_id(self.0.options.seed, 0);
+        let told = self
+            .authenticate(api, head, body)
+            .and_then(|()| self.0.stored.answer(head, call));
+        match told {
+            Ok(Told::Once(value)) => json(api, &request_id, StatusCode::OK, &value),
+            Ok(Told::Again(events)) => headed(
+                api,
+                &request_id,
+                StatusCode::OK,
+                Framing::Events.media_type(),
+                SimBody::pieces(events),
+            ),
             Err(failure) => refused(api, &request_id, &failure, None),
         }
     }

@@ -155,6 +155,11 @@ impl Journal {
         }
     }
 
+    /// Whether every write waits for the disk.
+    pub(super) fn syncs_always(&self) -> bool {
+        self.sync == Sync::Always
+    }
+
     /// Bytes that all segments hold.
     pub(super) fn bytes(&self) -> u64 {
         locked(&self.segments).total_bytes

@@ -181,7 +181,7 @@ impl Ledger {
     }
 
     /// Ends a call, of which `segments` hold what was written before. Its end goes into the journal with
-    /// the next write, at the latest with [`Ledger::write_ends`].
+    /// the next write, at the latest with [`Ledger::write_ends`]; at once where every write is synced.
     fn end(&self, segments: Vec<u64>, call: Call, traceparent: Option<&str>) {
         let attempts = call.attempts.len() as u64;
         self.captured.fetch_add(attempts, Ordering::Relaxed);
@@ -189,9 +189,14 @@ impl Ledger {
         let ended = Ended { segments, call };
         let mut line = Vec::with_capacity(1536);
         record::write_end(&ended, &mut line);
-        let mut ending = locked(&self.ending);
-        ending.push((self.journal.join(&line, 1), ended));
-        if ending.len() == 1 {
+        let waiting = {
+            let mut ending = locked(&self.ending);
+            ending.push((self.journal.join(&line, 1), ended));
+            ending.len()
+        };
+        if self.journal.syncs_always() {
+            self.write_ends();
+        } else if waiting == 1 {
             self.ends.notify_one();
         }
     }

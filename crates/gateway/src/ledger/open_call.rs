@@ -92,6 +92,8 @@ pub struct OpenCall {
     /// What that costs, where it was asked for.
     priced: Option<Priced>,
     status: Option<u16>,
+    /// Nobody is asked: the call is recorded although it was never sent.
+    is_answered_here: bool,
     has_ended: bool,
 }
 
@@ -129,6 +131,7 @@ impl OpenCall {
             observed: Observed::default(),
             priced: None,
             status: None,
+            is_answered_here: false,
             has_ended: false,
         }
     }
@@ -215,6 +218,11 @@ impl OpenCall {
         self.first_content.get_or_insert(self.ledger.clock.moment());
     }
 
+    /// Notes that the call is answered without being sent to anyone.
+    pub fn answer_here(&mut self) {
+        self.is_answered_here = true;
+    }
+
     /// Notes the status code that the caller sees.
     pub fn answer_with(&mut self, status: http::StatusCode) {
         self.status = Some(status.as_u16());
@@ -258,7 +266,7 @@ impl OpenCall {
         if let Err(error) = self.conclude_announcement() {
             tracing::error!(request_id = %self.intent.request_id, %error, "an attempt could not be journaled");
         }
-        if self.segments.is_empty() {
+        if self.segments.is_empty() && !self.is_answered_here {
             return;
         }
         let now = self.ledger.clock.moment();

@@ -241,6 +241,13 @@ impl<'a> Builder<'a, '_> {
     /// Thoughts go back byte for byte; without the provider's signature they would be refused.
     fn reasoning(&mut self, path: &str, reasoning: &'a Reasoning) -> Option<Block<'a>> {
         if let Some(data) = &reasoning.redacted {
+            if !is_own_data(data) {
+                self.report.drop(
+                    format!("{path}.reasoning_details"),
+                    "the provider takes back only thoughts that it encrypted itself",
+                );
+                return None;
+            }
             return Some(Block::RedactedThinking { data });
         }
         let Some(signature) = &reasoning.signature else {
@@ -306,6 +313,12 @@ impl<'a> Builder<'a, '_> {
             "the signature is another provider's",
         );
     }
+}
+
+/// Whether encrypted thoughts are Anthropic's. Its data is base64; that of others is marked with who made
+/// it before a colon, but for OpenAI's tokens, which begin alike.
+pub(crate) fn is_own_data(data: &str) -> bool {
+    !data.contains(':') && !data.starts_with("gAAAA")
 }
 
 /// The thoughts of a message before the rest, unless it begins with thoughts: then their places are

@@ -20,7 +20,7 @@ use crate::credential::{self, Credential};
 use crate::dialect::{Dialect, Refusal, Target};
 use crate::elsewhere::Elsewhere;
 use crate::host::Host;
-use crate::hosts::{PastThoughts, Quirks};
+use crate::hosts::{PastThoughts, Quirks, Serves};
 use crate::openai::OpenaiChat;
 use crate::url;
 
@@ -33,6 +33,15 @@ pub const QUIRKS: Quirks = Quirks {
     refused: &["top_k"],
     ..Quirks::NONE
 };
+
+/// What is particular about a resource of which nothing more is said.
+pub fn host() -> Host {
+    Host {
+        quirks: &QUIRKS,
+        serves: Serves::OPENAI,
+        ..Host::NONE
+    }
+}
 
 /// Chat completions.
 ///

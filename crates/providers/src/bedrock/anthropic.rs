@@ -125,19 +125,24 @@ impl Dialect for AnthropicOnBedrock {
     }
 }
 
-/// Anthropic's file store and the tools that it runs itself are not there.
+/// Anthropic's file store and the tools that it runs itself are not there; those that the caller runs (`bash_…`,
+/// `computer_…`) are.
 /// <https://platform.claude.com/docs/en/build-with-claude/claude-on-amazon-bedrock>
 fn refuse_what_bedrock_lacks(request: &ChatRequest) -> Result<(), Refusal> {
     const SEARCH: &str = "web_search_options";
-    let detail = "Claude on Amazon Bedrock does not search the web. Leave the web search out, or choose another provider.";
+    const LACKING: [&str; 3] = ["web_search", "web_fetch", "code_execution"];
+    let lacks = |tool: &str| {
+        format!("Claude on Amazon Bedrock has no {tool}. Leave it out, or choose another provider.")
+    };
     if request.extensions.contains_key(SEARCH) {
-        return Err(Refusal::of(SEARCH, detail));
+        return Err(Refusal::of(SEARCH, lacks("web search")));
     }
     for (index, tool) in request.tools.iter().enumerate() {
         if let Tool::Hosted { kind, .. } = tool
-            && kind.starts_with("web_search")
+            && LACKING.iter().any(|lacking| kind.starts_with(lacking))
         {
-            return Err(Refusal::of(format!("tools[{index}]"), detail));
+            let tool = format!("tool of type {kind:?}");
+            return Err(Refusal::of(format!("tools[{index}]"), lacks(&tool)));
         }
     }
     for (index, message) in request.messages.iter().enumerate() {

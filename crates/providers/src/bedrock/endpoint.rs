@@ -18,7 +18,7 @@ const PLACEHOLDER: &str = "{region}";
 
 /// The address of an operation on the target's model. The model, which may be an ARN, is one segment of
 /// the path.
-pub(super) fn address(target: &Target<'_>, operation: &str) -> Result<String, Refusal> {
+pub(crate) fn address(target: &Target<'_>, operation: &str) -> Result<String, Refusal> {
     let model = url::segment(target.model)?;
     let base_url = if target.base_url.contains(PLACEHOLDER) {
         Cow::Owned(target.base_url.replace(PLACEHOLDER, &region(target)?))

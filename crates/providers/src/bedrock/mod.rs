@@ -15,7 +15,7 @@ mod citation;
 mod conversation;
 mod decode;
 mod encode;
-mod endpoint;
+pub(crate) mod endpoint;
 mod error;
 mod extras;
 mod frames;

@@ -59,7 +59,12 @@ impl Meta {
             .or_else(|| self.tokens.filter(counts))?;
         let images = units.image_tokens.unwrap_or(0);
         let pieces = units.text_tokens.unwrap_or(0).saturating_add(images);
-        let input = units.input_tokens.unwrap_or(0).max(pieces);
+        let input = match units.input_tokens {
+            Some(input) if input >= pieces => input,
+            // A count that is smaller than that of the pictures is that of the text.
+            Some(input) => input.saturating_add(images),
+            None => pieces,
+        };
         // The cache holds the beginning of a prompt, where Cohere's own additions stand, which are not
         // billed; only what it holds beyond them is part of what is.
         let whole = self.tokens.and_then(|tokens| tokens.input_tokens);
@@ -159,7 +164,6 @@ impl ShownMeta {
     }
 
     /// So many searches.
-    #[expect(dead_code, reason = "later")]
     pub(crate) fn of_search_units(units: u64) -> Self {
         Self::of(ShownUnits {
             search_units: Some(units),
@@ -217,6 +221,8 @@ mod tests {
         let read = usage(r#"{"billed_units":{"image_tokens":258,"text_tokens":2}}"#).unwrap();
         assert_eq!((read.input_tokens, read.input_image_tokens), (260, 258));
         assert!(read.checked().is_ok());
+        let read = usage(r#"{"billed_units":{"image_tokens":258,"input_tokens":2}}"#).unwrap();
+        assert_eq!((read.input_tokens, read.input_image_tokens), (260, 258));
     }
 
     #[test]

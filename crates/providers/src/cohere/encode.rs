@@ -11,7 +11,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::names::ToolNames;
-use super::{messages, sampling, wire};
+use super::{FORMAT, messages, sampling, wire};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
 
@@ -369,7 +369,9 @@ fn native<'a>(
         if value.get() == "null" {
             continue;
         }
-        if NATIVE.contains(&name.as_str()) {
+        // What only this format knows goes back into it; inside of objects it has no place any more.
+        let is_own = request.format == FORMAT && !name.contains(['.', '[']);
+        if is_own || NATIVE.contains(&name.as_str()) {
             report.carry(name.clone());
             native.insert(name.as_str(), &**value);
         } else if name == "store" && value.get() == "false" {

@@ -1,9 +1,9 @@
 //! Renders events as a stream of Cohere's events. <https://docs.cohere.com/v2/docs/streaming>
 //!
-//! Blocks never overlap: a block of content is closed before another or a tool call is opened, and of
-//! calls that interleave one is written at a time, the others wait.
+//! Blocks never overlap: a block of content is closed before another or a tool call is opened, and what
+//! comes while a call is being written waits until the call is complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, BytesMut};
 use domain::chat::{ChatEvent, Finish};
@@ -33,11 +33,14 @@ pub(super) struct EventEncoder {
     /// The block of content that is open, and how many there were.
     block: Option<Kind>,
     blocks: u32,
-    /// The call that is being written, by the domain's number, and how many there were.
-    call: Option<u32>,
+    /// Whether the block that is open was signed.
+    is_signed: bool,
+    /// What waits, in its order: the first is the call that is being written.
+    waiting: VecDeque<Waiting>,
+    /// What is known of the calls that wait, by the domain's number.
+    open: BTreeMap<u32, OpenCall>,
+    /// How many calls were written.
     calls: u32,
-    /// The calls that wait or are being written.
-    open: BTreeMap<u32, Waiting>,
     citations: u32,
     foreign: Vec<(&'static str, Box<RawValue>)>,
     finish: Option<Finish>,
@@ -50,14 +53,21 @@ enum Kind {
     Thinking,
 }
 
+/// What cannot be written yet.
+enum Waiting {
+    Call(u32),
+    Content(ChatEvent),
+}
+
 /// A call of which something is not written yet.
 #[derive(Default)]
-struct Waiting {
+struct OpenCall {
     id: String,
     name: String,
     signature: Option<String>,
+    /// What came and is not written.
     arguments: String,
-    /// Whether arguments were written or wait.
+    is_begun: bool,
     has_arguments: bool,
     is_complete: bool,
 }
@@ -70,9 +80,10 @@ impl EventEncoder {
             is_failed: false,
             block: None,
             blocks: 0,
-            call: None,
-            calls: 0,
+            is_signed: false,
+            waiting: VecDeque::new(),
             open: BTreeMap::new(),
+            calls: 0,
             citations: 0,
             foreign: Vec::new(),
             finish: None,
@@ -116,6 +127,7 @@ impl EventEncoder {
     }
 
     fn close_block(&mut self, out: &mut BytesMut) {
+        self.is_signed = false;
         if self.block.take().is_some() {
             let index = self.blocks;
             write(
@@ -145,64 +157,92 @@ impl EventEncoder {
         write("content-delta", &step, out);
     }
 
-    /// Writes of the waiting calls what may be written now: of one at a time, in the order of their
-    /// numbers.
-    fn write_calls(&mut self, out: &mut BytesMut) {
-        loop {
-            let Some(number) = self.call.or_else(|| self.open.keys().next().copied()) else {
-                return;
-            };
-            let index = self.calls;
-            let Some(waiting) = self.open.get_mut(&number) else {
-                self.call = None;
-                continue;
-            };
-            if self.call.is_none() {
-                self.call = Some(number);
-                let call = Call {
-                    id: &waiting.id,
-                    kind: "function",
-                    function: CalledFunction {
-                        name: &waiting.name,
-                        arguments: "",
-                    },
-                    extra_content: waiting.signature.as_deref().map(ExtraContent::signed),
-                };
-                let step = json!({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": call}}});
-                write("tool-call-start", &step, out);
+    /// Writes what waits, up to the call that is not complete.
+    fn write_waiting(&mut self, out: &mut BytesMut) {
+        while let Some(first) = self.waiting.pop_front() {
+            match first {
+                Waiting::Content(event) => self.content_event(&event, out),
+                Waiting::Call(number) => {
+                    if !self.write_call(number, out) {
+                        self.waiting.push_front(Waiting::Call(number));
+                        return;
+                    }
+                    self.open.remove(&number);
+                    self.calls += 1;
+                }
             }
-            if waiting.is_complete && !waiting.has_arguments {
-                // Clients parse the arguments; a call without any must say so in JSON.
-                waiting.arguments.push_str("{}");
-            }
-            if !waiting.arguments.is_empty() {
-                let function = json!({"arguments": waiting.arguments});
-                waiting.arguments.clear();
-                let step = json!({"type": "tool-call-delta", "index": index, "delta": {"message": {"tool_calls": {"function": function}}}});
-                write("tool-call-delta", &step, out);
-            }
-            if !waiting.is_complete {
-                return;
-            }
-            write(
-                "tool-call-end",
-                &json!({"type": "tool-call-end", "index": index}),
-                out,
-            );
-            self.open.remove(&number);
-            self.call = None;
-            self.calls += 1;
         }
     }
 
-    /// A call that is being written is completed before content goes on; what comes for it later has
-    /// nowhere to go, which providers do not do.
-    fn interrupt_calls(&mut self, out: &mut BytesMut) {
-        if !self.open.is_empty() {
-            for waiting in self.open.values_mut() {
-                waiting.is_complete = true;
+    /// Writes what is known of a call; whether it is complete.
+    fn write_call(&mut self, number: u32, out: &mut BytesMut) -> bool {
+        self.begin(None, out);
+        self.close_block(out);
+        let index = self.calls;
+        let Some(open) = self.open.get_mut(&number) else {
+            return true;
+        };
+        if !std::mem::replace(&mut open.is_begun, true) {
+            let call = Call {
+                id: &open.id,
+                kind: "function",
+                function: CalledFunction {
+                    name: &open.name,
+                    arguments: "",
+                },
+                extra_content: open.signature.as_deref().map(ExtraContent::signed),
+            };
+            let step = json!({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": call}}});
+            write("tool-call-start", &step, out);
+        }
+        if open.is_complete && !open.has_arguments {
+            // Clients parse the arguments; a call without any must say so in JSON.
+            open.arguments.push_str("{}");
+        }
+        if !open.arguments.is_empty() {
+            let function = json!({"arguments": open.arguments});
+            open.arguments.clear();
+            let step = json!({"type": "tool-call-delta", "index": index, "delta": {"message": {"tool_calls": {"function": function}}}});
+            write("tool-call-delta", &step, out);
+        }
+        if open.is_complete {
+            let step = json!({"type": "tool-call-end", "index": index});
+            write("tool-call-end", &step, out);
+        }
+        open.is_complete
+    }
+
+    fn content_event(&mut self, event: &ChatEvent, out: &mut BytesMut) {
+        match event {
+            ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. } => {
+                self.content(Kind::Text, &json!({"text": text}), out);
             }
-            self.write_calls(out);
+            ChatEvent::Reasoning { text, .. } => {
+                // Thoughts that were signed are whole.
+                if std::mem::take(&mut self.is_signed) {
+                    self.close_block(out);
+                }
+                self.content(Kind::Thinking, &json!({"thinking": text}), out);
+            }
+            ChatEvent::ReasoningSignature { signature, .. } => {
+                // A signature is over the block before it; one that comes alone is a thought without words.
+                let kind = self.block.unwrap_or(Kind::Thinking);
+                self.content(kind, &json!({"signature": signature}), out);
+                self.is_signed = true;
+            }
+            ChatEvent::RedactedReasoning { data, .. } => {
+                self.close_block(out);
+                self.content(Kind::Thinking, &json!({"redacted": data}), out);
+                self.close_block(out);
+            }
+            ChatEvent::Logprobs { raw, .. } => {
+                for item in logprobs::shown(raw) {
+                    self.open_block(self.block.unwrap_or(Kind::Text), out);
+                    self.content_step(&json!({}), Some(&item), out);
+                }
+            }
+            ChatEvent::Annotation { annotation, .. } => self.cite(annotation, out),
+            _ => {}
         }
     }
 
@@ -222,7 +262,10 @@ impl EventEncoder {
 
     fn end(&mut self, report: Option<&Value>, out: &mut BytesMut) {
         self.begin(None, out);
-        self.interrupt_calls(out);
+        for open in self.open.values_mut() {
+            open.is_complete = true;
+        }
+        self.write_waiting(out);
         self.close_block(out);
         let finish = self.finish.as_ref();
         let native = finish.map(render::foreign_word);
@@ -317,25 +360,18 @@ impl StreamEncoder for EventEncoder {
     fn push(&mut self, event: &ChatEvent, out: &mut BytesMut) {
         match event {
             ChatEvent::Start { id, .. } => self.begin(id.as_deref(), out),
-            ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. } => {
-                self.interrupt_calls(out);
-                self.content(Kind::Text, &json!({"text": text}), out);
-            }
-            ChatEvent::Reasoning { text, .. } => {
-                self.interrupt_calls(out);
-                self.content(Kind::Thinking, &json!({"thinking": text}), out);
-            }
-            ChatEvent::ReasoningSignature { signature, .. } => {
-                self.interrupt_calls(out);
-                // A signature is over the block before it; one that comes alone is a thought without words.
-                let kind = self.block.unwrap_or(Kind::Thinking);
-                self.content(kind, &json!({"signature": signature}), out);
-            }
-            ChatEvent::RedactedReasoning { data, .. } => {
-                self.interrupt_calls(out);
-                self.close_block(out);
-                self.content(Kind::Thinking, &json!({"redacted": data}), out);
-                self.close_block(out);
+            ChatEvent::Text { .. }
+            | ChatEvent::Refusal { .. }
+            | ChatEvent::Reasoning { .. }
+            | ChatEvent::ReasoningSignature { .. }
+            | ChatEvent::RedactedReasoning { .. }
+            | ChatEvent::Logprobs { .. }
+            | ChatEvent::Annotation { .. } => {
+                if self.waiting.is_empty() {
+                    self.content_event(event, out);
+                } else {
+                    self.waiting.push_back(Waiting::Content(event.clone()));
+                }
             }
             ChatEvent::ToolCallStart {
                 call,
@@ -344,38 +380,29 @@ impl StreamEncoder for EventEncoder {
                 signature,
                 ..
             } => {
-                self.begin(None, out);
-                self.close_block(out);
-                let waiting = Waiting {
+                let open = OpenCall {
                     id: id.clone(),
                     name: name.clone(),
                     signature: signature.clone(),
-                    ..Waiting::default()
+                    ..OpenCall::default()
                 };
-                self.open.insert(*call, waiting);
-                self.write_calls(out);
+                self.open.insert(*call, open);
+                self.waiting.push_back(Waiting::Call(*call));
+                self.write_waiting(out);
             }
             ChatEvent::ToolCallArguments { call, fragment, .. } => {
-                if let Some(waiting) = self.open.get_mut(call) {
-                    waiting.has_arguments |= !fragment.is_empty();
-                    waiting.arguments.push_str(fragment);
-                    self.write_calls(out);
+                if let Some(open) = self.open.get_mut(call) {
+                    open.has_arguments |= !fragment.is_empty();
+                    open.arguments.push_str(fragment);
+                    self.write_waiting(out);
                 }
             }
             ChatEvent::ToolCallEnd { call, .. } => {
-                if let Some(waiting) = self.open.get_mut(call) {
-                    waiting.is_complete = true;
-                    self.write_calls(out);
+                if let Some(open) = self.open.get_mut(call) {
+                    open.is_complete = true;
+                    self.write_waiting(out);
                 }
             }
-            ChatEvent::Logprobs { raw, .. } => {
-                for item in logprobs::shown(raw) {
-                    self.interrupt_calls(out);
-                    self.open_block(self.block.unwrap_or(Kind::Text), out);
-                    self.content_step(&json!({}), Some(&item), out);
-                }
-            }
-            ChatEvent::Annotation { annotation, .. } => self.cite(annotation, out),
             ChatEvent::Unknown { format, raw, .. } => self.foreign.push((format, raw.clone())),
             ChatEvent::Finish { finish, .. } => self.finish = Some(finish.clone()),
             ChatEvent::Usage(usage) => self.usage = Some(*usage),

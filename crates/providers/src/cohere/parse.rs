@@ -2,12 +2,12 @@
 //! kept by its path in [`ChatRequest::extensions`], so that a translation can pass it on or report it.
 
 use domain::chat::{
-    ChatRequest, Effort, Extensions, Logprobs, Message, OutputFormat, Part, ReasoningRequest,
-    Sampling, Tool, ToolChoice,
+    CallerPaths, ChatRequest, Effort, Extensions, Logprobs, Message, OutputFormat, Part,
+    ReasoningRequest, Sampling, Tool, ToolChoice,
 };
 use serde_json::value::RawValue;
 
-use super::parse_message;
+use super::{FORMAT, parse_message};
 use crate::face::{Envelope, InvalidRequest};
 use crate::openai::envelope;
 use crate::openai::fields::{self, Fields};
@@ -54,14 +54,25 @@ fn messages<'a>(fields: &mut Fields<'a>) -> Result<Vec<(String, &'a RawValue)>, 
 pub(super) fn request(body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
     let mut fields = Fields::read_body(envelope::text(body)?)?;
     let mut request = ChatRequest::new(passing::required_model(&mut fields)?);
+    request.format = FORMAT;
+    name_fields(&mut request.paths);
     let mut extensions = Extensions::new();
     for (path, raw) in messages(&mut fields)? {
+        for (ours, theirs) in [
+            ("reasoning_content", "content"),
+            ("annotations", "citations"),
+        ] {
+            let theirs = format!("{path}.{theirs}");
+            request.paths.insert(format!("{path}.{ours}"), theirs);
+        }
         let message = parse_message::message(Fields::read(raw, path)?, &mut extensions)?;
         request.messages.push(message);
     }
     documents(&mut fields, &mut request)?;
     let strict = fields.flag("strict_tools")?;
     for (path, raw) in fields.list("tools")?.unwrap_or_default() {
+        let ours = format!("{path}.function.strict");
+        request.paths.insert(ours, "strict_tools");
         request
             .tools
             .push(tool(Fields::read(raw, path)?, strict, &mut extensions)?);
@@ -78,10 +89,31 @@ pub(super) fn request(body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
         request.logprobs = Some(Logprobs { alternatives: 0 });
     }
     request.stream = fields.flag("stream")?.unwrap_or(false);
-    request.stream_usage = true;
+    request.stream_usage = request.stream;
     fields.keep_rest(&mut extensions);
     request.extensions = extensions;
     Ok(request)
+}
+
+/// What Cohere calls otherwise than OpenAI.
+fn name_fields(paths: &mut CallerPaths) {
+    for (ours, theirs) in [
+        ("max_completion_tokens", "max_tokens"),
+        ("top_p", "p"),
+        ("top_k", "k"),
+        ("stop", "stop_sequences"),
+        ("stream_options", "stream"),
+        ("reasoning_effort", "thinking"),
+        ("reasoning.max_tokens", "thinking.token_budget"),
+        ("thinking.budget_tokens", "thinking.token_budget"),
+        ("include_reasoning", "thinking"),
+        (
+            "response_format.json_schema.schema",
+            "response_format.json_schema",
+        ),
+    ] {
+        paths.insert(ours, theirs);
+    }
 }
 
 /// The documents to answer from are part of what the user says last.
@@ -93,22 +125,27 @@ fn documents(fields: &mut Fields<'_>, request: &mut ChatRequest) -> Result<(), I
     for (path, raw) in listed {
         parts.push(Part::Document(parse_message::document(raw, path)?));
     }
-    let last = request
-        .messages
-        .iter_mut()
-        .rev()
-        .find_map(|message| match message {
-            Message::User { content, .. } => Some(content),
-            _ => None,
-        });
-    match last {
-        Some(content) => {
-            content.splice(0..0, parts);
-        }
-        None => request.messages.push(Message::User {
-            content: parts,
+    let count = parts.len();
+    let is_user = |message: &Message| matches!(message, Message::User { .. });
+    if !request.messages.iter().any(is_user) {
+        request.messages.push(Message::User {
+            content: Vec::new(),
             name: None,
-        }),
+        });
+    }
+    let place = request.messages.iter().rposition(is_user).unwrap_or(0);
+    let Some(message) = request.messages.get_mut(place) else {
+        return Ok(());
+    };
+    let path = format!("messages[{place}].content");
+    for index in 0..message.content().len() {
+        let moved = format!("{path}[{}]", count + index);
+        request.paths.insert(moved, format!("{path}[{index}]"));
+    }
+    message.content_mut().splice(0..0, parts);
+    for index in 0..count {
+        let document = format!("documents[{index}]");
+        request.paths.insert(format!("{path}[{index}]"), document);
     }
     Ok(())
 }

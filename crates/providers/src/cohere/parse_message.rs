@@ -31,7 +31,7 @@ pub(super) fn message(
         "tool" => Message::Tool(ToolResult {
             call_id: fields.required_text("tool_call_id")?,
             name: None,
-            content: required_content(&mut fields, extensions)?,
+            content: tool_content(&mut fields, extensions)?,
             is_error: false,
             cache: None,
         }),
@@ -50,6 +50,41 @@ fn required_content(
 ) -> Result<Vec<Part>, InvalidRequest> {
     content(fields, extensions)?
         .ok_or_else(|| fields.missing("content", "a string or an array of blocks"))
+}
+
+/// What a tool gave: texts, and documents, which are how Cohere's clients hand over any JSON. They become
+/// texts, the only thing that tools of every format give.
+fn tool_content(
+    fields: &mut Fields<'_>,
+    extensions: &mut Extensions,
+) -> Result<Vec<Part>, InvalidRequest> {
+    let Some(raw) = fields.look("content") else {
+        return required_content(fields, extensions);
+    };
+    if Kind::of(raw.get()) != Some(Kind::List) {
+        return required_content(fields, extensions);
+    }
+    fields.take("content");
+    let mut parts = Vec::new();
+    for (path, raw) in fields::list(raw, &fields.path_of("content"))? {
+        let mut item = Fields::read(raw, path.clone())?;
+        if item.text("type")?.as_deref() != Some("document") {
+            parts.push(block(raw, path, extensions)?);
+            continue;
+        }
+        let mut document = item.required_object("document")?;
+        let text = match document.take("data") {
+            Some(data) if Kind::of(data.get()) == Some(Kind::Text) => {
+                fields::text(data, || document.path_of("data"))?
+            }
+            Some(data) => data.get().to_owned(),
+            None => return Err(document.missing("data", "an object or a string")),
+        };
+        document.keep_rest(extensions);
+        item.keep_rest(extensions);
+        parts.push(Part::Text(text.into()));
+    }
+    Ok(parts)
 }
 
 fn content(

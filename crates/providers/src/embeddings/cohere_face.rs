@@ -8,10 +8,11 @@ use domain::embedding::{
     EmbeddingInput, EmbeddingPart, EmbeddingRequest, EmbeddingResponse, Truncation,
 };
 use domain::problem::Problem;
+use domain::usage::Usage;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Caller, CohereEmbeddings, Render, Words, cohere_target, purpose, vector};
+use super::{Caller, CohereEmbeddings, Parsed, Words, cohere_target, purpose, vector};
 use crate::cohere::billing::ShownMeta;
 use crate::cohere::render::problem_body;
 use crate::dialect::{Refusal, Target};
@@ -24,13 +25,26 @@ use crate::openai::render::append;
 use crate::passing;
 use crate::task::{PreparedTask, TaskEnvelope};
 
-const WORDS: Words = Words {
+const TEXTS: Words = Words {
     input: |index| format!("texts[{index}]"),
     inputs: "texts",
     dimensions: "output_dimension",
     purpose: "input_type",
     truncation: "truncate",
     user: "user",
+    are_openais: false,
+};
+
+const IMAGES: Words = Words {
+    input: |index| format!("images[{index}]"),
+    inputs: "images",
+    ..TEXTS
+};
+
+const MIXED: Words = Words {
+    input: |index| format!("inputs[{index}].content"),
+    inputs: "inputs",
+    ..TEXTS
 };
 
 const INPUTS: &str = "one of `texts`, `images` and `inputs`, as an array of at least one item";
@@ -54,7 +68,7 @@ impl Caller for CohereEmbeddings {
         Ok(TaskEnvelope {
             model,
             stream: false,
-            estimate: super::estimate(bytes),
+            estimate: Usage::text(passing::tokens(bytes), 0),
         })
     }
 
@@ -65,22 +79,18 @@ impl Caller for CohereEmbeddings {
         target: &Target<'_>,
     ) -> Option<Result<PreparedTask, Refusal>> {
         (kind == ProviderKind::Cohere).then(|| {
-            let span = passing::model_span(body).map_err(super::refusal)?;
+            let span = passing::model_span(body).map_err(passing::refusal)?;
             let body = passing::with_model(body, span, target.model);
             let url = format!("{}/v2/embed", target.base_url);
             passing::task(&url, body, |_, answer| cohere_target::observe(answer))
         })
     }
 
-    fn parse(
-        &self,
-        _: &Asked,
-        body: &[u8],
-    ) -> Result<(EmbeddingRequest, Arc<Render>), InvalidRequest> {
+    fn parse(&self, _: &Asked, body: &[u8]) -> Result<Parsed, InvalidRequest> {
         let mut fields = Fields::read_body(envelope::text(body)?)?;
         let mut extensions = Extensions::new();
         let model = passing::required_model(&mut fields)?;
-        let inputs = inputs(&mut fields, &mut extensions)?;
+        let (inputs, words) = inputs(&mut fields, &mut extensions)?;
         let purpose = match fields.text("input_type")? {
             None => None,
             Some(word) => Some(purpose::of_cohere(&word).ok_or_else(|| {
@@ -98,6 +108,7 @@ impl Caller for CohereEmbeddings {
                 return Err(fields.unknown_word("truncate", other, "`NONE`, `START` and `END`"));
             }
         };
+        let carried = fields.look("embedding_types").map(|_| "embedding_types");
         let shape = Shape {
             texts: texts(&inputs),
             estimate: super::estimated_tokens(&inputs),
@@ -114,14 +125,12 @@ impl Caller for CohereEmbeddings {
             user: None,
             extensions,
         };
-        Ok((
+        Ok(Parsed {
             request,
-            Arc::new(move |response: &EmbeddingResponse| render(response, &shape)),
-        ))
-    }
-
-    fn words(&self) -> &'static Words {
-        &WORDS
+            render: Arc::new(move |response: &EmbeddingResponse| render(response, &shape)),
+            words,
+            carried: carried.into_iter().collect(),
+        })
     }
 
     fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
@@ -132,31 +141,50 @@ impl Caller for CohereEmbeddings {
 fn inputs(
     fields: &mut Fields<'_>,
     extensions: &mut Extensions,
-) -> Result<Vec<EmbeddingInput>, InvalidRequest> {
+) -> Result<(Vec<EmbeddingInput>, &'static Words), InvalidRequest> {
     let mut inputs = Vec::new();
-    for (path, raw) in fields.list("texts")?.unwrap_or_default() {
-        inputs.push(EmbeddingInput::Text(fields::text(raw, || path.clone())?));
+    let mut given: Option<&'static Words> = None;
+    for words in [&TEXTS, &IMAGES, &MIXED] {
+        let listed = fields.list(words.inputs)?.unwrap_or_default();
+        if listed.is_empty() {
+            continue;
+        }
+        if let Some(other) = given.replace(words) {
+            let detail = format!(
+                "`{}` and `{}` exclude each other; what belongs together goes into `inputs`.",
+                other.inputs, words.inputs
+            );
+            return Err(InvalidRequest::of(words.inputs, detail));
+        }
+        for (path, raw) in listed {
+            inputs.push(match words.inputs {
+                "texts" => EmbeddingInput::Text(fields::text(raw, || path.clone())?),
+                "images" => {
+                    let url = fields::text(raw, || path.clone())?;
+                    EmbeddingInput::Mixed(vec![image(&url, &path)?])
+                }
+                _ => EmbeddingInput::Mixed(mixed(Fields::read(raw, path)?, extensions)?),
+            });
+        }
     }
-    for (path, raw) in fields.list("images")?.unwrap_or_default() {
-        let url = fields::text(raw, || path.clone())?;
-        inputs.push(EmbeddingInput::Mixed(vec![image(&url, &path)?]));
+    match given {
+        Some(words) => Ok((inputs, words)),
+        None => Err(fields.missing("texts", INPUTS)),
     }
-    for (path, raw) in fields.list("inputs")?.unwrap_or_default() {
-        let mut input = Fields::read(raw, path)?;
-        let blocks = input
-            .list("content")?
-            .ok_or_else(|| input.missing("content", "an array of blocks"))?;
-        let parts = blocks
-            .into_iter()
-            .map(|(path, raw)| block(Fields::read(raw, path)?))
-            .collect::<Result<_, _>>()?;
-        input.keep_rest(extensions);
-        inputs.push(EmbeddingInput::Mixed(parts));
-    }
-    if inputs.is_empty() {
-        return Err(fields.missing("texts", INPUTS));
-    }
-    Ok(inputs)
+}
+
+fn mixed(
+    mut input: Fields<'_>,
+    extensions: &mut Extensions,
+) -> Result<Vec<EmbeddingPart>, InvalidRequest> {
+    let Some(blocks) = input.list("content")? else {
+        return Err(input.missing("content", "an array of blocks"));
+    };
+    input.keep_rest(extensions);
+    blocks
+        .into_iter()
+        .map(|(path, raw)| block(Fields::read(raw, path)?))
+        .collect()
 }
 
 fn block(mut block: Fields<'_>) -> Result<EmbeddingPart, InvalidRequest> {

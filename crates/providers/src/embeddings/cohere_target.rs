@@ -4,19 +4,21 @@ use domain::chat::{Conversion, Media, Source};
 use domain::embedding::{
     EmbeddingInput, EmbeddingPart, EmbeddingRequest, EmbeddingResponse, Truncation,
 };
+use http::response::Parts;
 use serde::{Deserialize, Serialize};
 
 use super::{Requests, Words, purpose};
 use crate::cohere::billing::Meta;
-use crate::dialect::{DecodeError, Refusal, Target};
-use crate::passing::{Seen, post};
+use crate::dialect::{DecodeError, Refusal};
+use crate::passing::{Seen, json, post, tokens_refused, unreadable};
 
 /// The most inputs of one request, as the vendor documents it.
 const MAX_INPUTS: usize = 96;
 
 #[derive(Serialize)]
 struct Body<'a> {
-    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     texts: Option<Vec<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,10 +48,12 @@ struct ImageUrl {
     url: String,
 }
 
-/// Writes the requests, each of as many inputs as the vendor takes.
+/// Writes the requests, each of as many inputs as the vendor takes; `model` is `None` where the URL names
+/// it.
 pub(super) fn encode(
     request: &EmbeddingRequest,
-    target: &Target<'_>,
+    url: &str,
+    model: Option<&str>,
     words: &Words,
     report: &mut Conversion,
 ) -> Result<Requests, Refusal> {
@@ -67,10 +71,9 @@ pub(super) fn encode(
         report.carry(words.truncation);
     }
     super::report_user(request, words, report);
-    let url = format!("{}/v2/embed", target.base_url);
     let mut requests = Requests::new();
     for (step, chunk) in request.inputs.chunks(MAX_INPUTS).enumerate() {
-        let texts: Option<Vec<&str>> = chunk.iter().map(text).collect();
+        let texts: Option<Vec<&str>> = chunk.iter().map(EmbeddingInput::only_text).collect();
         let inputs = if texts.is_some() {
             None
         } else {
@@ -78,7 +81,7 @@ pub(super) fn encode(
             Some(inputs(chunk, &place)?)
         };
         let body = Body {
-            model: target.model,
+            model,
             texts,
             inputs,
             input_type,
@@ -86,7 +89,7 @@ pub(super) fn encode(
             output_dimension: request.dimensions,
             truncate,
         };
-        requests.push((post(&url, super::json(&body)?)?, chunk.len()));
+        requests.push((post(url, json(&body)?)?, chunk.len()));
     }
     Ok(requests)
 }
@@ -112,17 +115,6 @@ fn input_type(request: &EmbeddingRequest, words: &Words, report: &mut Conversion
     word
 }
 
-fn text(input: &EmbeddingInput) -> Option<&str> {
-    match input {
-        EmbeddingInput::Text(text) => Some(text),
-        EmbeddingInput::Mixed(parts) => match parts.as_slice() {
-            [EmbeddingPart::Text(text)] => Some(text),
-            _ => None,
-        },
-        EmbeddingInput::Tokens(_) => None,
-    }
-}
-
 fn inputs<'a>(
     chunk: &'a [EmbeddingInput],
     path: &dyn Fn(usize) -> String,
@@ -133,7 +125,7 @@ fn inputs<'a>(
         .map(|(place, input)| {
             let content = match input {
                 EmbeddingInput::Text(text) => vec![Block::Text { text }],
-                EmbeddingInput::Tokens(_) => return Err(super::tokens_refused(path(place))),
+                EmbeddingInput::Tokens(_) => return Err(tokens_refused(path(place))),
                 EmbeddingInput::Mixed(parts) => parts
                     .iter()
                     .map(|part| block(part, &|| path(place)))
@@ -171,10 +163,12 @@ struct Answer {
     meta: Option<Meta>,
 }
 
+/// By type, as they are asked for; older models on Bedrock list them without.
 #[derive(Deserialize)]
-struct Vectors {
-    #[serde(default)]
-    float: Option<Vec<Vec<f64>>>,
+#[serde(untagged)]
+enum Vectors {
+    ByType { float: Vec<Vec<f64>> },
+    Floats(Vec<Vec<f64>>),
 }
 
 #[derive(Deserialize)]
@@ -185,7 +179,7 @@ struct Head {
 
 /// Reads along with an answer that passes.
 pub(super) fn observe(body: &[u8]) -> Result<Seen, DecodeError> {
-    let head: Head = serde_json::from_slice(body).map_err(super::unreadable)?;
+    let head: Head = serde_json::from_slice(body).map_err(unreadable)?;
     Ok(Seen {
         usage: head.meta.and_then(|meta| meta.usage()),
         model: None,
@@ -193,12 +187,9 @@ pub(super) fn observe(body: &[u8]) -> Result<Seen, DecodeError> {
 }
 
 /// Reads an answer.
-pub(super) fn decode(body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(super::unreadable)?;
-    let vectors = answer
-        .embeddings
-        .float
-        .ok_or_else(|| DecodeError::Malformed("the answer has no `embeddings.float`".to_owned()))?;
+pub(super) fn decode(_: &Parts, body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
+    let answer: Answer = serde_json::from_slice(body).map_err(unreadable)?;
+    let (Vectors::ByType { float: vectors } | Vectors::Floats(vectors)) = answer.embeddings;
     Ok(EmbeddingResponse {
         id: answer.id,
         model: None,

@@ -15,7 +15,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Caller, GeminiEmbeddings, Render, Words, gemini_target, purpose};
+use super::{Caller, GeminiEmbeddings, Parsed, Words, gemini_target, purpose};
 use crate::dialect::{Refusal, Target};
 use crate::face::{Asked, InvalidRequest};
 use crate::gemini::model_path;
@@ -34,6 +34,7 @@ const SINGLE: Words = Words {
     purpose: "taskType",
     truncation: "autoTruncate",
     user: "user",
+    are_openais: false,
 };
 
 const BATCH: Words = Words {
@@ -43,6 +44,7 @@ const BATCH: Words = Words {
     purpose: "requests.taskType",
     truncation: "requests.autoTruncate",
     user: "user",
+    are_openais: false,
 };
 
 impl Caller for GeminiEmbeddings {
@@ -60,7 +62,7 @@ impl Caller for GeminiEmbeddings {
         Ok(TaskEnvelope {
             model,
             stream: false,
-            estimate: super::estimate(bytes),
+            estimate: Usage::text(passing::tokens(bytes), 0),
         })
     }
 
@@ -80,16 +82,12 @@ impl Caller for GeminiEmbeddings {
             let url = format!("{}/v1beta/{path}:{verb}", target.base_url);
             let body = self
                 .with_model(body, target.model)
-                .map_err(super::refusal)?;
+                .map_err(passing::refusal)?;
             passing::task(&url, body, |_, answer| gemini_target::observe(answer))
         })
     }
 
-    fn parse(
-        &self,
-        asked: &Asked,
-        body: &[u8],
-    ) -> Result<(EmbeddingRequest, Arc<Render>), InvalidRequest> {
+    fn parse(&self, asked: &Asked, body: &[u8]) -> Result<Parsed, InvalidRequest> {
         let model = model(asked)?;
         let mut extensions = Extensions::new();
         let mut first: Option<One> = None;
@@ -120,17 +118,12 @@ impl Caller for GeminiEmbeddings {
             extensions,
         };
         let is_batch = matches!(self, Self::Batch);
-        Ok((
+        Ok(Parsed {
             request,
-            Arc::new(move |response: &EmbeddingResponse| render(response, is_batch)),
-        ))
-    }
-
-    fn words(&self) -> &'static Words {
-        match self {
-            Self::Single => &SINGLE,
-            Self::Batch => &BATCH,
-        }
+            render: Arc::new(move |response: &EmbeddingResponse| render(response, is_batch)),
+            words: if is_batch { &BATCH } else { &SINGLE },
+            carried: Vec::new(),
+        })
     }
 
     fn render_error(&self, problem: &Problem, _: &str) -> (StatusCode, Bytes) {

@@ -6,12 +6,13 @@ use domain::embedding::{
     EmbeddingInput, EmbeddingPart, EmbeddingRequest, EmbeddingResponse, Truncation,
 };
 use domain::usage::Usage;
+use http::response::Parts;
 use serde::{Deserialize, Serialize};
 
 use super::{Requests, Words, purpose};
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::gemini::model_path;
-use crate::passing::{Seen, post};
+use crate::passing::{Seen, json, post, tokens_refused, unreadable};
 
 /// The most inputs of one request
 /// (<https://ai.google.dev/gemini-api/docs/rate-limits#batch-api-rate-limits>).
@@ -34,13 +35,13 @@ struct One<'a> {
 }
 
 #[derive(Serialize)]
-struct Content<'a> {
-    parts: Vec<Part<'a>>,
+pub(super) struct Content<'a> {
+    pub(super) parts: Vec<Part<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Part<'a> {
+pub(super) enum Part<'a> {
     Text(&'a str),
     #[serde(rename_all = "camelCase")]
     InlineData {
@@ -99,7 +100,7 @@ pub(super) fn encode(
         let body = Body {
             requests: requests_of_step,
         };
-        requests.push((post(&url, super::json(&body)?)?, chunk.len()));
+        requests.push((post(&url, json(&body)?)?, chunk.len()));
     }
     Ok(requests)
 }
@@ -113,13 +114,14 @@ pub(super) fn qualified(model: &str) -> String {
     }
 }
 
-fn parts<'a>(
+/// The parts of an input.
+pub(super) fn parts<'a>(
     input: &'a EmbeddingInput,
     path: &dyn Fn() -> String,
 ) -> Result<Vec<Part<'a>>, Refusal> {
     match input {
         EmbeddingInput::Text(text) => Ok(vec![Part::Text(text)]),
-        EmbeddingInput::Tokens(_) => Err(super::tokens_refused(path())),
+        EmbeddingInput::Tokens(_) => Err(tokens_refused(path())),
         EmbeddingInput::Mixed(parts) => parts.iter().map(|part| self::part(part, path)).collect(),
     }
 }
@@ -169,13 +171,13 @@ struct Head {
 /// Newer models count what went in; older ones say nothing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Native {
+pub(super) struct Native {
     prompt_token_count: Option<u64>,
     total_token_count: Option<u64>,
 }
 
 impl Native {
-    fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<Usage> {
         let tokens = self.prompt_token_count.or(self.total_token_count)?;
         Some(Usage::text(tokens, 0))
     }
@@ -183,7 +185,7 @@ impl Native {
 
 /// Reads along with an answer that passes.
 pub(super) fn observe(body: &[u8]) -> Result<Seen, DecodeError> {
-    let head: Head = serde_json::from_slice(body).map_err(super::unreadable)?;
+    let head: Head = serde_json::from_slice(body).map_err(unreadable)?;
     Ok(Seen {
         usage: head.usage_metadata.and_then(|usage| usage.usage()),
         model: None,
@@ -191,8 +193,8 @@ pub(super) fn observe(body: &[u8]) -> Result<Seen, DecodeError> {
 }
 
 /// Reads an answer; Google keeps the order of the requests.
-pub(super) fn decode(body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
-    let answer: Answer = serde_json::from_slice(body).map_err(super::unreadable)?;
+pub(super) fn decode(_: &Parts, body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
+    let answer: Answer = serde_json::from_slice(body).map_err(unreadable)?;
     Ok(EmbeddingResponse {
         id: None,
         model: None,

@@ -2,9 +2,10 @@
 //!
 //! Each caller's API is a [`Caller`] (`openai_face`, `gemini_face`, `cohere_face`), each vendor's a pair of
 //! functions that encode a request and decode an answer (`openai_target`, `gemini_target`,
-//! `cohere_target`); between them stands [`EmbeddingRequest`]. Where both are the same the bytes pass. A
+//! `vertex_target`, `cohere_target`, `bedrock_target`); between them stands [`EmbeddingRequest`]. Where both are the same the bytes pass. A
 //! request of more inputs than the vendor takes at once is sent in `steps`. `vector` writes numbers.
 
+mod bedrock_target;
 mod cohere_face;
 mod cohere_target;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod openai_target;
 mod purpose;
 mod steps;
 mod vector;
+mod vertex_target;
 
 use std::sync::Arc;
 
@@ -24,19 +26,22 @@ use domain::call::Operation;
 use domain::chat::Conversion;
 use domain::embedding::{EmbeddingInput, EmbeddingPart, EmbeddingRequest, EmbeddingResponse};
 use domain::problem::Problem;
-use domain::usage::Usage;
+use http::response::Parts;
 use http::{Request, StatusCode};
-use serde::Serialize;
 
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::face::{Asked, InvalidRequest};
 use crate::kind::ProviderKind;
+use crate::passing;
 use crate::task::{PreparedTask, Task, TaskEnvelope};
 
 /// The most inputs of one request, which is OpenAI's own bound
 /// (<https://platform.openai.com/docs/api-reference/embeddings/create>); a request that has to be sent in
 /// several steps cannot become endless.
 const MAX_INPUTS: usize = 2_048;
+
+/// The most steps in which one request is sent: models that take one input at a time take so many in all.
+const MAX_STEPS: usize = 128;
 
 /// `POST /v1/embeddings` (<https://platform.openai.com/docs/api-reference/embeddings/create>).
 #[derive(Debug, Clone, Copy)]
@@ -69,18 +74,22 @@ trait Caller: Send + Sync {
         target: &Target<'_>,
     ) -> Option<Result<PreparedTask, Refusal>>;
 
-    /// Reads the whole request, and says how the answer is to be rendered.
-    fn parse(
-        &self,
-        asked: &Asked,
-        body: &[u8],
-    ) -> Result<(EmbeddingRequest, Arc<Render>), InvalidRequest>;
-
-    /// What this API calls the things that a target may not be able to express.
-    fn words(&self) -> &'static Words;
+    /// Reads the whole request.
+    fn parse(&self, asked: &Asked, body: &[u8]) -> Result<Parsed, InvalidRequest>;
 
     /// Renders a problem.
     fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes);
+}
+
+/// A request, and what the caller's side knows beside it.
+struct Parsed {
+    request: EmbeddingRequest,
+    /// How the answer is rendered.
+    render: Arc<Render>,
+    /// What the caller calls the things that a target may not be able to express.
+    words: &'static Words,
+    /// Fields that the rendering takes care of.
+    carried: Vec<&'static str>,
 }
 
 /// Renders an answer whose model is known and which has a vector for every input.
@@ -96,13 +105,15 @@ struct Words {
     purpose: &'static str,
     truncation: &'static str,
     user: &'static str,
+    /// Whether the words are OpenAI's, so that unknown ones pass to hosts of its format.
+    are_openais: bool,
 }
 
 /// What is sent to a vendor: the requests with the number of inputs of each.
 type Requests = Vec<(Request<Bytes>, usize)>;
 
 /// Reads a vendor's answer.
-type Decode = fn(&[u8]) -> Result<EmbeddingResponse, DecodeError>;
+type Decode = fn(&Parts, &[u8]) -> Result<EmbeddingResponse, DecodeError>;
 
 fn prepare(
     caller: &dyn Caller,
@@ -114,8 +125,8 @@ fn prepare(
     if let Some(prepared) = caller.verbatim(body, kind, target) {
         return prepared;
     }
-    let (request, render) = caller.parse(asked, body).map_err(refusal)?;
-    let words = caller.words();
+    let parsed = caller.parse(asked, body).map_err(passing::refusal)?;
+    let Parsed { request, words, .. } = &parsed;
     if request.inputs.len() > MAX_INPUTS {
         let detail = format!(
             "At most {MAX_INPUTS} inputs are taken at once; send them in several requests."
@@ -124,50 +135,57 @@ fn prepare(
     }
     let mut report = Conversion::default();
     report.carry("model");
-    let (requests, decode): (Requests, Decode) = match kind {
-        ProviderKind::Openai => (
-            openai_target::encode(&request, target, words, &mut report)?,
-            openai_target::decode,
-        ),
-        ProviderKind::Gemini => (
-            gemini_target::encode(&request, target, words, &mut report)?,
-            gemini_target::decode,
-        ),
-        ProviderKind::Cohere => (
-            cohere_target::encode(&request, target, words, &mut report)?,
-            cohere_target::decode,
-        ),
-        other => return Err(not_served(other, "embeddings")),
-    };
+    for field in &parsed.carried {
+        report.carry(*field);
+    }
+    let (requests, decode) = encode(request, kind, target, words, &mut report)?;
+    if requests.len() > MAX_STEPS {
+        let each = requests.first().map_or(1, |(_, inputs)| *inputs);
+        let detail = format!(
+            "The target takes at most {} inputs; send them in several requests.",
+            each * MAX_STEPS
+        );
+        return Err(Refusal::of(words.inputs, detail));
+    }
     for (name, raw) in &request.extensions {
-        if raw.get() != "null" {
+        let is_own = matches!(kind, ProviderKind::Openai | ProviderKind::AzureOpenai);
+        if is_own && words.are_openais {
+            report.carry(name.clone());
+        } else if raw.get() != "null" && (name != words.purpose || request.purpose.is_none()) {
             report.drop(name.clone(), "the provider has no such parameter");
         }
     }
-    steps::begin(requests, decode, render, target.model, report)
+    steps::begin(requests, decode, parsed.render, target.model, report)
 }
 
-/// The refusal of a provider that has no such endpoint.
-pub(crate) fn not_served(kind: ProviderKind, what: &str) -> Refusal {
-    let kind = kind.as_str();
-    Refusal::of(
-        "model",
-        format!("Providers of kind `{kind}` make no {what}. Ask for a model of another provider."),
-    )
-}
-
-/// A refusal with the same words.
-pub(crate) fn refusal(invalid: InvalidRequest) -> Refusal {
-    Refusal {
-        detail: invalid.detail,
-        param: invalid.param,
+/// The requests of one vendor, and how its answers are read.
+fn encode(
+    request: &EmbeddingRequest,
+    kind: ProviderKind,
+    target: &Target<'_>,
+    words: &Words,
+    report: &mut Conversion,
+) -> Result<(Requests, Decode), Refusal> {
+    match kind {
+        ProviderKind::Openai | ProviderKind::AzureOpenai => {
+            let url = openai_target::url(kind, target)?;
+            let requests = openai_target::encode(request, &url, target, words, report)?;
+            Ok((requests, openai_target::decode))
+        }
+        ProviderKind::Gemini => {
+            let requests = gemini_target::encode(request, target, words, report)?;
+            Ok((requests, gemini_target::decode))
+        }
+        ProviderKind::Vertex => vertex_target::encode(request, target, words, report),
+        ProviderKind::Cohere => {
+            let url = format!("{}/v2/embed", target.base_url);
+            let model = Some(target.model);
+            let requests = cohere_target::encode(request, &url, model, words, report)?;
+            Ok((requests, cohere_target::decode))
+        }
+        ProviderKind::Bedrock => bedrock_target::encode(request, target, words, report),
+        other => Err(passing::not_served(other, "embeddings")),
     }
-}
-
-/// What text of so many bytes is reckoned to take.
-pub(crate) fn estimate(bytes: usize) -> Usage {
-    let tokens = u64::try_from(bytes.div_ceil(4)).unwrap_or(u64::MAX);
-    Usage::text(tokens, 0)
 }
 
 /// What the inputs are reckoned to take, for answers that must say so although the provider does not.
@@ -179,35 +197,11 @@ fn estimated_tokens(inputs: &[EmbeddingInput]) -> u64 {
     inputs
         .iter()
         .map(|input| match input {
-            EmbeddingInput::Text(text) => estimate(text.len()).input_tokens,
+            EmbeddingInput::Text(text) => passing::tokens(text.len()),
             EmbeddingInput::Tokens(tokens) => u64::try_from(tokens.len()).unwrap_or(u64::MAX),
-            EmbeddingInput::Mixed(parts) => estimate(parts.iter().map(bytes).sum()).input_tokens,
+            EmbeddingInput::Mixed(parts) => passing::tokens(parts.iter().map(bytes).sum()),
         })
         .fold(0, u64::saturating_add)
-}
-
-/// Tokens are numbers of one model's tokenizer.
-fn tokens_refused(path: String) -> Refusal {
-    Refusal::of(
-        path,
-        "The target takes texts, not the tokens of another model's tokenizer. Send the text itself.",
-    )
-}
-
-/// Writes a body.
-fn json(body: &impl Serialize) -> Result<Bytes, Refusal> {
-    serde_json::to_vec(body)
-        .map(Bytes::from)
-        .map_err(|error| Refusal {
-            detail: format!("The request cannot be written as JSON: {error}."),
-            param: None,
-        })
-}
-
-/// An answer that is not what the vendor documents.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
-fn unreadable(error: serde_json::Error) -> DecodeError {
-    DecodeError::Malformed(format!("the answer is not readable: {error}"))
 }
 
 /// What the target cannot be told, by the caller's names.

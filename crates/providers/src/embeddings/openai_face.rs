@@ -12,7 +12,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Caller, OpenaiEmbeddings, Render, Words, purpose, vector};
+use super::{Caller, OpenaiEmbeddings, Parsed, Words, openai_target, purpose, vector};
 use crate::dialect::{Refusal, Target};
 use crate::face::{Asked, InvalidRequest};
 use crate::kind::ProviderKind;
@@ -29,6 +29,7 @@ const WORDS: Words = Words {
     purpose: "input_type",
     truncation: "truncate",
     user: "user",
+    are_openais: true,
 };
 
 impl Caller for OpenaiEmbeddings {
@@ -49,27 +50,27 @@ impl Caller for OpenaiEmbeddings {
         kind: ProviderKind,
         target: &Target<'_>,
     ) -> Option<Result<PreparedTask, Refusal>> {
-        (kind == ProviderKind::Openai).then(|| {
-            let span = passing::model_span(body).map_err(super::refusal)?;
+        let is_own = matches!(kind, ProviderKind::Openai | ProviderKind::AzureOpenai);
+        if !is_own || renames_dimensions(body, target) {
+            return None;
+        }
+        let prepared = || {
+            let span = passing::model_span(body).map_err(passing::refusal)?;
             let body = passing::with_model(body, span, target.model);
-            let url = format!("{}/embeddings", target.base_url);
-            passing::task(&url, body, |_, answer| {
-                super::openai_target::observe(answer)
-            })
-        })
+            let url = openai_target::url(kind, target)?;
+            passing::task(&url, body, |_, answer| openai_target::observe(answer))
+        };
+        Some(prepared())
     }
 
-    fn parse(
-        &self,
-        _: &Asked,
-        body: &[u8],
-    ) -> Result<(EmbeddingRequest, Arc<Render>), InvalidRequest> {
+    fn parse(&self, _: &Asked, body: &[u8]) -> Result<Parsed, InvalidRequest> {
         let mut fields = Fields::read_body(envelope::text(body)?)?;
         let model = passing::required_model(&mut fields)?;
         let inputs = input(&mut fields)?;
         let dimensions = fields.integer("dimensions", "a positive integer")?;
         let user = fields.text("user")?;
-        let is_base64 = match fields.text("encoding_format")?.as_deref() {
+        let encoding = fields.text("encoding_format")?;
+        let is_base64 = match encoding.as_deref() {
             None | Some("float") => false,
             Some("base64") => true,
             Some(other) => {
@@ -84,9 +85,6 @@ impl Caller for OpenaiEmbeddings {
             }
             None => None,
         };
-        if purpose.is_some() {
-            fields.take("input_type");
-        }
         let mut extensions = Extensions::new();
         fields.keep_rest(&mut extensions);
         let estimate = super::estimated_tokens(&inputs);
@@ -100,16 +98,28 @@ impl Caller for OpenaiEmbeddings {
             extensions,
         };
         let render = move |response: &EmbeddingResponse| render(response, is_base64, estimate);
-        Ok((request, Arc::new(render)))
-    }
-
-    fn words(&self) -> &'static Words {
-        &WORDS
+        Ok(Parsed {
+            request,
+            render: Arc::new(render),
+            words: &WORDS,
+            carried: encoding.map(|_| "encoding_format").into_iter().collect(),
+        })
     }
 
     fn render_error(&self, problem: &Problem, _: &str) -> (StatusCode, Bytes) {
         (problem.status(), self::problem(problem))
     }
+}
+
+/// Whether the caller names a number of dimensions, which this host calls otherwise.
+fn renames_dimensions(body: &[u8], target: &Target<'_>) -> bool {
+    const FIELD: &str = "dimensions";
+    if target.host.quirks.dimensions_field == FIELD {
+        return false;
+    }
+    let text = std::str::from_utf8(body).ok();
+    let fields = text.and_then(|text| Fields::read_body(text).ok());
+    fields.is_some_and(|fields| fields.look(FIELD).is_some())
 }
 
 /// Reads a text, the numbers of one, or a list of either.

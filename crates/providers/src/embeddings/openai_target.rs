@@ -1,16 +1,21 @@
 //! `POST {base_url}/embeddings` of OpenAI and of every host that speaks its format
 //! (<https://platform.openai.com/docs/api-reference/embeddings/create>).
 
+use std::collections::BTreeMap;
+
 use domain::chat::Conversion;
 use domain::embedding::{EmbeddingInput, EmbeddingPart, EmbeddingRequest, EmbeddingResponse};
 use domain::usage::Usage;
+use http::response::Parts;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Requests, Words, vector};
+use crate::azure;
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::openai::error;
-use crate::passing::{Seen, post};
+use crate::hosts;
+use crate::kind::ProviderKind;
+use crate::passing::{Seen, error_inside, json, post, unreadable};
 
 /// The most inputs of one request.
 const MAX_INPUTS: usize = 2_048;
@@ -19,10 +24,13 @@ const MAX_INPUTS: usize = 2_048;
 struct Body<'a> {
     model: &'a str,
     input: Vec<Input<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<u32>,
+    #[serde(flatten)]
+    dimensions: BTreeMap<&'static str, u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
+    /// What only hosts of the format know.
+    #[serde(flatten)]
+    others: BTreeMap<&'a str, &'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -33,9 +41,27 @@ enum Input<'a> {
     Tokens(&'a [u32]),
 }
 
-/// Writes the requests for one vendor request each.
+/// Where the host makes vectors; one that is known not to is refused.
+pub(super) fn url(kind: ProviderKind, target: &Target<'_>) -> Result<String, Refusal> {
+    if kind == ProviderKind::AzureOpenai {
+        return azure::endpoint(target, "embeddings");
+    }
+    if let Some(row) = target.host.name.and_then(hosts::named)
+        && !row.serves.embeddings
+    {
+        let detail = format!(
+            "{} makes no embeddings. Ask for a model of another provider.",
+            row.name
+        );
+        return Err(Refusal::of("model", detail));
+    }
+    Ok(format!("{}/embeddings", target.base_url))
+}
+
+/// Writes the requests, each of as many inputs as the vendor takes.
 pub(super) fn encode(
     request: &EmbeddingRequest,
+    url: &str,
     target: &Target<'_>,
     words: &Words,
     report: &mut Conversion,
@@ -50,10 +76,16 @@ pub(super) fn encode(
     if request.dimensions.is_some() {
         report.carry(words.dimensions);
     }
-    if request.user.is_some() {
+    let user = request
+        .user
+        .as_deref()
+        .filter(|_| !target.host.quirks.refuses("user"));
+    if user.is_some() {
         report.carry(words.user);
+    } else {
+        super::report_user(request, words, report);
     }
-    if request.purpose.is_some() {
+    if request.purpose.is_some() && !words.are_openais {
         report.drop(
             words.purpose,
             "the provider's vectors are the same for every purpose",
@@ -65,7 +97,13 @@ pub(super) fn encode(
             "the provider refuses inputs that are too long",
         );
     }
-    let url = format!("{}/embeddings", target.base_url);
+    let others: BTreeMap<&str, &RawValue> = request
+        .extensions
+        .iter()
+        .filter(|_| words.are_openais)
+        .map(|(name, raw)| (name.as_str(), &**raw))
+        .collect();
+    let named = |count: u32| (target.host.quirks.dimensions_field, count);
     let mut inputs = inputs.into_iter();
     let mut requests = Requests::new();
     loop {
@@ -77,10 +115,11 @@ pub(super) fn encode(
         let body = Body {
             model: target.model,
             input,
-            dimensions: request.dimensions,
-            user: request.user.as_deref(),
+            dimensions: request.dimensions.map(named).into_iter().collect(),
+            user,
+            others: others.clone(),
         };
-        requests.push((post(&url, super::json(&body)?)?, count));
+        requests.push((post(url, json(&body)?)?, count));
     }
 }
 
@@ -160,8 +199,8 @@ impl Native {
 
 /// Reads along with an answer that passes.
 pub(super) fn observe(body: &[u8]) -> Result<Seen, DecodeError> {
-    let head: Head<'_> = serde_json::from_slice(body).map_err(super::unreadable)?;
-    refuse_error(head.error, body)?;
+    let head: Head<'_> = serde_json::from_slice(body).map_err(unreadable)?;
+    error_inside(head.error, body)?;
     Ok(Seen {
         usage: head.usage.and_then(|usage| usage.usage()),
         model: head.model,
@@ -169,9 +208,9 @@ pub(super) fn observe(body: &[u8]) -> Result<Seen, DecodeError> {
 }
 
 /// Reads an answer; the vectors are put in the order of their `index`.
-pub(super) fn decode(body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(super::unreadable)?;
-    refuse_error(answer.error, body)?;
+pub(super) fn decode(_: &Parts, body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
+    let answer: Answer<'_> = serde_json::from_slice(body).map_err(unreadable)?;
+    error_inside(answer.error, body)?;
     let data = answer
         .data
         .ok_or_else(|| DecodeError::Malformed("the answer has no `data`".to_owned()))?;
@@ -200,17 +239,10 @@ pub(super) fn decode(body: &[u8]) -> Result<EmbeddingResponse, DecodeError> {
 
 fn numbers(raw: &RawValue) -> Result<Vec<f64>, DecodeError> {
     if raw.get().starts_with('"') {
-        let text: String = serde_json::from_str(raw.get()).map_err(super::unreadable)?;
+        let text: String = serde_json::from_str(raw.get()).map_err(unreadable)?;
         return vector::from_base64(&text).ok_or_else(|| {
             DecodeError::Malformed("a vector is not the base64 of 32-bit floats".to_owned())
         });
     }
-    serde_json::from_str(raw.get()).map_err(super::unreadable)
-}
-
-fn refuse_error(error: Option<&RawValue>, body: &[u8]) -> Result<(), DecodeError> {
-    let found = error
-        .filter(|raw| raw.get() != "null")
-        .and_then(|_| error::of_frame(std::str::from_utf8(body).ok()?));
-    found.map_or(Ok(()), |error| Err(DecodeError::Provider(error)))
+    serde_json::from_str(raw.get()).map_err(unreadable)
 }

@@ -56,8 +56,8 @@ struct StepReader {
 }
 
 impl TaskReader for StepReader {
-    fn read(&self, _: &Parts, body: Bytes) -> Result<TaskStep, DecodeError> {
-        let step = (self.decode)(&body)?;
+    fn read(&self, head: &Parts, body: Bytes) -> Result<TaskStep, DecodeError> {
+        let step = (self.decode)(head, &body)?;
         if step.vectors.len() != self.inputs {
             return Err(DecodeError::Malformed(format!(
                 "the answer has {} vectors for {} inputs",

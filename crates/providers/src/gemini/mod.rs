@@ -1,6 +1,6 @@
 //! Gemini's `generateContent` and `streamGenerateContent` (<https://ai.google.dev/api/generate-content>).
 //!
-//! The caller's side is in `face`, with its URLs in [`path`]. The target's side, in suggested reading order:
+//! The caller's side is in `face`, with its URLs in [`path`]; `count` is for both. The target's side, in suggested reading order:
 //! `encode`, which puts a request together from `contents` (with `results` and
 //! `media`), `tools`, `config` and `thinking`; then `decode` with `choice`, `stream`, `usage` and `error`.
 //! `model` is the one place where a model's name is read.
@@ -9,6 +9,7 @@ mod choice;
 mod citations;
 mod config;
 mod contents;
+mod count;
 mod decode;
 mod encode;
 mod error;
@@ -29,6 +30,7 @@ mod tools;
 mod usage;
 mod wire;
 
+pub use self::count::CountTokens;
 pub use self::face::GeminiArray;
 
 use bytes::Bytes;

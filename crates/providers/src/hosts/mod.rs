@@ -10,7 +10,9 @@ mod quirks;
 mod rows;
 mod translation;
 
-pub use quirks::{OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSupport, Thoughts};
+pub use quirks::{
+    ForcedCalls, OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSupport, Thoughts,
+};
 pub use rows::HOSTS;
 pub use translation::needs_translation;
 

@@ -23,8 +23,8 @@ pub struct Quirks {
     pub reasoning_switch: ReasoningSwitch,
     /// What it makes of `response_format`.
     pub schemas: SchemaSupport,
-    /// Its word for "call at least one tool" in `tool_choice`; `None` where it cannot be made to.
-    pub required_word: Option<&'static str>,
+    /// How it is made to call a tool, by `tool_choice`.
+    pub forced_calls: ForcedCalls,
     /// Whether `seed` is called `random_seed`.
     pub random_seed: bool,
     /// Whether the ids of tool calls have nine letters and digits, no more and no less.
@@ -34,6 +34,11 @@ pub struct Quirks {
     pub additions: bool,
     /// Whether it answers once only; more are refused rather than silently not given.
     pub one_choice: bool,
+    /// Whether the number of results of `/rerank` is called `top_k`
+    /// (<https://docs.voyageai.com/reference/reranker-api>); elsewhere it is `top_n`.
+    pub rerank_top_k: bool,
+    /// What `/embeddings` calls the number of dimensions of its vectors.
+    pub dimensions_field: &'static str,
     /// Fields of a request that it refuses; they are dropped, and the report says so.
     pub refused: &'static [&'static str],
 }
@@ -50,11 +55,13 @@ impl Quirks {
         past_thoughts: PastThoughts::ReasoningContent,
         reasoning_switch: ReasoningSwitch::Effort,
         schemas: SchemaSupport::Native,
-        required_word: Some("required"),
+        forced_calls: ForcedCalls::Word("required"),
         random_seed: false,
         short_call_ids: false,
         additions: true,
         one_choice: false,
+        rerank_top_k: false,
+        dimensions_field: "dimensions",
         refused: &[],
     };
 
@@ -73,6 +80,17 @@ pub enum OutputBound {
     MaxTokens,
     /// `max_completion_tokens`; the older name is refused or on its way out.
     MaxCompletionTokens,
+}
+
+/// How a host is made to call a tool, by `tool_choice`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForcedCalls {
+    /// By this word, or by the name of a tool.
+    Word(&'static str),
+    /// By the name of a tool only.
+    ByName,
+    /// Not at all: the model decides.
+    Never,
 }
 
 /// Where the thoughts stand in an answer.

@@ -1,7 +1,8 @@
 //! The rows. A quirk that is not here is not known: the host then gets what OpenAI would get.
 
 use super::{
-    HostRow, OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSupport, Serves, Thoughts,
+    ForcedCalls, HostRow, OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSupport,
+    Serves, Thoughts,
 };
 
 /// Chat completions and a list of models: what every host has.
@@ -138,11 +139,12 @@ pub static HOSTS: &[HostRow] = &[
             named_messages: false,
             stream_options: false,
             past_thoughts: PastThoughts::ThinkingParts,
-            required_word: Some("any"),
+            forced_calls: ForcedCalls::Word("any"),
             random_seed: true,
             short_call_ids: true,
             additions: false,
             refused: &["logit_bias", "user", "service_tier"],
+            dimensions_field: "output_dimension",
             ..Quirks::NONE
         },
         serves: Serves {
@@ -377,7 +379,7 @@ pub static HOSTS: &[HostRow] = &[
             developer_role: false,
             past_thoughts: PastThoughts::ReasoningContentAlways,
             reasoning_switch: ReasoningSwitch::ThinkingType,
-            required_word: None,
+            forced_calls: ForcedCalls::ByName,
             ..Quirks::NONE
         },
         ..keyed(
@@ -396,7 +398,7 @@ pub static HOSTS: &[HostRow] = &[
             output_bound: OutputBound::MaxTokens,
             developer_role: false,
             reasoning_switch: ReasoningSwitch::EnableThinking,
-            required_word: None,
+            forced_calls: ForcedCalls::ByName,
             ..Quirks::NONE
         },
         serves: Serves {
@@ -573,6 +575,11 @@ pub static HOSTS: &[HostRow] = &[
         )
     },
     HostRow {
+        quirks: Quirks {
+            rerank_top_k: true,
+            dimensions_field: "output_dimension",
+            ..Quirks::NONE
+        },
         serves: Serves {
             chat: false,
             embeddings: true,
@@ -593,7 +600,7 @@ pub static HOSTS: &[HostRow] = &[
             developer_role: false,
             thoughts: Thoughts::Tags,
             past_thoughts: PastThoughts::Reasoning,
-            required_word: None,
+            forced_calls: ForcedCalls::Never,
             one_choice: true,
             refused: &["logit_bias", "parallel_tool_calls"],
             ..Quirks::NONE
@@ -706,7 +713,7 @@ const ZHIPU: Quirks = Quirks {
     developer_role: false,
     reasoning_switch: ReasoningSwitch::ThinkingType,
     schemas: SchemaSupport::ObjectOnly,
-    required_word: None,
+    forced_calls: ForcedCalls::Never,
     one_choice: true,
     refused: &["logit_bias", "logprobs", "top_logprobs"],
     ..Quirks::NONE

@@ -229,7 +229,12 @@ pub(super) fn messages<'a>(
             continue;
         }
         written.extend(shown(&mut beside));
-        written.push(writer.message(message));
+        let shown = writer.message(message);
+        // What only another format knows is reported; every host refuses a message of nothing.
+        let held_unknown = |part: &Part| matches!(part, Part::Unknown { .. });
+        if !(shown.says_nothing() && message.content().iter().any(held_unknown)) {
+            written.push(shown);
+        }
     }
     written.extend(shown(&mut beside));
     written
@@ -256,6 +261,16 @@ fn is_words(part: &Part) -> bool {
                 ..
             })
         )
+}
+
+impl WireMessage<'_> {
+    /// Whether nothing is left to be said.
+    fn says_nothing(&self) -> bool {
+        matches!(self.content, Content::Absent | Content::Null)
+            && self.tool_calls.is_empty()
+            && self.refusal.is_none()
+            && self.extra.is_empty()
+    }
 }
 
 /// Writes one message.

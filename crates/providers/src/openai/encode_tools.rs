@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::encode_message::{Ephemeral, NO_BREAKPOINTS, ephemeral};
 use super::parse::FORMAT;
 use super::wire::{Extra, Leftovers};
-use crate::hosts::Quirks;
+use crate::hosts::{ForcedCalls, Quirks};
 
 /// A tool.
 #[derive(Serialize)]
@@ -118,25 +118,27 @@ pub(super) fn tools<'a>(
     tools
 }
 
-/// Writes the choice.
+/// Writes the choice, or what of it the host knows.
 pub(super) fn tool_choice<'a>(
     choice: &'a ToolChoice,
     quirks: &Quirks,
     report: &mut Conversion,
 ) -> WireChoice<'a> {
-    match choice {
-        ToolChoice::Auto => WireChoice::Word("auto"),
-        ToolChoice::None => WireChoice::Word("none"),
-        ToolChoice::Required => WireChoice::Word(quirks.required_word.unwrap_or_else(|| {
+    match (choice, quirks.forced_calls) {
+        (ToolChoice::Auto, _) => WireChoice::Word("auto"),
+        (ToolChoice::None, _) => WireChoice::Word("none"),
+        (ToolChoice::Required, ForcedCalls::Word(word)) => WireChoice::Word(word),
+        (ToolChoice::Required, ForcedCalls::ByName | ForcedCalls::Never)
+        | (ToolChoice::Named(_), ForcedCalls::Never) => {
             let reason = "the host cannot be made to call a tool; the model decides";
             report.drop("tool_choice", reason);
-            "auto"
-        })),
-        ToolChoice::Named(name) => WireChoice::Named {
+            WireChoice::Word("auto")
+        }
+        (ToolChoice::Named(name), _) => WireChoice::Named {
             kind: "function",
             function: Named { name },
         },
-        ToolChoice::Allowed { names, required } => WireChoice::Allowed {
+        (ToolChoice::Allowed { names, required }, _) => WireChoice::Allowed {
             kind: "allowed_tools",
             allowed_tools: Allowed {
                 mode: if *required { "required" } else { "auto" },

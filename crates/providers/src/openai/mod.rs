@@ -8,6 +8,7 @@
 
 mod call_ids;
 mod chunk;
+pub mod completions;
 mod decode;
 mod encode;
 mod encode_message;

@@ -246,7 +246,7 @@ pub(super) fn within(
     Ok(number)
 }
 
-fn stop(fields: &mut Fields<'_>) -> Result<Vec<String>, InvalidRequest> {
+pub(super) fn stop(fields: &mut Fields<'_>) -> Result<Vec<String>, InvalidRequest> {
     let Some(raw) = fields.take("stop") else {
         return Ok(Vec::new());
     };

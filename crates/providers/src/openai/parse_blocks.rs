@@ -47,8 +47,9 @@ pub(super) fn restore(
 }
 
 fn block(raw: &RawValue, path: String) -> Result<Block, InvalidRequest> {
-    const FORMATS: [Format; 5] = [
+    const FORMATS: [Format; 6] = [
         Format::OpenaiChat,
+        Format::OpenaiResponses,
         Format::AnthropicMessages,
         Format::Gemini,
         Format::CohereChat,
@@ -62,7 +63,7 @@ fn block(raw: &RawValue, path: String) -> Result<Block, InvalidRequest> {
             let word = fields.required_text("format")?;
             let known = FORMATS.into_iter().find(|format| format.as_str() == word);
             let Some(format) = known else {
-                let known = "`openai`, `anthropic`, `gemini`, `cohere` and `bedrock`";
+                let known = "`openai`, `openai_responses`, `anthropic`, `gemini`, `cohere` and `bedrock`";
                 return Err(fields.unknown_word("format", &word, known));
             };
             let raw = fields

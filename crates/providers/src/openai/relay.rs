@@ -15,6 +15,8 @@ use crate::framing::cut::EventCutter;
 /// Relays one stream.
 #[derive(Default)]
 pub(super) struct ChunkRelay {
+    /// What every chunk says that it is.
+    object: &'static str,
     withhold_usage: bool,
     cutter: EventCutter,
     /// What every chunk says about itself, for the report's event.
@@ -45,7 +47,13 @@ struct Shape<'a> {
 
 impl ChunkRelay {
     pub(super) fn new(withhold_usage: bool) -> Self {
+        Self::of("chat.completion.chunk", withhold_usage)
+    }
+
+    /// Relays chunks that are each an `object`.
+    pub(super) fn of(object: &'static str, withhold_usage: bool) -> Self {
         Self {
+            object,
             withhold_usage,
             ..Self::default()
         }
@@ -108,7 +116,9 @@ impl StreamRelay for ChunkRelay {
             let head = self.head.take().unwrap_or_default();
             out.put_slice(b"data: {\"id\":");
             append(&head.id, out);
-            out.put_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+            out.put_slice(b",\"object\":");
+            append(&self.object, out);
+            out.put_slice(b",\"created\":");
             append(&head.created, out);
             out.put_slice(b",\"model\":");
             append(&head.model, out);

@@ -120,7 +120,8 @@ pub(super) struct StreamOptions<'a> {
 }
 
 impl Body<'_> {
-    /// Every field that is in the body and was in the request arrived.
+    /// Every field that is in the body and was in the request arrived, but for what the report says of it
+    /// already.
     pub(super) fn carry(&self, request: &ChatRequest, report: &mut Conversion) {
         let present = [
             ("model", true),
@@ -149,7 +150,10 @@ impl Body<'_> {
                     .is_some_and(|effort| effort != Effort::Max)
                     && (self.reasoning_effort.is_some() || self.thinking.is_some()),
             ),
-            ("reasoning", self.reasoning.is_some()),
+            (
+                "reasoning",
+                self.reasoning.is_some() || self.thinking_budget.is_some(),
+            ),
             ("logprobs", self.logprobs.is_some()),
             ("top_logprobs", self.top_logprobs.is_some()),
             ("user", self.user.is_some()),
@@ -157,8 +161,17 @@ impl Body<'_> {
             ("stream", self.stream.is_some()),
             ("stream_options", request.stream_usage),
         ];
+        let told: Vec<_> = report
+            .changed
+            .iter()
+            .map(|change| change.field.clone())
+            .chain(report.dropped.iter().map(|loss| loss.field.clone()))
+            .collect();
+        let is_told = |field: &str| told.iter().any(|told| told == field);
         for (field, _) in present.into_iter().filter(|(_, is_present)| *is_present) {
-            report.carry(field);
+            if !is_told(field) {
+                report.carry(field);
+            }
         }
         for (name, _) in &self.extra.0 {
             report.carry(Cow::Owned((*name).to_owned()));

@@ -5,7 +5,7 @@ use domain::name::ProviderName;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Source;
 use providers::host::Host;
-use providers::hosts::{self, HostRow, Serves};
+use providers::hosts::{self, HostRow};
 use providers::kind::ProviderKind;
 use providers::{azure, vertex};
 use serde_json::{Value, json};
@@ -223,11 +223,7 @@ impl Places {
         }
         let host = match (row, kind.speaks) {
             (Some(row), _) => Host::of(row),
-            (None, ProviderKind::AzureOpenai) => Host {
-                quirks: &azure::QUIRKS,
-                serves: Serves::OPENAI,
-                ..Host::NONE
-            },
+            (None, ProviderKind::AzureOpenai) => azure::host(),
             (None, _) => Host::NONE,
         };
         Host {

@@ -3,16 +3,18 @@
 
 use domain::call::Face as Recorded;
 use domain::name::ModelName;
-use providers::anthropic::AnthropicMessages;
+use providers::anthropic::{AnthropicMessages, CountTokens as CountMessages};
 use providers::audio::{OpenaiSpeech, OpenaiTranscriptions, OpenaiTranslations};
 use providers::cohere::CohereChat;
 use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
 use providers::face::Face;
 use providers::gemini::path::Verb;
-use providers::gemini::{self, Gemini, GeminiArray};
+use providers::gemini::{self, CountTokens as CountContents, Gemini, GeminiArray};
 use providers::images::{OpenaiImageEdits, OpenaiImageGenerations, OpenaiImageVariations};
+use providers::moderation::OpenaiModeration;
 use providers::openai::OpenaiChat;
 use providers::openai::responses::OpenaiResponses;
+use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::Task;
 
 /// The API of a vendor that a caller speaks.
@@ -49,12 +51,17 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
         "/v1/audio/speech" => Some(task(&OpenaiSpeech, Recorded::Openai)),
         "/v1/audio/transcriptions" => Some(task(&OpenaiTranscriptions, Recorded::Openai)),
         "/v1/audio/translations" => Some(task(&OpenaiTranslations, Recorded::Openai)),
+        "/v1/moderations" => Some(task(&OpenaiModeration, Recorded::Openai)),
+        "/v1/rerank" => Some(task(&JinaRerank, Recorded::Openai)),
         // Anthropic
         "/v1/messages" => Some(chat(&AnthropicMessages, Recorded::Anthropic)),
         "/anthropic/v1/messages" => Some(chat(&AnthropicMessages, Recorded::Anthropic)),
+        "/v1/messages/count_tokens" => Some(task(&CountMessages, Recorded::Anthropic)),
+        "/anthropic/v1/messages/count_tokens" => Some(task(&CountMessages, Recorded::Anthropic)),
         // Cohere
         "/v2/chat" => Some(chat(&CohereChat, Recorded::Cohere)),
         "/v2/embed" => Some(task(&CohereEmbeddings, Recorded::Cohere)),
+        "/v2/rerank" => Some(task(&CohereRerank, Recorded::Cohere)),
         // Gemini names the model in the path.
         _ => gemini(path, query),
     }
@@ -78,7 +85,8 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Spoken> {
         },
         Verb::EmbedContent => task(&GeminiEmbeddings::Single, Recorded::Gemini),
         Verb::BatchEmbedContents => task(&GeminiEmbeddings::Batch, Recorded::Gemini),
-        Verb::CountTokens | Verb::Other(_) => return None,
+        Verb::CountTokens => task(&CountContents, Recorded::Gemini),
+        Verb::Other(_) => return None,
     };
     Some(Spoken {
         model: Some(model),

@@ -93,6 +93,7 @@ async fn the_openapi_document_lists_every_route_and_no_other() {
         "streamGenerateContent",
         "embedContent",
         "batchEmbedContents",
+        "countTokens",
     ];
     let verbs = verbs.map(|verb| format!("/v1beta/models/{{model}}:{verb}"));
     let routes: BTreeSet<String> = routed.chain(spoken).chain(verbs).collect();

@@ -38,6 +38,15 @@ pub(super) fn own_name(model: &str) -> &str {
         .map_or(name, |(_, name)| name)
 }
 
+/// What an answer calls a model: its own name, also where a cloud has another for it.
+pub(super) fn told(model: &str) -> String {
+    let name = own_name(model).replace('@', "-");
+    match name.rsplit_once("-v") {
+        Some((name, version)) if version.contains(':') => name.to_owned(),
+        _ => name,
+    }
+}
+
 impl Class {
     /// The class of a model, or `None` where Anthropic knows no such model.
     pub(super) fn of(model: &str) -> Option<Self> {
@@ -93,6 +102,23 @@ impl Class {
         match self {
             Self::Budget => 200_000,
             Self::Either | Self::Adaptive => 1_000_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_one_name_wherever_it_is_served() {
+        for model in [
+            "claude-sonnet-4-5-20250929",
+            "claude-sonnet-4-5@20250929",
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "arn:aws:bedrock:us-east-1:000000000000:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ] {
+            assert_eq!(told(model), "claude-sonnet-4-5-20250929", "{model}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::signature;
+use super::{model, signature};
 use crate::answer::{Answer, Call, Finish, Thinking, fragments, pieces};
 use crate::directive::UsageReport;
 use crate::frames::Frames;
@@ -50,7 +50,7 @@ fn message(reply: &Reply<'_>, content: &[Value]) -> Value {
         "id": reply.response_id,
         "type": "message",
         "role": "assistant",
-        "model": reply.prompt.model,
+        "model": model::told(&reply.prompt.model),
         "content": content,
         "stop_reason": null,
         "stop_sequence": null,

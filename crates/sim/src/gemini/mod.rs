@@ -9,6 +9,7 @@ mod reply;
 mod request;
 mod shape;
 mod signature;
+pub(crate) mod tasks;
 mod tools;
 
 use http::HeaderMap;

@@ -6,6 +6,7 @@ mod entra;
 mod form;
 mod google;
 mod metadata;
+mod record;
 mod service_account;
 mod sts;
 mod token;
@@ -14,10 +15,15 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::body::SimBody;
+use crate::directive::Fault;
+use crate::handover::html;
+use crate::sim::Sim;
 
+pub use record::SimToken;
+pub(crate) use record::TokenRecord;
 pub(crate) use service_account::ServiceAccount;
 pub(crate) use token::{Audience, Standing, issue, standing};
 
@@ -39,6 +45,18 @@ pub(crate) enum Issuer {
 }
 
 impl Issuer {
+    /// The name used in records and fault matches.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::GoogleExchange => "google_exchange",
+            Self::GoogleImpersonation { .. } => "google_impersonation",
+            Self::Entra { .. } => "entra",
+            Self::AwsSts => "aws_sts",
+            Self::Metadata => "metadata",
+        }
+    }
+
     /// The token endpoint that a path stands for.
     pub(crate) fn of(method: &Method, path: &str) -> Option<Self> {
         if metadata::is_known(path) {
@@ -81,13 +99,54 @@ pub(crate) struct Request<'a> {
     pub(crate) account: &'a ServiceAccount,
 }
 
-/// Answers a request for a token.
-pub(crate) fn respond(issuer: &Issuer, request: &Request<'_>) -> Response<SimBody> {
+/// The face by which queued faults name requests for tokens.
+pub(crate) const FACE: &str = "token";
+
+/// Answers a request for a token, with whatever fault was planned for it.
+pub(crate) async fn respond(
+    sim: &Sim,
+    issuer: &Issuer,
+    head: &Parts,
+    body: &[u8],
+) -> Response<SimBody> {
+    let request = Request {
+        head,
+        body,
+        seed: sim.options().seed,
+        now: (sim.options().now)(),
+        account: sim.account(),
+    };
+    let planned = sim.faults().named(FACE, issuer.name());
+    let directive = planned.unwrap_or_default();
+    if !directive.latency.is_zero() {
+        tokio::time::sleep(directive.latency).await;
+    }
+    let response = match directive.fault {
+        None => granted(issuer, &request),
+        Some(Fault::HangHead | Fault::HangBody) => std::future::pending().await,
+        Some(Fault::Html) => html(),
+        Some(Fault::Status(status)) => {
+            let error = json!({"error": "temporarily_unavailable", "error_description": "The service failed (simulated)."});
+            written(status, "application/json", error.to_string())
+        }
+        Some(_) => written(
+            200,
+            "application/json",
+            "{\"simulated\": garbage".to_owned(),
+        ),
+    };
+    let status = response.status().as_u16();
+    sim.token_record()
+        .note(issuer.name(), head.uri.path(), status);
+    response
+}
+
+fn granted(issuer: &Issuer, request: &Request<'_>) -> Response<SimBody> {
     match issuer {
-        Issuer::Google => json(&google::token(request)),
-        Issuer::GoogleExchange => json(&google::exchange(request)),
-        Issuer::GoogleImpersonation { email } => json(&google::impersonate(request, email)),
-        Issuer::Entra { tenant } => json(&entra::token(request, tenant)),
+        Issuer::Google => answered(&google::token(request)),
+        Issuer::GoogleExchange => answered(&google::exchange(request)),
+        Issuer::GoogleImpersonation { email } => answered(&google::impersonate(request, email)),
+        Issuer::Entra { tenant } => answered(&entra::token(request, tenant)),
         Issuer::AwsSts => sts::respond(request),
         Issuer::Metadata => metadata::respond(request),
     }
@@ -96,7 +155,7 @@ pub(crate) fn respond(issuer: &Issuer, request: &Request<'_>) -> Response<SimBod
 /// A status and what is said with it.
 type Answer = (u16, Value);
 
-fn json((status, value): &Answer) -> Response<SimBody> {
+fn answered((status, value): &Answer) -> Response<SimBody> {
     written(*status, "application/json", value.to_string())
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod model;
 mod reply;
 mod request;
 mod responses;
+pub(crate) mod tasks;
 mod tools;
 
 use http::{HeaderMap, HeaderValue};
@@ -21,7 +22,7 @@ use crate::record::Face;
 use crate::vendor::{Ask, Failure, Format, Knock, Reply, Vendor, bearer, is_invalid_key, listed};
 
 pub(crate) use completions::Completions;
-pub(crate) use responses::{Responses, Stored, StoredCall};
+pub(crate) use responses::{Responses, Stored, StoredCall, Told};
 
 /// OpenAI as a vendor, and its format of chat completions.
 pub(crate) struct OpenAi;

@@ -2,6 +2,8 @@
 //! See <https://platform.openai.com/docs/api-reference/chat/object> and
 //! <https://platform.openai.com/docs/api-reference/chat-streaming>.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,7 +24,7 @@ pub(super) fn whole(reply: &Reply<'_>) -> Value {
         .answers
         .iter()
         .enumerate()
-        .map(|(index, answer)| choice(index, answer))
+        .map(|(index, answer)| choice(reply, index, answer))
         .collect();
     let mut body = json!({
         "id": reply.response_id,
@@ -50,7 +52,7 @@ fn note_filters(body: &mut Value) {
     body["prompt_filter_results"] = azure::prompt_filter_results();
 }
 
-fn choice(index: usize, answer: &Answer) -> Value {
+fn choice(reply: &Reply<'_>, index: usize, answer: &Answer) -> Value {
     let refused = answer.finish == Finish::Refused;
     let only_calls = answer.text.is_empty() && !answer.calls.is_empty();
     let content = (!refused && !only_calls).then_some(answer.text.as_str());
@@ -68,12 +70,32 @@ fn choice(index: usize, answer: &Answer) -> Value {
             let calls: Vec<Value> = answer
                 .calls
                 .iter()
-                .map(|call| json!({"id": call_id(call), "type": "function", "function": {"name": call.name, "arguments": call.arguments}}))
+                .map(|call| {
+                    if is_custom(reply, call) {
+                        json!({"id": call_id(call), "type": "custom", "custom": {"name": call.name, "input": free_text(call)}})
+                    } else {
+                        json!({"id": call_id(call), "type": "function", "function": {"name": call.name, "arguments": call.arguments}})
+                    }
+                })
                 .collect();
             message.insert("tool_calls".to_owned(), json!(calls));
         }
     }
     json!({"index": index, "message": message, "logprobs": null, "finish_reason": finish_reason(answer)})
+}
+
+/// Whether a call is of a tool that takes free text instead of arguments.
+fn is_custom(reply: &Reply<'_>, call: &Call) -> bool {
+    reply.asked["tools"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|tool| tool["type"] == "custom" && tool["custom"]["name"] == call.name)
+}
+
+/// What a custom tool is given: the simulated arguments as they are.
+pub(super) fn free_text(call: &Call) -> String {
+    format!("simulated input {}", call.arguments)
 }
 
 fn call_id(call: &Call) -> String {
@@ -174,7 +196,23 @@ struct DeltaCall<'a> {
     id: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    function: DeltaFunction<'a>,
+    #[serde(flatten)]
+    said: DeltaSaid<'a>,
+}
+
+/// What a piece of a call says, under the name of the call's kind.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum DeltaSaid<'a> {
+    Function(DeltaFunction<'a>),
+    Custom(DeltaCustom<'a>),
+}
+
+#[derive(Serialize)]
+struct DeltaCustom<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    input: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -311,29 +349,47 @@ fn deltas<'a>(reply: &Reply<'_>, answer: &'a Answer) -> Vec<Delta<'a>> {
         }
     }
     for (index, call) in answer.calls.iter().enumerate() {
-        let first = DeltaFunction {
-            name: Some(&call.name),
-            arguments: "",
+        let is_custom = is_custom(reply, call);
+        let (kind, begun) = if is_custom {
+            ("custom", custom(Some(&call.name), Cow::Borrowed("")))
+        } else {
+            ("function", function(Some(&call.name), ""))
         };
         deltas.push(with_call(DeltaCall {
             index,
             id: Some(call_id(call)),
-            kind: Some("function"),
-            function: first,
+            kind: Some(kind),
+            said: begun,
         }));
-        for fragment in fragments(&call.arguments, call.hash) {
-            deltas.push(with_call(DeltaCall {
+        let free = is_custom.then(|| free_text(call));
+        let said: Vec<DeltaSaid<'_>> = match &free {
+            Some(text) => fragments(text, call.hash)
+                .into_iter()
+                .map(|fragment| custom(None, Cow::Owned(fragment.to_owned())))
+                .collect(),
+            None => fragments(&call.arguments, call.hash)
+                .into_iter()
+                .map(|fragment| function(None, fragment))
+                .collect(),
+        };
+        deltas.extend(said.into_iter().map(|said| {
+            with_call(DeltaCall {
                 index,
                 id: None,
                 kind: None,
-                function: DeltaFunction {
-                    name: None,
-                    arguments: fragment,
-                },
-            }));
-        }
+                said,
+            })
+        }));
     }
     deltas
+}
+
+const fn function<'a>(name: Option<&'a str>, arguments: &'a str) -> DeltaSaid<'a> {
+    DeltaSaid::Function(DeltaFunction { name, arguments })
+}
+
+const fn custom<'a>(name: Option<&'a str>, input: Cow<'a, str>) -> DeltaSaid<'a> {
+    DeltaSaid::Custom(DeltaCustom { name, input })
 }
 
 fn with_call(call: DeltaCall<'_>) -> Delta<'_> {

@@ -124,6 +124,13 @@ async fn a_stream_adds_up_to_the_whole_answer() {
         (CLAUDE, asks_weather("get_weather and get_weather")),
         (CLAUDE, with(&asks_weather("get_weather"), &thinks)),
         (CLAUDE, with(&with(&plain(), &thinks), &redacted)),
+        (
+            CLAUDE,
+            with(
+                &plain(),
+                &json!({"inferenceConfig": {"stopSequences": ["simulated"]}, "additionalModelResponseFieldPaths": ["/stop_sequence"]}),
+            ),
+        ),
         ("amazon.nova-pro-v1:0", asks_weather("get_weather")),
         (
             "us.deepseek.r1-v1:0",
@@ -145,6 +152,8 @@ async fn a_stream_adds_up_to_the_whole_answer() {
             events[events.len() - 2].1["stopReason"],
             whole["stopReason"]
         );
+        let fields = "additionalModelResponseFields";
+        assert_eq!(events[events.len() - 2].1[fields], whole[fields]);
         assert_eq!(events[events.len() - 1].1["usage"], whole["usage"]);
     }
 }

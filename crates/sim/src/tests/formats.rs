@@ -413,7 +413,7 @@ async fn a_queued_fault_finds_each_face_by_its_name() {
     }
     let unknown = json!({"match": {"face": "telex"}, "directive": "status=500"});
     let refused = send(&sim, "POST", "/sim/faults", &[], unknown.to_string().into()).await;
-    let known = "known are openai, openai_responses, openai_completions, anthropic, gemini, cohere, bedrock_converse";
+    let known = "known are openai, openai_responses, openai_completions, anthropic, gemini, cohere, bedrock_converse, task, token";
     assert!(refused.text().contains(known), "{}", refused.text());
 }
 

@@ -368,3 +368,42 @@ async fn machines_are_told_who_they_are() {
     assert_eq!(get(&format!("{roles}other"), &fields).await.status, 404);
     assert!(get("/v2/credentials/51c7c1b7", &[]).await.json()["Token"].is_string());
 }
+
+#[tokio::test]
+async fn requests_for_tokens_are_recorded_and_fail_when_it_was_planned() {
+    let sim = Sim::default();
+    let web = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn:aws:iam::000000000000:role/r&RoleSessionName=pod&WebIdentityToken=a.b.c";
+    let plan = async |fault: Value| {
+        let queued = send(&sim, "POST", "/sim/faults", &[], fault.to_string().into()).await;
+        assert_eq!(queued.status, 201);
+    };
+    plan(json!({"directive": "status=500"})).await;
+    plan(json!({"match": {"face": "token", "model": "entra"}, "directive": "status=500"})).await;
+    plan(json!({"match": {"face": "token", "model": "aws_sts"}, "directive": "status=503"})).await;
+    plan(json!({"match": {"face": "token"}, "directive": "html"})).await;
+    let statuses = [
+        form(&sim, "/", web).await.status,
+        form(&sim, "/", web).await.status,
+        form(&sim, "/", web).await.status,
+    ];
+    assert_eq!(statuses, [503, 502, 200]);
+    let listed = send(&sim, "GET", "/sim/tokens?since=1", &[], "".into())
+        .await
+        .json();
+    assert_eq!(listed, json!(sim.tokens()[1..]));
+    let seen: Vec<_> = sim
+        .tokens()
+        .iter()
+        .map(|token| (token.sequence, token.issuer, token.status))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (0, "aws_sts", 503),
+            (1, "aws_sts", 502),
+            (2, "aws_sts", 200)
+        ]
+    );
+    send(&sim, "DELETE", "/sim/tokens", &[], "".into()).await;
+    assert!(sim.tokens().is_empty());
+}

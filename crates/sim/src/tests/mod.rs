@@ -1,5 +1,6 @@
 //! What a caller sees of the simulated provider, face by face.
 
+mod altered;
 mod anthropic;
 mod ask;
 mod azure;
@@ -15,4 +16,5 @@ mod openai;
 mod responses;
 mod signatures;
 mod sockets;
+mod tasks;
 mod vertex;

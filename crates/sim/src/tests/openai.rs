@@ -395,3 +395,38 @@ async fn keys_paths_and_methods_are_refused_as_openai_refuses_them() {
             .any(|model| model["id"] == "gpt")
     );
 }
+
+#[tokio::test]
+async fn a_custom_tool_is_given_free_text_whole_and_streamed() {
+    let sim = Sim::default();
+    let request = with(
+        &asks_weather("shout, then get_weather"),
+        &json!({"tools": [{"type": "custom", "custom": {"name": "shout"}}, weather()]}),
+    );
+    let whole = openai(&sim, &request).await.json();
+    let calls = &whole["choices"][0]["message"]["tool_calls"];
+    assert_eq!(
+        (&calls[0]["type"], &calls[1]["type"]),
+        (&json!("custom"), &json!("function"))
+    );
+    let streamed = openai(&sim, &with(&request, &json!({"stream": true})))
+        .await
+        .events();
+    let joined = |index: usize, kind: &str, key: &str| -> String {
+        let pieces = streamed
+            .iter()
+            .map(|event| &event["choices"][0]["delta"]["tool_calls"][0]);
+        pieces
+            .filter(|piece| piece["index"] == index)
+            .filter_map(|piece| piece[kind][key].as_str())
+            .collect()
+    };
+    assert_eq!(
+        joined(0, "custom", "input"),
+        calls[0]["custom"]["input"].as_str().unwrap()
+    );
+    assert_eq!(
+        joined(1, "function", "arguments"),
+        calls[1]["function"]["arguments"].as_str().unwrap()
+    );
+}

@@ -130,6 +130,20 @@ fn folded(events: &[Value]) -> Vec<Value> {
             "response.reasoning_summary_text.delta" => add(&mut item["summary"][0]["text"]),
             "response.function_call_arguments.delta" => add(&mut item["arguments"]),
             "response.custom_tool_call_input.delta" => add(&mut item["input"]),
+            "response.web_search_call.completed" => {
+                item["status"] = json!("completed");
+                item["action"] = Value::Null;
+            }
+            "response.web_search_call.in_progress" | "response.web_search_call.searching" => {
+                assert_eq!(item["status"], "in_progress");
+            }
+            "response.output_text.annotation.added" => {
+                let annotations = &mut item["content"][0]["annotations"];
+                annotations
+                    .as_array_mut()
+                    .unwrap()
+                    .push(event["annotation"].clone());
+            }
             "response.output_text.done" => assert_eq!(event["text"], item["content"][0]["text"]),
             "response.refusal.done" => assert_eq!(event["refusal"], item["content"][0]["refusal"]),
             "response.reasoning_summary_text.done" => {
@@ -142,6 +156,9 @@ fn folded(events: &[Value]) -> Vec<Value> {
             "response.content_part.done" => assert_eq!(event["part"], item["content"][0]),
             "response.reasoning_summary_part.done" => assert_eq!(event["part"], item["summary"][0]),
             "response.output_item.done" => {
+                if item["type"] == "web_search_call" {
+                    item["action"] = event["item"]["action"].clone();
+                }
                 if item["status"].is_string() {
                     item["status"] = event["item"]["status"].clone();
                 }
@@ -166,6 +183,10 @@ async fn a_stream_adds_up_to_the_whole_answer() {
         json!({"model": "gpt", "input": "no [[sim refusal]]"}),
         json!({"model": "gpt", "input": "use shout", "tools": [{"type": "custom", "name": "shout"}]}),
         json!({"model": "gpt", "input": "cut", "max_output_tokens": 16}),
+        json!({
+            "model": "gpt-5", "input": "what is new?", "tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"},
+            "include": ["web_search_call.action.sources"],
+        }),
     ] {
         let whole = ask(&sim, &request).await.json();
         let streamed = ask(&sim, &with(&request, &json!({"stream": true}))).await;
@@ -202,6 +223,28 @@ async fn a_stream_adds_up_to_the_whole_answer() {
 }
 
 #[tokio::test]
+async fn a_search_of_the_web_is_cited_and_comes_back() {
+    let sim = Sim::default();
+    let request = json!({"model": "gpt", "input": "ask web_search", "tools": [{"type": "web_search"}], "store": false});
+    let body = ask(&sim, &request).await.json();
+    let output = body["output"].as_array().unwrap();
+    assert_eq!(output[0]["action"]["query"], "ask web_search");
+    assert_eq!(
+        output[1]["content"][0]["annotations"][0]["type"],
+        "url_citation"
+    );
+    let mut items = vec![json!({"role": "user", "content": "ask web_search"})];
+    items.extend(output.iter().cloned());
+    items.push(json!({"role": "user", "content": "and now?"}));
+    let next = ask(&sim, &with(&request, &json!({"input": items}))).await;
+    assert_eq!(next.status, 200, "{}", next.text());
+    let unasked = ask(&sim, &with(&request, &json!({"input": "hello"})))
+        .await
+        .json();
+    assert_eq!(unasked["output"][0]["type"], "message");
+}
+
+#[tokio::test]
 async fn reasoning_comes_back_with_what_it_led_to() {
     let sim = Sim::default();
     let request = with(
@@ -223,6 +266,13 @@ async fn reasoning_comes_back_with_what_it_led_to() {
         .find_map(|item| item["content"][0]["text"].as_str().map(str::to_owned))
         .unwrap();
     assert_eq!(text.matches("get_weather answered: 22 degrees").count(), 2);
+    // Clients that keep nothing leave the ids out.
+    let mut nameless = items.clone();
+    for item in &mut nameless {
+        item.as_object_mut().unwrap().shift_remove("id");
+    }
+    let taken = ask(&sim, &with(&request, &json!({"input": nameless}))).await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
     let refusal = async |items: &[Value]| {
         let body = ask(&sim, &with(&request, &json!({"input": items}))).await;
         body.json()["error"]["message"].as_str().unwrap().to_owned()
@@ -235,6 +285,13 @@ async fn reasoning_comes_back_with_what_it_led_to() {
     let mut altered = items.clone();
     altered[1]["encrypted_content"] = json!("gAAAAAaltered");
     assert!(refusal(&altered).await.contains("could not be verified"));
+    altered[1] = items[1].clone();
+    altered[1]["id"] = json!("rs_other");
+    assert!(
+        refusal(&altered)
+            .await
+            .contains("did not match the target item id")
+    );
     altered[1]["encrypted_content"] = Value::Null;
     assert!(
         refusal(&altered)
@@ -375,23 +432,46 @@ async fn a_response_in_the_background_goes_on_each_time_it_is_looked_at() {
 }
 
 #[tokio::test]
-async fn the_oldest_responses_are_forgotten_first() {
+async fn a_stream_in_the_background_can_be_read_again_from_any_event() {
     let sim = Sim::default();
-    let first = ask(&sim, &plain()).await.json();
-    let big = with(&plain(), &json!({"input": "x".repeat(400_000)}));
-    let mut last = Value::Null;
-    for _ in 0..170 {
-        last = ask(&sim, &big).await.json();
-    }
-    assert_eq!(
-        look(&sim, "GET", first["id"].as_str().unwrap())
-            .await
-            .status,
-        404
+    let request = with(&plain(), &json!({"background": true, "stream": true}));
+    let streamed = ask(&sim, &request).await;
+    let first = &streamed.events()[0]["response"];
+    assert_eq!(first["status"], "queued");
+    let id = first["id"].as_str().unwrap();
+    let again = look(&sim, "GET", &format!("{id}?stream=true")).await;
+    assert_eq!(again.text(), streamed.text());
+    let rest = look(&sim, "GET", &format!("{id}?stream=true&starting_after=2")).await;
+    assert_eq!(rest.events(), streamed.events()[3..]);
+    assert_eq!(look(&sim, "GET", id).await.json()["status"], "completed");
+    let other = ask(&sim, &plain()).await.json();
+    let refused = look(
+        &sim,
+        "GET",
+        &format!("{}?stream=true", other["id"].as_str().unwrap()),
+    )
+    .await;
+    assert!(refused.status == 400 && refused.text().contains("cannot be streamed"));
+}
+
+#[tokio::test]
+async fn tools_that_the_caller_runs_for_openai_are_answered_too() {
+    let sim = Sim::default();
+    let call = json!({"type": "local_shell_call", "id": "lsh_1", "call_id": "call_1", "status": "completed", "action": {"type": "exec", "command": ["ls"], "env": {}}});
+    let output = json!({"type": "local_shell_call_output", "id": "call_1", "output": "a.txt"});
+    let question = json!({"role": "user", "content": "list"});
+    let taken = with(
+        &plain(),
+        &json!({"input": [question, call, output], "tools": [{"type": "local_shell"}]}),
     );
-    assert_eq!(
-        look(&sim, "GET", last["id"].as_str().unwrap()).await.status,
-        200
+    assert_eq!(ask(&sim, &taken).await.status, 200);
+    let refused = ask(&sim, &with(&plain(), &json!({"input": [question, output]}))).await;
+    assert!(
+        refused
+            .text()
+            .contains("No tool call found for local shell call output with call_id call_1."),
+        "{}",
+        refused.text()
     );
 }
 

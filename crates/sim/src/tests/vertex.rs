@@ -43,7 +43,7 @@ async fn both_publishers_answer_in_their_own_format() {
     let claude = ask(&sim, &format!("{CLAUDE}:rawPredict"), &messages())
         .await
         .json();
-    assert_eq!(claude["model"], "claude-sonnet-4-5@20250929");
+    assert_eq!(claude["model"], "claude-sonnet-4-5-20250929");
     let array = ask(
         &sim,
         &format!("{GEMINI}:streamGenerateContent"),

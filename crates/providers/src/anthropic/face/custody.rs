@@ -5,7 +5,7 @@
 //! signature travels in one of our own, which says what it belongs to.
 
 /// How the data of our own blocks begins; the providers' are base64, which has no colon.
-pub(super) const MARK: &str = "trunkline:";
+const MARK: &str = "trunkline:";
 
 /// What one of our own blocks holds.
 #[derive(Debug, PartialEq, Eq)]

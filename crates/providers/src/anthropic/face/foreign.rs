@@ -1,7 +1,7 @@
 //! The thoughts of other providers in a conversation that goes on with Anthropic.
 //!
 //! Answers of other providers show their thoughts as blocks that Anthropic never made: thoughts with an empty
-//! signature, and blocks of our own (`custody`). Callers give both back, as they should, and Anthropic refuses
+//! signature, OpenAI's encrypted thoughts, and blocks of our own (`custody`). Callers give both back, as they should, and Anthropic refuses
 //! a whole request for one of them. So they are taken out where the bytes pass untouched otherwise; Anthropic's
 //! own blocks always bear a signature or its own data.
 
@@ -10,7 +10,7 @@ use std::ops::Range;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use super::custody;
+use super::super::messages;
 use crate::openai::envelope::span;
 use crate::openai::fields::Fields;
 
@@ -30,7 +30,7 @@ pub(super) fn edits(body: &[u8]) -> Vec<(Range<usize>, String)> {
     edits.unwrap_or_default()
 }
 
-/// Whether the bytes have what marks such a block; nearly no request does, and then none is read.
+/// Whether the bytes have what marks such a block; few requests do, and then none is read.
 fn may_hold_some(body: &[u8]) -> bool {
     const NAME: &[u8] = b"\"signature\"";
     let is_empty = |at: usize| {
@@ -38,7 +38,7 @@ fn may_hold_some(body: &[u8]) -> bool {
         let value = value.trim_ascii_start().strip_prefix(b":");
         value.is_some_and(|value| value.trim_ascii_start().starts_with(b"\"\""))
     };
-    memmem::find(body, custody::MARK.as_bytes()).is_some()
+    memmem::find(body, b"\"redacted_thinking\"").is_some()
         || memmem::find_iter(body, NAME).any(is_empty)
 }
 
@@ -67,7 +67,7 @@ fn is_foreign(raw: &RawValue) -> bool {
     match text(&mut block, "type").as_deref() {
         Some("thinking") => text(&mut block, "signature").is_some_and(|text| text.is_empty()),
         Some("redacted_thinking") => {
-            text(&mut block, "data").is_some_and(|data| custody::read(&data).is_some())
+            text(&mut block, "data").is_some_and(|data| !messages::is_own_data(&data))
         }
         _ => false,
     }
@@ -98,7 +98,8 @@ mod tests {
         let own = r#"{"type":"thinking","thinking":"Hm","signature":"EqQB"}"#;
         let unsigned = r#"{"type":"thinking","thinking":"Hm","signature" : ""}"#;
         let sealed = r#"{"type":"redacted_thinking","data":"trunkline:call:1:ac2ln"}"#;
-        let whole = format!("[{unsigned}, {own},{sealed}, {text}]");
+        let encrypted = r#"{"type":"redacted_thinking","data":"openai:gAAAAB"}"#;
+        let whole = format!("[{unsigned}, {own},{sealed}, {encrypted}, {text}]");
         assert_eq!(edited(&whole), around(&format!("[{own},{text}]")));
     }
 

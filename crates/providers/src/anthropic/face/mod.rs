@@ -2,11 +2,12 @@
 //! <https://platform.claude.com/docs/en/api/messages>
 //!
 //! Suggested reading order: `envelope` for the verbatim path with `relay`; `parse` (the request) with
-//! `content`, `tools` and `thinking`; `render` (a whole answer) and `encoder` (a stream) with `blocks`, `usage`
+//! `content`, `tools` (with `client_tools`) and `thinking`; `render` (a whole answer) and `encoder` (a stream) with `blocks`, `usage`
 //! and `problem`. `custody` carries the reasoning state of other providers through the caller's
 //! hands, and `foreign` takes it out where the conversation goes on with Anthropic.
 
 mod blocks;
+mod client_tools;
 mod content;
 mod custody;
 mod encoder;

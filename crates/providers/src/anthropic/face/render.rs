@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use domain::chat::{ChatResponse, Choice, Finish, FinishReason, Part};
+use domain::chat::{ChatResponse, Choice, Finish, FinishReason, Part, Reasoning};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -141,13 +141,7 @@ fn content(parts: &[Part]) -> (Vec<Block<'_>>, Vec<Foreign<'_>>) {
                 text,
                 citations: Vec::new(),
             }),
-            Part::Reasoning(reasoning) => blocks.push(match &reasoning.redacted {
-                Some(data) => Block::RedactedThinking { data: data.into() },
-                None => Block::Thinking {
-                    thinking: reasoning.text.as_deref().unwrap_or_default(),
-                    signature: reasoning.signature.as_deref().unwrap_or_default(),
-                },
-            }),
+            Part::Reasoning(reasoning) => blocks.extend(thoughts(reasoning)),
             Part::ToolCall(call) => {
                 let signature = call.signature.as_deref();
                 let data = signature.map(|signature| custody::of_call(&call.id, signature));
@@ -174,4 +168,21 @@ fn content(parts: &[Part]) -> (Vec<Block<'_>>, Vec<Foreign<'_>>) {
         });
     }
     (blocks, foreign)
+}
+
+/// Thoughts in words, with their signature if they bear one, and what is encrypted of them.
+fn thoughts(reasoning: &Reasoning) -> impl Iterator<Item = Block<'_>> {
+    let Reasoning {
+        text,
+        signature,
+        redacted,
+    } = reasoning;
+    let words = (text.is_some() || signature.is_some()).then(|| Block::Thinking {
+        thinking: text.as_deref().unwrap_or_default(),
+        signature: signature.as_deref().unwrap_or_default(),
+    });
+    let encrypted = redacted.as_deref().map(|data| Block::RedactedThinking {
+        data: Cow::Borrowed(data),
+    });
+    words.into_iter().chain(encrypted)
 }

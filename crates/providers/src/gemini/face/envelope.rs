@@ -14,7 +14,7 @@ use crate::openai::fields::{Fields, Kind};
 const MAX_CANDIDATES: i64 = 8;
 
 /// Reads the envelope; the contents are counted, not read.
-pub(super) fn read(asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest> {
+pub(in crate::gemini) fn read(asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest> {
     let mut request = Fields::read_body(text(body)?)?.in_camel_case()?;
     let messages = count_contents(&mut request)?;
     let mut config = fields::object(&mut request, "generationConfig")?;
@@ -36,7 +36,7 @@ pub(super) fn read(asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidReques
 }
 
 /// The model that the URL names.
-pub(super) fn model(asked: &Asked) -> Result<ModelName, InvalidRequest> {
+pub(in crate::gemini) fn model(asked: &Asked) -> Result<ModelName, InvalidRequest> {
     asked.model.clone().ok_or_else(|| {
         InvalidRequest::of(
             "model",
@@ -84,7 +84,7 @@ fn count_contents(request: &mut Fields<'_>) -> Result<usize, InvalidRequest> {
 
 /// The URL names the model, and streams always tell their usage, so nothing is edited but signatures that
 /// the provider did not write.
-pub(super) fn splice(body: &Bytes) -> Spliced {
+pub(in crate::gemini) fn splice(body: &Bytes) -> Spliced {
     Spliced {
         body: custody::without_seals(body).map_or_else(|| body.clone(), Bytes::from),
         withhold_usage: false,

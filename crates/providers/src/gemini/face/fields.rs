@@ -16,7 +16,7 @@ pub(super) fn object<'a>(
 }
 
 /// Reads an object.
-pub(super) fn read(raw: &RawValue, path: String) -> Result<Fields<'_>, InvalidRequest> {
+pub(in crate::gemini) fn read(raw: &RawValue, path: String) -> Result<Fields<'_>, InvalidRequest> {
     Fields::read(raw, path)?.in_camel_case()
 }
 

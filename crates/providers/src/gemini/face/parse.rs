@@ -11,7 +11,10 @@ use crate::openai::envelope::text;
 use crate::openai::fields::{self, Fields};
 
 /// Reads a request body.
-pub(super) fn request(asked: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
+pub(in crate::gemini) fn request(
+    asked: &Asked,
+    body: &[u8],
+) -> Result<ChatRequest, InvalidRequest> {
     let mut fields = Fields::read_body(text(body)?)?.in_camel_case()?;
     let mut request = ChatRequest::new(envelope::model(asked)?);
     request.format = FORMAT;

@@ -12,7 +12,7 @@ use crate::openai::render::append;
 const DOMAIN: &str = "trunkline";
 
 /// Renders a problem of the request that `request_id` names.
-pub(super) fn body(problem: &Problem, request_id: &str) -> Bytes {
+pub(in crate::gemini) fn body(problem: &Problem, request_id: &str) -> Bytes {
     if let Some(verbatim) = &problem.verbatim {
         return verbatim.clone();
     }

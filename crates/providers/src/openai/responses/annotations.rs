@@ -10,7 +10,7 @@ const URL: &str = "url_citation";
 pub(super) fn nested(annotation: Annotation) -> Annotation {
     match annotation {
         Value::Object(mut flat) if is_url(&flat) && !flat.contains_key(URL) => {
-            flat.remove("type");
+            flat.shift_remove("type");
             let mut nested = Map::new();
             nested.insert("type".to_owned(), URL.into());
             nested.insert(URL.to_owned(), flat.into());

@@ -62,9 +62,9 @@ pub(super) struct Progress<'a> {
 }
 
 impl Frame {
-    /// Of the answer that the provider calls `id` and that `model` gives.
-    pub(super) fn new(rendering: &Rendering, id: Option<&str>, model: Option<&str>) -> Self {
-        let id = items::response_id(id, &rendering.id).into_owned();
+    /// Of the answer that `model` gives.
+    pub(super) fn new(rendering: &Rendering, model: Option<&str>) -> Self {
+        let id = items::response_id(&rendering.id);
         let asked = std::str::from_utf8(&rendering.asked).unwrap_or_default();
         // A request that cannot be read was refused long before.
         let fields = Fields::read_body(asked).ok();
@@ -148,6 +148,10 @@ pub(super) fn ending(
     has_refusal: bool,
 ) -> (&'static str, Option<&'static str>) {
     match finish.map(|finish| finish.reason) {
+        // In the background; the answer is still to come.
+        Some(FinishReason::Pause) if finish.is_some_and(|finish| finish.native == "queued") => {
+            ("queued", None)
+        }
         // A paused turn is whole as far as it goes; the next request continues it.
         Some(FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Pause) => {
             ("completed", None)
@@ -179,7 +183,7 @@ pub(super) fn whole(
     rendering: &Rendering,
     report: Option<&Value>,
 ) -> Bytes {
-    let frame = Frame::new(rendering, response.id.as_deref(), response.model.as_deref());
+    let frame = Frame::new(rendering, response.model.as_deref());
     let finish = response.choices.first().map(|choice| &choice.finish);
     let (status, incomplete) = ending(finish, has_refusal(response));
     let last = if status == "completed" {

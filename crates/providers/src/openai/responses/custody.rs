@@ -149,6 +149,11 @@ pub(super) fn own(redacted: &str) -> Option<&str> {
         .or(is_token.then_some(redacted))
 }
 
+/// Whether hidden thoughts are OpenAI's, which no other provider takes back.
+pub(crate) fn is_openai_thought(redacted: &str) -> bool {
+    own(redacted).is_some()
+}
+
 fn format_of(word: &str) -> Option<&'static str> {
     const FORMATS: [Format; 7] = [
         Format::OpenaiChat,

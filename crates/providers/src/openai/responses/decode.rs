@@ -10,7 +10,7 @@ use super::super::fields::Fields;
 use super::super::{error, usage};
 use super::custody::{self, Sealed};
 use super::words::FORMAT;
-use super::{annotations, parse_tools};
+use super::{annotations, parse_items, parse_tools};
 use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
 
@@ -283,17 +283,7 @@ pub(super) fn opened(encrypted_content: &str) -> Opened {
 pub(super) fn thought(
     item: &mut Fields<'_>,
 ) -> Result<(Option<String>, Option<String>), DecodeError> {
-    let mut words = None;
-    for name in ["content", "summary"] {
-        let mut texts = Vec::new();
-        for (path, raw) in item.list(name)?.unwrap_or_default() {
-            texts.extend(Fields::read(raw, path)?.text("text")?);
-        }
-        let text = texts.join("\n\n");
-        if words.is_none() && !text.is_empty() {
-            words = Some(text);
-        }
-    }
+    let words = parse_items::words_of(item)?;
     let sealed = item.text("encrypted_content")?;
     Ok((words, sealed.filter(|text| !text.is_empty())))
 }

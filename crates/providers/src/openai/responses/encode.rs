@@ -148,7 +148,7 @@ pub(super) fn body(
     let top_p = drawn("top_p", request.sampling.top_p);
     lose_sampling(request, &mut report);
     let reasons = model::reasons(target.model, target.capabilities);
-    let conversation = encode_items::conversation(request, &mut report);
+    let conversation = encode_items::conversation(request, &mut leftovers, &mut report);
     let tools = tools(request, &mut leftovers, &mut report);
     let reasoning = reasoning(request, target, &mut leftovers, &mut report);
     let text = text(request, &mut leftovers);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::media;
+use super::super::wire::{Extra, Leftovers};
 use super::words::FORMAT;
 use super::{annotations, custody, parse_tools};
 
@@ -29,6 +30,8 @@ pub(super) enum KnownItem<'a> {
     Message {
         role: &'static str,
         content: Content<'a>,
+        #[serde(flatten)]
+        extra: Extra<'a>,
     },
     Reasoning {
         summary: Vec<Summary<'a>>,
@@ -38,19 +41,27 @@ pub(super) enum KnownItem<'a> {
         call_id: &'a str,
         name: &'a str,
         arguments: &'a str,
+        #[serde(flatten)]
+        extra: Extra<'a>,
     },
     CustomToolCall {
         call_id: &'a str,
         name: &'a str,
         input: String,
+        #[serde(flatten)]
+        extra: Extra<'a>,
     },
     FunctionCallOutput {
         call_id: &'a str,
         output: Content<'a>,
+        #[serde(flatten)]
+        extra: Extra<'a>,
     },
     CustomToolCallOutput {
         call_id: &'a str,
         output: Content<'a>,
+        #[serde(flatten)]
+        extra: Extra<'a>,
     },
 }
 
@@ -80,6 +91,8 @@ pub(super) enum WirePart<'a> {
 pub(super) enum KnownPart<'a> {
     InputText {
         text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_cache_breakpoint: Option<Breakpoint<'a>>,
     },
     OutputText {
         text: &'a str,
@@ -96,6 +109,8 @@ pub(super) enum KnownPart<'a> {
         file_id: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_cache_breakpoint: Option<Breakpoint<'a>>,
     },
     InputFile {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,10 +123,20 @@ pub(super) enum KnownPart<'a> {
         file_id: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_cache_breakpoint: Option<Breakpoint<'a>>,
     },
     InputAudio {
         input_audio: InputAudio<'a>,
     },
+}
+
+/// A prompt-cache breakpoint.
+#[derive(Serialize)]
+pub(super) struct Breakpoint<'a> {
+    mode: &'static str,
+    #[serde(flatten)]
+    extra: Extra<'a>,
 }
 
 #[derive(Serialize)]
@@ -139,10 +164,12 @@ pub(super) fn is_custom(request: &ChatRequest, tool: &str) -> bool {
 /// Writes the messages. Instructions that open the conversation in plain words have a field of their own.
 pub(super) fn conversation<'a>(
     request: &'a ChatRequest,
+    leftovers: &mut Leftovers<'a>,
     report: &mut Conversion,
 ) -> Conversation<'a> {
     let mut writer = Writer {
         request,
+        leftovers,
         report,
         path: String::new(),
         input: Vec::new(),
@@ -166,8 +193,17 @@ pub(super) fn conversation<'a>(
     }
 }
 
+/// What the model says in one go.
+#[derive(Default)]
+struct Words<'a> {
+    /// The caller's item that it came from.
+    source: Option<String>,
+    parts: Vec<WirePart<'a>>,
+}
+
 struct Writer<'a, 'r> {
     request: &'a ChatRequest,
+    leftovers: &'r mut Leftovers<'a>,
     report: &'r mut Conversion,
     /// Of the message that is being written.
     path: String,
@@ -194,6 +230,21 @@ impl<'a> Writer<'a, '_> {
         self.input.push(WireItem::Known(item));
     }
 
+    /// What the caller said of the item that `path` came from, where it speaks this format.
+    fn extra(&mut self, path: &str) -> Extra<'a> {
+        match self.source(path) {
+            Some(item) => self.leftovers.at(&item),
+            None => Extra::default(),
+        }
+    }
+
+    /// The caller's item that `path` came from.
+    fn source(&self, path: &str) -> Option<String> {
+        let caller = self.request.paths.of(path);
+        let end = caller.starts_with("input[").then(|| caller.find(']'))??;
+        caller.get(..=end).map(ToOwned::to_owned)
+    }
+
     fn name(&mut self, name: Option<&str>) {
         if name.is_some() {
             self.report.drop(
@@ -214,7 +265,12 @@ impl<'a> Writer<'a, '_> {
             return;
         }
         let content = self.content(content, "content");
-        self.item(KnownItem::Message { role, content });
+        let extra = self.extra(&self.path.clone());
+        self.item(KnownItem::Message {
+            role,
+            content,
+            extra,
+        });
     }
 
     fn result(&mut self, result: &'a ToolResult) {
@@ -227,10 +283,19 @@ impl<'a> Writer<'a, '_> {
         self.cache(result.cache, &self.path.clone());
         let output = self.content(&result.content, "content");
         let call_id = result.call_id.as_str();
+        let extra = self.extra(&self.path.clone());
         let item = if self.customs.contains(&call_id) {
-            KnownItem::CustomToolCallOutput { call_id, output }
+            KnownItem::CustomToolCallOutput {
+                call_id,
+                output,
+                extra,
+            }
         } else {
-            KnownItem::FunctionCallOutput { call_id, output }
+            KnownItem::FunctionCallOutput {
+                call_id,
+                output,
+                extra,
+            }
         };
         self.item(item);
     }
@@ -240,6 +305,23 @@ impl<'a> Writer<'a, '_> {
             self.report
                 .drop(format!("{path}.cache_control"), NO_BREAKPOINTS);
         }
+    }
+
+    /// The breakpoint, where the caller set one in this format's way. Models differ in what they take of
+    /// it, so that those of other formats are not turned into it.
+    fn breakpoint(&mut self, cache: Option<CacheControl>, path: &str) -> Option<Breakpoint<'a>> {
+        cache?;
+        if self.request.format != FORMAT {
+            self.cache(cache, path);
+            return None;
+        }
+        let caller = self.request.paths.of(path).into_owned();
+        Some(Breakpoint {
+            mode: "explicit",
+            extra: self
+                .leftovers
+                .at(&format!("{caller}.prompt_cache_breakpoint")),
+        })
     }
 
     fn content(&mut self, parts: &'a [Part], field: &str) -> Content<'a> {
@@ -258,10 +340,10 @@ impl<'a> Writer<'a, '_> {
 
     fn part(&mut self, part: &'a Part, path: &str) -> Option<WirePart<'a>> {
         Some(WirePart::Known(match part {
-            Part::Text(text) => {
-                self.cache(text.cache, path);
-                KnownPart::InputText { text: &text.text }
-            }
+            Part::Text(text) => KnownPart::InputText {
+                text: &text.text,
+                prompt_cache_breakpoint: self.breakpoint(text.cache, path),
+            },
             Part::Image(media) => self.image(media, path)?,
             Part::Document(media) => self.document(media, path),
             Part::Audio(media) => self.audio(media, path)?,
@@ -284,7 +366,7 @@ impl<'a> Writer<'a, '_> {
     }
 
     fn image(&mut self, media: &'a Media, path: &str) -> Option<KnownPart<'a>> {
-        self.cache(media.cache, path);
+        let prompt_cache_breakpoint = self.breakpoint(media.cache, path);
         let (image_url, file_id) = match &media.source {
             Source::Inline { media_type, base64 } => {
                 (Some(format!("data:{media_type};base64,{base64}")), None)
@@ -301,11 +383,12 @@ impl<'a> Writer<'a, '_> {
             image_url,
             file_id,
             detail: media.detail.as_deref(),
+            prompt_cache_breakpoint,
         })
     }
 
     fn document(&mut self, media: &'a Media, path: &str) -> KnownPart<'a> {
-        self.cache(media.cache, path);
+        let prompt_cache_breakpoint = self.breakpoint(media.cache, path);
         let (mut file_data, mut file_url, mut file_id) = (None, None, None);
         match &media.source {
             Source::Inline { media_type, base64 } => {
@@ -328,6 +411,7 @@ impl<'a> Writer<'a, '_> {
             file_url,
             file_id,
             detail: media.detail.as_deref(),
+            prompt_cache_breakpoint,
         }
     }
 
@@ -348,7 +432,7 @@ impl<'a> Writer<'a, '_> {
 
     /// The model's turn: one item for what it says in one go, one for each thought and call.
     fn assistant(&mut self, content: &'a [Part]) {
-        let mut words = Vec::new();
+        let mut words = Words::default();
         let (mut said, mut calls) = (0, 0);
         for (place, part) in content.iter().enumerate() {
             let before = place.checked_sub(1).and_then(|place| content.get(place));
@@ -356,12 +440,17 @@ impl<'a> Writer<'a, '_> {
                 Part::Text(text) => {
                     let path = format!("{}.content[{said}]", self.path);
                     said += 1;
-                    words.extend(self.text(text, &path));
+                    self.speak_from(&path, &mut words);
+                    words.parts.extend(self.text(text, &path));
                     continue;
                 }
                 Part::Refusal(refusal) => {
+                    let path = format!("{}.content[{said}]", self.path);
                     said += 1;
-                    words.push(WirePart::Known(KnownPart::Refusal { refusal }));
+                    self.speak_from(&path, &mut words);
+                    words
+                        .parts
+                        .push(WirePart::Known(KnownPart::Refusal { refusal }));
                     continue;
                 }
                 _ => self.end_words(&mut words),
@@ -376,8 +465,9 @@ impl<'a> Writer<'a, '_> {
                     self.cache(call.cache, &path);
                     if call.signature.is_some() {
                         let reason = "the signature is another provider's";
-                        self.report.drop(path, reason);
+                        self.report.drop(path.clone(), reason);
                     }
+                    let extra = self.extra(&path);
                     let (call_id, name) = (call.id.as_str(), call.name.as_str());
                     if is_custom(self.request, name) {
                         self.customs.push(call_id);
@@ -386,6 +476,7 @@ impl<'a> Writer<'a, '_> {
                             call_id,
                             name,
                             input,
+                            extra,
                         });
                     } else {
                         let is_empty = call.arguments.trim().is_empty();
@@ -393,6 +484,7 @@ impl<'a> Writer<'a, '_> {
                             call_id,
                             name,
                             arguments: if is_empty { "{}" } else { &call.arguments },
+                            extra,
                         });
                     }
                 }
@@ -429,12 +521,23 @@ impl<'a> Writer<'a, '_> {
         })
     }
 
-    fn end_words(&mut self, words: &mut Vec<WirePart<'a>>) {
-        if !words.is_empty() {
-            let content = Content::Parts(std::mem::take(words));
+    /// Words of another item of the caller's are another item here too.
+    fn speak_from(&mut self, path: &str, words: &mut Words<'a>) {
+        let source = self.source(path);
+        if words.source != source {
+            self.end_words(words);
+            words.source = source;
+        }
+    }
+
+    fn end_words(&mut self, words: &mut Words<'a>) {
+        let Words { source, parts } = std::mem::take(words);
+        if !parts.is_empty() {
+            let extra = source.map(|item| self.leftovers.at(&item));
             self.item(KnownItem::Message {
                 role: "assistant",
-                content,
+                content: Content::Parts(parts),
+                extra: extra.unwrap_or_default(),
             });
         }
     }

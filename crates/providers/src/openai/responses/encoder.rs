@@ -74,7 +74,7 @@ impl EventEncoder {
     pub(super) fn new(rendering: &Rendering) -> Self {
         Self {
             rendering: rendering.clone(),
-            frame: Frame::new(rendering, None, None),
+            frame: Frame::new(rendering, None),
             begun: false,
             failed: false,
             sequence: 0,
@@ -599,9 +599,9 @@ pub(super) fn problem_fields(problem: &Problem, out: &mut BytesMut) {
 impl StreamEncoder for EventEncoder {
     fn push(&mut self, event: &ChatEvent, out: &mut BytesMut) {
         match event {
-            ChatEvent::Start { id, model } => {
+            ChatEvent::Start { model, .. } => {
                 if !self.begun {
-                    self.frame = Frame::new(&self.rendering, id.as_deref(), model.as_deref());
+                    self.frame = Frame::new(&self.rendering, model.as_deref());
                     self.begin(out);
                 }
                 return;

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::super::envelope::{apply, bound, model_name, span, text};
+use super::super::envelope::{bound, model_name, span, text};
 use super::super::fields::{Fields, Kind};
 use crate::face::{Envelope, InvalidRequest, Spliced};
+use crate::passing::with_model;
 
 /// What a request must have: one of these says what is talked about.
 const SUBJECTS: [&str; 4] = ["input", "previous_response_id", "conversation", "prompt"];
@@ -53,9 +54,8 @@ fn count_items(fields: &Fields<'_>) -> Result<usize, InvalidRequest> {
 /// The caller's bytes with the model's name replaced.
 pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
     let span = envelope.model_span.clone().unwrap_or_default();
-    let model = serde_json::Value::from(model).to_string();
     Spliced {
-        body: apply(body, &[(span, model)]),
+        body: with_model(body, span, model),
         withhold_usage: false,
     }
 }

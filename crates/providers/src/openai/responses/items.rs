@@ -368,14 +368,8 @@ pub(super) fn on_one_line(raw: &RawValue) -> Cow<'_, RawValue> {
     RawValue::from_string(line).map_or(Cow::Borrowed(raw), Cow::Owned)
 }
 
-/// The answer's identifier: the provider's where it is of this format, else one that follows from the
-/// call's.
-pub(super) fn response_id<'a>(provided: Option<&'a str>, call: &str) -> Cow<'a, str> {
-    match provided {
-        Some(id) if id.starts_with("resp_") => Cow::Borrowed(id),
-        _ => {
-            let stem = call.split_once(['-', '_']).map_or(call, |(_, stem)| stem);
-            Cow::Owned(format!("resp_{stem}"))
-        }
-    }
+/// The answer's identifier, which follows from the call's: answers that are translated are ours to keep.
+pub(super) fn response_id(call: &str) -> String {
+    let stem = call.split_once(['-', '_']).map_or(call, |(_, stem)| stem);
+    format!("resp_{stem}")
 }

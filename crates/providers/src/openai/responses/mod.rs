@@ -5,22 +5,26 @@
 //! the whole request, `answer` (the object), `items` (what it lists) and `encoder` (the events) for
 //! answers. The target's side is [`Dialect`] below: `encode`, `encode_items`, `decode`, `stream`. `custody`
 //! keeps what other providers want back, `words` what the format calls otherwise than chat completions.
+//! [`state`] is for the gateway, which keeps answers for callers who refer to them.
 
 mod annotations;
 mod answer;
-mod custody;
+pub(crate) mod custody;
 mod decode;
 mod encode;
 mod encode_items;
 mod encoder;
 mod envelope;
 mod face;
+#[cfg(test)]
+mod fuzz;
 mod items;
 mod parse;
 mod parse_content;
 mod parse_items;
 mod parse_tools;
 mod relay;
+pub mod state;
 mod stream;
 pub(super) mod words;
 

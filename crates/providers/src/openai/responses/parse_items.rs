@@ -56,6 +56,14 @@ fn user(content: Vec<Part>) -> Message {
     }
 }
 
+fn is_breakpoint(part: &Part) -> bool {
+    match part {
+        Part::Text(text) => text.cache.is_some(),
+        Part::Image(media) | Part::Document(media) => media.cache.is_some(),
+        _ => false,
+    }
+}
+
 /// The messages so far.
 #[derive(Default)]
 struct Turns {
@@ -73,16 +81,22 @@ impl Turns {
             self.paths
                 .insert(format!("{path}.content"), format!("{caller}.output"));
         }
+        let holder = if matches!(message, Message::Tool(_)) {
+            "output"
+        } else {
+            "content"
+        };
         for (place, part) in message.content().iter().enumerate() {
+            if is_breakpoint(part) {
+                self.paths.insert(
+                    format!("{path}.content[{place}].cache_control"),
+                    format!("{caller}.{holder}[{place}].prompt_cache_breakpoint"),
+                );
+            }
             let inner = match part {
                 Part::Image(_) => "image_url",
                 Part::Document(_) => "file",
                 _ => continue,
-            };
-            let holder = if matches!(message, Message::Tool(_)) {
-                "output"
-            } else {
-                "content"
             };
             self.paths.insert(
                 format!("{path}.content[{place}].{inner}"),
@@ -229,7 +243,7 @@ impl Turns {
     ) -> Result<(), InvalidRequest> {
         let sealed = item.text("encrypted_content")?;
         let sealed = sealed.filter(|text| !text.is_empty());
-        let text = thoughts(&mut item)?;
+        let text = words_of(&mut item)?;
         let path = item.path().to_owned();
         let Some(sealed) = sealed else {
             match text {
@@ -274,6 +288,9 @@ impl Turns {
             raw: raw.to_owned(),
         };
         if kind.ends_with("_output") || kind == "mcp_approval_response" {
+            let message = format!("messages[{}]", self.messages.len());
+            self.paths.insert(format!("{message}.content"), path);
+            self.paths.insert(format!("{message}.content[0]"), path);
             self.open(user(vec![part]), path);
         } else {
             self.say(part, path);
@@ -316,18 +333,18 @@ impl Turns {
     }
 }
 
-/// The thoughts in words: those that the model had where they are shown, else their summary.
-fn thoughts(item: &mut Fields<'_>) -> Result<Option<String>, InvalidRequest> {
-    let summary = texts(item, "summary")?;
-    let content = texts(item, "content")?;
-    Ok(content.or(summary))
-}
-
-fn texts(item: &mut Fields<'_>, name: &str) -> Result<Option<String>, InvalidRequest> {
-    let mut texts = Vec::new();
-    for (path, raw) in item.list(name)?.unwrap_or_default() {
-        texts.extend(Fields::read(raw, path)?.text("text")?);
+/// The words of a thought: those that the model had where they are shown, else their summary.
+pub(super) fn words_of(item: &mut Fields<'_>) -> Result<Option<String>, InvalidRequest> {
+    let mut words = None;
+    for name in ["content", "summary"] {
+        let mut texts = Vec::new();
+        for (path, raw) in item.list(name)?.unwrap_or_default() {
+            texts.extend(Fields::read(raw, path)?.text("text")?);
+        }
+        let text = texts.join("\n\n");
+        if words.is_none() && !text.is_empty() {
+            words = Some(text);
+        }
     }
-    let text = texts.join("\n\n");
-    Ok((!text.is_empty()).then_some(text))
+    Ok(words)
 }

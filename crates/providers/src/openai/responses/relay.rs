@@ -82,6 +82,15 @@ fn is_terminal(event: &[u8]) -> bool {
     may_be && shape(event).is_some_and(|(_, shape)| TERMINAL.contains(&shape.kind))
 }
 
+/// The answer that a terminal event holds.
+pub(super) fn terminal_answer(event: &[u8]) -> Option<Box<RawValue>> {
+    if !is_terminal(event) {
+        return None;
+    }
+    let (_, shape) = shape(event)?;
+    shape.response.map(ToOwned::to_owned)
+}
+
 /// Where the object of the answer closes, if it has a field before.
 fn end_of_response(event: &[u8]) -> Option<usize> {
     let (text, shape) = shape(event)?;

@@ -12,7 +12,49 @@ struct Face {
     described_at: &'static str,
 }
 
-const FACES: [Face; 25] = [
+const FACES: [Face; 31] = [
+    Face {
+        path: "/v1/moderations",
+        method: "post",
+        id: "createModeration",
+        summary: "Judge whether content is harmful",
+        described_at: "https://platform.openai.com/docs/api-reference/moderations",
+    },
+    Face {
+        path: "/v1/rerank",
+        method: "post",
+        id: "createRerank",
+        summary: "Put documents in the order in which they answer a query",
+        described_at: "https://jina.ai/reranker",
+    },
+    Face {
+        path: "/v1/messages/count_tokens",
+        method: "post",
+        id: "countMessageTokens",
+        summary: "How many tokens of input a message would be; an estimate, and marked as one, for other vendors",
+        described_at: "https://platform.claude.com/docs/en/api/messages-count-tokens",
+    },
+    Face {
+        path: "/anthropic/v1/messages/count_tokens",
+        method: "post",
+        id: "countMessageTokensUnderPrefix",
+        summary: "The same",
+        described_at: "https://platform.claude.com/docs/en/api/messages-count-tokens",
+    },
+    Face {
+        path: "/v2/rerank",
+        method: "post",
+        id: "createCohereRerank",
+        summary: "Put documents in the order in which they answer a query",
+        described_at: "https://docs.cohere.com/reference/rerank",
+    },
+    Face {
+        path: "/v1beta/models/{model}:countTokens",
+        method: "post",
+        id: "countTokens",
+        summary: "How many tokens of input a request would be",
+        described_at: "https://ai.google.dev/api/tokens",
+    },
     Face {
         path: "/v1/chat/completions",
         method: "post",

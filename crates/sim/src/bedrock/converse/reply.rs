@@ -41,7 +41,23 @@ pub(super) fn whole(reply: &Reply<'_>) -> Value {
     if let (Some(usage), Some(body)) = (usage(reply), body.as_object_mut()) {
         body.insert("usage".to_owned(), usage);
     }
+    if let (Some(fields), Some(body)) = (additional(reply, answer), body.as_object_mut()) {
+        body.insert("additionalModelResponseFields".to_owned(), fields);
+    }
     body
+}
+
+/// What the model says beyond the format, as far as the caller asks for it.
+fn additional(reply: &Reply<'_>, answer: &Answer) -> Option<Value> {
+    let paths = reply.asked["additionalModelResponseFieldPaths"].as_array()?;
+    if !paths.contains(&json!("/stop_sequence")) {
+        return None;
+    }
+    let sequence = match &answer.finish {
+        Finish::StopSequence(sequence) => Some(sequence),
+        _ => None,
+    };
+    Some(json!({"stop_sequence": sequence}))
 }
 
 pub(super) fn stream(reply: &Reply<'_>, frames: &mut Frames) {
@@ -74,11 +90,11 @@ pub(super) fn stream(reply: &Reply<'_>, frames: &mut Frames) {
         end(frames, index);
         index += 1;
     }
-    event(
-        frames,
-        "messageStop",
-        json!({"stopReason": stop_reason(answer)}),
-    );
+    let mut stop = json!({"stopReason": stop_reason(answer)});
+    if let (Some(fields), Some(stop)) = (additional(reply, answer), stop.as_object_mut()) {
+        stop.insert("additionalModelResponseFields".to_owned(), fields);
+    }
+    event(frames, "messageStop", stop);
     if let Some(usage) = usage(reply) {
         event(
             frames,
@@ -148,7 +164,7 @@ fn event(frames: &mut Frames, name: &str, mut data: Value) {
     frames.event(Some(name), &data);
 }
 
-/// A refused answer says nothing, where the model does not refuse in words.
+/// A refused answer says nothing where the model does not refuse in words.
 fn has_text(answer: &Answer) -> bool {
     !answer.text.is_empty()
 }

@@ -279,6 +279,7 @@ static REQUEST: Structure = Structure(&[
         List(&Text(1, 256), 0, 10),
         false,
     ),
+    ("promptVariables", Object, false),
     ("requestMetadata", Texts, false),
     ("performanceConfig", Struct(&PERFORMANCE), false),
     ("serviceTier", Struct(&TIER), false),
@@ -303,11 +304,14 @@ static CONTENT: Structure = Structure(&[
     ("reasoningContent", Union(&REASONING), false),
     ("citationsContent", Struct(&CITATIONS), false),
     ("searchResult", Struct(&SEARCH_RESULT), false),
+    ("toolAddition", Object, false),
+    ("toolRemoval", Object, false),
 ]);
 
 static IMAGE: Structure = Structure(&[
     ("format", Name(&["png", "jpeg", "gif", "webp"]), true),
     ("source", Union(&BYTES), true),
+    ("error", Object, false),
 ]);
 
 static BYTES: Structure = Structure(&[("bytes", Blob, false), ("s3Location", Struct(&S3), false)]);

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::reply::{Item, Progress, free_text, is_background, items, response, status};
+use super::super::reply::free_text;
+use super::reply::{Item, Progress, is_background, items, response, status};
 use crate::answer::{fragments, pieces};
 use crate::digest::{Digest, Draws};
 use crate::frames::Frames;
@@ -56,6 +57,12 @@ impl Writer<'_> {
         let id = item.id();
         match item {
             Item::Reasoning { summary: None, .. } => {}
+            Item::Search { .. } => {
+                for step in ["in_progress", "searching", "completed"] {
+                    let name = format!("response.web_search_call.{step}");
+                    self.event(&name, json!({"item_id": id, "output_index": index}));
+                }
+            }
             Item::Reasoning {
                 summary: Some(text),
                 ..
@@ -92,6 +99,13 @@ impl Writer<'_> {
                     for piece in pieces(text, reply.directive.chunks, PIECE) {
                         self.delta(&format!("response.{kind}.delta"), &at_text, piece);
                     }
+                }
+                if let Some(annotation) = item.annotation() {
+                    let at = with(&at, "annotation_index", json!(0));
+                    self.event(
+                        "response.output_text.annotation.added",
+                        with(&at, "annotation", annotation),
+                    );
                 }
                 self.event(
                     &format!("response.{kind}.done"),

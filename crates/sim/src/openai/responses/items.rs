@@ -45,11 +45,7 @@ struct Called {
 impl Heard {
     pub(super) fn words(&mut self, words: &str) {
         self.tokens += tokens::of_text(words);
-        self.says_json = self.says_json
-            || words
-                .as_bytes()
-                .windows(4)
-                .any(|window| window.eq_ignore_ascii_case(b"json"));
+        self.says_json = self.says_json || words.to_ascii_lowercase().contains("json");
     }
 
     /// Refuses a conversation whose calls are not all answered.
@@ -74,12 +70,14 @@ impl Heard {
 /// Reads items, one conversation after another into the same `Heard`.
 pub(super) struct Reader<'a> {
     pub(super) heard: Heard,
-    pub(super) stored: &'a Stored,
-    pub(super) seed: u64,
+    /// The calls of hosted tools that the caller runs, with their ids.
+    hosted: Vec<(&'static str, String)>,
+    stored: &'a Stored,
+    seed: u64,
 }
 
 /// Every kind of item, in the order in which a refusal lists them.
-const ITEMS: [&str; 27] = [
+const ITEMS: [&str; 31] = [
     "additional_tools",
     "apply_patch_call",
     "apply_patch_call_output",
@@ -88,6 +86,7 @@ const ITEMS: [&str; 27] = [
     "compaction_trigger",
     "computer_call",
     "computer_call_output",
+    "configuration_update",
     "custom_tool_call",
     "custom_tool_call_output",
     "file_search_call",
@@ -102,21 +101,65 @@ const ITEMS: [&str; 27] = [
     "mcp_call",
     "mcp_list_tools",
     "message",
+    "program",
+    "program_output",
     "reasoning",
     "shell_call",
     "shell_call_output",
     "tool_search_call",
+    "tool_search_output",
     "web_search_call",
 ];
 
-impl Reader<'_> {
-    /// A list of items that the caller sent, or that an earlier answer kept.
+/// What items must say beside their type.
+const NEEDS: [(&str, &[&str]); 17] = [
+    ("additional_tools", &["role", "tools"]),
+    ("apply_patch_call", &["call_id", "operation", "status"]),
+    ("apply_patch_call_output", &["call_id", "status"]),
+    ("code_interpreter_call", &["id", "container_id", "status"]),
+    ("compaction", &["encrypted_content"]),
+    ("computer_call", &["id", "call_id", "status"]),
+    ("computer_call_output", &["call_id", "output"]),
+    ("file_search_call", &["id", "queries", "status"]),
+    ("image_generation_call", &["id", "result", "status"]),
+    ("local_shell_call", &["id", "action", "call_id", "status"]),
+    ("local_shell_call_output", &["id", "output"]),
+    ("mcp_approval_response", &["approval_request_id", "approve"]),
+    ("mcp_call", &["id", "arguments", "name", "server_label"]),
+    ("mcp_list_tools", &["id", "server_label", "tools"]),
+    ("shell_call", &["action", "call_id"]),
+    ("shell_call_output", &["call_id", "output"]),
+    ("web_search_call", &["id", "status"]),
+];
+/// Calls of hosted tools that the caller runs, and the items that answer them.
+const PAIRS: [(&str, &str); 4] = [
+    ("apply_patch_call", "apply_patch_call_output"),
+    ("computer_call", "computer_call_output"),
+    ("local_shell_call", "local_shell_call_output"),
+    ("shell_call", "shell_call_output"),
+];
+
+impl<'a> Reader<'a> {
+    /// A reader that has heard nothing yet.
+    pub(super) fn new(stored: &'a Stored, seed: u64) -> Self {
+        Self {
+            heard: Heard::default(),
+            hosted: Vec::new(),
+            stored,
+            seed,
+        }
+    }
+
+    /// A list of items that the caller sent.
     pub(super) fn items(&mut self, list: &Node<'_, '_>) -> Result<(), Failure> {
         array(list)?;
-        for item in list.items() {
-            self.item(&item)?;
-            self.heard.count += 1;
-        }
+        list.items().try_for_each(|item| self.one(&item))
+    }
+
+    /// One item that the caller sent, or that an earlier answer kept.
+    pub(super) fn one(&mut self, item: &Node<'_, '_>) -> Result<(), Failure> {
+        self.item(item)?;
+        self.heard.count += 1;
         Ok(())
     }
 
@@ -146,7 +189,7 @@ impl Reader<'_> {
                 self.reasoning(item)
             }
             "function_call" | "custom_tool_call" => self.call(item, kind),
-            _ => self.other(item),
+            _ => self.other(item, kind),
         }
     }
 
@@ -223,12 +266,23 @@ impl Reader<'_> {
         match item.present("encrypted_content") {
             Some(place) => {
                 let content = text(&place)?;
-                if !sealed::is_ours(self.seed, id, content) {
-                    let shown: String = content.chars().take(4).collect();
-                    let sentence = format!(
-                        "The encrypted content {shown}... could not be verified. Reason: Encrypted content could not be decrypted or parsed."
-                    );
-                    return Err(plain(sentence).code("invalid_encrypted_content"));
+                let refuse =
+                    |sentence: String| Err(plain(sentence).code("invalid_encrypted_content"));
+                match sealed::opened(self.seed, content) {
+                    // Callers that keep nothing leave the id out.
+                    Some(own) if id.is_empty() || own == id => {}
+                    Some(_) => {
+                        return refuse(
+                            "Encrypted content item_id did not match the target item id."
+                                .to_owned(),
+                        );
+                    }
+                    None => {
+                        let shown: String = content.chars().take(4).collect();
+                        return refuse(format!(
+                            "The encrypted content {shown}... could not be verified. Reason: Encrypted content could not be decrypted or parsed."
+                        ));
+                    }
                 }
             }
             None if self.stored.item(id).is_none() => return Err(no_such_item(id)),
@@ -331,10 +385,37 @@ impl Reader<'_> {
         })
     }
 
-    /// An item of a hosted tool, which nothing here looks into.
-    fn other(&mut self, item: &Node<'_, '_>) -> Result<(), Failure> {
+    /// An item of a hosted tool: what it must say, and that an output follows its call.
+    fn other(&mut self, item: &Node<'_, '_>, kind: &str) -> Result<(), Failure> {
         if let Some(id) = item.present("id") {
             text(&id)?;
+        }
+        let needs = NEEDS.iter().find(|(needy, _)| *needy == kind);
+        for key in needs.map(|(_, keys)| *keys).unwrap_or_default() {
+            required(item, key)?;
+        }
+        if let Some((call, _)) = PAIRS.iter().find(|(call, _)| *call == kind) {
+            let id = required(item, "call_id")?;
+            self.hosted.push((call, text(&id)?.to_owned()));
+        }
+        if let Some((call, answered_by)) = PAIRS.iter().find(|(_, output)| *output == kind) {
+            // The local shell's output says the call's id as its own.
+            let key = if kind == "local_shell_call_output" {
+                "id"
+            } else {
+                "call_id"
+            };
+            let id = required(item, key)?;
+            let id = text(&id)?;
+            if !self
+                .hosted
+                .iter()
+                .any(|(known, known_id)| known == call && known_id == id)
+            {
+                let what = answered_by.replace('_', " ");
+                let sentence = format!("No tool call found for {what} with call_id {id}.");
+                return Err(plain(sentence).at("input"));
+            }
         }
         self.heard.reasoning = None;
         self.heard.words(&item.value.to_string());

@@ -16,7 +16,7 @@ use crate::frames::Frames;
 use crate::prompt::Prompt;
 use crate::vendor::{Ask, Failure, Format, Reply};
 
-pub(crate) use stored::{Stored, StoredCall};
+pub(crate) use stored::{Stored, StoredCall, Told};
 
 /// The format of responses.
 pub(crate) struct Responses;

@@ -3,12 +3,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::reply::free_text;
 use super::sealed;
-use super::tools::is_custom;
+use super::tools::{is_custom, searches};
 use crate::answer::{Answer, Call, Finish};
 use crate::directive::UsageReport;
 use crate::record::SimUsage;
 use crate::vendor::Reply;
+
+/// The page that a search of the web finds.
+const FOUND: &str = "https://example.com/simulated";
 
 /// How far a response has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +182,13 @@ pub(super) enum Item<'a> {
         id: String,
         summary: Option<&'a str>,
     },
+    /// A search of the web, which OpenAI makes itself.
+    Search { id: String, query: &'a str },
     Message {
         id: String,
         text: &'a str,
+        /// Whether it cites what was found.
+        cites: bool,
         is_refusal: bool,
         is_cut: bool,
     },
@@ -213,10 +221,18 @@ pub(super) fn items<'a>(reply: &Reply<'a>) -> Vec<Item<'a>> {
             summary,
         });
     }
+    let searches = searches(reply.asked, &reply.prompt.said) && answer.calls.is_empty();
+    if searches {
+        items.push(Item::Search {
+            id: format!("ws_{own}"),
+            query: excerpt(&reply.prompt.said),
+        });
+    }
     if answer.calls.is_empty() || !answer.text.is_empty() {
         items.push(Item::Message {
             id: format!("msg_{own}"),
             text: &answer.text,
+            cites: searches && answer.finish != Finish::Refused && !answer.text.is_empty(),
             is_refusal: answer.finish == Finish::Refused,
             is_cut: answer.finish == Finish::Length && answer.calls.is_empty(),
         });
@@ -236,29 +252,27 @@ pub(super) fn items<'a>(reply: &Reply<'a>) -> Vec<Item<'a>> {
 impl Item<'_> {
     pub(super) fn id(&self) -> &str {
         match self {
-            Self::Reasoning { id, .. } | Self::Message { id, .. } | Self::Call { id, .. } => id,
+            Self::Reasoning { id, .. }
+            | Self::Search { id, .. }
+            | Self::Message { id, .. }
+            | Self::Call { id, .. } => id,
         }
     }
 
     /// The item before anything of it was said.
     pub(super) fn begun(&self, reply: &Reply<'_>) -> Value {
         let mut item = self.done(reply);
-        let emptied = match self {
-            Self::Reasoning { .. } => "summary",
-            Self::Message { .. } => "content",
-            Self::Call {
-                is_custom: false, ..
-            } => "arguments",
-            Self::Call {
-                is_custom: true, ..
-            } => "input",
+        let (key, empty) = match self {
+            Self::Reasoning { .. } => ("summary", json!([])),
+            Self::Message { .. } => ("content", json!([])),
+            Self::Search { .. } => ("action", json!({"type": "search", "query": ""})),
+            Self::Call { is_custom, .. } => {
+                let key = if *is_custom { "input" } else { "arguments" };
+                (key, json!(""))
+            }
         };
         if let Some(item) = item.as_object_mut() {
-            let empty = match self {
-                Self::Call { .. } => json!(""),
-                Self::Reasoning { .. } | Self::Message { .. } => json!([]),
-            };
-            item.insert(emptied.to_owned(), empty);
+            item.insert(key.to_owned(), empty);
             if !matches!(self, Self::Reasoning { .. }) {
                 item.insert("status".to_owned(), json!("in_progress"));
             }
@@ -275,14 +289,21 @@ impl Item<'_> {
                     .map(|text| json!({"type": "summary_text", "text": text}))
                     .collect();
                 let mut item = json!({"id": id, "type": "reasoning", "summary": summary});
-                let wants_sealed = reply.asked["include"]
-                    .as_array()
-                    .is_some_and(|include| include.contains(&json!("reasoning.encrypted_content")));
+                let wants_sealed = includes(reply, "reasoning.encrypted_content");
                 if let Some(item) = item.as_object_mut().filter(|_| wants_sealed) {
                     let sealed = sealed::seal(reply.seed, id);
                     item.insert("encrypted_content".to_owned(), json!(sealed));
                 }
                 item
+            }
+            Self::Search { id, query } => {
+                let mut action = json!({"type": "search", "query": query, "queries": [query]});
+                let wants_sources = includes(reply, "web_search_call.action.sources");
+                if let Some(action) = action.as_object_mut().filter(|_| wants_sources) {
+                    let sources = json!([{"type": "url", "url": FOUND}]);
+                    action.insert("sources".to_owned(), sources);
+                }
+                json!({"id": id, "type": "web_search_call", "status": "completed", "action": action})
             }
             Self::Message { id, is_cut, .. } => json!({
                 "id": id,
@@ -316,18 +337,38 @@ impl Item<'_> {
         };
         let text = if is_whole { *text } else { "" };
         if *is_refusal {
-            json!({"type": "refusal", "refusal": text})
-        } else {
-            json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
+            return json!({"type": "refusal", "refusal": text});
         }
+        let annotations: Vec<Value> = self.annotation().filter(|_| is_whole).into_iter().collect();
+        json!({"type": "output_text", "annotations": annotations, "logprobs": [], "text": text})
     }
+
+    /// What a message cites: its first word, from the one page that is ever found.
+    pub(super) fn annotation(&self) -> Option<Value> {
+        let Self::Message {
+            text, cites: true, ..
+        } = self
+        else {
+            return None;
+        };
+        let end = text.split_whitespace().next()?.chars().count();
+        Some(
+            json!({"type": "url_citation", "start_index": 0, "end_index": end, "url": FOUND, "title": "A simulated page"}),
+        )
+    }
+}
+
+fn includes(reply: &Reply<'_>, wanted: &str) -> bool {
+    reply.asked["include"]
+        .as_array()
+        .is_some_and(|include| include.iter().any(|included| included == wanted))
+}
+
+/// As much of the caller's words as a search takes.
+fn excerpt(said: &str) -> &str {
+    said.get(..said.floor_char_boundary(200)).unwrap_or(said)
 }
 
 fn call_id(call: &Call) -> String {
     format!("call_sim{:016x}", call.hash)
-}
-
-/// What a custom tool is given: the simulated arguments as they are.
-pub(super) fn free_text(call: &Call) -> String {
-    format!("simulated input {}", call.arguments)
 }

@@ -187,11 +187,7 @@ fn model<'v>(ask: &Ask<'v>, root: &Node<'v, '_>) -> Result<(&'v str, Class), Fai
 
 /// Reads what was said before and what is said now.
 fn conversation(ask: &Ask<'_>, root: &Node<'_, '_>) -> Result<Heard, Failure> {
-    let mut reader = Reader {
-        heard: Heard::default(),
-        stored: ask.stored,
-        seed: ask.seed,
-    };
+    let mut reader = Reader::new(ask.stored, ask.seed);
     let refuse_unknown = |place: &Node<'_, '_>, what: &str| {
         let id = place
             .text()
@@ -215,7 +211,9 @@ fn conversation(ask: &Ask<'_>, root: &Node<'_, '_>) -> Result<Heard, Failure> {
             let sentence = format!("Previous response with id '{id}' not found.");
             return Err(bad(place, "previous_response_not_found", sentence));
         };
-        reader.items(&Node::root(&Value::Array(items)))?;
+        for item in items {
+            reader.one(&Node::root(&item))?;
+        }
     }
     if let Some(instructions) = root.present("instructions") {
         reader.heard.tokens += tokens::MESSAGE;

@@ -12,9 +12,12 @@ pub(super) fn seal(seed: u64, id: &str) -> String {
     format!("gAAAAA{}", media::encode(&bytes))
 }
 
-/// Whether encrypted reasoning is as this provider issued it for the item `id`.
-pub(super) fn is_ours(seed: u64, id: &str, sealed: &str) -> bool {
-    sealed == seal(seed, id)
+/// The item that encrypted reasoning stands for, if this provider issued it.
+pub(super) fn opened(seed: u64, sealed: &str) -> Option<String> {
+    let bytes = media::decode_standard(sealed.strip_prefix("gAAAAA")?)?;
+    let (_, id) = bytes.split_at_checked(12)?;
+    let id = String::from_utf8(id.to_vec()).ok()?;
+    (seal(seed, &id) == sealed).then_some(id)
 }
 
 fn proof(seed: u64, id: &str) -> u64 {
@@ -31,9 +34,10 @@ mod tests {
     #[test]
     fn encrypted_reasoning_belongs_to_one_item_and_one_provider() {
         let sealed = seal(1, "rs_a");
-        assert!(is_ours(1, "rs_a", &sealed));
-        assert!(!is_ours(1, "rs_b", &sealed));
-        assert!(!is_ours(2, "rs_a", &sealed));
-        assert!(!is_ours(1, "rs_a", "gAAAAA"));
+        assert_eq!(opened(1, &sealed).as_deref(), Some("rs_a"));
+        assert_eq!(opened(2, &sealed), None);
+        for wrong in ["gAAAAA", "gAAAAAc2lt", "rs_a", "", "gAAAAA\u{e9}"] {
+            assert_eq!(opened(1, wrong), None, "{wrong}");
+        }
     }
 }

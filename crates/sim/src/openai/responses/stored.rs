@@ -2,15 +2,18 @@
 //! See <https://platform.openai.com/docs/api-reference/responses/get>.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 use serde_json::{Value, json};
 
 use super::super::check::{INVALID, plain};
+use super::events;
 use super::items::kept;
 use super::reply::{Progress, is_background, response};
+use crate::frames::Frames;
 use crate::route::query;
 use crate::vendor::{Failure, Reply};
 
@@ -52,14 +55,18 @@ struct Shelf {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Kept {
     /// The response as it ended.
     ended: Value,
-    /// The response before it ran, if it runs in the background.
+    /// The response before it ran, if it runs in the background and nobody listens.
     queued: Option<Value>,
-    /// Everything that was said before the answer.
-    input: Vec<Value>,
+    /// What was sent, if it runs in the background and was streamed.
+    events: Option<Vec<Bytes>>,
+    /// Everything that was said before the answer; what earlier responses keep is shared with them.
+    input: Vec<Arc<Value>>,
+    output: Vec<Arc<Value>>,
+    /// The size of what is this response's own.
     bytes: usize,
     /// How often it was looked at: one in the background makes a step each time.
     looks: u32,
@@ -83,6 +90,31 @@ impl Kept {
         }
         response
     }
+
+    /// What was sent after the event of this number.
+    fn events_after(&self, head: &Parts) -> Result<VecDeque<Bytes>, Failure> {
+        let Some(events) = &self.events else {
+            let sentence = "This response cannot be streamed: it was not created with both 'stream' and 'background'.";
+            return Err(plain(sentence).at("stream"));
+        };
+        let seen = match query(head, "starting_after").map(str::parse::<usize>) {
+            None => 0,
+            Some(Ok(last)) => last.saturating_add(1),
+            Some(Err(_)) => {
+                let sentence =
+                    "Invalid 'starting_after': expected the sequence number of an event.";
+                return Err(plain(sentence).at("starting_after").code("invalid_value"));
+            }
+        };
+        Ok(events.iter().skip(seen).cloned().collect())
+    }
+}
+
+/// What is told of a kept response.
+pub(crate) enum Told {
+    Once(Value),
+    /// The events of a stream, from some point on.
+    Again(VecDeque<Bytes>),
 }
 
 impl Stored {
@@ -100,54 +132,53 @@ impl Stored {
             .and_then(|id| self.conversation(id))
             .unwrap_or_default();
         let own = reply.response_id.trim_start_matches("resp_");
+        let mut bytes = 0;
         for (number, mut item) in kept(reply.asked.get("input")).into_iter().enumerate() {
             if let Some(item) = item.as_object_mut() {
                 complete(item, own, number);
             }
-            input.push(item);
+            bytes += item.to_string().len();
+            input.push(Arc::new(item));
         }
         let ended = response(reply, Progress::Ended);
-        let runs_alone = is_background(reply) && reply.prompt.stream.is_none();
-        let queued = runs_alone.then(|| response(reply, Progress::Queued));
-        let bytes = ended.to_string().len() + json!(input).to_string().len();
-        let mut shelf = self.lock();
-        shelf.bytes += bytes;
-        shelf.order.push_back(reply.response_id.to_owned());
-        shelf.responses.insert(
-            reply.response_id.to_owned(),
-            Kept {
-                ended,
-                queued,
-                input,
-                bytes,
-                looks: 0,
-                is_cancelled: false,
-            },
-        );
-        while shelf.order.len() > KEPT || shelf.bytes > BYTES {
-            let Some(oldest) = shelf.order.pop_front() else {
-                break;
-            };
-            shelf.forget(&oldest);
-        }
+        bytes += ended.to_string().len();
+        let output = ended["output"].as_array().into_iter().flatten();
+        let output = output.cloned().map(Arc::new).collect();
+        let (queued, events) = match (is_background(reply), reply.prompt.stream) {
+            (false, _) => (None, None),
+            (true, None) => (Some(response(reply, Progress::Queued)), None),
+            (true, Some(framing)) => {
+                let mut frames = Frames::new(framing, false);
+                events::stream(reply, &mut frames);
+                (None, Some(frames.into_pieces().into()))
+            }
+        };
+        let kept = Kept {
+            ended,
+            queued,
+            events,
+            input,
+            output,
+            bytes,
+            ..Kept::default()
+        };
+        self.lock().shelve(reply.response_id, kept);
     }
 
     /// Everything said up to the end of a response.
-    pub(super) fn conversation(&self, id: &str) -> Option<Vec<Value>> {
+    pub(super) fn conversation(&self, id: &str) -> Option<Vec<Arc<Value>>> {
         let shelf = self.lock();
         let kept = shelf.responses.get(id)?;
-        let mut items = kept.input.clone();
-        items.extend(output(&kept.ended).iter().cloned());
-        Some(items)
+        Some(kept.input.iter().chain(&kept.output).cloned().collect())
     }
 
     /// A kept item of some answer or input.
-    pub(super) fn item(&self, id: &str) -> Option<Value> {
+    pub(super) fn item(&self, id: &str) -> Option<Arc<Value>> {
         let shelf = self.lock();
         shelf
             .responses
             .values()
-            .flat_map(|kept| output(&kept.ended).iter().chain(&kept.input))
+            .flat_map(|kept| kept.output.iter().chain(&kept.input))
             .find(|item| item["id"] == id)
             .cloned()
     }
@@ -158,14 +189,14 @@ impl Stored {
         let items = shelf
             .responses
             .values()
-            .map(|kept| output(&kept.ended))
+            .map(|kept| &kept.output)
             .find(|items| items.iter().any(|item| item["id"] == id))?;
         let reasoning = items.iter().find(|item| item["type"] == "reasoning")?;
         reasoning["id"].as_str().map(str::to_owned)
     }
 
     /// Answers a call about a kept response.
-    pub(crate) fn answer(&self, head: &Parts, call: &StoredCall) -> Result<Value, Failure> {
+    pub(crate) fn answer(&self, head: &Parts, call: &StoredCall) -> Result<Told, Failure> {
         let (StoredCall::Get(id)
         | StoredCall::Delete(id)
         | StoredCall::Cancel(id)
@@ -182,8 +213,7 @@ impl Stored {
         };
         match call {
             StoredCall::Get(_) if query(head, "stream") == Some("true") => {
-                let sentence = "This response cannot be streamed: it was not created with both 'stream' and 'background'.";
-                Err(plain(sentence).at("stream"))
+                return kept.events_after(head).map(Told::Again);
             }
             StoredCall::Get(_) => {
                 kept.looks = kept.looks.saturating_add(1);
@@ -193,7 +223,7 @@ impl Stored {
                 shelf.forget(id);
                 Ok(json!({"id": id, "object": "response", "deleted": true}))
             }
-            StoredCall::Cancel(_) if kept.queued.is_none() => {
+            StoredCall::Cancel(_) if kept.queued.is_none() && kept.events.is_none() => {
                 Err(plain("Cannot cancel a synchronous response."))
             }
             StoredCall::Cancel(_) => {
@@ -204,20 +234,30 @@ impl Stored {
             }
             StoredCall::InputItems(_) => page(&kept.input, head),
         }
+        .map(Told::Once)
     }
 }
 
 impl Shelf {
+    /// Puts a response away, and forgets the oldest where there are too many.
+    fn shelve(&mut self, id: &str, kept: Kept) {
+        self.bytes += kept.bytes;
+        self.order.push_back(id.to_owned());
+        self.responses.insert(id.to_owned(), kept);
+        while self.order.len() > KEPT || self.bytes > BYTES {
+            let Some(oldest) = self.order.front().cloned() else {
+                break;
+            };
+            self.forget(&oldest);
+        }
+    }
+
     fn forget(&mut self, id: &str) {
         if let Some(kept) = self.responses.remove(id) {
             self.bytes = self.bytes.saturating_sub(kept.bytes);
             self.order.retain(|known| known != id);
         }
     }
-}
-
-fn output(response: &Value) -> &[Value] {
-    response["output"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Gives an item what the caller may leave out.
@@ -253,7 +293,7 @@ fn complete(item: &mut serde_json::Map<String, Value>, own: &str, number: usize)
 }
 
 /// A page of items: newest first unless asked otherwise.
-fn page(items: &[Value], head: &Parts) -> Result<Value, Failure> {
+fn page(items: &[Arc<Value>], head: &Parts) -> Result<Value, Failure> {
     let limit = match query(head, "limit").map(str::parse::<usize>) {
         None => 20,
         Some(Ok(limit @ 1..=100)) => limit,
@@ -262,7 +302,7 @@ fn page(items: &[Value], head: &Parts) -> Result<Value, Failure> {
             return Err(plain(sentence).at("limit").code("invalid_value"));
         }
     };
-    let mut ordered: Vec<&Value> = items.iter().collect();
+    let mut ordered: Vec<&Value> = items.iter().map(Arc::as_ref).collect();
     match query(head, "order") {
         Some("asc") => {}
         None | Some("desc") => ordered.reverse(),
@@ -285,4 +325,31 @@ fn page(items: &[Value], head: &Parts) -> Result<Value, Failure> {
         "last_id": ordered.last().map(|item| &item["id"]),
         "has_more": has_more,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: usize) -> Kept {
+        Kept {
+            bytes,
+            ..Kept::default()
+        }
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_when_there_are_too_many_or_they_are_too_big() {
+        let mut shelf = Shelf::default();
+        for number in 0..=KEPT {
+            shelf.shelve(&format!("resp_{number}"), of(1));
+        }
+        assert_eq!((shelf.responses.len(), shelf.bytes), (KEPT, KEPT));
+        assert!(!shelf.responses.contains_key("resp_0"));
+        shelf.shelve("resp_big", of(BYTES - 10));
+        assert_eq!(shelf.responses.len(), 11);
+        assert!(shelf.responses.contains_key("resp_big"));
+        shelf.shelve("resp_bigger", of(BYTES + 1));
+        assert_eq!((shelf.responses.len(), shelf.bytes), (0, 0));
+    }
 }

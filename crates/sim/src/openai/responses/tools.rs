@@ -18,13 +18,14 @@ pub(super) struct Tools {
     pub(super) tokens: u64,
 }
 
-/// Every kind of tool: those the caller runs, then those that OpenAI runs itself, with what each of the latter must say.
-const KINDS: [&str; 16] = [
+/// Every kind of tool: those the caller runs, then those that are OpenAI's own.
+const KINDS: [&str; 19] = [
     "function",
     "custom",
     "apply_patch",
     "code_interpreter",
     "computer",
+    "computer_use",
     "computer_use_preview",
     "file_search",
     "image_generation",
@@ -35,8 +36,11 @@ const KINDS: [&str; 16] = [
     "shell",
     "tool_search",
     "web_search",
+    "web_search_2025_08_26",
     "web_search_preview",
+    "web_search_preview_2025_03_11",
 ];
+/// What tools of OpenAI's own must say.
 const NEEDS: [(&str, &str); 4] = [
     ("code_interpreter", "container"),
     ("file_search", "vector_store_ids"),
@@ -217,6 +221,19 @@ pub(super) fn output(root: &Node<'_, '_>, says_json: bool) -> Result<Output, Fai
             named_schema(&format, "response_format", "text.format.schema").map(Output::Schema)
         }
     }
+}
+
+/// Whether the answer begins with a search of the web: when the caller's words name that tool, or its choice is no other.
+pub(super) fn searches(asked: &Value, said: &str) -> bool {
+    let is_search = |tool: &Value| {
+        let kind = tool["type"].as_str().unwrap_or_default();
+        kind.starts_with("web_search")
+    };
+    let is_offered = asked["tools"]
+        .as_array()
+        .is_some_and(|tools| tools.iter().any(is_search));
+    let choice = &asked["tool_choice"];
+    is_offered && choice != "none" && (is_search(choice) || said.contains("web_search"))
 }
 
 /// Whether a tool of this name takes free text instead of arguments.

@@ -1,0 +1,110 @@
+//! OpenAI completions, the API before chat (<https://platform.openai.com/docs/api-reference/completions>):
+//! a prompt that is continued.
+//!
+//! Hosts that speak it get the caller's bytes. For others, a prompt is what a person says, and the answer's
+//! text is its continuation. The caller's side is `face`: `envelope`, `parse`, `render`, `encoder`; the
+//! target's is [`Dialect`] below: `encode`, `decode`, `stream`. `logprobs` translates between the two shapes
+//! of probabilities.
+
+mod decode;
+mod encode;
+mod encoder;
+mod envelope;
+mod face;
+#[cfg(test)]
+mod fuzz;
+mod logprobs;
+mod parse;
+mod render;
+mod stream;
+
+use bytes::Bytes;
+use domain::chat::{ChatRequest, ChatResponse};
+use domain::provider_error::ProviderError;
+use domain::usage::Usage;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request};
+use jiff::Timestamp;
+
+use super::{OpenaiChat, error};
+use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
+use crate::exchange::Exchange;
+
+/// The format's name in the domain.
+const FORMAT: &str = Format::OpenaiCompletions.as_str();
+
+/// OpenAI completions, of callers and of targets
+/// (<https://platform.openai.com/docs/api-reference/completions/create>).
+///
+/// Beyond the vendor's own fields, a choice shows the model's thoughts in `reasoning_content`, and an
+/// answer the report, where the caller asked for one, in `trunkline`.
+pub struct OpenaiCompletions;
+
+impl Dialect for OpenaiCompletions {
+    fn format(&self) -> Format {
+        Format::OpenaiCompletions
+    }
+
+    /// Only what one person says in plain text is a prompt; a conversation is refused.
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        _: Timestamp,
+    ) -> Result<Encoded, Refusal> {
+        let (body, report) = encode::body(request, target)?;
+        Ok(Encoded {
+            body: body.into(),
+            fields: HeaderMap::new(),
+            report,
+            exchange: Exchange {
+                streamed: request.stream,
+                model: target.model.to_owned(),
+                ..Exchange::default()
+            },
+        })
+    }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        stream: bool,
+        fields: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let accept = if stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/completions", target.base_url))
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, accept)
+            .body(body)
+            .map_err(|error| Refusal {
+                detail: format!("The provider's base URL makes no request target: {error}."),
+                param: None,
+            })?;
+        request.headers_mut().extend(fields.clone());
+        Ok(request)
+    }
+
+    fn decode(&self, _: &Exchange, _: &Parts, body: &[u8]) -> Result<ChatResponse, DecodeError> {
+        decode::response(body)
+    }
+
+    fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
+        error::of_response(head, body, now)
+    }
+
+    fn decoder(&self, _: &Exchange) -> Box<dyn StreamDecoder> {
+        Box::new(stream::TextDecoder::default())
+    }
+
+    fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {
+        OpenaiChat.usage(native)
+    }
+}

@@ -1,0 +1,139 @@
+//! Which endpoint a request is for.
+
+use http::Method;
+use http::request::Parts;
+
+use super::house::{GEMINI, OPENAI};
+use super::{
+    Endpoint, House, Other, Work, black_forest_labs, cohere, deepgram, elevenlabs, fal, replicate,
+    stability,
+};
+use crate::gemini::tasks as gemini;
+use crate::openai::tasks as openai;
+
+/// The endpoint; `None` for a request that is for something else, or has another method.
+pub(super) fn of(head: &Parts) -> Option<Endpoint> {
+    let path = head.uri.path();
+    match head.method {
+        Method::POST => posted(path),
+        Method::GET => got(path),
+        Method::DELETE => path
+            .strip_prefix("/v1/files/")
+            .map(|_| look(OPENAI, openai::files::delete)),
+        _ => None,
+    }
+}
+
+type Make = fn(&super::Asked<'_>) -> Result<super::Wish, crate::vendor::Failure>;
+type Look = fn(&super::Asked<'_>) -> Result<super::Output, crate::vendor::Failure>;
+
+fn make(house: House, make: Make) -> Endpoint {
+    Endpoint {
+        house,
+        work: Work::Make(make),
+    }
+}
+
+fn look(house: House, look: Look) -> Endpoint {
+    Endpoint {
+        house,
+        work: Work::Look(look),
+    }
+}
+
+fn posted(path: &str) -> Option<Endpoint> {
+    let other = |name: Other, work: Make| Some(make(House::Other(name), work));
+    let found = match path {
+        "/v1/images/generations" => make(OPENAI, openai::images::generate),
+        "/v1/images/edits" => make(OPENAI, openai::images::edit),
+        "/v1/images/variations" => make(OPENAI, openai::images::vary),
+        "/v1/audio/speech" => make(OPENAI, openai::speech::speak),
+        "/v1/audio/transcriptions" => make(OPENAI, openai::transcripts::transcribe),
+        "/v1/audio/translations" => make(OPENAI, openai::transcripts::translate),
+        "/v1/embeddings" => make(OPENAI, openai::embeddings::embed),
+        "/v1/moderations" => make(OPENAI, openai::moderations::judge),
+        "/v1/rerank" => make(OPENAI, openai::rerank::rank),
+        "/v1/files" => look(OPENAI, openai::files::upload),
+        "/v1/batches" => look(OPENAI, openai::batches::create),
+        "/v1/speech-to-text" => return other(Other::ElevenLabs, elevenlabs::hear),
+        "/v1/speak" => return other(Other::Deepgram, deepgram::speak),
+        "/v1/listen" => return other(Other::Deepgram, deepgram::listen),
+        "/v1/predictions" => return other(Other::Replicate, replicate::create),
+        "/v2/embed" => return other(Other::Cohere, cohere::embed),
+        "/v2/rerank" => return other(Other::Cohere, cohere::rank),
+        "/v2beta/stable-image/generate/core"
+        | "/v2beta/stable-image/generate/ultra"
+        | "/v2beta/stable-image/generate/sd3"
+        | "/v2beta/stable-image/edit/inpaint" => return other(Other::Stability, stability::make),
+        _ => return posted_below(path),
+    };
+    Some(found)
+}
+
+/// Paths that name a model, a voice or a batch.
+fn posted_below(path: &str) -> Option<Endpoint> {
+    let other = |name: Other, work: Make| Some(make(House::Other(name), work));
+    if path.starts_with("/fal-ai/") || path.starts_with("/queue/fal-ai/") {
+        return other(Other::Fal, fal::run);
+    }
+    let rest = path
+        .strip_prefix("/v1/")
+        .or_else(|| path.strip_prefix("/v1beta/"))?;
+    if rest.starts_with("text-to-speech/") {
+        return other(Other::ElevenLabs, elevenlabs::speak);
+    }
+    if rest.starts_with("flux-") {
+        return other(Other::BlackForestLabs, black_forest_labs::submit);
+    }
+    if rest.starts_with("batches/") && rest.ends_with("/cancel") {
+        return Some(look(OPENAI, openai::batches::cancel));
+    }
+    let model = rest.strip_prefix("models/")?;
+    if model.ends_with("/predictions") {
+        return other(Other::Replicate, replicate::create);
+    }
+    match model.rsplit_once(':')? {
+        (_, "embedContent") => Some(make(GEMINI, gemini::embeddings::one)),
+        (_, "batchEmbedContents") => Some(make(GEMINI, gemini::embeddings::batch)),
+        (_, "predict") => Some(make(GEMINI, gemini::imagen::predict)),
+        (model, "generateContent") if gemini::made::makes(model) => {
+            Some(make(GEMINI, gemini::made::generate))
+        }
+        _ => None,
+    }
+}
+
+fn got(path: &str) -> Option<Endpoint> {
+    let other = |name: Other, work: Look| Some(look(House::Other(name), work));
+    if path.starts_with("/delivery/") {
+        return other(Other::Delivery, black_forest_labs::delivery);
+    }
+    if path.starts_with("/queue/fal-ai/") {
+        return other(Other::Fal, fal::look);
+    }
+    let rest = path.strip_prefix("/v1/")?;
+    match rest {
+        "files" => return Some(look(OPENAI, openai::files::list)),
+        "batches" => return Some(look(OPENAI, openai::batches::list)),
+        "get_result" => return other(Other::BlackForestLabs, black_forest_labs::result),
+        _ => {}
+    }
+    if let Some(file) = rest.strip_prefix("files/") {
+        let work = if file.ends_with("/content") {
+            openai::files::content
+        } else {
+            openai::files::get
+        };
+        return Some(look(OPENAI, work));
+    }
+    if rest.starts_with("batches/") {
+        return Some(Endpoint {
+            house: OPENAI,
+            work: Work::Batch,
+        });
+    }
+    if rest.starts_with("predictions/") {
+        return other(Other::Replicate, replicate::look);
+    }
+    None
+}
