@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, Conversion};
-use providers::dialect::{Dialect, Refusal};
+use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
 use providers::face::{Envelope, Face};
+use providers::hosts;
 
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::media;
@@ -65,7 +66,10 @@ impl Gateway {
     ) -> Result<Prepared, ChatError> {
         let format = inbound.face.format();
         let dialect = plan.dialect(format).ok_or_else(|| no_chat(plan))?;
-        if dialect.format() == format {
+        let host = &plan.target.provider.host;
+        let refused = format == Format::OpenaiChat
+            && hosts::needs_translation(host.quirks, envelope, &inbound.body);
+        if dialect.format() == format && !refused {
             Ok(verbatim(inbound, envelope, plan, dialect)?)
         } else {
             self.translated(inbound, plan, dialect).await

@@ -180,9 +180,12 @@ impl Plan {
     /// The wire format in which the target is asked by a caller who speaks `face`: the same where it
     /// speaks it, else the one that it is translated into. `None` where it does not chat.
     pub fn dialect(&self, face: Format) -> Option<&'static dyn Dialect> {
-        let spoken = self.target.kind.dialects(&self.target.model);
-        let own = spoken.iter().find(|dialect| dialect.format() == face);
-        own.or(spoken.first()).copied()
+        let serves = self.target.provider.host.serves;
+        let dialects = self.target.kind.dialects(&self.target.model).iter();
+        let mut spoken = dialects.filter(|dialect| serves.has(dialect.format()));
+        let first = spoken.clone().next();
+        let own = spoken.find(|dialect| dialect.format() == face);
+        own.or(first).copied()
     }
 }
 

@@ -18,7 +18,7 @@ struct Family {
     reasoning: ReasoningControl,
 }
 
-const FAMILIES: [Family; 3] = [
+const FAMILIES: [Family; 4] = [
     Family {
         name: "gpt",
         kind: ProviderKind::Openai,
@@ -32,6 +32,11 @@ const FAMILIES: [Family; 3] = [
     Family {
         name: "gemini",
         kind: ProviderKind::Gemini,
+        reasoning: ReasoningControl::Budget,
+    },
+    Family {
+        name: "command",
+        kind: ProviderKind::Cohere,
         reasoning: ReasoningControl::Budget,
     },
 ];

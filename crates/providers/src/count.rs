@@ -91,12 +91,20 @@ impl Family {
             }
         } else if is_named(&["gemini", "gemma"]) {
             GEMINI
-        } else if is_named(&["gpt", "chatgpt", "codex", "o1", "o3", "o4"]) {
+        } else if model
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(is_openais)
+        {
             OPENAI
         } else {
             OTHER
         }
     }
+}
+
+/// Whether a word of a model's name is one of OpenAI's.
+fn is_openais(word: &str) -> bool {
+    word.starts_with("gpt") || matches!(word, "chatgpt" | "codex" | "o1" | "o3" | "o4")
 }
 
 /// About how many tokens of input `request` is for `model`; at least 1. The tables of the tokenizer take some

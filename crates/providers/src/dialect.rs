@@ -93,6 +93,14 @@ pub trait Dialect: Send + Sync {
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal>;
 
+    /// Whether this host takes a caller's body of this format as it is written, the listed edits aside.
+    /// Where it does not, for something that can be put right (a picture that must be fetched first), the
+    /// call is translated from the format into itself.
+    fn takes_as_written(&self, body: &[u8]) -> bool {
+        let _ = body;
+        true
+    }
+
     /// Translates a whole answer of a successful status. An error object inside a 200 is
     /// [`DecodeError::Provider`].
     fn decode(

@@ -104,7 +104,7 @@ impl ProviderKind {
             Self::Openai => &[&OpenaiChat],
             Self::Anthropic => &[&AnthropicMessages],
             Self::Gemini => &[&Gemini],
-            Self::AzureOpenai => &[&azure::CHAT],
+            Self::AzureOpenai => &[&azure::CHAT, &azure::RESPONSES],
             Self::Vertex => vertex::dialects(model),
             Self::Bedrock if bedrock::is_claude(model) => &[&AnthropicOnBedrock, &BedrockConverse],
             Self::Bedrock => &[&BedrockConverse],

@@ -4,7 +4,8 @@
 //! [`face`] (the caller's side),
 //! [`framing`] (how streams are cut into events), then one folder per format. [`tap`] reads along where
 //! bytes pass untouched, [`collect`] folds a stream into a whole answer and [`unfold`] does the reverse;
-//! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat.
+//! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat. [`count`]
+//! estimates how many tokens a request has.
 
 pub mod anthropic;
 pub mod audio;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use domain::name::ModelName;
 use http::{HeaderMap, HeaderValue, header};
 use memchr::memmem;
 
@@ -107,6 +108,16 @@ pub fn splice(body: &[u8], span: Range<usize>, replacement: &[u8]) -> Bytes {
     spliced.put_slice(replacement);
     spliced.put_slice(body.get(span.end..).unwrap_or_default());
     spliced.freeze()
+}
+
+/// A model's name as a form writes it.
+pub(crate) fn model_name(text: &str) -> Result<ModelName, InvalidRequest> {
+    text.parse().map_err(|_| {
+        InvalidRequest::of(
+            "model",
+            "`model` must have 1 to 256 bytes and no control characters.",
+        )
+    })
 }
 
 /// The boundary that the `Content-Type` field names.

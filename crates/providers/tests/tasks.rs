@@ -35,10 +35,12 @@ use domain::usage::Usage;
 use http::response::Parts;
 use http::{HeaderMap, Request};
 use jiff::Timestamp;
+use providers::audio::{OpenaiSpeech, OpenaiTranscripts};
 use providers::dialect::{DecodeError, End, Target};
 use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
 use providers::face::Asked;
 use providers::host::Host;
+use providers::images::OpenaiImages;
 use providers::hosts;
 use providers::kind::ProviderKind;
 use providers::moderation::OpenaiModeration;
@@ -57,12 +59,18 @@ fn task(folder: &str, face: &str) -> &'static dyn Task {
         ("rerank", "cohere") => &CohereRerank,
         ("rerank", "jina") => &JinaRerank,
         ("moderation", "openai") => &OpenaiModeration,
+        ("images", "generations") => &OpenaiImages::Generations,
+        ("images", "edits") => &OpenaiImages::Edits,
+        ("images", "variations") => &OpenaiImages::Variations,
+        ("audio", "speech") => &OpenaiSpeech,
+        ("audio", "transcriptions") => &OpenaiTranscripts::Transcriptions,
+        ("audio", "translations") => &OpenaiTranscripts::Translations,
         _ => panic!("{folder} has no face {face}"),
     }
 }
 
 /// The kinds of providers that a case may name.
-const KINDS: [ProviderKind; 7] = [
+const KINDS: [ProviderKind; 13] = [
     ProviderKind::Openai,
     ProviderKind::AzureOpenai,
     ProviderKind::Anthropic,
@@ -70,6 +78,12 @@ const KINDS: [ProviderKind; 7] = [
     ProviderKind::Vertex,
     ProviderKind::Cohere,
     ProviderKind::Bedrock,
+    ProviderKind::Stability,
+    ProviderKind::BlackForestLabs,
+    ProviderKind::Fal,
+    ProviderKind::Replicate,
+    ProviderKind::Elevenlabs,
+    ProviderKind::Deepgram,
 ];
 
 #[test]
@@ -85,6 +99,16 @@ fn every_fixture_of_the_rankings_holds() {
 #[test]
 fn every_fixture_of_the_moderation_holds() {
     walk("moderation");
+}
+
+#[test]
+fn every_fixture_of_the_pictures_holds() {
+    walk("images");
+}
+
+#[test]
+fn every_fixture_of_the_sound_holds() {
+    walk("audio");
 }
 
 /// The names that a file of a case may have, without a step's number; another name is a slip of the pen.

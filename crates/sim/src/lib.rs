@@ -68,6 +68,7 @@ mod event_stream;
 mod faults;
 mod frames;
 mod gemini;
+mod generate;
 mod handover;
 mod issuer;
 mod media;

@@ -149,7 +149,7 @@ pub struct SimUsage {
     pub cache_write_1h: u64,
     /// All output, reasoning included.
     pub output: u64,
-    /// The part of `output` spent on reasoning.
+    /// The part of `output` spent on reasoning, whether the format has a word for it or not (Cohere's and Amazon's have none).
     pub reasoning: u64,
 }
 

@@ -68,6 +68,10 @@ class Sim(Service):
         """What the gateway asked, oldest first."""
         return self.http.get("/sim/calls").raise_for_status().json()
 
+    def google_key(self) -> str:
+        """The key file of the one service account that it knows."""
+        return self.http.get("/sim/google-key-file").raise_for_status().text
+
     def forget_calls(self) -> None:
         self.http.delete("/sim/calls").raise_for_status()
 
@@ -81,7 +85,7 @@ class Gateway(Service):
         environment = {}
         if sim:
             arguments += ["--config", str(CONFIGURATION)]
-            environment = {"SIM_URL": sim.url}
+            environment = {"SIM_URL": sim.url, "GOOGLE_KEY": sim.google_key()}
         super().__init__(arguments, home, ready="/readyz", environment=environment)
         self.admin_key = (data / "admin.key").read_text().strip()
 

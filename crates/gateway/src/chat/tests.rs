@@ -47,6 +47,29 @@ fn an_answer_passes_verbatim_and_is_settled_with_the_providers_usage() {
 }
 
 #[test]
+fn what_a_host_refuses_of_its_own_format_is_translated_and_the_rest_passes() {
+    let rules = Rules {
+        host: providers::hosts::named("mistral"),
+        ..Rules::default()
+    };
+    let newer = ASK.replace("}]}", "}],\"max_completion_tokens\":5}");
+    let older = ASK.replace("}]}", "}],  \"max_tokens\":5}");
+    for (asked, sent) in [
+        (
+            &newer,
+            r#"{"model":"gpt","messages":[{"role":"user","content":"Hi"}],"max_tokens":5}"#,
+        ),
+        (&older, older.as_str()),
+    ] {
+        let stage = Stage::with(rules, [Act::whole(200, ANSWER)]);
+        whole(stage.chat(asked));
+        let requests = stage.script.sent.lock().unwrap();
+        let body = requests.first().unwrap().request.body();
+        assert_eq!(std::str::from_utf8(body).unwrap(), sent);
+    }
+}
+
+#[test]
 fn a_call_that_is_stored_leaves_nothing_in_the_journal() {
     let stage = Stage::of([Act::whole(200, ANSWER)]);
     whole(stage.chat(ASK));

@@ -116,6 +116,25 @@ fn the_simulated_provider_has_a_key_of_its_own_and_reaches_nothing() {
 }
 
 #[test]
+fn a_host_is_spoken_to_in_the_formats_that_it_serves() {
+    let row = |name| providers::hosts::named(name).unwrap();
+    for (name, chat) in [("groq", true), ("jina", false)] {
+        let provider = Provider {
+            host: Host::of(row(name)),
+            ..of_kind(name, ProviderKind::Openai)
+        };
+        let routes = Routes::new([provider], [], Catalog::builtin());
+        let plan = routes.plan(&format!("{name}/m").parse().unwrap()).unwrap();
+        let dialect = plan.dialect(Format::OpenaiChat);
+        assert_eq!(
+            dialect.is_some_and(|it| it.format() == Format::OpenaiChat),
+            chat,
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn another_host_under_a_vendors_kind_does_not_take_the_vendors_prices() {
     let name = |provider: &Provider| catalog_name(provider).to_owned();
     assert_eq!(name(&of_kind("work", ProviderKind::Openai)), "openai");

@@ -12,6 +12,7 @@ use domain::name::ModelName;
 use futures_util::StreamExt;
 use providers::face::Asked;
 use providers::host::Host;
+use providers::hosts::HostRow;
 use providers::openai::OpenaiChat;
 use tokio::sync::mpsc;
 
@@ -68,6 +69,7 @@ pub(crate) struct Stage {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rules {
     pub(crate) strict: bool,
+    pub(crate) host: Option<&'static HostRow>,
     pub(crate) hang_up: HangUp,
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
@@ -175,7 +177,7 @@ fn routes(rules: Rules) -> Routes {
         kind: ProviderKind::Sim,
         base_url: ProviderKind::Sim.default_base_url().to_owned(),
         credential: None,
-        host: Host::NONE,
+        host: rules.host.map_or(Host::NONE, Host::of),
         reach: Reach::Public,
         hang_up: rules.hang_up,
     };

@@ -6,4 +6,4 @@ pub mod transcription;
 mod wav;
 
 pub use speech::OpenaiSpeech;
-pub use transcription::{OpenaiTranscriptions, OpenaiTranslations};
+pub use transcription::OpenaiTranscripts;

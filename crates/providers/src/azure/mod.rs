@@ -22,6 +22,7 @@ use crate::elsewhere::Elsewhere;
 use crate::host::Host;
 use crate::hosts::{PastThoughts, Quirks, Serves};
 use crate::openai::OpenaiChat;
+use crate::openai::responses::OpenaiResponses;
 use crate::url;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -50,6 +51,12 @@ pub fn host() -> Host {
 pub const CHAT: OnAzure<OpenaiChat> = OnAzure {
     dialect: OpenaiChat,
     endpoint: "chat/completions",
+};
+
+/// Responses; the body names the deployment.
+pub const RESPONSES: OnAzure<OpenaiResponses> = OnAzure {
+    dialect: OpenaiResponses,
+    endpoint: "responses",
 };
 
 /// One of OpenAI's formats as Azure serves it: the same at other URLs.

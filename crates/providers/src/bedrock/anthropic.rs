@@ -9,9 +9,11 @@ use domain::usage::{ServiceTier, Usage};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 use jiff::Timestamp;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::decode::tier_of;
 use super::{chunks, endpoint, error, urls_to_inline};
 use crate::anthropic::AnthropicMessages;
 use crate::anthropic::betas::{self, BetaHost};
@@ -98,13 +100,22 @@ impl Dialect for AnthropicOnBedrock {
         Ok(request)
     }
 
+    /// Anthropic fetches what stands at a URL; Bedrock refuses the URL, so that it must be fetched first.
+    fn takes_as_written(&self, body: &[u8]) -> bool {
+        !names_a_url(body)
+    }
+
     fn decode(
         &self,
         exchange: &Exchange,
         head: &Parts,
         body: &[u8],
     ) -> Result<ChatResponse, DecodeError> {
-        AnthropicMessages.decode(exchange, head, body)
+        let mut response = AnthropicMessages.decode(exchange, head, body)?;
+        let given = head.headers.get(TIER_FIELD);
+        let given = given.and_then(|value| value.to_str().ok());
+        response.service_tier = given.and_then(tier_of).or(response.service_tier);
+        Ok(response)
     }
 
     fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
@@ -157,6 +168,15 @@ fn refuse_what_bedrock_lacks(request: &ChatRequest) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Whether some object of a body is of type `url`. Inside of a text the quotes would be escaped.
+fn names_a_url(body: &[u8]) -> bool {
+    memmem::find_iter(body, br#""url""#).any(|place| {
+        let before = body.get(..place).unwrap_or_default().trim_ascii_end();
+        let name = before.strip_suffix(b":").map(<[u8]>::trim_ascii_end);
+        name.is_some_and(|name| name.ends_with(br#""type""#))
+    })
 }
 
 /// Takes the class of service out of the body, where Bedrock does not know it, and says it in a field.
@@ -263,6 +283,18 @@ mod tests {
             ),
             r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["context-1m-2025-08-07","computer-use-2025-11-24","own"]}"#
         );
+    }
+
+    #[test]
+    fn a_body_that_names_a_url_is_not_taken_as_it_is() {
+        let taken = |body: &str| AnthropicOnBedrock.takes_as_written(body.as_bytes());
+        assert!(!taken(
+            r#"{"source":{"type" : "url","url":"https://a/b.png"}}"#
+        ));
+        assert!(taken(r#"{"source":{"type":"base64","data":"AAAA"}}"#));
+        assert!(taken(
+            r#"{"text":"write {\"type\":\"url\"}, not \"url\"","url":"url"}"#
+        ));
     }
 
     #[test]

@@ -83,7 +83,12 @@ fn take<T: DeserializeOwned>(
 /// The class of service that was given, where it is one that the domain knows.
 pub(super) fn tier(raw: &RawValue) -> Option<ServiceTier> {
     let tier: wire::Tagged = serde_json::from_str(raw.get()).ok()?;
-    match &*tier.kind {
+    tier_of(&tier.kind)
+}
+
+/// The class of service by Bedrock's word.
+pub(super) fn tier_of(word: &str) -> Option<ServiceTier> {
+    match word {
         "default" => Some(ServiceTier::Standard),
         "priority" => Some(ServiceTier::Priority),
         "flex" => Some(ServiceTier::Flex),

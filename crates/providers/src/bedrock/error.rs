@@ -121,7 +121,7 @@ fn cause(kind: &str, sentence: &str, status: Option<u16>) -> Cause {
             {
                 return Cause::ContextTooLong;
             }
-            if says("content filtering policy") || says("blocked by") {
+            if says("content filter") || says("blocked by guardrail") {
                 return Cause::ContentPolicy;
             }
         }

@@ -93,12 +93,8 @@ pub(super) fn plan(
     Ok(match facts.family {
         Family::Nova2 => nova(effort, request, inference, report),
         Family::OpenAi => open_ai(effort, report),
-        Family::Claude
-        | Family::NovaPremier
-        | Family::Nova
-        | Family::Mistral
-        | Family::Other
-        | Family::Unknown => {
+        Family::Unknown => in_converses_word(effort, report),
+        Family::Claude | Family::NovaPremier | Family::Nova | Family::Mistral | Family::Other => {
             report.drop(
                 EFFORT,
                 "not known how this model is told; `additionalModelRequestFields` passes as written",
@@ -106,6 +102,35 @@ pub(super) fn plan(
             Plan::default()
         }
     })
+}
+
+/// Converse has a word of its own, which stands for the model's where its name does not tell which.
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_OutputConfig.html>
+fn in_converses_word(effort: Effort, report: &mut Conversion) -> Plan {
+    let word = match effort {
+        Effort::None => {
+            report.carry(EFFORT);
+            return Plan::default();
+        }
+        Effort::Minimal | Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+        Effort::ExtraHigh => "xhigh",
+        Effort::Max => "max",
+    };
+    if effort == Effort::Minimal {
+        report.change(
+            EFFORT,
+            format!("sent as {word:?}, the nearest that the provider knows"),
+        );
+    } else {
+        report.carry(EFFORT);
+    }
+    Plan {
+        effort: Some(word),
+        is_thinking: true,
+        ..Plan::default()
+    }
 }
 
 /// Nova 2 thinks when told so, and refuses bounds and sampling at its highest effort.

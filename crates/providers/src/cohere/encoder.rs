@@ -9,15 +9,14 @@ use bytes::{BufMut, BytesMut};
 use domain::chat::{ChatEvent, Finish};
 use domain::problem::Problem;
 use domain::usage::Usage;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::billing::Shown;
+use super::events::{self, EndDelta, Kind, MessageEnd, Piece, write};
 use super::render::{self, Call, CalledFunction, ExtraContent, Foreign};
 use super::{citation, logprobs};
 use crate::face::{Rendering, StreamEncoder};
-use crate::openai::render::append;
 
 /// What ends every stream; clients stop reading at it.
 const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -45,12 +44,6 @@ pub(super) struct EventEncoder {
     foreign: Vec<(&'static str, Box<RawValue>)>,
     finish: Option<Finish>,
     usage: Option<Usage>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Thinking,
 }
 
 /// What cannot be written yet.
@@ -114,10 +107,8 @@ impl EventEncoder {
         }
         self.close_block(out);
         self.block = Some(kind);
-        let content = match kind {
-            Kind::Text => json!({"type": "text", "text": ""}),
-            Kind::Thinking => json!({"type": "thinking", "thinking": ""}),
-        };
+        let field = kind.field();
+        let content = json!({"type": field, field: ""});
         let index = self.blocks;
         write(
             "content-start",
@@ -139,22 +130,9 @@ impl EventEncoder {
         }
     }
 
-    fn content(&mut self, kind: Kind, content: &impl Serialize, out: &mut BytesMut) {
+    fn content(&mut self, kind: Kind, piece: Piece<'_>, out: &mut BytesMut) {
         self.open_block(kind, out);
-        self.content_step(content, None, out);
-    }
-
-    /// A step of the block that is open.
-    fn content_step(&self, content: &impl Serialize, logprobs: Option<&Value>, out: &mut BytesMut) {
-        let step = ContentStep {
-            kind: "content-delta",
-            index: self.blocks,
-            delta: Delta {
-                message: ContentMessage { content },
-            },
-            logprobs,
-        };
-        write("content-delta", &step, out);
+        events::write_content(self.blocks, piece, None, out);
     }
 
     /// Writes what waits, up to the call that is not complete.
@@ -200,10 +178,8 @@ impl EventEncoder {
             open.arguments.push_str("{}");
         }
         if !open.arguments.is_empty() {
-            let function = json!({"arguments": open.arguments});
+            events::write_arguments(index, &open.arguments, out);
             open.arguments.clear();
-            let step = json!({"type": "tool-call-delta", "index": index, "delta": {"message": {"tool_calls": {"function": function}}}});
-            write("tool-call-delta", &step, out);
         }
         if open.is_complete {
             let step = json!({"type": "tool-call-end", "index": index});
@@ -215,30 +191,39 @@ impl EventEncoder {
     fn content_event(&mut self, event: &ChatEvent, out: &mut BytesMut) {
         match event {
             ChatEvent::Text { text, .. } | ChatEvent::Refusal { text, .. } => {
-                self.content(Kind::Text, &json!({"text": text}), out);
+                self.content(Kind::Text, Piece::of(Kind::Text, text), out);
             }
             ChatEvent::Reasoning { text, .. } => {
                 // Thoughts that were signed are whole.
                 if std::mem::take(&mut self.is_signed) {
                     self.close_block(out);
                 }
-                self.content(Kind::Thinking, &json!({"thinking": text}), out);
+                self.content(Kind::Thinking, Piece::of(Kind::Thinking, text), out);
             }
             ChatEvent::ReasoningSignature { signature, .. } => {
                 // A signature is over the block before it; one that comes alone is a thought without words.
                 let kind = self.block.unwrap_or(Kind::Thinking);
-                self.content(kind, &json!({"signature": signature}), out);
+                let piece = Piece {
+                    signature: Some(signature),
+                    ..Piece::of(kind, "")
+                };
+                self.content(kind, piece, out);
                 self.is_signed = true;
             }
             ChatEvent::RedactedReasoning { data, .. } => {
                 self.close_block(out);
-                self.content(Kind::Thinking, &json!({"redacted": data}), out);
+                let piece = Piece {
+                    redacted: Some(data),
+                    ..Piece::of(Kind::Thinking, "")
+                };
+                self.content(Kind::Thinking, piece, out);
                 self.close_block(out);
             }
             ChatEvent::Logprobs { raw, .. } => {
                 for item in logprobs::shown(raw) {
-                    self.open_block(self.block.unwrap_or(Kind::Text), out);
-                    self.content_step(&json!({}), Some(&item), out);
+                    let kind = self.block.unwrap_or(Kind::Text);
+                    self.open_block(kind, out);
+                    events::write_content(self.blocks, Piece::of(kind, ""), Some(&item), out);
                 }
             }
             ChatEvent::Annotation { annotation, .. } => self.cite(annotation, out),
@@ -287,73 +272,6 @@ impl EventEncoder {
         write("message-end", &end, out);
         out.put_slice(DONE);
     }
-}
-
-#[derive(Serialize)]
-struct ContentStep<'a, T> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    index: u32,
-    delta: Delta<'a, T>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<&'a Value>,
-}
-
-#[derive(Serialize)]
-struct Delta<'a, T> {
-    message: ContentMessage<'a, T>,
-}
-
-#[derive(Serialize)]
-struct ContentMessage<'a, T> {
-    content: &'a T,
-}
-
-#[derive(Serialize)]
-struct MessageEnd<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    delta: EndDelta<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trunkline: Option<&'a Value>,
-}
-
-#[derive(Serialize)]
-struct EndDelta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    finish_reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    native_finish_reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Shown>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    provider_content: Vec<Foreign<'a>>,
-}
-
-/// Appends one event.
-fn write(name: &str, data: &impl Serialize, out: &mut BytesMut) {
-    out.put_slice(b"event: ");
-    out.put_slice(name.as_bytes());
-    out.put_slice(b"\ndata: ");
-    append(data, out);
-    out.put_slice(b"\n\n");
-}
-
-/// Appends the event that tells a problem; nothing follows it.
-pub(super) fn write_problem(problem: &Problem, out: &mut BytesMut) {
-    let end = MessageEnd {
-        kind: "message-end",
-        delta: EndDelta {
-            error: Some(&problem.detail),
-            finish_reason: "ERROR",
-            native_finish_reason: None,
-            usage: None,
-            provider_content: Vec::new(),
-        },
-        trunkline: None,
-    };
-    write("message-end", &end, out);
 }
 
 impl StreamEncoder for EventEncoder {
@@ -416,7 +334,7 @@ impl StreamEncoder for EventEncoder {
         if !self.is_failed {
             self.is_failed = true;
             self.begin(None, out);
-            write_problem(problem, out);
+            events::write_problem(problem, out);
         }
     }
 

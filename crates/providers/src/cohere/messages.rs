@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use domain::chat::{
-    ChatRequest, Conversion, Media, Message, Part, Reasoning, Source, Text, ToolCall, ToolResult,
+    ChatRequest, Conversion, Media, Message, Part, Reasoning, Text, ToolCall, ToolResult,
 };
 use domain::model::ReasoningControl;
 
 use super::names::ToolNames;
 use super::wire::{self, Block};
-use super::{FORMAT, citation};
+use super::{FORMAT, citation, media};
 use crate::dialect::{Refusal, Target};
 
 /// The messages, and the documents that stand beside them.
@@ -139,9 +137,9 @@ impl<'a> Builder<'a, '_> {
             match part {
                 Part::Text(text) => blocks.extend(self.text(&path, text)),
                 Part::Refusal(text) => blocks.extend(plain(text)),
-                Part::Image(image) => blocks.push(self.image(path, image)?),
+                Part::Image(image) => blocks.push(self.image(&path, image)?),
                 Part::Document(document) => {
-                    let document = self.document(&path, document)?;
+                    let document = media::document(&path, document, self.report)?;
                     self.report
                         .change(path, "sent in `documents`, beside the messages");
                     self.conversation.documents.push(document);
@@ -225,7 +223,7 @@ impl<'a> Builder<'a, '_> {
             self.report_signature(path);
         }
         if text.cache.is_some() {
-            self.report_cache(path);
+            media::report_cache(path, self.report);
         }
     }
 
@@ -271,7 +269,7 @@ impl<'a> Builder<'a, '_> {
             self.report_signature(path);
         }
         if call.cache.is_some() {
-            self.report_cache(path);
+            media::report_cache(path, self.report);
         }
         let is_empty = call.arguments.trim().is_empty();
         wire::ToolCall {
@@ -286,7 +284,7 @@ impl<'a> Builder<'a, '_> {
 
     fn tool_result(&mut self, path: &str, result: &'a ToolResult) -> Result<(), Refusal> {
         if result.cache.is_some() {
-            self.report_cache(path);
+            media::report_cache(path, self.report);
         }
         let mut blocks = Vec::new();
         if result.is_error {
@@ -304,10 +302,10 @@ impl<'a> Builder<'a, '_> {
                 Part::Text(text) => blocks.extend(self.text(&path, text)),
                 Part::Refusal(text) => blocks.extend(plain(text)),
                 Part::Document(document) => blocks.push(Block::Document {
-                    document: self.document(&path, document)?,
+                    document: media::document(&path, document, self.report)?,
                 }),
                 Part::Image(image) => {
-                    let block = self.image(path.clone(), image)?;
+                    let block = self.image(&path, image)?;
                     self.report.change(
                         path,
                         "sent in a user's message behind the results, because the provider's tools give no pictures",
@@ -346,59 +344,11 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn image(&mut self, path: String, image: &'a Media) -> Result<Block<'a>, Refusal> {
+    fn image(&mut self, path: &str, image: &'a Media) -> Result<Block<'a>, Refusal> {
         if !self.sees {
             return Err(Refusal::of(path, "The target model does not see images."));
         }
-        if image.cache.is_some() {
-            self.report_cache(&path);
-        }
-        let url: Cow<'a, str> = match &image.source {
-            Source::Inline { media_type, base64 } => {
-                format!("data:{media_type};base64,{base64}").into()
-            }
-            Source::Url { url, .. } => url.into(),
-            Source::File(_) | Source::Text(_) => {
-                let detail = "The target has no file store to take a picture from. Send its bytes.";
-                return Err(Refusal::of(path, detail));
-            }
-        };
-        let detail = image.detail.as_deref();
-        let known = detail.filter(|word| matches!(*word, "auto" | "low" | "high"));
-        if detail != known {
-            self.report.drop(
-                format!("{path}.image_url.detail"),
-                "the provider knows `auto`, `low` and `high`",
-            );
-        }
-        Ok(Block::ImageUrl {
-            image_url: wire::ImageUrl { url, detail: known },
-        })
-    }
-
-    /// Cohere reads documents as text.
-    fn document(&mut self, path: &str, document: &'a Media) -> Result<wire::Document<'a>, Refusal> {
-        if document.cache.is_some() {
-            self.report_cache(path);
-        }
-        let text: Option<Cow<'a, str>> = match &document.source {
-            Source::Text(text) => Some(text.into()),
-            Source::Inline { media_type, base64 } if is_text(media_type) => {
-                let bytes = STANDARD.decode(base64).ok();
-                bytes.and_then(|bytes| String::from_utf8(bytes).ok().map(Cow::Owned))
-            }
-            _ => None,
-        };
-        let Some(text) = text else {
-            let detail = "Cohere models read documents as plain text only. Send the document's text instead.";
-            return Err(Refusal::of(path, detail));
-        };
-        Ok(wire::Document {
-            data: wire::DocumentData {
-                text,
-                title: document.name.as_deref(),
-            },
-        })
+        media::image(path, image, self.report)
     }
 
     fn report_name(&mut self, path: &str, name: Option<&str>) {
@@ -412,15 +362,6 @@ impl<'a> Builder<'a, '_> {
         let reason = "the signature is another provider's";
         self.report.drop(format!("{path}.extra_content"), reason);
     }
-
-    fn report_cache(&mut self, path: &str) {
-        let reason = "Cohere caches what repeats by itself and takes no breakpoints";
-        self.report.drop(format!("{path}.cache_control"), reason);
-    }
-}
-
-fn is_text(media_type: &str) -> bool {
-    media_type.starts_with("text/") || media_type == "application/json"
 }
 
 fn plain(text: &str) -> Option<Block<'_>> {

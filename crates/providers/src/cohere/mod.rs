@@ -1,9 +1,9 @@
 //! Cohere's chat, version 2 (<https://docs.cohere.com/reference/chat>).
 //!
-//! The target's side is [`Dialect`] below: `encode` puts a request together from `messages`, `names` and
-//! `sampling`; `decode`, `stream` and `error` read the answer, with `billing`, `citation` and `logprobs`.
-//! The caller's side is `face`: `parse` with `parse_message` for requests, `render` and `encoder` for
-//! answers, `relay` for streams that pass.
+//! The target's side is [`Dialect`] below: `encode` puts a request together from `messages` (with `media`),
+//! `tools` (with `names`) and `sampling`; `decode`, `stream` and `error` read the answer, with `billing`, `citation` and `logprobs`.
+//! The caller's side is `face`: `parse` with `parse_message` for requests, `render`, and `encoder` with
+//! `events`, for answers, `relay` for streams that pass.
 
 pub(crate) mod billing;
 mod citation;
@@ -11,10 +11,12 @@ mod decode;
 mod encode;
 mod encoder;
 pub(crate) mod error;
+mod events;
 mod face;
 #[cfg(test)]
 mod fuzz;
 mod logprobs;
+mod media;
 mod messages;
 mod names;
 mod parse;
@@ -23,6 +25,7 @@ mod relay;
 pub(crate) mod render;
 mod sampling;
 mod stream;
+mod tools;
 mod wire;
 
 use bytes::Bytes;
@@ -145,4 +148,52 @@ pub(crate) fn authorize(
     let value = credential::field("Bearer ", secret)?;
     request.headers_mut().insert(AUTHORIZATION, value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::secret::Secret;
+
+    use super::*;
+
+    #[test]
+    fn the_key_goes_into_a_bearer_token() {
+        let mut request = Request::new(Bytes::new());
+        let key = Credential::ApiKey(Secret::new("co-1".to_owned()));
+        authorize(&mut request, &key).unwrap();
+        let field = request.headers().get(AUTHORIZATION).unwrap();
+        assert_eq!(field, "Bearer co-1");
+        assert!(field.is_sensitive());
+    }
+
+    #[test]
+    fn documents_on_the_web_are_fetched_first_and_pictures_are_not() {
+        let media = |url: &str| Media {
+            source: Source::Url {
+                url: url.to_owned(),
+                media_type: None,
+            },
+            name: None,
+            detail: None,
+            cache: None,
+        };
+        let mut request = ChatRequest::new("m".parse().unwrap());
+        request.messages.push(Message::User {
+            content: vec![
+                Part::Image(media("https://example.com/a.png")),
+                Part::Document(media("https://example.com/a.txt")),
+                Part::Document(media("https://example.com/a.txt")),
+            ],
+            name: None,
+        });
+        let capabilities = domain::model::Capabilities::default();
+        let target = Target {
+            model: "m",
+            base_url: "https://api.cohere.com",
+            capabilities: &capabilities,
+            host: &crate::host::Host::NONE,
+        };
+        let needed = CohereChat.media_needed(&request, &target);
+        assert_eq!(needed, ["https://example.com/a.txt"]);
+    }
 }

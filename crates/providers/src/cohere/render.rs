@@ -35,6 +35,8 @@ struct Message<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     content: Vec<Block<'a>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    tool_plan: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -135,12 +137,22 @@ fn message(choice: Option<&Choice>) -> Message<'_> {
     let mut message = Message {
         role: "assistant",
         content: Vec::new(),
+        tool_plan: String::new(),
         tool_calls: Vec::new(),
         citations: Vec::new(),
         provider_content: Vec::new(),
     };
-    for part in choice.iter().flat_map(|choice| &choice.content) {
+    let parts = choice.map_or(&[][..], |choice| &choice.content);
+    let is_call = |part: &Part| matches!(part, Part::ToolCall(_));
+    let last_call = parts.iter().rposition(is_call).unwrap_or(0);
+    for (place, part) in parts.iter().enumerate() {
         match part {
+            // What is said before tools are called is the plan, where Cohere's clients look for it.
+            Part::Text(text) if place < last_call && text.signature.is_none() => {
+                message.tool_plan.push_str(&text.text);
+                let citations = text.annotations.iter().map(citation::shown);
+                message.citations.extend(citations);
+            }
             Part::Text(text) => {
                 message.content.extend(text_block(text));
                 let citations = text.annotations.iter().map(citation::shown);

@@ -3,6 +3,8 @@
 //! Calls of older models have no id. They are given one that this module knows again, and their results
 //! go back without it: Google then matches them by their order.
 
+use std::collections::{HashMap, VecDeque};
+
 use domain::chat::{Conversion, Message, Part, ToolCall, ToolResult};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -58,26 +60,25 @@ pub(super) fn in_order_of_calls<'a>(
 ) -> Result<Vec<Answer<'a>>, Refusal> {
     let first = group.first().map_or(0, |(index, _)| *index);
     let calls = open_calls(messages, first);
-    let mut answers: Vec<Option<Answer<'a>>> = calls.iter().map(|_| None).collect();
+    let mut slots = Slots::of(&calls);
     let mut unmatched = Vec::new();
     for &(message, result) in group {
-        let by_id = |call: &ToolCall| call.id == result.call_id;
-        if !place(message, result, &calls, &mut answers, by_id) {
-            unmatched.push((message, result));
+        match slots.by_id(&result.call_id) {
+            Some((slot, call)) => *slot = Some(answer(message, result, call)),
+            None => unmatched.push((message, result)),
         }
     }
+    if unmatched.is_empty() {
+        return Ok(slots.answers.into_iter().flatten().collect());
+    }
+    let earlier = earlier_calls(messages, first, calls.len());
     let mut late = Vec::new();
     for (message, result) in unmatched {
         let field = format!("messages[{message}].tool_call_id");
-        let by_name = |call: &ToolCall| result.name.as_ref().is_none_or(|name| *name == call.name);
-        if let Some(call) = earlier_call(messages, first, &result.call_id) {
-            late.push(Answer {
-                message,
-                result,
-                id: &call.id,
-                name: &call.name,
-            });
-        } else if place(message, result, &calls, &mut answers, by_name) {
+        if let Some(call) = earlier.get(result.call_id.as_str()) {
+            late.push(answer(message, result, call));
+        } else if let Some((slot, call)) = slots.by_name(result.name.as_deref()) {
+            *slot = Some(answer(message, result, call));
             report.change(field, "no call has this id; matched by name and position");
         } else {
             let detail = format!(
@@ -87,31 +88,52 @@ pub(super) fn in_order_of_calls<'a>(
             return Err(Refusal::of(field, detail));
         }
     }
-    Ok(answers.into_iter().flatten().chain(late).collect())
+    Ok(slots.answers.into_iter().flatten().chain(late).collect())
 }
 
-/// Gives a result to the first call that is still open and fits.
-fn place<'a>(
-    message: usize,
-    result: &'a ToolResult,
-    calls: &[&'a ToolCall],
-    answers: &mut [Option<Answer<'a>>],
-    fits: impl Fn(&ToolCall) -> bool,
-) -> bool {
-    let slot = answers
-        .iter_mut()
-        .zip(calls)
-        .find(|(answer, call)| answer.is_none() && fits(call));
-    let Some((answer, call)) = slot else {
-        return false;
-    };
-    *answer = Some(Answer {
+fn answer<'a>(message: usize, result: &'a ToolResult, call: &'a ToolCall) -> Answer<'a> {
+    Answer {
         message,
         result,
         id: &call.id,
         name: &call.name,
-    });
-    true
+    }
+}
+
+/// The answers to the calls of one turn, in the order of the calls.
+struct Slots<'a, 'c> {
+    calls: &'c [&'a ToolCall],
+    answers: Vec<Option<Answer<'a>>>,
+    /// Where the calls of each id stand that no answer was found for by its id.
+    places: HashMap<&'a str, VecDeque<usize>>,
+}
+
+impl<'a, 'c> Slots<'a, 'c> {
+    fn of(calls: &'c [&'a ToolCall]) -> Self {
+        let mut places: HashMap<&str, VecDeque<usize>> = HashMap::new();
+        for (place, call) in calls.iter().enumerate() {
+            places.entry(&call.id).or_default().push_back(place);
+        }
+        Self {
+            calls,
+            answers: calls.iter().map(|_| None).collect(),
+            places,
+        }
+    }
+
+    /// The next call of this id.
+    fn by_id(&mut self, id: &str) -> Option<(&mut Option<Answer<'a>>, &'a ToolCall)> {
+        let place = self.places.get_mut(id)?.pop_front()?;
+        Some((self.answers.get_mut(place)?, self.calls.get(place)?))
+    }
+
+    /// The first call that is still open and has this name; of any name where none is given.
+    fn by_name(&mut self, name: Option<&str>) -> Option<(&mut Option<Answer<'a>>, &'a ToolCall)> {
+        let mut slots = self.answers.iter_mut().zip(self.calls);
+        let (slot, call) = slots
+            .find(|(answer, call)| answer.is_none() && name.is_none_or(|name| name == call.name))?;
+        Some((slot, call))
+    }
 }
 
 /// The calls of the assistant's messages right before `index`.
@@ -129,15 +151,18 @@ fn open_calls(messages: &[Message], index: usize) -> Vec<&ToolCall> {
         .collect()
 }
 
-/// A call of an earlier turn, whose result came late.
-fn earlier_call<'a>(messages: &'a [Message], index: usize, id: &str) -> Option<&'a ToolCall> {
+/// The calls of earlier turns by id, whose results may come late; the last `open` calls before `index` are
+/// those of the turn itself.
+fn earlier_calls(messages: &[Message], index: usize, open: usize) -> HashMap<&str, &ToolCall> {
     let before = messages.get(..index).unwrap_or_default();
-    let open = open_calls(messages, index).len();
     let all: Vec<&ToolCall> = before.iter().flat_map(calls).collect();
     let earlier = all
         .get(..all.len().saturating_sub(open))
         .unwrap_or_default();
-    earlier.iter().rev().find(|call| call.id == id).copied()
+    earlier
+        .iter()
+        .map(|call| (call.id.as_str(), *call))
+        .collect()
 }
 
 fn calls(message: &Message) -> impl Iterator<Item = &ToolCall> {

@@ -40,8 +40,17 @@ pub(super) fn encode<'a>(
                     report.drop(field, super::contents::NO_BREAKPOINTS);
                 }
             }
-            Tool::Hosted { format, kind, raw } => match hosted_tool(format, kind, raw.get()) {
-                Some(tool) => hosted.push((format!("tools[{index}]"), tool)),
+            Tool::Hosted { format, raw, .. } if *format == super::FORMAT => {
+                let tool = serde_json::from_str(raw.get()).unwrap_or_default();
+                hosted.push((format!("tools[{index}]"), tool));
+            }
+            Tool::Hosted { kind, .. } => match own_tool(kind) {
+                Some(own) => {
+                    let field = format!("tools[{index}]");
+                    let reason = format!("sent as Google's {own}, which takes no such options");
+                    report.change(field.clone(), reason);
+                    hosted.push((field, json!({ own: {} })));
+                }
                 None => report.drop(
                     format!("tools[{index}]"),
                     format!("Gemini runs no tool of type {kind:?}"),
@@ -161,19 +170,15 @@ pub(super) fn simplified(
     Ok(translated.schema)
 }
 
-/// Google's own tools, by the names that callers know them by.
-fn hosted_tool(format: &str, kind: &str, raw: &str) -> Option<Value> {
-    if format == super::FORMAT {
-        return serde_json::from_str(raw).ok();
-    }
-    match kind {
+/// Google's own tool for one of another vendor, whose names may end in a date.
+fn own_tool(kind: &str) -> Option<&'static str> {
+    let name = kind.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    match name {
         "google_search" | "googleSearch" | "web_search" | "web_search_preview" => {
-            Some(json!({ "googleSearch": {} }))
+            Some("googleSearch")
         }
-        "code_execution" | "codeExecution" | "code_interpreter" => {
-            Some(json!({ "codeExecution": {} }))
-        }
-        "url_context" | "urlContext" => Some(json!({ "urlContext": {} })),
+        "code_execution" | "codeExecution" | "code_interpreter" => Some("codeExecution"),
+        "url_context" | "urlContext" | "web_fetch" => Some("urlContext"),
         _ => None,
     }
 }

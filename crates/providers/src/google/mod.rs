@@ -8,6 +8,7 @@ mod impersonation;
 mod metadata;
 mod service_account;
 
+use domain::egress::Reach;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -107,14 +108,35 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, InvalidAccount> {
     })
 }
 
-/// A URL of a credentials file, which gets secrets and must therefore be encrypted.
+/// A URL of a credentials file, which gets secrets: they go encrypted, or do not leave the machine.
 fn secure(url: &str, field: &str) -> Result<(), InvalidAccount> {
-    if url.starts_with("https://") {
+    if url.starts_with("https://") || is_emulated(url) {
         return Ok(());
     }
     Err(InvalidAccount(format!(
         "its `{field}` is not an https:// URL"
     )))
+}
+
+/// Whether it is a service on this machine, such as an emulator.
+fn is_emulated(url: &str) -> bool {
+    let host = url.parse::<http::Uri>().ok().and_then(|uri| {
+        uri.host()
+            .map(|host| host.trim_matches(['[', ']']).to_owned())
+    });
+    host.is_some_and(|host| {
+        let address: Option<std::net::IpAddr> = host.parse().ok();
+        address.is_some_and(|address| address.is_loopback())
+    })
+}
+
+/// Which addresses a service named in a credentials file may be at.
+fn reach(url: &str) -> Reach {
+    if is_emulated(url) {
+        Reach::Any
+    } else {
+        Reach::Public
+    }
 }
 
 #[cfg(test)]

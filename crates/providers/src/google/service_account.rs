@@ -7,7 +7,6 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use domain::egress::Reach;
 use domain::secret::Secret;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -55,9 +54,11 @@ impl ServiceAccount {
                 ("assertion", assertion.reveal()),
             ],
         )?;
-        Ok(Step::ask(request, Reach::Public, |answer, now| {
-            token::granted("Google", &answer, now).map(Step::Done)
-        }))
+        Ok(Step::ask(
+            request,
+            super::reach(&self.token_uri),
+            |answer, now| token::granted("Google", &answer, now).map(Step::Done),
+        ))
     }
 
     /// The signed claim to be the account (RFC 7519, RFC 7515).

@@ -256,13 +256,7 @@ pub static HOSTS: &[HostRow] = &[
             thoughts: Thoughts::Tags,
             past_thoughts: PastThoughts::Reasoning,
             one_choice: true,
-            refused: &[
-                "frequency_penalty",
-                "presence_penalty",
-                "logit_bias",
-                "parallel_tool_calls",
-                "service_tier",
-            ],
+            refused: &["frequency_penalty", "presence_penalty", "logit_bias"],
             ..Quirks::NONE
         },
         serves: Serves {
@@ -375,7 +369,7 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         also_at: &["https://api.moonshot.cn/v1"],
         quirks: Quirks {
-            output_bound: OutputBound::MaxTokens,
+            output_bound: OutputBound::MaxCompletionTokens,
             developer_role: false,
             past_thoughts: PastThoughts::ReasoningContentAlways,
             reasoning_switch: ReasoningSwitch::ThinkingType,
@@ -446,9 +440,12 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         also_at: &["https://api.minimaxi.com/v1"],
         quirks: Quirks {
+            output_bound: OutputBound::MaxCompletionTokens,
             developer_role: false,
             thoughts: Thoughts::Tags,
             past_thoughts: PastThoughts::Tags,
+            schemas: SchemaSupport::None,
+            forced_calls: ForcedCalls::Never,
             one_choice: true,
             refused: &["presence_penalty", "frequency_penalty", "logit_bias"],
             ..Quirks::NONE
@@ -600,10 +597,15 @@ pub static HOSTS: &[HostRow] = &[
             developer_role: false,
             thoughts: Thoughts::Tags,
             past_thoughts: PastThoughts::Reasoning,
-            forced_calls: ForcedCalls::Never,
             one_choice: true,
-            refused: &["logit_bias", "parallel_tool_calls"],
+            refused: &["logit_bias"],
             ..Quirks::NONE
+        },
+        serves: Serves {
+            responses: true,
+            completions: true,
+            embeddings: true,
+            ..CHAT
         },
         ..local(
             "ollama",

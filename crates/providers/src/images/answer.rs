@@ -4,13 +4,17 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use domain::usage::Usage;
 use http::HeaderValue;
 use http::response::Parts;
 use serde_json::{Map, Value, json};
 
+use super::OpenaiImages;
 use super::collection::Collection;
-use super::request::{Delivery, Goal, ImageRequest};
+use super::request::{Delivery, ImageRequest};
+use super::size::Size;
 use crate::dialect::DecodeError;
 use crate::media::made_at;
 use crate::task::{TaskAnswer, TaskStep};
@@ -49,6 +53,7 @@ pub(super) struct Made {
 #[derive(Debug, Clone)]
 pub(super) struct Form {
     is_edit: bool,
+    prompt: String,
     pub(super) delivery: Delivery,
     stream: bool,
     size: String,
@@ -89,7 +94,8 @@ impl Form {
     pub(super) fn of(asked: &ImageRequest) -> Self {
         let or_auto = |text: &Option<String>| text.clone().unwrap_or_else(|| "auto".to_owned());
         Self {
-            is_edit: asked.goal == Goal::Edit,
+            is_edit: asked.goal == OpenaiImages::Edits,
+            prompt: asked.prompt.clone(),
             // The events of a stream hold bytes and nothing else.
             delivery: if asked.stream {
                 Delivery::Base64
@@ -150,11 +156,8 @@ impl Form {
         if let Some(fields) = answer.as_object_mut() {
             let format = made.pictures.first().and_then(format_of);
             fields.extend(format.map(|format| ("output_format".to_owned(), format.into())));
-            for (name, value) in [("size", &self.size), ("quality", &self.quality)] {
-                if value != "auto" {
-                    fields.insert(name.to_owned(), value.clone().into());
-                }
-            }
+            let size = made.pictures.first().and_then(size_of);
+            fields.extend(size.map(|size| ("size".to_owned(), size.to_string().into())));
             fields.extend(usage(&made.usage).map(|usage| ("usage".to_owned(), usage)));
         }
         answer.to_string()
@@ -171,7 +174,9 @@ impl Form {
             (Held::Url(url), _) => ("url", url.clone()),
         };
         datum.insert(name.to_owned(), value.into());
-        if let Some(prompt) = &picture.revised_prompt {
+        if let Some(prompt) = &picture.revised_prompt
+            && *prompt != self.prompt
+        {
             datum.insert("revised_prompt".to_owned(), prompt.clone().into());
         }
         datum.into()
@@ -192,7 +197,7 @@ impl Form {
                 "type": name,
                 "b64_json": &**base64,
                 "created_at": made.created,
-                "size": self.size,
+                "size": size_of(picture).map_or_else(|| self.size.clone(), |size| size.to_string()),
                 "quality": self.quality,
                 "background": self.background,
                 "output_format": format_of(picture).unwrap_or("png"),
@@ -215,6 +220,23 @@ impl Form {
 fn format_of(picture: &Picture) -> Option<&str> {
     let (_, format) = picture.media_type.as_deref()?.split_once('/')?;
     Some(if format == "jpg" { "jpeg" } else { format })
+}
+
+/// The size of a picture that is here, where its format tells it at once (<https://www.w3.org/TR/png-3/#11IHDR>).
+fn size_of(picture: &Picture) -> Option<Size> {
+    let Held::Base64(base64) = &picture.held else {
+        return None;
+    };
+    let start = STANDARD.decode(base64.get(..32)?).ok()?;
+    let side = |place: usize| {
+        let bytes = start.get(place..place + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    let is_png = start.starts_with(b"\x89PNG\r\n\x1a\n");
+    Some(Size {
+        width: is_png.then(|| side(16)).flatten()?,
+        height: side(20)?,
+    })
 }
 
 /// The tokens, where the vendor counts them.

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::{Form, Picture};
-use super::request::{ImageRequest, Shown};
+use super::request::{Delivery, ImageRequest, Shown};
 use super::size::{Size, shape_of};
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{failure, outgoing, passing};
+use crate::media::{failure, outgoing, relay};
 use crate::openai::media::encode_base64;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
@@ -33,6 +33,9 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
     asked.refuse_mask(VENDOR)?;
     asked.refuse_transparency(VENDOR, &mut report)?;
     asked.drop_quality(VENDOR, &mut report);
+    if asked.delivery == Delivery::Url {
+        report.carry("response_format");
+    }
     if asked.output_compression.is_some() {
         report.drop(
             "output_compression",
@@ -177,12 +180,12 @@ struct Sample {
 
 impl Awaited {
     fn look(self) -> Result<TaskStep, DecodeError> {
-        if self.looks == passing::MAX_LOOKS {
+        if self.looks == relay::MAX_LOOKS {
             return Err(ProviderError::new(Cause::Timeout, "the job did not end in time").into());
         }
         Ok(TaskStep::Again {
             request: outgoing::get(&self.url, "application/json")?,
-            after: passing::pause(self.looks),
+            after: relay::pause(self.looks),
             reader: Box::new(self),
         })
     }

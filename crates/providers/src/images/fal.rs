@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Form, Picture};
 use super::request::{Delivery, ImageRequest};
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{failure, outgoing, passing};
+use crate::media::{failure, outgoing, relay};
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "fal";
@@ -22,6 +22,9 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
     asked.refuse_mask(VENDOR)?;
     asked.refuse_transparency(VENDOR, &mut report)?;
     asked.drop_quality(VENDOR, &mut report);
+    if asked.delivery == Delivery::Url {
+        report.carry("response_format");
+    }
     if asked.output_compression.is_some() {
         report.drop(
             "output_compression",
@@ -179,7 +182,7 @@ impl Reader {
         let url = next.ok_or_else(|| {
             DecodeError::Malformed("the queue does not say where to look".to_owned())
         })?;
-        if self.looks == passing::MAX_LOOKS {
+        if self.looks == relay::MAX_LOOKS {
             return Err(ProviderError::new(Cause::Timeout, "the job did not end in time").into());
         }
         Ok(TaskStep::Again {
@@ -187,7 +190,7 @@ impl Reader {
             after: if done {
                 std::time::Duration::ZERO
             } else {
-                passing::pause(self.looks)
+                relay::pause(self.looks)
             },
             reader: Box::new(Self {
                 form: self.form.clone(),

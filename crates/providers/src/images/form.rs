@@ -3,23 +3,28 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::request::{Delivery, FOREIGN, Goal, ImageRequest, Seen, Shown, count, sniff};
+use super::OpenaiImages;
+use super::request::{Delivery, FOREIGN, ImageRequest, Seen, Shown, count, sniff};
 use super::size::Size;
 use crate::face::{Asked, InvalidRequest};
-use crate::multipart::{Form, Part};
+use crate::multipart::{Form, Part, model_name};
 
 /// Reads what the envelope is made of.
-pub(super) fn envelope(goal: Goal, asked: &Asked, body: &[u8]) -> Result<Seen, InvalidRequest> {
+pub(super) fn envelope(
+    goal: OpenaiImages,
+    asked: &Asked,
+    body: &[u8],
+) -> Result<Seen, InvalidRequest> {
     let form = Form::read(&asked.headers, body)?;
     let prompt = form.text("prompt")?;
-    if prompt.is_none() && goal != Goal::Vary {
+    if prompt.is_none() && goal != OpenaiImages::Variations {
         return Err(InvalidRequest::of(
             "prompt",
             "`prompt` is missing; it must be a string.",
         ));
     }
     Ok(Seen {
-        model: form.text_of(model(&form)?)?.to_owned(),
+        model: model_name(form.text_of(model(&form)?)?)?,
         stream: form.text("stream")? == Some("true"),
         count: count(number(&form, "n")?)?,
         prompt_bytes: prompt.unwrap_or_default().len(),
@@ -40,7 +45,7 @@ pub(super) fn model<'f>(form: &'f Form<'_>) -> Result<&'f Part, InvalidRequest> 
 
 /// Reads the whole request.
 pub(super) fn request(
-    goal: Goal,
+    goal: OpenaiImages,
     asked: &Asked,
     body: &Bytes,
 ) -> Result<ImageRequest, InvalidRequest> {

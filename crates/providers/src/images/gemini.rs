@@ -13,8 +13,9 @@ use super::answer::{Form, Picture};
 use super::request::ImageRequest;
 use super::size::shape_of;
 use crate::dialect::{DecodeError, Refusal, Target};
+use crate::kind::ProviderKind;
 use crate::media::generated::Generated;
-use crate::media::outgoing;
+use crate::media::{google, outgoing};
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Gemini";
@@ -24,12 +25,17 @@ const SHAPES: [&str; 10] = [
     "1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9",
 ];
 
-pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<PreparedTask, Refusal> {
+pub(super) fn prepare(
+    asked: &ImageRequest,
+    kind: ProviderKind,
+    target: &Target<'_>,
+) -> Result<PreparedTask, Refusal> {
     let mut report = asked.report(VENDOR);
     asked.refuse_count(VENDOR, 1, &mut report)?;
     asked.refuse_mask(VENDOR)?;
     asked.refuse_transparency(VENDOR, &mut report)?;
     asked.drop_quality(VENDOR, &mut report);
+    asked.deliver_inline(VENDOR, &mut report);
     asked.drop_others(VENDOR, &mut report);
     drop_format(asked, &mut report);
     let mut parts = Vec::with_capacity(asked.images.len() + 1);
@@ -41,13 +47,9 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
     parts.push(json!({"text": asked.prompt}));
     let body = json!({
         "contents": [{"role": "user", "parts": parts}],
-        "generationConfig": {
-            "responseModalities": ["IMAGE"],
-            "imageConfig": image_config(asked, target.model, &mut report),
-        },
+        "generationConfig": generation_config(asked, target.model, &mut report),
     });
-    let model = crate::gemini::model_path(target.model)?;
-    let url = format!("{}/v1beta/{model}:generateContent", target.base_url);
+    let url = google::url(kind, target, "generateContent")?;
     Ok(PreparedTask {
         request: outgoing::post_json(&url, "application/json", &body)?,
         report: Some(report),
@@ -55,8 +57,8 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
     })
 }
 
-/// The shape and, of models since the third generation, the resolution.
-fn image_config(asked: &ImageRequest, model: &str, report: &mut Conversion) -> Value {
+/// Pictures, their shape and, of models since the third generation, their resolution.
+fn generation_config(asked: &ImageRequest, model: &str, report: &mut Conversion) -> Value {
     let mut config = Map::new();
     if let Some(shape) = shape_of(asked.size, &SHAPES, VENDOR, report) {
         config.insert("aspectRatio".to_owned(), shape.into());
@@ -72,7 +74,11 @@ fn image_config(asked: &ImageRequest, model: &str, report: &mut Conversion) -> V
         };
         config.insert("imageSize".to_owned(), resolution.into());
     }
-    config.into()
+    let mut generation = json!({"responseModalities": ["IMAGE"]});
+    if let (false, Some(fields)) = (config.is_empty(), generation.as_object_mut()) {
+        fields.insert("imageConfig".to_owned(), config.into());
+    }
+    generation
 }
 
 /// It chooses the format of a picture itself; the answer says which.
@@ -104,10 +110,18 @@ impl TaskReader for Reader {
         if pictures.is_empty() {
             return Err(generated.nothing("picture"));
         }
-        let usage = generated.usage()?.unwrap_or(Usage {
-            images: pictures.len() as u64,
-            ..Usage::default()
-        });
+        let usage = match generated.usage()? {
+            // Where the counts are not told apart, all but the thoughts is pictures.
+            Some(usage) if usage.output_image_tokens == 0 => Usage {
+                output_image_tokens: usage.output_tokens.saturating_sub(usage.reasoning_tokens),
+                ..usage
+            },
+            Some(usage) => usage,
+            None => Usage {
+                images: pictures.len() as u64,
+                ..Usage::default()
+            },
+        };
         self.0
             .clone()
             .finish(head, pictures, usage, generated.model())

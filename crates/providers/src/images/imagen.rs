@@ -12,7 +12,8 @@ use super::answer::{Form, Picture};
 use super::request::ImageRequest;
 use super::size::shape_of;
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::outgoing;
+use crate::kind::ProviderKind;
+use crate::media::{google, outgoing};
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Imagen";
@@ -25,13 +26,18 @@ pub(super) fn is_imagen(model: &str) -> bool {
     name.starts_with("imagen")
 }
 
-pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<PreparedTask, Refusal> {
+pub(super) fn prepare(
+    asked: &ImageRequest,
+    kind: ProviderKind,
+    target: &Target<'_>,
+) -> Result<PreparedTask, Refusal> {
     let mut report = asked.report(VENDOR);
     asked.refuse_images(VENDOR)?;
     asked.refuse_mask(VENDOR)?;
     asked.refuse_count(VENDOR, 4, &mut report)?;
     asked.refuse_transparency(VENDOR, &mut report)?;
     asked.drop_quality(VENDOR, &mut report);
+    asked.deliver_inline(VENDOR, &mut report);
     asked.drop_others(VENDOR, &mut report);
     let mut parameters = Map::new();
     parameters.insert("sampleCount".to_owned(), asked.count.into());
@@ -63,8 +69,7 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
         parameters.insert("outputOptions".to_owned(), Value::Object(output));
     }
     let body = json!({"instances": [{"prompt": asked.prompt}], "parameters": parameters});
-    let model = crate::gemini::model_path(target.model)?;
-    let url = format!("{}/v1beta/{model}:predict", target.base_url);
+    let url = google::url(kind, target, "predict")?;
     Ok(PreparedTask {
         request: outgoing::post_json(&url, "application/json", &body)?,
         report: Some(report),

@@ -3,28 +3,28 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::request::{Delivery, FOREIGN, Goal, ImageRequest, Seen, Shown, count, sniff};
+use super::OpenaiImages;
+use super::request::{Delivery, FOREIGN, ImageRequest, Seen, Shown, count, sniff};
 use super::size::Size;
 use crate::face::InvalidRequest;
 use crate::openai::envelope::text;
 use crate::openai::fields::{Fields, Kind, text as string};
 use crate::openai::media;
+use crate::passing;
 
 use domain::chat::Source;
 
 /// Reads what the envelope is made of.
-pub(super) fn envelope(goal: Goal, body: &[u8]) -> Result<Seen, InvalidRequest> {
+pub(super) fn envelope(goal: OpenaiImages, body: &[u8]) -> Result<Seen, InvalidRequest> {
     let mut fields = Fields::read_body(text(body)?)?;
-    let Some(model) = fields.take("model") else {
-        return Err(fields.missing("model", "the name of a model"));
-    };
+    let model = passing::required_model(&mut fields)?;
     let prompt = match goal {
-        Goal::Generate | Goal::Edit => fields.required_text("prompt")?,
-        Goal::Vary => String::new(),
+        OpenaiImages::Generations | OpenaiImages::Edits => fields.required_text("prompt")?,
+        OpenaiImages::Variations => String::new(),
     };
     let images = fields.list("images")?.map_or(0, |images| images.len());
     Ok(Seen {
-        model: string(model, || "model".to_owned())?,
+        model,
         stream: fields.flag("stream")?.unwrap_or(false),
         count: count(fields.integer("n", "an integer from 1 to 10")?)?,
         prompt_bytes: prompt.len(),
@@ -33,23 +33,13 @@ pub(super) fn envelope(goal: Goal, body: &[u8]) -> Result<Seen, InvalidRequest> 
     })
 }
 
-/// Where in the body the model's name stands, quotes included.
-pub(super) fn model_span(body: &[u8]) -> Result<std::ops::Range<usize>, InvalidRequest> {
-    let text = text(body)?;
-    let fields = Fields::read_body(text)?;
-    match fields.look("model") {
-        Some(raw) => Ok(crate::openai::envelope::span(text, raw.get())),
-        None => Err(fields.missing("model", "the name of a model")),
-    }
-}
-
 /// Reads the whole request.
-pub(super) fn request(goal: Goal, body: &Bytes) -> Result<ImageRequest, InvalidRequest> {
+pub(super) fn request(goal: OpenaiImages, body: &Bytes) -> Result<ImageRequest, InvalidRequest> {
     let mut fields = Fields::read_body(text(body)?)?;
     fields.take("model");
     let prompt = match goal {
-        Goal::Generate | Goal::Edit => fields.required_text("prompt")?,
-        Goal::Vary => String::new(),
+        OpenaiImages::Generations | OpenaiImages::Edits => fields.required_text("prompt")?,
+        OpenaiImages::Variations => String::new(),
     };
     let mut images = Vec::new();
     for (path, raw) in fields.list("images")?.unwrap_or_default() {

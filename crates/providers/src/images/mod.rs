@@ -32,27 +32,26 @@ use crate::face::{Asked, Face, InvalidRequest};
 use crate::kind::ProviderKind;
 use crate::openai::OpenaiChat;
 use crate::task::{PreparedTask, Task, TaskEnvelope};
-use request::{Goal, ImageRequest};
+use request::ImageRequest;
 
-/// OpenAI's `POST /v1/images/generations`: pictures of what is said.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenaiImageGenerations;
+/// OpenAI's endpoints for pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenaiImages {
+    /// `POST /v1/images/generations`: pictures of what is said.
+    Generations,
+    /// `POST /v1/images/edits`: pictures changed as is said. Takes a form, or JSON with addresses.
+    Edits,
+    /// `POST /v1/images/variations`: pictures like the one that is shown.
+    Variations,
+}
 
-/// OpenAI's `POST /v1/images/edits`: pictures changed as is said. Takes a form, or JSON with addresses.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenaiImageEdits;
-
-/// OpenAI's `POST /v1/images/variations`: pictures like the one that is shown.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenaiImageVariations;
-
-impl Task for OpenaiImageGenerations {
+impl Task for OpenaiImages {
     fn operation(&self) -> Operation {
         Operation::ImageGeneration
     }
 
     fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        request::envelope(Goal::Generate, asked, body)
+        request::envelope(*self, asked, body)
     }
 
     fn prepare(
@@ -62,95 +61,38 @@ impl Task for OpenaiImageGenerations {
         kind: ProviderKind,
         target: &Target<'_>,
     ) -> Result<PreparedTask, Refusal> {
-        prepare(Goal::Generate, asked, body, kind, target)
-    }
-
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        OpenaiChat.render_error(problem, request_id)
-    }
-}
-
-impl Task for OpenaiImageEdits {
-    fn operation(&self) -> Operation {
-        Operation::ImageGeneration
-    }
-
-    fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        request::envelope(Goal::Edit, asked, body)
-    }
-
-    fn prepare(
-        &self,
-        asked: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-    ) -> Result<PreparedTask, Refusal> {
-        prepare(Goal::Edit, asked, body, kind, target)
-    }
-
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        OpenaiChat.render_error(problem, request_id)
-    }
-}
-
-impl Task for OpenaiImageVariations {
-    fn operation(&self) -> Operation {
-        Operation::ImageGeneration
-    }
-
-    fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        request::envelope(Goal::Vary, asked, body)
-    }
-
-    fn prepare(
-        &self,
-        asked: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-    ) -> Result<PreparedTask, Refusal> {
-        prepare(Goal::Vary, asked, body, kind, target)
-    }
-
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        OpenaiChat.render_error(problem, request_id)
-    }
-}
-
-fn prepare(
-    goal: Goal,
-    asked: &Asked,
-    body: &Bytes,
-    kind: ProviderKind,
-    target: &Target<'_>,
-) -> Result<PreparedTask, Refusal> {
-    if kind == ProviderKind::Openai {
-        return openai::prepare(goal, asked, body, target);
-    }
-    let vendor = match kind {
-        ProviderKind::Gemini if imagen::is_imagen(target.model) => imagen::prepare,
-        ProviderKind::Gemini => gemini::prepare,
-        ProviderKind::Stability => stability::prepare,
-        ProviderKind::BlackForestLabs => black_forest_labs::prepare,
-        ProviderKind::Fal => fal::prepare,
-        ProviderKind::Replicate => replicate::prepare,
-        other => {
-            return Err(Refusal::of(
+        if matches!(kind, ProviderKind::Openai | ProviderKind::AzureOpenai) {
+            return openai::prepare(*self, asked, body, kind, target);
+        }
+        let read = || {
+            if *self == Self::Variations {
+                return Err(Refusal::of(
+                    "model",
+                    "Only OpenAI's own models make variations without words; use `/v1/images/edits` and say in `prompt` what is to be different.",
+                ));
+            }
+            ImageRequest::read(*self, asked, body)
+        };
+        match kind {
+            ProviderKind::Gemini | ProviderKind::Vertex if imagen::is_imagen(target.model) => {
+                imagen::prepare(&read()?, kind, target)
+            }
+            ProviderKind::Gemini | ProviderKind::Vertex => gemini::prepare(&read()?, kind, target),
+            ProviderKind::Stability => stability::prepare(&read()?, target),
+            ProviderKind::BlackForestLabs => black_forest_labs::prepare(&read()?, target),
+            ProviderKind::Fal => fal::prepare(&read()?, target),
+            ProviderKind::Replicate => replicate::prepare(&read()?, target),
+            other => Err(Refusal::of(
                 "model",
                 format!(
                     "Providers of kind `{}` make no pictures; use a model of OpenAI, Gemini, Stability, Black Forest Labs, fal or Replicate.",
                     other.as_str()
                 ),
-            ));
+            )),
         }
-    };
-    let request = ImageRequest::read(goal, asked, body)?;
-    if goal == Goal::Vary {
-        return Err(Refusal::of(
-            "model",
-            "Only OpenAI's own models make variations without words; use `/v1/images/edits` and say in `prompt` what is to be different.",
-        ));
     }
-    vendor(&request, target)
+
+    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
+        OpenaiChat.render_error(problem, request_id)
+    }
 }

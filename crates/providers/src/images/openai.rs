@@ -2,51 +2,52 @@
 
 use bytes::Bytes;
 use domain::usage::Usage;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::request::{Goal, is_json, refusal};
-use super::{form, json};
+use super::request::{is_json, refusal};
+use super::{OpenaiImages, form};
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::face::Asked;
-use crate::media::{outgoing, passing};
+use crate::kind::ProviderKind;
+use crate::media::{openai, outgoing, relay};
 use crate::multipart::{Form, splice};
 use crate::openai::usage;
+use crate::passing::{JSON, model_span, with_model};
 use crate::task::PreparedTask;
 
 pub(super) fn prepare(
-    goal: Goal,
+    goal: OpenaiImages,
     asked: &Asked,
     body: &Bytes,
+    kind: ProviderKind,
     target: &Target<'_>,
 ) -> Result<PreparedTask, Refusal> {
-    let (span, model) = if is_json(goal, asked) {
-        let model = serde_json::Value::from(target.model).to_string();
-        (json::model_span(body).map_err(refusal)?, model)
+    let named = if is_json(goal, asked) {
+        let span = model_span(body).map_err(refusal)?;
+        with_model(body, span, target.model)
     } else {
         let form = Form::read(&asked.headers, body).map_err(refusal)?;
         let span = form::model(&form).map_err(refusal)?.span.clone();
-        (span, target.model.to_owned())
+        splice(body, span, target.model.as_bytes())
     };
     let endpoint = match goal {
-        Goal::Generate => "generations",
-        Goal::Edit => "edits",
-        Goal::Vary => "variations",
+        OpenaiImages::Generations => "images/generations",
+        OpenaiImages::Edits => "images/edits",
+        OpenaiImages::Variations => "images/variations",
     };
-    let written = HeaderValue::from_static("application/json");
     let request = outgoing::post(
-        &format!("{}/images/{endpoint}", target.base_url),
-        asked.headers.get(CONTENT_TYPE).unwrap_or(&written),
+        &openai::url(kind, target, endpoint)?,
+        asked.headers.get(CONTENT_TYPE).unwrap_or(&JSON),
         "application/json, text/event-stream",
-        splice(body, span, model.as_bytes()),
+        named,
     )?;
     Ok(PreparedTask {
         request,
         report: None,
-        reader: Box::new(passing::Passing {
+        reader: Box::new(relay::Relay {
             whole: |_, body| usage_of_answer(body),
             event: usage_of_event,
             by_pieces: false,
@@ -65,7 +66,7 @@ struct Told<'a> {
 
 /// Models that are billed by the token say what they took; of the others the pictures are counted.
 fn usage_of_answer(body: &[u8]) -> Result<Option<Usage>, DecodeError> {
-    passing::no_error_in(body)?;
+    relay::no_error_in(body)?;
     let told: Told<'_> = serde_json::from_slice(body)
         .map_err(|error| DecodeError::Malformed(format!("the answer cannot be read: {error}")))?;
     if let Some(native) = told.usage

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Form, Picture};
-use super::request::ImageRequest;
+use super::request::{Delivery, ImageRequest};
 use super::size::shape_of;
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{failure, outgoing, passing};
+use crate::media::{failure, outgoing, relay};
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Replicate";
@@ -31,6 +31,9 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
     asked.refuse_mask(VENDOR)?;
     asked.refuse_transparency(VENDOR, &mut report)?;
     asked.drop_quality(VENDOR, &mut report);
+    if asked.delivery == Delivery::Url {
+        report.carry("response_format");
+    }
     let mut input = Map::new();
     input.insert("prompt".to_owned(), asked.prompt.clone().into());
     if asked.count > 1 {
@@ -159,7 +162,7 @@ impl TaskReader for Reader {
                 Err(failure::of_job(sentence).into())
             }
             _ => {
-                if self.looks == passing::MAX_LOOKS {
+                if self.looks == relay::MAX_LOOKS {
                     let message = "the prediction did not end in time";
                     return Err(ProviderError::new(Cause::Timeout, message).into());
                 }
@@ -168,7 +171,7 @@ impl TaskReader for Reader {
                 })?;
                 Ok(TaskStep::Again {
                     request: outgoing::get(&urls.get, "application/json")?,
-                    after: passing::pause(self.looks),
+                    after: relay::pause(self.looks),
                     reader: Box::new(Self {
                         form: self.form.clone(),
                         looks: self.looks + 1,

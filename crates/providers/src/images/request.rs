@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use domain::chat::Conversion;
+use domain::name::ModelName;
 use domain::usage::Usage;
 use serde_json::value::RawValue;
 
 use super::size::Size;
-use super::{form, json};
+use super::{OpenaiImages, form, json};
 use crate::dialect::Refusal;
 use crate::face::{Asked, InvalidRequest};
 use crate::task::TaskEnvelope;
@@ -14,17 +15,6 @@ use crate::task::TaskEnvelope;
 /// The most pictures that may be asked for at once, as OpenAI has it
 /// (<https://platform.openai.com/docs/api-reference/images/create#images-create-n>).
 const MAX_PICTURES: u32 = 10;
-
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// A picture of what is said.
-    Generate,
-    /// A picture changed as is said.
-    Edit,
-    /// A picture like another.
-    Vary,
-}
 
 /// A picture that the caller shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +45,7 @@ pub(super) enum Delivery {
 /// A request, for a target that speaks another format.
 #[derive(Debug)]
 pub(super) struct ImageRequest {
-    pub(super) goal: Goal,
+    pub(super) goal: OpenaiImages,
     /// What the picture shows; empty for a variation.
     pub(super) prompt: String,
     /// How many pictures.
@@ -79,34 +69,31 @@ pub(super) struct ImageRequest {
     pub(super) others: Vec<(String, Box<RawValue>)>,
 }
 
-/// Fields that only OpenAI's own models understand, and why no other is told of them.
+/// Fields that only OpenAI's own models understand, and what every other vendor does instead.
 pub(super) const FOREIGN: [(&str, &str); 12] = [
     (
         "style",
-        "styles are of OpenAI's retired models; say it in `prompt`",
+        "has no such styles; say in `prompt` how it should look",
     ),
-    ("moderation", "it has its own moderation"),
-    ("user", "it is not told who asks"),
-    ("safety_identifier", "it is not told who asks"),
+    ("moderation", "moderates by its own rules"),
+    ("user", "takes no word about who asks"),
+    ("safety_identifier", "takes no word about who asks"),
     (
         "input_fidelity",
-        "it decides itself how closely it keeps to the pictures",
+        "decides itself how closely it keeps to the pictures",
     ),
-    ("partial_images", "it shows the picture when it is done"),
-    ("complexity", "it plans a picture in its own way"),
-    ("frame_count", "it makes no moving pictures"),
-    ("frame_duration_ms", "it makes no moving pictures"),
-    ("svg", "it makes no vector graphics"),
-    ("markup", "it takes no markup over a picture"),
-    (
-        "stream_options",
-        "the stream has one event for each picture",
-    ),
+    ("partial_images", "shows a picture once it is done"),
+    ("complexity", "plans a picture in its own way"),
+    ("frame_count", "makes no moving pictures"),
+    ("frame_duration_ms", "makes no moving pictures"),
+    ("svg", "makes no vector graphics"),
+    ("markup", "takes no markup over a picture"),
+    ("stream_options", "has no options for streams"),
 ];
 
 /// Reads the envelope.
 pub(super) fn envelope(
-    goal: Goal,
+    goal: OpenaiImages,
     asked: &Asked,
     body: &Bytes,
 ) -> Result<TaskEnvelope, InvalidRequest> {
@@ -116,20 +103,15 @@ pub(super) fn envelope(
         form::envelope(goal, asked, body)?
     };
     Ok(TaskEnvelope {
-        model: seen.model.parse().map_err(|_| {
-            InvalidRequest::of(
-                "model",
-                "`model` must have 1 to 256 bytes and no control characters.",
-            )
-        })?,
-        stream: seen.stream,
         estimate: estimate(&seen),
+        model: seen.model,
+        stream: seen.stream,
     })
 }
 
 /// What the envelope is made of.
 pub(super) struct Seen {
-    pub(super) model: String,
+    pub(super) model: ModelName,
     pub(super) stream: bool,
     pub(super) count: u32,
     pub(super) prompt_bytes: usize,
@@ -158,7 +140,7 @@ fn estimate(seen: &Seen) -> Usage {
 }
 
 /// Pictures are made from JSON, and edited from a form unless the request says that it is JSON.
-pub(super) fn is_json(goal: Goal, asked: &Asked) -> bool {
+pub(super) fn is_json(goal: OpenaiImages, asked: &Asked) -> bool {
     let told = asked.headers.get(http::header::CONTENT_TYPE);
     let told = told
         .and_then(|value| value.to_str().ok())
@@ -172,8 +154,8 @@ pub(super) fn is_json(goal: Goal, asked: &Asked) -> bool {
         .to_ascii_lowercase()
         .starts_with("application/json");
     match goal {
-        Goal::Generate => !is_form,
-        Goal::Edit | Goal::Vary => is_json,
+        OpenaiImages::Generations => !is_form,
+        OpenaiImages::Edits | OpenaiImages::Variations => is_json,
     }
 }
 
@@ -190,14 +172,14 @@ pub(super) fn count(number: Option<u32>) -> Result<u32, InvalidRequest> {
 
 impl ImageRequest {
     /// Reads the request.
-    pub(super) fn read(goal: Goal, asked: &Asked, body: &Bytes) -> Result<Self, Refusal> {
+    pub(super) fn read(goal: OpenaiImages, asked: &Asked, body: &Bytes) -> Result<Self, Refusal> {
         let read = if is_json(goal, asked) {
             json::request(goal, body)
         } else {
             form::request(goal, asked, body)
         };
         let request = read.map_err(refusal)?;
-        if goal != Goal::Generate && request.images.is_empty() {
+        if goal != OpenaiImages::Generations && request.images.is_empty() {
             return Err(Refusal::of(
                 "image",
                 "`image` is missing; it must be a picture.",
@@ -218,8 +200,8 @@ impl ImageRequest {
             let reason = FOREIGN
                 .iter()
                 .find(|(known, _)| known == name)
-                .map_or("it has nothing like it", |(_, reason)| reason);
-            report.drop(*name, format!("{vendor} is not told: {reason}"));
+                .map_or("has nothing like it", |(_, reason)| reason);
+            report.drop(*name, format!("{vendor} {reason}"));
         }
         if self.stream {
             report.change(
@@ -228,6 +210,18 @@ impl ImageRequest {
             );
         }
         report
+    }
+
+    /// How pictures reach the caller from a vendor that sends them in its answer.
+    pub(super) fn deliver_inline(&self, vendor: &str, report: &mut Conversion) {
+        if self.delivery == Delivery::Url {
+            report.change(
+                "response_format",
+                format!(
+                    "{vendor} keeps no pictures at addresses; the address holds the picture itself"
+                ),
+            );
+        }
     }
 
     /// Drops the qualities of which a vendor has none.

@@ -66,6 +66,7 @@ pub(super) fn prepare(asked: &ImageRequest, target: &Target<'_>) -> Result<Prepa
     asked.refuse_mask(VENDOR)?;
     asked.refuse_transparency(VENDOR, &mut report)?;
     asked.drop_quality(VENDOR, &mut report);
+    asked.deliver_inline(VENDOR, &mut report);
     if asked.output_compression.is_some() {
         report.drop(
             "output_compression",
@@ -139,7 +140,6 @@ fn with_image<'a>(
         }
     };
     let (media_type, bytes) = image.bytes(VENDOR)?;
-    report.carry("image");
     let mut form = form.file("image", "image", media_type, bytes);
     if model == Model::Diffusion {
         form = form.text("mode", "image-to-image");
@@ -150,6 +150,8 @@ fn with_image<'a>(
             format!("Stability wants to know how far it may leave the picture: {STRENGTH} is sent; name another `strength` from 0 to 1"),
         );
         form = form.text("strength", STRENGTH);
+    } else {
+        report.carry("image");
     }
     Ok(form)
 }

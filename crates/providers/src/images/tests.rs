@@ -3,7 +3,7 @@ use domain::provider_error::Cause;
 use domain::usage::Usage;
 use serde_json::{Value, json};
 
-use super::{OpenaiImageEdits, OpenaiImageGenerations, OpenaiImageVariations};
+use super::OpenaiImages;
 use crate::dialect::{DecodeError, End, Refusal};
 use crate::kind::ProviderKind;
 use crate::media::testing::{PNG, Reply, Sent, follow, form_of, head, json_of, reply, report_of};
@@ -20,7 +20,7 @@ fn generation(changes: &Value) -> Sent {
 }
 
 fn to(kind: ProviderKind, model: &str, changes: &Value) -> Result<PreparedTask, Refusal> {
-    generation(changes).to(&OpenaiImageGenerations, kind, model)
+    generation(changes).to(&OpenaiImages::Generations, kind, model)
 }
 
 fn edit<'a>(fields: &[(&str, &str)], images: usize) -> NewForm<'a> {
@@ -37,7 +37,7 @@ fn edit<'a>(fields: &[(&str, &str)], images: usize) -> NewForm<'a> {
 }
 
 fn edited(kind: ProviderKind, model: &str, form: NewForm<'_>) -> Result<PreparedTask, Refusal> {
-    Sent::form(form).to(&OpenaiImageEdits, kind, model)
+    Sent::form(form).to(&OpenaiImages::Edits, kind, model)
 }
 
 fn png() -> Reply {
@@ -65,14 +65,16 @@ fn cause(result: Result<TaskAnswer, DecodeError>) -> Cause {
 #[test]
 fn the_envelope_tells_what_it_will_take() {
     let sent = generation(&json!({"n": 2, "quality": "high", "stream": true}));
-    let envelope = OpenaiImageGenerations
+    let envelope = OpenaiImages::Generations
         .envelope(&sent.asked, &sent.body)
         .unwrap();
     assert!(envelope.stream);
     assert_eq!(envelope.estimate.images, 2);
     assert_eq!(envelope.estimate.output_image_tokens, 8_320);
     let sent = Sent::form(edit(&[("n", "3")], 2));
-    let envelope = OpenaiImageEdits.envelope(&sent.asked, &sent.body).unwrap();
+    let envelope = OpenaiImages::Edits
+        .envelope(&sent.asked, &sent.body)
+        .unwrap();
     assert_eq!(envelope.model.as_str(), "alias");
     assert_eq!(envelope.estimate.images, 3);
     assert_eq!(envelope.estimate.input_image_tokens, 600);
@@ -88,18 +90,18 @@ fn what_is_missing_or_wrong_is_named() {
         (json!({"model": "m", "prompt": "a", "n": "2"}), "n"),
     ] {
         let sent = Sent::json(&body);
-        let refusal = OpenaiImageGenerations
+        let refusal = OpenaiImages::Generations
             .envelope(&sent.asked, &sent.body)
             .unwrap_err();
         assert_eq!(refusal.param.as_deref(), Some(param), "{body}");
     }
     let without_model = Sent::form(NewForm::default().text("prompt", "a"));
-    let refusal = OpenaiImageEdits
+    let refusal = OpenaiImages::Edits
         .envelope(&without_model.asked, &without_model.body)
         .unwrap_err();
     assert_eq!(refusal.param.as_deref(), Some("model"));
     let json = Sent::json(&json!({"model": "m"}));
-    let refusal = OpenaiImageVariations.envelope(&json.asked, &json.body);
+    let refusal = OpenaiImages::Variations.envelope(&json.asked, &json.body);
     assert!(refusal.is_ok());
 }
 
@@ -107,7 +109,11 @@ fn what_is_missing_or_wrong_is_named() {
 fn openai_gets_the_callers_bytes_with_its_own_models_name() {
     let sent = Sent::of_text(r#"{"prompt":"a\u00fc", "model":"alias","n":1,"new":{"a":1e3}}"#);
     let prepared = sent
-        .to(&OpenaiImageGenerations, ProviderKind::Openai, "gpt-image-2")
+        .to(
+            &OpenaiImages::Generations,
+            ProviderKind::Openai,
+            "gpt-image-2",
+        )
         .unwrap();
     assert_eq!(
         prepared.request.body(),
@@ -120,7 +126,7 @@ fn openai_gets_the_callers_bytes_with_its_own_models_name() {
 
     let sent = Sent::form(edit(&[], 2));
     let prepared = sent
-        .to(&OpenaiImageEdits, ProviderKind::Openai, "gpt-image-2")
+        .to(&OpenaiImages::Edits, ProviderKind::Openai, "gpt-image-2")
         .unwrap();
     let (before, after) = (&sent.body, prepared.request.body());
     assert_eq!(
@@ -138,7 +144,7 @@ fn openai_gets_the_callers_bytes_with_its_own_models_name() {
         PNG,
     ));
     let prepared = varied
-        .to(&OpenaiImageVariations, ProviderKind::Openai, "dall-e-2")
+        .to(&OpenaiImages::Variations, ProviderKind::Openai, "dall-e-2")
         .unwrap();
     assert!(
         prepared
@@ -295,7 +301,7 @@ fn stability_gets_a_form() {
     let answer = answer.unwrap();
     assert_eq!(
         written(&answer),
-        json!({"created": 1_793_880_000, "data": [{"b64_json": "iVBORw0KGgo="}], "output_format": "png", "size": "1024x1792"})
+        json!({"created": 1_793_880_000, "data": [{"b64_json": "iVBORw0KGgo="}], "output_format": "png" })
     );
     assert_eq!(answer.usage, Some(images(1)));
 }
@@ -461,7 +467,11 @@ fn fal_is_shown_pictures_by_address() {
         {"image_url": format!("data:image/jpeg;base64,{}", encode_base64(PNG))},
     ]});
     let prepared = Sent::json(&body)
-        .to(&OpenaiImageEdits, ProviderKind::Fal, "fal-ai/flux-2/edit")
+        .to(
+            &OpenaiImages::Edits,
+            ProviderKind::Fal,
+            "fal-ai/flux-2/edit",
+        )
         .unwrap();
     let urls = &json_of(&prepared.request)["image_urls"];
     assert_eq!(urls[0], "https://example.com/a.png");
@@ -605,9 +615,9 @@ fn what_a_vendor_cannot_do_is_refused_by_name() {
     let varied = NewForm::default()
         .text("model", "m")
         .file("image", "a.png", "image/png", PNG);
-    let refusal = Sent::form(varied).to(&OpenaiImageVariations, ProviderKind::Fal, "m");
+    let refusal = Sent::form(varied).to(&OpenaiImages::Variations, ProviderKind::Fal, "m");
     assert!(refusal.err().unwrap().detail.contains("variations"));
     let file = json!({"model": "m", "prompt": "a", "images": [{"file_id": "file-1"}]});
-    let refusal = Sent::json(&file).to(&OpenaiImageEdits, ProviderKind::Gemini, "g");
+    let refusal = Sent::json(&file).to(&OpenaiImages::Edits, ProviderKind::Gemini, "g");
     assert!(refusal.err().unwrap().detail.contains("file-1"));
 }

@@ -3,10 +3,14 @@
 
 pub(crate) mod credential;
 pub(crate) mod failure;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod generated;
+pub(crate) mod google;
+pub(crate) mod openai;
 pub(crate) mod origin;
 pub(crate) mod outgoing;
-pub(crate) mod passing;
+pub(crate) mod relay;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -5,6 +5,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Uri};
 
 use crate::dialect::{DecodeError, Refusal};
+use crate::passing::JSON;
+use crate::url;
 
 /// A request with a body.
 pub(crate) fn post(
@@ -31,8 +33,7 @@ pub(crate) fn post_json(
     accept: &'static str,
     body: &serde_json::Value,
 ) -> Result<Request<Bytes>, Refusal> {
-    let json = HeaderValue::from_static("application/json");
-    post(url, &json, accept, body.to_string().into())
+    post(url, &JSON, accept, body.to_string().into())
 }
 
 /// A look at an address that a provider's answer named. It must be an absolute web address: whatever else it
@@ -54,43 +55,14 @@ pub(crate) fn get(url: &str, accept: &'static str) -> Result<Request<Bytes>, Dec
 /// A name as one or several segments of a path. It comes from a caller, so nothing in it may lead to another
 /// path of the provider.
 pub(crate) fn path(name: &str, param: &str) -> Result<String, Refusal> {
-    let is_strange = |segment: &str| matches!(segment, "" | "." | "..");
-    if name.split('/').any(is_strange) {
-        return Err(Refusal::of(
+    let segments: Result<Vec<String>, Refusal> = name.split('/').map(url::segment).collect();
+    match segments {
+        Ok(segments) => Ok(segments.join("/")),
+        Err(_) => Err(Refusal::of(
             param,
             format!("`{param}` is {name:?}, which is no name at this provider."),
-        ));
+        )),
     }
-    Ok(encoded(name, b"/"))
-}
-
-/// Parameters as a query, with its question mark.
-pub(crate) fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let mut query = String::new();
-    for (name, value) in parameters {
-        query.push(if query.is_empty() { '?' } else { '&' });
-        query.push_str(name);
-        query.push('=');
-        query.push_str(&encoded(&value, b""));
-    }
-    query
-}
-
-/// Everything but the unreserved characters of RFC 3986 §2.3, and those to keep, is escaped.
-fn encoded(text: &str, keep: &[u8]) -> String {
-    let digit = |half: u8| {
-        let digit = char::from_digit(u32::from(half), 16).unwrap_or('0');
-        digit.to_ascii_uppercase()
-    };
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(['%', digit(byte >> 4), digit(byte & 0xF)]);
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -105,15 +77,6 @@ mod tests {
             let refusal = path(name, "voice").unwrap_err();
             assert_eq!(refusal.param.as_deref(), Some("voice"), "{name}");
         }
-    }
-
-    #[test]
-    fn a_query_escapes_its_values() {
-        let query = query([
-            ("model", "nova-3".to_owned()),
-            ("keyterm", "a&b ü".to_owned()),
-        ]);
-        assert_eq!(query, "?model=nova-3&keyterm=a%26b%20%C3%BC");
     }
 
     #[test]

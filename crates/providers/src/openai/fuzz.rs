@@ -208,3 +208,58 @@ proptest! {
         prop_assert_eq!(stream_usage, stream);
     }
 }
+
+/// The events of a stream whose text comes in these pieces, with thoughts between tags.
+fn thinking(texts: &[&str], is_cut: bool) -> Vec<ChatEvent> {
+    let mut stream: String = texts
+        .iter()
+        .map(|text| json!({"choices": [{"index": 0, "delta": {"content": text}}]}))
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect();
+    stream.push_str("data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n");
+    let exchange = Exchange {
+        thinks_in_tags: true,
+        ..Exchange::default()
+    };
+    let mut decoder = OpenaiChat.decoder(&exchange);
+    let mut events = Vec::new();
+    let size = if is_cut { 1 } else { stream.len() };
+    for piece in stream.as_bytes().chunks(size) {
+        decoder.push(piece, &mut events).unwrap();
+    }
+    decoder.finish(End::Clean, &mut events).unwrap();
+    events
+}
+
+#[test]
+fn thoughts_between_tags_are_told_from_text_in_any_pieces_and_nothing_is_lost() {
+    const PIECES: [&str; 12] = [
+        "<think>", "</think>", "<", "/", "think", ">", "\n", " ", "a", "é", "</thi", "nk>",
+    ];
+    bolero::check!()
+        .with_test_time(TIME)
+        .for_each(|input: &[u8]| {
+            let texts: Vec<&str> = input
+                .iter()
+                .map(|byte| PIECES[usize::from(*byte) % PIECES.len()])
+                .collect();
+            let events = thinking(&texts, false);
+            assert_eq!(
+                format!("{events:?}"),
+                format!("{:?}", thinking(&texts, true))
+            );
+            let told: String = events
+                .iter()
+                .filter_map(|event| match event {
+                    ChatEvent::Text { text, .. } | ChatEvent::Reasoning { text, .. } => Some(text),
+                    _ => None,
+                })
+                .map(String::as_str)
+                .collect();
+            let plain = |text: &str| -> String {
+                let text: String = text.split_whitespace().collect();
+                text.replace("<think>", "").replace("</think>", "")
+            };
+            assert_eq!(plain(&told), plain(&texts.concat()));
+        });
+}

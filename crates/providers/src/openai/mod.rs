@@ -51,10 +51,12 @@ use http::response::Parts;
 use http::{HeaderMap, Method, Request};
 use jiff::Timestamp;
 
+use self::completions::OpenaiCompletions;
+use self::responses::OpenaiResponses;
 use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
-use crate::hosts::Thoughts;
+use crate::hosts::{Serves, Thoughts};
 use crate::tap::Observed;
 
 pub(crate) use call_ids::is_short_call_id;
@@ -179,6 +181,18 @@ impl Dialect for OpenaiChat {
         usage::read(native)?.ok_or_else(|| {
             DecodeError::Malformed("the usage counts neither input nor output".to_owned())
         })
+    }
+}
+
+/// The formats in which a host chats with `model`, the one to translate into first. Of a model that OpenAI
+/// serves under `/responses` only, that is the only one.
+pub fn dialects(model: &str, serves: Serves) -> &'static [&'static dyn Dialect] {
+    match (serves.responses, serves.completions) {
+        (true, _) if model::answers_responses_only(model) => &[&OpenaiResponses],
+        (true, true) => &[&OpenaiChat, &OpenaiResponses, &OpenaiCompletions],
+        (true, false) => &[&OpenaiChat, &OpenaiResponses],
+        (false, true) => &[&OpenaiChat, &OpenaiCompletions],
+        (false, false) => &[&OpenaiChat],
     }
 }
 

@@ -19,6 +19,18 @@ pub(super) fn takes_sampling(model: &str, capabilities: &Capabilities) -> bool {
         .unwrap_or_else(|| !is_reasoning_name(model))
 }
 
+/// Whether OpenAI serves the model under `/responses` only
+/// (<https://platform.openai.com/docs/models>): the `pro` models, those for research and for computers, and
+/// those of Codex.
+pub(super) fn answers_responses_only(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let is_openais = is_reasoning_name(name) || name.starts_with("gpt-");
+    let is_one = |word: &str| name.split('-').any(|part| part == word);
+    name.starts_with("computer-use")
+        || name.starts_with("codex-")
+        || (is_openais && (is_one("pro") || is_one("codex") || name.contains("-deep-research")))
+}
+
 /// `o1`, `o3-mini`, `gpt-5.4-nano`, but not `gpt-5-chat-latest`; behind whatever path a host puts before it.
 fn is_reasoning_name(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
@@ -43,6 +55,25 @@ mod tests {
         for name in ["gpt-4o", "gpt-5-chat-latest", "olmo-3", "o", "omni-1"] {
             assert!(!reasons(name, &unknown), "{name}");
             assert!(takes_sampling(name, &unknown), "{name}");
+        }
+    }
+
+    #[test]
+    fn models_that_answer_responses_only_are_known_by_name() {
+        for name in [
+            "o1-pro",
+            "o3-pro-2025-06-10",
+            "gpt-5-pro",
+            "gpt-5.1-codex-mini",
+            "openai/gpt-5.3-codex",
+            "o4-mini-deep-research",
+            "computer-use-preview",
+            "codex-mini-latest",
+        ] {
+            assert!(answers_responses_only(name), "{name}");
+        }
+        for name in ["gpt-5", "o3", "gpt-5.4-nano", "deepseek-pro", "gemini-3-pro"] {
+            assert!(!answers_responses_only(name), "{name}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! (<https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai>).
 
 use bytes::Bytes;
+use domain::chat::ChatRequest;
 use domain::provider_error::ProviderError;
 use http::HeaderMap;
 use http::response::Parts;
@@ -9,7 +10,8 @@ use jiff::Timestamp;
 
 use super::model_url;
 use crate::anthropic::AnthropicMessages;
-use crate::dialect::{Dialect, Refusal, Target};
+use crate::anthropic::betas::{self, BetaHost};
+use crate::dialect::{Dialect, Encoded, Refusal, Target};
 use crate::elsewhere::Elsewhere;
 use crate::gemini::Gemini;
 use crate::splice;
@@ -30,7 +32,20 @@ impl Elsewhere for VertexAnthropic {
         &AnthropicMessages
     }
 
-    /// Takes `model` out of the body and puts `anthropic_version` in; no other byte is touched.
+    fn encode(
+        &self,
+        request: &ChatRequest,
+        target: &Target<'_>,
+        now: Timestamp,
+    ) -> Result<Encoded, Refusal> {
+        let mut encoded = AnthropicMessages.encode(request, target, now)?;
+        betas::for_host(BetaHost::Vertex, target.model, &encoded.fields)
+            .report(&mut encoded.report);
+        Ok(encoded)
+    }
+
+    /// Takes `model` out of the body and puts `anthropic_version` in; no other byte is touched. Of the
+    /// beta features those stay that the platform takes: it refuses a request for any other.
     fn request(
         &self,
         target: &Target<'_>,
@@ -52,6 +67,11 @@ impl Elsewhere for VertexAnthropic {
         let mut request = AnthropicMessages.request(target, stream, fields, body)?;
         // The version that holds is the body's.
         request.headers_mut().remove("anthropic-version");
+        let betas = betas::for_host(BetaHost::Vertex, target.model, request.headers());
+        request.headers_mut().remove(betas::FIELD);
+        if let Some(kept) = betas.field() {
+            request.headers_mut().insert(betas::FIELD, kept);
+        }
         url::replace(&mut request, &url)?;
         Ok(request)
     }
@@ -78,4 +98,45 @@ fn is_googles(body: &[u8]) -> bool {
     value
         .pointer("/error/code")
         .is_some_and(serde_json::Value::is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::model::Capabilities;
+
+    use super::*;
+    use crate::host::Host;
+
+    #[test]
+    fn the_callers_bytes_stay_but_for_the_model_and_the_version() {
+        let target = Target {
+            model: "claude-sonnet-4-5@20250929",
+            base_url: "https://aiplatform.googleapis.com",
+            capabilities: &Capabilities::default(),
+            host: &Host {
+                project: Some("p".to_owned()),
+                ..Host::NONE
+            },
+        };
+        let mut fields = HeaderMap::new();
+        let betas = "context-1m-2025-08-07, no-such-feature-2026-01-01";
+        fields.insert(betas::FIELD, betas.parse().unwrap());
+        let body = br#"{ "max_tokens" : 1e2, "model":"claude", "messages":[],"new_field":{"z":1,"a":2.50} }"#;
+        let bytes = Bytes::from_static(body);
+        let request = Dialect::request(&VertexAnthropic, &target, true, &fields, bytes).unwrap();
+        assert_eq!(
+            request.uri().path(),
+            "/v1/projects/p/locations/global/publishers/anthropic/models/\
+             claude-sonnet-4-5@20250929:streamRawPredict"
+        );
+        assert_eq!(
+            request.body().as_ref(),
+            br#"{"anthropic_version":"vertex-2023-10-16", "max_tokens" : 1e2, "messages":[],"new_field":{"z":1,"a":2.50} }"#
+        );
+        assert_eq!(
+            request.headers().get(betas::FIELD).unwrap(),
+            "context-1m-2025-08-07"
+        );
+        assert!(!request.headers().contains_key("anthropic-version"));
+    }
 }

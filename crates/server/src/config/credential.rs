@@ -1,6 +1,10 @@
 //! The keys of a provider that say with which credential it is asked.
 
 use domain::secret::Secret;
+use providers::aws::container::{self, Endpoint};
+use providers::aws::machine::Metadata;
+use providers::aws::sts::{Role, Sts};
+use providers::aws::{self, Origin};
 use providers::credential::{AwsKeys, Credential, Source};
 use providers::kind::ProviderKind;
 use providers::{entra, google};
@@ -22,21 +26,34 @@ pub(super) struct Credentials {
     access_key_id: Option<Word>,
     secret_access_key: Option<ApiKey>,
     session_token: Option<ApiKey>,
+    credentials_url: Option<Word>,
+    role_arns: Vec<Arn>,
+    external_id: Option<Word>,
 }
 
 /// The keys by the kinds that know them; `api_key` is known to all.
-const KEYS: [(&str, &[ProviderKind]); 8] = [
+const KEYS: [(&str, &[ProviderKind]); 11] = [
     (
         "credentials",
-        &[ProviderKind::Vertex, ProviderKind::AzureOpenai],
+        &[
+            ProviderKind::Vertex,
+            ProviderKind::AzureOpenai,
+            ProviderKind::Bedrock,
+        ],
     ),
     ("tenant_id", &[ProviderKind::AzureOpenai]),
     ("client_id", &[ProviderKind::AzureOpenai]),
     ("client_secret", &[ProviderKind::AzureOpenai]),
-    ("token_file", &[ProviderKind::AzureOpenai]),
+    (
+        "token_file",
+        &[ProviderKind::AzureOpenai, ProviderKind::Bedrock],
+    ),
     ("access_key_id", &[ProviderKind::Bedrock]),
     ("secret_access_key", &[ProviderKind::Bedrock]),
     ("session_token", &[ProviderKind::Bedrock]),
+    ("credentials_url", &[ProviderKind::Bedrock]),
+    ("role_arns", &[ProviderKind::Bedrock]),
+    ("external_id", &[ProviderKind::Bedrock]),
 ];
 
 impl Credentials {
@@ -53,8 +70,9 @@ impl Credentials {
                 "credentials",
                 "file:google.json",
                 "In place of a key. Of kind `vertex`: a credentials file of Google Cloud \
-                 (`file:PATH`, or a reference to a variable that holds its JSON). Of kinds `vertex` \
-                 and `azure_openai`: `machine`, the identity of the machine that Trunkline runs on.",
+                 (`file:PATH`, or a reference to a variable that holds its JSON). Of kinds `vertex`, \
+                 `azure_openai` and `bedrock`: `machine`, the identity of the machine that Trunkline \
+                 runs on.",
             ),
             tenant_id: fields.optional(
                 "tenant_id",
@@ -76,8 +94,9 @@ impl Credentials {
             token_file: fields.optional(
                 "token_file",
                 "/var/run/secrets/azure/tokens/azure-identity-token",
-                "Of kind `azure_openai`, in place of a secret: the file with the token of the workload \
-                 (workload identity), which is read anew each time.",
+                "In place of a secret: the file with the token of the workload, which is read anew \
+                 each time. Of kind `azure_openai`: of the application; of kind `bedrock`: for the \
+                 first of `role_arns`, or for `credentials_url`.",
             ),
             access_key_id: fields.optional(
                 "access_key_id",
@@ -94,25 +113,44 @@ impl Credentials {
                 "${AWS_SESSION_TOKEN}",
                 "Of kind `bedrock`: stands beside keys that expire.",
             ),
+            credentials_url: fields.optional(
+                "credentials_url",
+                "${AWS_CONTAINER_CREDENTIALS_FULL_URI}",
+                "Of kind `bedrock`, in place of keys: where the platform of a container gives them \
+                 out: a URL, or a path at the address of ECS.",
+            ),
+            role_arns: fields.list(
+                "role_arns",
+                &[],
+                "Of kind `bedrock`: the roles that are assumed, each with the keys of the one before.",
+            ),
+            external_id: fields.optional(
+                "external_id",
+                "2f1c8a",
+                "Of kind `bedrock`: what the owner of the last role demands to be told.",
+            ),
         }
     }
 
     /// Where the credential comes from, after every complaint was made; `None` where there is none.
-    /// `is_required` says whether there must be one.
+    /// `is_required` says whether there must be one, `region` where the provider runs.
     pub(super) fn source(
         self,
         kind: Kind,
         is_required: bool,
+        region: Option<&str>,
         fields: &mut impl Fields,
     ) -> Option<Source> {
         let is_misplaced = refuse_misplaced(kind, fields);
+        let is_bedrock = kind.speaks == ProviderKind::Bedrock;
         let ways = [
             fields.is_given("api_key"),
             fields.is_given("credentials"),
             fields.is_given("tenant_id")
                 || fields.is_given("client_secret")
-                || fields.is_given("token_file"),
+                || (fields.is_given("token_file") && !is_bedrock),
             fields.is_given("access_key_id") || fields.is_given("secret_access_key"),
+            fields.is_given("credentials_url") || (fields.is_given("token_file") && is_bedrock),
         ];
         let ways = ways.into_iter().filter(|is_given| *is_given).count();
         if ways > 1 && !is_misplaced {
@@ -125,7 +163,15 @@ impl Credentials {
             return None;
         }
         if let Some(api_key) = self.api_key {
+            if !self.role_arns.is_empty() {
+                let complaint =
+                    Complaint::new("a role is assumed with AWS keys, not with an API key");
+                fields.refuse("role_arns", complaint.suggest("remove it or the `api_key`"));
+            }
             return Some(Credential::ApiKey(api_key.0).into());
+        }
+        if is_bedrock && ways == 1 {
+            return self.of_aws(region, fields);
         }
         match self.given {
             Some(Given::Machine) if kind.speaks == ProviderKind::AzureOpenai => {
@@ -149,7 +195,49 @@ impl Credentials {
                 self.token_file,
                 fields,
             ),
-            ProviderKind::Bedrock if ways == 1 => {
+            _ => None,
+        }
+    }
+
+    /// Keys of AWS, or where they are given out, and the roles that are assumed with them.
+    fn of_aws(self, region: Option<&str>, fields: &mut impl Fields) -> Option<Source> {
+        let mut roles: Vec<Role> = self
+            .role_arns
+            .into_iter()
+            .map(|Arn(arn)| Role::new(arn))
+            .collect();
+        if let Some(Word(external_id)) = self.external_id {
+            match roles.last_mut() {
+                Some(role) => role.external_id = Some(external_id),
+                None => {
+                    let complaint = Complaint::new("there is no role whose owner could be told");
+                    fields.refuse("external_id", complaint.suggest("add `role_arns`"));
+                }
+            }
+        }
+        let origin = match (self.given, self.credentials_url, self.token_file) {
+            (Some(Given::Machine), _, _) => Origin::Machine(Metadata::default()),
+            (Some(Given::Google(_)), _, _) => {
+                let complaint = Complaint::new("Amazon takes no credentials of Google Cloud");
+                fields.refuse("credentials", complaint.suggest("write `machine`"));
+                return None;
+            }
+            (None, Some(Word(address)), file) => {
+                Origin::Container(container(&address, file, fields)?)
+            }
+            (None, None, Some(FileName(file))) => {
+                if roles.is_empty() {
+                    let complaint = Complaint::new("the token is for a role, and there is none");
+                    let hint = "add `role_arns: [\"${AWS_ROLE_ARN}\"]`";
+                    fields.refuse("token_file", complaint.suggest(hint));
+                    return None;
+                }
+                Origin::WebIdentity {
+                    token_file: file.into(),
+                    role: roles.remove(0),
+                }
+            }
+            (None, None, None) => {
                 let id = wanted("access_key_id", self.access_key_id, fields);
                 let secret = wanted("secret_access_key", self.secret_access_key, fields);
                 let keys = AwsKeys {
@@ -157,11 +245,39 @@ impl Credentials {
                     secret_access_key: secret?.0,
                     session_token: self.session_token.map(|token| token.0),
                 };
-                Some(Credential::Aws(keys).into())
+                if roles.is_empty() {
+                    return Some(Credential::Aws(keys).into());
+                }
+                Origin::Keys(keys)
             }
-            _ => None,
-        }
+        };
+        let sts = Sts {
+            region: region?.to_owned(),
+            base_url: None,
+        };
+        Some(Source::Aws(aws::Account { origin, roles, sts }))
     }
+}
+
+/// Where a container's platform gives keys out.
+fn container(
+    address: &str,
+    token_file: Option<FileName>,
+    fields: &mut impl Fields,
+) -> Option<Endpoint> {
+    let proof = match token_file {
+        Some(FileName(file)) => container::Proof::File(file.into()),
+        None => container::Proof::None,
+    };
+    let endpoint = if address.starts_with('/') {
+        Endpoint::of_ecs(address, proof)
+    } else {
+        Endpoint::at(address, proof)
+    };
+    let refuse = |error: container::ForeignEndpoint| {
+        fields.refuse("credentials_url", Complaint::new(error.to_string()));
+    };
+    endpoint.map_err(refuse).ok()
 }
 
 fn application(
@@ -248,7 +364,9 @@ fn refuse_missing(kind: Kind, fields: &mut impl Fields) {
         ),
         ProviderKind::Bedrock => (
             "access_key_id",
-            "add `access_key_id` and `secret_access_key`, or `api_key`".to_owned(),
+            "add `access_key_id` and `secret_access_key`, or `api_key`, or `credentials: machine` in \
+             AWS"
+                .to_owned(),
         ),
         _ => ("api_key", format!("add `api_key: {}`", kind.example_key())),
     };
@@ -330,6 +448,25 @@ impl Scalar for Word {
 
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^\\S+$" })
+    }
+}
+
+/// The name of a role.
+struct Arn(String);
+
+impl Scalar for Arn {
+    const EXPECTED: &'static str = "a role's name such as `arn:aws:iam::123456789012:role/name`";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if text.starts_with("arn:") && text.contains(":role/") {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Misfit::default())
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^arn:.+:role/.+$" })
     }
 }
 

@@ -95,7 +95,8 @@ impl Section for Endpoint {
             ProviderKind::AzureOpenai | ProviderKind::Vertex | ProviderKind::Bedrock => true,
             _ => !is_local && !fields.is_given("base_url"),
         };
-        let source = credentials.source(kind, is_required, fields);
+        let region = places.region.as_ref().map(|word| word.0.as_str());
+        let source = credentials.source(kind, is_required, region, fields);
         let host = places.host(kind, row, source.as_ref(), fields);
         if let Some(url) = &base_url {
             if let Some(complaint) = misshapen(kind, url) {

@@ -289,6 +289,18 @@ fn a_platform_and_a_host_bring_what_is_particular_about_them() {
     assert_eq!(express.host.project, None);
     let bedrock = provider("bedrock").credential.as_ref().unwrap();
     assert!(matches!(bedrock.ready(), Some(Credential::Aws(_))));
+    for (name, roles) in [
+        ("bedrock-roles", 2),
+        ("bedrock-eks", 0),
+        ("bedrock-ecs", 0),
+        ("bedrock-ec2", 0),
+    ] {
+        let Some(Source::Aws(account)) = &provider(name).credential else {
+            panic!("{name} has an account of AWS");
+        };
+        assert_eq!(account.roles.len(), roles, "{name}");
+        assert_eq!(account.sts.region, "us-east-1");
+    }
     for (name, host) in [
         ("groq", Some("groq")),
         ("mistral", Some("mistral")),

@@ -4,13 +4,13 @@
 use domain::call::Face as Recorded;
 use domain::name::ModelName;
 use providers::anthropic::{AnthropicMessages, CountTokens as CountMessages};
-use providers::audio::{OpenaiSpeech, OpenaiTranscriptions, OpenaiTranslations};
+use providers::audio::{OpenaiSpeech, OpenaiTranscripts};
 use providers::cohere::CohereChat;
 use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
 use providers::face::Face;
 use providers::gemini::path::Verb;
 use providers::gemini::{self, CountTokens as CountContents, Gemini, GeminiArray};
-use providers::images::{OpenaiImageEdits, OpenaiImageGenerations, OpenaiImageVariations};
+use providers::images::OpenaiImages;
 use providers::moderation::OpenaiModeration;
 use providers::openai::OpenaiChat;
 use providers::openai::responses::OpenaiResponses;
@@ -45,12 +45,14 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
         "/v1/chat/completions" => Some(chat(&OpenaiChat, Recorded::OpenaiChat)),
         "/v1/responses" => Some(chat(&OpenaiResponses, Recorded::OpenaiResponses)),
         "/v1/embeddings" => Some(task(&OpenaiEmbeddings, Recorded::Openai)),
-        "/v1/images/generations" => Some(task(&OpenaiImageGenerations, Recorded::Openai)),
-        "/v1/images/edits" => Some(task(&OpenaiImageEdits, Recorded::Openai)),
-        "/v1/images/variations" => Some(task(&OpenaiImageVariations, Recorded::Openai)),
+        "/v1/images/generations" => Some(task(&OpenaiImages::Generations, Recorded::Openai)),
+        "/v1/images/edits" => Some(task(&OpenaiImages::Edits, Recorded::Openai)),
+        "/v1/images/variations" => Some(task(&OpenaiImages::Variations, Recorded::Openai)),
         "/v1/audio/speech" => Some(task(&OpenaiSpeech, Recorded::Openai)),
-        "/v1/audio/transcriptions" => Some(task(&OpenaiTranscriptions, Recorded::Openai)),
-        "/v1/audio/translations" => Some(task(&OpenaiTranslations, Recorded::Openai)),
+        "/v1/audio/transcriptions" => {
+            Some(task(&OpenaiTranscripts::Transcriptions, Recorded::Openai))
+        }
+        "/v1/audio/translations" => Some(task(&OpenaiTranscripts::Translations, Recorded::Openai)),
         "/v1/moderations" => Some(task(&OpenaiModeration, Recorded::Openai)),
         "/v1/rerank" => Some(task(&JinaRerank, Recorded::Openai)),
         // Anthropic

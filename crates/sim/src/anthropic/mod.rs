@@ -142,6 +142,11 @@ impl Format for Anthropic {
     }
 }
 
+/// Whether a model takes instructions between messages, whatever a cloud calls it.
+pub(crate) fn takes_system_messages(model: &str) -> bool {
+    model::Class::of(model::own_name(model)).is_some_and(model::Class::takes_system_messages)
+}
+
 /// What parameters of this format say about thinking, where a cloud passes them on to one of these models.
 pub(crate) fn thinking_of(
     fields: &Value,

@@ -141,7 +141,15 @@ pub(super) fn thinking_of(
     output_limit: u64,
 ) -> Result<Reasoning, Failure> {
     let root = Node::root(fields);
-    let mut known = vec!["anthropic_beta", "output_config", "thinking"];
+    let mut known = vec![
+        "anthropic_beta",
+        "container",
+        "context_management",
+        "metadata",
+        "output_config",
+        "thinking",
+        "tool_choice",
+    ];
     known.extend(SAMPLING);
     object(&root, &known)?;
     let name = own_name(model);

@@ -27,7 +27,6 @@ pub(super) fn read(messages: &Node<'_, '_>, class: Class) -> Result<Conversation
     let mut conversation = Conversation::default();
     let mut open: HashMap<&str, &str> = HashMap::new();
     let mut unanswered: Vec<&str> = Vec::new();
-    let mut last = "";
     for message in messages.items() {
         if !message.value.is_object() {
             return Err(wrong_type(&message, "object"));
@@ -83,17 +82,13 @@ pub(super) fn read(messages: &Node<'_, '_>, class: Class) -> Result<Conversation
                 }
             }
         }
-        last = role;
         conversation.count += 1;
     }
     all_answered(&unanswered)?;
-    match last {
-        "user" | "tool" => Ok(conversation),
-        "" => Err(invalid("messages must contain at least one message")),
-        _ => Err(invalid(
-            "the last message must be a user message or a tool message",
-        )),
+    if conversation.count == 0 {
+        return Err(invalid("messages must contain at least one message"));
     }
+    Ok(conversation)
 }
 
 fn all_answered(unanswered: &[&str]) -> Result<(), Failure> {

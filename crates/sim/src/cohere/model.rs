@@ -4,7 +4,7 @@
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// `command`: takes everything.
+    /// `command`, `command-a-plus…`: takes everything.
     Generous,
     /// `command-r…`, `command-a-03-2025`: text and tools.
     Plain,
@@ -26,7 +26,7 @@ pub(crate) const LISTED: [&str; 5] = [
 impl Class {
     /// The class of a model, or `None` where Cohere knows no such model.
     pub(super) fn of(model: &str) -> Option<Self> {
-        if model == "command" {
+        if model == "command" || model.starts_with("command-a-plus") {
             Some(Self::Generous)
         } else if model.starts_with("command-a-reasoning") {
             Some(Self::Reasoning)

@@ -51,6 +51,12 @@ impl Class {
         self == Self::Level
     }
 
+    /// Whether Google's own search and functions of the caller's go together
+    /// (<https://ai.google.dev/gemini-api/docs/function-calling#multi-tool-use>).
+    pub(super) fn joins_search_and_functions(self) -> bool {
+        self == Self::Level
+    }
+
     /// Whether tools and a JSON answer go together.
     pub(super) fn joins_tools_and_json(self) -> bool {
         self == Self::Level

@@ -29,7 +29,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     roles(ask, &root)?;
     let mut contents = contents::read(&root, class, ask.seed)?;
     contents::system(&root, &mut contents)?;
-    let tools = tools::read(&root)?;
+    let tools = tools::read(&root, class)?;
     if let Some(cached) = field(&root, "cached_content") {
         let name = cached.text().unwrap_or_default();
         return Err(Failure::new(
@@ -115,7 +115,7 @@ pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
     let request = whole.as_ref().unwrap_or(&root);
     let mut contents = contents::read(request, class, ask.seed)?;
     contents::system(request, &mut contents)?;
-    let text = contents.text_tokens + tools::read(request)?.tokens;
+    let text = contents.text_tokens + tools::read(request, class)?.tokens;
     let media = contents.media_tokens;
     let mut details = vec![json!({"modality": "TEXT", "tokenCount": text})];
     if media > 0 {

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::check::{bad, field, plain, snake_path, text_of};
+use super::model::Class;
 use super::shape::listed;
 use crate::node::Node;
 use crate::prompt::{Choice, Tool};
@@ -19,7 +20,7 @@ pub(super) struct Tools {
     pub(super) tokens: u64,
 }
 
-pub(super) fn read(root: &Node<'_, '_>) -> Result<Tools, Failure> {
+pub(super) fn read(root: &Node<'_, '_>, class: Class) -> Result<Tools, Failure> {
     let mut tools = Tools {
         list: Vec::new(),
         choice: Choice::Auto(Vec::new()),
@@ -49,7 +50,7 @@ pub(super) fn read(root: &Node<'_, '_>) -> Result<Tools, Failure> {
             }
         }
     }
-    if has_search && !tools.list.is_empty() {
+    if has_search && !tools.list.is_empty() && !class.joins_search_and_functions() {
         return Err(plain(
             "Tool use with function calling is unsupported by the model.",
         ));

@@ -7,6 +7,7 @@ mod completions;
 mod error;
 mod messages;
 pub(crate) mod model;
+mod parameters;
 mod reply;
 mod request;
 mod responses;

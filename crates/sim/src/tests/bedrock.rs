@@ -368,3 +368,56 @@ async fn anthropics_format_names_its_version_and_leaves_the_model_to_the_path() 
             .contains("The provided model identifier is invalid.")
     );
 }
+
+#[tokio::test]
+async fn claude_can_be_told_to_call_one_tool_at_a_time() {
+    let sim = Sim::default();
+    let calls = async |changes: Value| {
+        let request = with(&asks_weather("get_weather and get_weather"), &changes);
+        let body = converse(&sim, CLAUDE, &request).await.json();
+        let content = body["output"]["message"]["content"].as_array().cloned();
+        let blocks = content.unwrap_or_else(|| panic!("{body}"));
+        blocks
+            .iter()
+            .filter(|block| block["toolUse"].is_object())
+            .count()
+    };
+    let native = |choice: Value| json!({"additionalModelRequestFields": {"tool_choice": choice}});
+    assert_eq!(calls(json!({})).await, 2);
+    assert_eq!(
+        calls(native(
+            json!({"type": "any", "disable_parallel_tool_use": true})
+        ))
+        .await,
+        1
+    );
+    assert_eq!(calls(native(json!({"type": "none"}))).await, 0);
+    let wrong = with(
+        &plain(),
+        &native(json!({"type": "tool", "name": "unknown"})),
+    );
+    assert_eq!(converse(&sim, CLAUDE, &wrong).await.status, 400);
+}
+
+#[tokio::test]
+async fn newer_models_take_instructions_between_messages() {
+    let sim = Sim::default();
+    let request = json!({"messages": [
+        {"role": "user", "content": [{"text": "a"}]},
+        {"role": "assistant", "content": [{"text": "b"}]},
+        {"role": "system", "content": [{"text": "be brief"}]},
+        {"role": "user", "content": [{"text": "c"}]},
+    ]});
+    assert_eq!(
+        converse(&sim, "anthropic.claude-opus-4-7-v1:0", &request)
+            .await
+            .status,
+        200
+    );
+    let refused = converse(&sim, CLAUDE, &request).await;
+    assert!(
+        refused.text().contains("doesn't support the system role"),
+        "{}",
+        refused.text()
+    );
+}

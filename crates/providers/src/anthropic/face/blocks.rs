@@ -10,6 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::usage::Shown;
+use crate::dialect::Format;
 use crate::openai::render::append;
 
 /// What keeps an idle stream open, as the vendor sends it.
@@ -130,6 +131,16 @@ pub(super) struct Foreign<'a> {
     pub(super) raw: Cow<'a, RawValue>,
 }
 
+impl Foreign<'_> {
+    /// A citation that this format has no word for; the domain's are in OpenAI's.
+    pub(super) fn citation(annotation: &Annotation) -> Self {
+        Self {
+            format: Format::OpenaiChat.as_str(),
+            raw: Cow::Owned(to_raw_value(annotation).unwrap_or_default()),
+        }
+    }
+}
+
 impl Event<'_> {
     fn name(&self) -> &'static str {
         match self {
@@ -199,8 +210,15 @@ pub(super) fn no_input() -> Cow<'static, RawValue> {
 
 /// A citation in the vendor's words. Its own come back as they were but for the place in the answer, which the
 /// block tells; a web page is cited as a search result of the vendor's, with the words of `text`, the answer
-/// so far, that the citation is over.
+/// so far, that the citation is over. `None` where the vendor has no such citation: its clients know no others.
 pub(super) fn citation(annotation: &Annotation, text: &str) -> Option<Value> {
+    const OWN: [&str; 5] = [
+        "char_location",
+        "content_block_location",
+        "page_location",
+        "search_result_location",
+        "web_search_result_location",
+    ];
     let kind = annotation.get("type")?.as_str()?;
     let fields = annotation.get(kind)?.as_object()?;
     if kind == "url_citation" {
@@ -220,6 +238,9 @@ pub(super) fn citation(annotation: &Annotation, text: &str) -> Option<Value> {
             "title": fields.get("title"),
             "encrypted_index": "",
         }));
+    }
+    if !OWN.contains(&kind) {
+        return None;
     }
     let mut citation = serde_json::Map::new();
     citation.insert("type".to_owned(), Value::from(kind));

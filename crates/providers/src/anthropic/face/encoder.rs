@@ -1,12 +1,7 @@
 //! Renders events as a stream of this format.
 //! <https://platform.claude.com/docs/en/build-with-claude/streaming>
-//!
-//! Here one block follows the other, while the events of other providers interleave. The blocks stand in a
-//! queue: what the first one says is written at once; what a later one says waits until those before it
-//! are closed.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use bytes::{BufMut, BytesMut};
 use domain::chat::{Annotation, ChatEvent, Finish, FinishReason};
@@ -17,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::super::FORMAT;
 use super::blocks::{self, Block, Delta, Event, Foreign, PING, Started, Stop};
+use super::queue::{BlockQueue, Kind};
 use super::usage::Shown;
 use super::{custody, problem, render};
 use crate::face::{Rendering, StreamEncoder};
@@ -29,9 +25,7 @@ pub(super) struct MessageEncoder {
     tier: Option<ServiceTier>,
     usage: Option<Usage>,
     has_begun: bool,
-    queue: VecDeque<Pending>,
-    /// How many blocks there were.
-    blocks: u32,
+    blocks: BlockQueue,
     /// The text so far, which citations are over.
     said: String,
     /// Length of thoughts and arguments so far, in bytes.
@@ -40,51 +34,6 @@ pub(super) struct MessageEncoder {
     finish: Option<Finish>,
     foreign: Vec<Foreign<'static>>,
     is_over: bool,
-}
-
-/// A block that is not closed.
-struct Pending {
-    index: u32,
-    kind: Kind,
-    /// What was written of it while others stood before it.
-    written: BytesMut,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Thinking {
-        is_signed: bool,
-    },
-    Call {
-        call: u32,
-        has_arguments: bool,
-        has_ended: bool,
-    },
-    /// A block that was whole from the beginning.
-    Whole,
-}
-
-impl Kind {
-    /// Whether nothing will be added once another block has begun.
-    fn is_closable(self) -> bool {
-        !matches!(
-            self,
-            Self::Call {
-                has_ended: false,
-                ..
-            }
-        )
-    }
-
-    /// Whether nothing will be added.
-    fn is_complete(self) -> bool {
-        match self {
-            Self::Call { has_ended, .. } => has_ended,
-            Self::Whole => true,
-            Self::Text | Self::Thinking { .. } => false,
-        }
-    }
 }
 
 impl MessageEncoder {
@@ -96,8 +45,7 @@ impl MessageEncoder {
             tier: None,
             usage: None,
             has_begun: false,
-            queue: VecDeque::new(),
-            blocks: 0,
+            blocks: BlockQueue::default(),
             said: String::new(),
             other_bytes: 0,
             has_refused: false,
@@ -129,71 +77,19 @@ impl MessageEncoder {
         start.write(out);
     }
 
-    /// Opens a block behind the others.
-    fn open(&mut self, kind: Kind, content_block: Block<'_>, out: &mut BytesMut) {
+    fn open(&mut self, kind: Kind, block: Block<'_>, out: &mut BytesMut) {
         self.begin(out);
-        let index = self.blocks;
-        self.blocks += 1;
-        let start = Event::ContentBlockStart {
-            index,
-            content_block,
-        };
-        let mut written = BytesMut::new();
-        if self.queue.is_empty() {
-            start.write(out);
-        } else {
-            start.write(&mut written);
-        }
-        self.queue.push_back(Pending {
-            index,
-            kind,
-            written,
-        });
-        self.advance(out);
-    }
-
-    /// Closes the blocks at the front that are over, and writes what waited behind them.
-    fn advance(&mut self, out: &mut BytesMut) {
-        while let Some(first) = self.queue.front() {
-            let is_over =
-                first.kind.is_complete() || (self.queue.len() > 1 && first.kind.is_closable());
-            if !is_over {
-                return;
-            }
-            if let Some(first) = self.queue.pop_front() {
-                Event::ContentBlockStop { index: first.index }.write(out);
-            }
-            if let Some(next) = self.queue.front_mut() {
-                out.unsplit(next.written.split());
-            }
-        }
-    }
-
-    /// Writes a step of the block at this place of the queue.
-    fn step(&mut self, place: usize, delta: Delta<'_>, out: &mut BytesMut) {
-        if let Some(pending) = self.queue.get_mut(place) {
-            let index = pending.index;
-            let sink = if place == 0 {
-                out
-            } else {
-                &mut pending.written
-            };
-            Event::ContentBlockDelta { index, delta }.write(sink);
-        }
-    }
-
-    fn last(&self) -> Option<Kind> {
-        self.queue.back().map(|pending| pending.kind)
+        self.blocks.open(kind, block, out);
     }
 
     fn text(&mut self, text: &str, out: &mut BytesMut) {
         self.said.push_str(text);
         self.open_text(out);
-        self.step(self.queue.len() - 1, Delta::Text { text }, out);
+        self.blocks.step(Delta::Text { text }, out);
     }
 
     fn open_text(&mut self, out: &mut BytesMut) {
-        if self.last() != Some(Kind::Text) {
+        if self.blocks.last() != Some(Kind::Text) {
             let block = Block::Text {
                 text: "",
                 citations: Vec::new(),
@@ -202,97 +98,58 @@ impl MessageEncoder {
         }
     }
 
-    fn thinking(&mut self, out: &mut BytesMut) {
-        if self.last() != Some(Kind::Thinking { is_signed: false }) {
+    fn thinking(&mut self, thinking: &str, out: &mut BytesMut) {
+        self.other_bytes += thinking.len();
+        self.open_thinking(out);
+        self.blocks.step(Delta::Thinking { thinking }, out);
+    }
+
+    fn open_thinking(&mut self, out: &mut BytesMut) {
+        if self.blocks.last() != Some(Kind::Thinking) {
             let block = Block::Thinking {
                 thinking: "",
                 signature: "",
             };
-            self.open(Kind::Thinking { is_signed: false }, block, out);
+            self.open(Kind::Thinking, block, out);
         }
     }
 
     /// A signature belongs to the thought that is open; over a text it is Gemini's, and travels in a
     /// block of our own.
     fn signature(&mut self, signature: &str, out: &mut BytesMut) {
-        if self.last() == Some(Kind::Text) {
+        if self.blocks.last() == Some(Kind::Text) {
             let data = Cow::Owned(custody::of_text(signature));
             return self.open(Kind::Whole, Block::RedactedThinking { data }, out);
         }
-        self.thinking(out);
-        self.step(self.queue.len() - 1, Delta::Signature { signature }, out);
-        if let Some(last) = self.queue.back_mut() {
-            last.kind = Kind::Thinking { is_signed: true };
-        }
+        self.open_thinking(out);
+        self.blocks.sign(signature, out);
     }
 
-    fn open_call(&mut self, call: u32, id: &str, name: &str, out: &mut BytesMut) {
-        let kind = Kind::Call {
-            call,
-            has_arguments: false,
-            has_ended: false,
-        };
+    fn open_call(
+        &mut self,
+        call: u32,
+        (id, name): (&str, &str),
+        signature: Option<&str>,
+        out: &mut BytesMut,
+    ) {
+        if let Some(signature) = signature {
+            let data = Cow::Owned(custody::of_call(id, signature));
+            self.open(Kind::Whole, Block::RedactedThinking { data }, out);
+        }
         let block = Block::ToolUse {
             id,
             name,
             input: blocks::no_input(),
         };
-        self.open(kind, block, out);
-    }
-
-    /// Where in the queue a call stands.
-    fn place_of(&self, wanted: u32) -> Option<usize> {
-        let is_wanted =
-            |pending: &Pending| matches!(pending.kind, Kind::Call { call, .. } if call == wanted);
-        self.queue.iter().position(is_wanted)
-    }
-
-    fn arguments(&mut self, call: u32, partial_json: &str, out: &mut BytesMut) {
-        self.other_bytes += partial_json.len();
-        let Some(place) = self.place_of(call) else {
-            return;
-        };
-        self.step(place, Delta::Input { partial_json }, out);
-        if let Some(Pending {
-            kind: Kind::Call { has_arguments, .. },
-            ..
-        }) = self.queue.get_mut(place)
-        {
-            *has_arguments = true;
-        }
-    }
-
-    /// A call without arguments says so in one step, as the clients of this format expect.
-    fn end_call(&mut self, call: u32, out: &mut BytesMut) {
-        let Some(place) = self.place_of(call) else {
-            return;
-        };
-        if let Some(Pending {
-            kind:
-                Kind::Call {
-                    has_arguments: false,
-                    ..
-                },
-            ..
-        }) = self.queue.get(place)
-        {
-            self.step(place, Delta::Input { partial_json: "{}" }, out);
-        }
-        if let Some(Pending {
-            kind: Kind::Call { has_ended, .. },
-            ..
-        }) = self.queue.get_mut(place)
-        {
-            *has_ended = true;
-        }
-        self.advance(out);
+        self.open(Kind::call(call), block, out);
     }
 
     fn annotation(&mut self, annotation: &Annotation, out: &mut BytesMut) {
-        if let Some(citation) = blocks::citation(annotation, &self.said) {
-            self.open_text(out);
-            self.step(self.queue.len() - 1, Delta::Citation { citation }, out);
-        }
+        let Some(citation) = blocks::citation(annotation, &self.said) else {
+            return self.foreign.push(Foreign::citation(annotation));
+        };
+        self.open_text(out);
+        self.blocks.step(Delta::Citation { citation }, out);
     }
 
     /// A block of this format is given back as it came; what only another format knows is told at the end.
@@ -309,24 +166,10 @@ impl MessageEncoder {
 
     /// Closes every block; an answer of none gets an empty text.
     fn close(&mut self, out: &mut BytesMut) {
-        let calls: Vec<u32> = self
-            .queue
-            .iter()
-            .filter_map(|pending| match pending.kind {
-                Kind::Call { call, .. } => Some(call),
-                _ => None,
-            })
-            .collect();
-        for call in calls {
-            self.end_call(call, out);
-        }
-        if self.blocks == 0 {
+        if self.blocks.is_untouched() {
             self.open_text(out);
         }
-        if let Some(last) = self.queue.back_mut() {
-            last.kind = Kind::Whole;
-        }
-        self.advance(out);
+        self.blocks.close(out);
     }
 
     fn shown_usage(&self) -> Shown {
@@ -361,15 +204,7 @@ impl StreamEncoder for MessageEncoder {
                 self.has_refused = true;
                 self.text(text, out);
             }
-            ChatEvent::Reasoning { choice: 0, text } => {
-                self.other_bytes += text.len();
-                self.thinking(out);
-                self.step(
-                    self.queue.len() - 1,
-                    Delta::Thinking { thinking: text },
-                    out,
-                );
-            }
+            ChatEvent::Reasoning { choice: 0, text } => self.thinking(text, out),
             ChatEvent::ReasoningSignature {
                 choice: 0,
                 signature,
@@ -384,19 +219,16 @@ impl StreamEncoder for MessageEncoder {
                 id,
                 name,
                 signature,
-            } => {
-                if let Some(signature) = signature {
-                    let data = Cow::Owned(custody::of_call(id, signature));
-                    self.open(Kind::Whole, Block::RedactedThinking { data }, out);
-                }
-                self.open_call(*call, id, name, out);
-            }
+            } => self.open_call(*call, (id, name), signature.as_deref(), out),
             ChatEvent::ToolCallArguments {
                 choice: 0,
                 call,
                 fragment,
-            } => self.arguments(*call, fragment, out),
-            ChatEvent::ToolCallEnd { choice: 0, call } => self.end_call(*call, out),
+            } => {
+                self.other_bytes += fragment.len();
+                self.blocks.arguments(*call, fragment, out);
+            }
+            ChatEvent::ToolCallEnd { choice: 0, call } => self.blocks.end_call(*call, out),
             ChatEvent::Annotation {
                 choice: 0,
                 annotation,

@@ -2,19 +2,22 @@
 //! <https://platform.claude.com/docs/en/api/messages>
 //!
 //! Suggested reading order: `envelope` for the verbatim path with `relay`; `parse` (the request) with
-//! `content`, `tools` (with `client_tools`) and `thinking`; `render` (a whole answer) and `encoder` (a stream) with `blocks`, `usage`
-//! and `problem`. `custody` carries the reasoning state of other providers through the caller's
-//! hands, and `foreign` takes it out where the conversation goes on with Anthropic.
+//! `conversation`, `content`, `tools` (with `client_tools`) and `thinking`; `render` (a whole answer) and
+//! `encoder` with `queue` (a stream), which stand on `blocks` and `usage`; `problem`. `custody` carries the
+//! reasoning state of other providers through the caller's hands, and `foreign` takes it out where the
+//! conversation goes on with Anthropic.
 
 mod blocks;
 mod client_tools;
 mod content;
+mod conversation;
 mod custody;
 mod encoder;
 pub(super) mod envelope;
 mod foreign;
 pub(super) mod parse;
 mod problem;
+mod queue;
 mod relay;
 mod render;
 mod thinking;

@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::super::FORMAT;
-use super::content::{self, Conversation};
-use super::{envelope, thinking, tools};
+use super::conversation::Conversation;
+use super::{content, envelope, thinking, tools};
 use crate::face::{Asked, InvalidRequest};
 use crate::openai::envelope::text;
 use crate::openai::fields::{self, Fields};

@@ -127,13 +127,20 @@ fn content(parts: &[Part]) -> (Vec<Block<'_>>, Vec<Foreign<'_>>) {
         match part {
             Part::Text(text) => {
                 said.push_str(&text.text);
-                let cited = text.annotations.iter();
-                blocks.push(Block::Text {
-                    text: &text.text,
-                    citations: cited
-                        .filter_map(|cited| blocks::citation(cited, &said))
-                        .collect(),
-                });
+                let mut citations = Vec::new();
+                for annotation in &text.annotations {
+                    match blocks::citation(annotation, &said) {
+                        Some(citation) => citations.push(citation),
+                        None => foreign.push(Foreign::citation(annotation)),
+                    }
+                }
+                let is_empty = text.text.is_empty() && citations.is_empty();
+                if !(is_empty && text.signature.is_some()) {
+                    blocks.push(Block::Text {
+                        text: &text.text,
+                        citations,
+                    });
+                }
                 let signature = text.signature.as_deref().map(custody::of_text);
                 blocks.extend(signature.map(|data| Block::RedactedThinking { data: data.into() }));
             }

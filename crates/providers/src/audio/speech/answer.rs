@@ -11,7 +11,7 @@ use http::response::Parts;
 use serde_json::json;
 
 use crate::dialect::{DecodeError, End};
-use crate::media::passing::{Pieces, content_type, event_of_problem};
+use crate::media::relay::{Pieces, content_type, event_of_problem};
 use crate::tap::Observed;
 use crate::task::{TaskAnswer, TaskReader, TaskStep, TaskStream};
 

@@ -9,6 +9,7 @@ use super::request::SpeechRequest;
 use crate::dialect::{Refusal, Target};
 use crate::media::outgoing;
 use crate::task::PreparedTask;
+use crate::url;
 
 const VENDOR: &str = "Deepgram";
 
@@ -79,11 +80,11 @@ pub(super) fn prepare(asked: &SpeechRequest, target: &Target<'_>) -> Result<Prep
     if asked.events {
         report.carry("stream_format");
     }
-    let url = format!(
-        "{}/v1/speak{}",
-        target.base_url,
-        outgoing::query(parameters)
-    );
+    let parameters: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let url = format!("{}/v1/speak?{}", target.base_url, url::form(&parameters));
     Ok(PreparedTask {
         request: outgoing::post_json(&url, "*/*", &json!({"text": asked.input}))?,
         report: Some(report),

@@ -14,8 +14,9 @@ use super::answer::whole;
 use super::request::SpeechRequest;
 use crate::audio::wav;
 use crate::dialect::{DecodeError, Refusal, Target};
+use crate::kind::ProviderKind;
 use crate::media::generated::Generated;
-use crate::media::outgoing;
+use crate::media::{google, outgoing};
 use crate::task::{PreparedTask, TaskAnswer, TaskReader, TaskStep};
 
 const VENDOR: &str = "Gemini";
@@ -23,7 +24,11 @@ const VENDOR: &str = "Gemini";
 /// What the models sample at when their answer does not say.
 const RATE: u32 = 24_000;
 
-pub(super) fn prepare(asked: &SpeechRequest, target: &Target<'_>) -> Result<PreparedTask, Refusal> {
+pub(super) fn prepare(
+    asked: &SpeechRequest,
+    kind: ProviderKind,
+    target: &Target<'_>,
+) -> Result<PreparedTask, Refusal> {
     asked.refuse_openai_voice(
         VENDOR,
         "Its voices are `Kore`, `Puck`, `Zephyr` and others.",
@@ -59,8 +64,7 @@ pub(super) fn prepare(asked: &SpeechRequest, target: &Target<'_>) -> Result<Prep
             "speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": asked.voice}}},
         },
     });
-    let model = crate::gemini::model_path(target.model)?;
-    let url = format!("{}/v1beta/{model}:generateContent", target.base_url);
+    let url = google::url(kind, target, "generateContent")?;
     Ok(PreparedTask {
         request: outgoing::post_json(&url, "application/json", &body)?,
         report: Some(report),

@@ -47,10 +47,10 @@ impl Task for OpenaiSpeech {
     ) -> Result<PreparedTask, Refusal> {
         let read = || SpeechRequest::read(body);
         match kind {
-            ProviderKind::Openai => openai::prepare(body, target),
+            ProviderKind::Openai | ProviderKind::AzureOpenai => openai::prepare(body, kind, target),
             ProviderKind::Elevenlabs => elevenlabs::prepare(&read()?, target),
             ProviderKind::Deepgram => deepgram::prepare(&read()?, target),
-            ProviderKind::Gemini => gemini::prepare(&read()?, target),
+            ProviderKind::Gemini | ProviderKind::Vertex => gemini::prepare(&read()?, kind, target),
             other => Err(Refusal::of(
                 "model",
                 format!(

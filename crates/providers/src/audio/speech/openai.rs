@@ -2,35 +2,34 @@
 
 use bytes::Bytes;
 use domain::usage::Usage;
-use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::request;
+use super::request::refusal;
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{outgoing, passing};
-use crate::multipart::splice;
+use crate::kind::ProviderKind;
+use crate::media::{openai, outgoing, relay};
 use crate::openai::usage;
+use crate::passing::{JSON, model_span, with_model};
 use crate::task::PreparedTask;
 
-pub(super) fn prepare(body: &Bytes, target: &Target<'_>) -> Result<PreparedTask, Refusal> {
-    let span = request::model_span(body).map_err(|invalid| Refusal {
-        detail: invalid.detail,
-        param: invalid.param,
-    })?;
-    let model = serde_json::Value::from(target.model).to_string();
-    let json = HeaderValue::from_static("application/json");
+pub(super) fn prepare(
+    body: &Bytes,
+    kind: ProviderKind,
+    target: &Target<'_>,
+) -> Result<PreparedTask, Refusal> {
+    let span = model_span(body).map_err(refusal)?;
     let request = outgoing::post(
-        &format!("{}/audio/speech", target.base_url),
-        &json,
+        &openai::url(kind, target, "audio/speech")?,
+        &JSON,
         "*/*",
-        splice(body, span, model.as_bytes()),
+        with_model(body, span, target.model),
     )?;
     Ok(PreparedTask {
         request,
         report: None,
-        reader: Box::new(passing::Passing {
-            whole: |_, body| passing::no_error_in(body).map(|()| None),
+        reader: Box::new(relay::Relay {
+            whole: |_, body| relay::no_error_in(body).map(|()| None),
             event: usage_of_event,
             by_pieces: true,
         }),

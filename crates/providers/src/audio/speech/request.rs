@@ -1,15 +1,14 @@
 //! What a caller who wants to hear a text asks for.
 
-use std::ops::Range;
-
 use domain::chat::Conversion;
 use domain::usage::Usage;
 use serde_json::value::RawValue;
 
 use crate::dialect::Refusal;
 use crate::face::InvalidRequest;
-use crate::openai::envelope::{model_name, span, text};
+use crate::openai::envelope::text;
 use crate::openai::fields::{Fields, Kind};
+use crate::passing;
 use crate::task::TaskEnvelope;
 
 /// The voices that are OpenAI's own; another vendor has none of them.
@@ -21,12 +20,10 @@ const OPENAI_VOICES: [&str; 13] = [
 /// Reads the envelope.
 pub(super) fn envelope(body: &[u8]) -> Result<TaskEnvelope, InvalidRequest> {
     let mut fields = Fields::read_body(text(body)?)?;
-    let Some(model) = fields.take("model") else {
-        return Err(fields.missing("model", "the name of a model"));
-    };
+    let model = passing::required_model(&mut fields)?;
     let input = fields.required_text("input")?;
     Ok(TaskEnvelope {
-        model: model_name(model)?,
+        model,
         stream: fields.text("stream_format")?.as_deref() == Some("sse"),
         estimate: estimate(&input),
     })
@@ -42,16 +39,6 @@ pub(super) fn estimate(input: &str) -> Usage {
         input_characters: characters,
         output_audio_tokens: spoken,
         ..Usage::text((input.len() as u64).div_ceil(4), spoken)
-    }
-}
-
-/// Where in the body the model's name stands, quotes included.
-pub(super) fn model_span(body: &[u8]) -> Result<Range<usize>, InvalidRequest> {
-    let text = text(body)?;
-    let fields = Fields::read_body(text)?;
-    match fields.look("model") {
-        Some(raw) => Ok(span(text, raw.get())),
-        None => Err(fields.missing("model", "the name of a model")),
     }
 }
 
@@ -77,10 +64,7 @@ pub(super) struct SpeechRequest {
 impl SpeechRequest {
     /// Reads the request.
     pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
-        Self::parse(body).map_err(|invalid| Refusal {
-            detail: invalid.detail,
-            param: invalid.param,
-        })
+        Self::parse(body).map_err(refusal)
     }
 
     fn parse(body: &[u8]) -> Result<Self, InvalidRequest> {
@@ -157,4 +141,11 @@ fn voice_of(raw: &RawValue) -> Result<String, InvalidRequest> {
         return Fields::read(raw, "voice".to_owned())?.required_text("id");
     }
     crate::openai::fields::text(raw, || "voice".to_owned())
+}
+
+pub(super) fn refusal(invalid: InvalidRequest) -> Refusal {
+    Refusal {
+        detail: invalid.detail,
+        param: invalid.param,
+    }
 }

@@ -12,6 +12,7 @@ use super::transcript::{Segment, Transcript, Word};
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::media::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
+use crate::url;
 
 const VENDOR: &str = "Deepgram";
 
@@ -57,11 +58,11 @@ pub(super) fn prepare(
     if asked.temperature.is_some() {
         report.drop("temperature", "Deepgram has no temperature");
     }
-    let url = format!(
-        "{}/v1/listen{}",
-        target.base_url,
-        outgoing::query(parameters)
-    );
+    let parameters: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let url = format!("{}/v1/listen?{}", target.base_url, url::form(&parameters));
     let sound_type = HeaderValue::try_from(asked.media_type.as_str())
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     Ok(PreparedTask {

@@ -7,18 +7,21 @@ use bytes::Bytes;
 use http::response::Parts;
 use serde_json::json;
 
+use super::OpenaiTranscripts;
 use super::render::Form;
-use super::request::{Goal, Shape, TranscriptionRequest};
+use super::request::{Shape, TranscriptionRequest};
 use super::transcript::Transcript;
 use crate::dialect::{DecodeError, Refusal, Target};
+use crate::kind::ProviderKind;
 use crate::media::generated::Generated;
-use crate::media::outgoing;
+use crate::media::{google, outgoing};
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Gemini";
 
 pub(super) fn prepare(
     asked: &TranscriptionRequest,
+    kind: ProviderKind,
     target: &Target<'_>,
 ) -> Result<PreparedTask, Refusal> {
     if !matches!(asked.shape, Shape::Json | Shape::Text) {
@@ -29,10 +32,10 @@ pub(super) fn prepare(
     }
     let mut report = asked.report(VENDOR);
     let mut wish = String::from(match asked.goal {
-        Goal::Transcribe => {
+        OpenaiTranscripts::Transcriptions => {
             "Write down exactly what is said in this recording, in the language in which it is said."
         }
-        Goal::Translate => "Translate what is said in this recording into English.",
+        OpenaiTranscripts::Translations => "Translate what is said in this recording into English.",
     });
     wish.push_str(" Answer with the text alone.");
     let told_in_words = "told to Gemini in words, as all of the wish is";
@@ -61,8 +64,7 @@ pub(super) fn prepare(
             json!({"temperature": temperature}),
         );
     }
-    let model = crate::gemini::model_path(target.model)?;
-    let url = format!("{}/v1beta/{model}:generateContent", target.base_url);
+    let url = google::url(kind, target, "generateContent")?;
     Ok(PreparedTask {
         request: outgoing::post_json(&url, "application/json", &body)?,
         report: Some(report),

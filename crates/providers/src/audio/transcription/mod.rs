@@ -26,17 +26,18 @@ use crate::face::{Asked, Face, InvalidRequest};
 use crate::kind::ProviderKind;
 use crate::openai::OpenaiChat;
 use crate::task::{PreparedTask, Task, TaskEnvelope};
-use request::{Goal, TranscriptionRequest};
+use request::TranscriptionRequest;
 
-/// OpenAI's `POST /v1/audio/transcriptions`: what was said, in its own language.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenaiTranscriptions;
+/// OpenAI's endpoints for recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenaiTranscripts {
+    /// `POST /v1/audio/transcriptions`: what was said, in its own language.
+    Transcriptions,
+    /// `POST /v1/audio/translations`: what was said, in English.
+    Translations,
+}
 
-/// OpenAI's `POST /v1/audio/translations`: what was said, in English.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenaiTranslations;
-
-impl Task for OpenaiTranscriptions {
+impl Task for OpenaiTranscripts {
     fn operation(&self) -> Operation {
         Operation::Transcription
     }
@@ -52,61 +53,35 @@ impl Task for OpenaiTranscriptions {
         kind: ProviderKind,
         target: &Target<'_>,
     ) -> Result<PreparedTask, Refusal> {
-        prepare(Goal::Transcribe, asked, body, kind, target)
+        let read = || TranscriptionRequest::read(*self, asked, body);
+        match (kind, self) {
+            (ProviderKind::Openai | ProviderKind::AzureOpenai, _) => {
+                openai::prepare(*self, asked, body, kind, target)
+            }
+            (ProviderKind::Gemini | ProviderKind::Vertex, _) => {
+                gemini::prepare(&read()?, kind, target)
+            }
+            (ProviderKind::Deepgram, Self::Transcriptions) => deepgram::prepare(&read()?, target),
+            (ProviderKind::Elevenlabs, Self::Transcriptions) => {
+                elevenlabs::prepare(&read()?, target)
+            }
+            (ProviderKind::Deepgram | ProviderKind::Elevenlabs, Self::Translations) => {
+                Err(Refusal::of(
+                    "model",
+                    "This provider writes down what was said and does not translate it; use a model of OpenAI or Gemini, or ask for a transcription.",
+                ))
+            }
+            (other, _) => Err(Refusal::of(
+                "model",
+                format!(
+                    "Providers of kind `{}` do not write recordings down; use a model of OpenAI, Deepgram, ElevenLabs or Gemini.",
+                    other.as_str()
+                ),
+            )),
+        }
     }
 
     fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
         OpenaiChat.render_error(problem, request_id)
-    }
-}
-
-impl Task for OpenaiTranslations {
-    fn operation(&self) -> Operation {
-        Operation::Transcription
-    }
-
-    fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        request::envelope(asked, body)
-    }
-
-    fn prepare(
-        &self,
-        asked: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-    ) -> Result<PreparedTask, Refusal> {
-        prepare(Goal::Translate, asked, body, kind, target)
-    }
-
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        OpenaiChat.render_error(problem, request_id)
-    }
-}
-
-fn prepare(
-    goal: Goal,
-    asked: &Asked,
-    body: &Bytes,
-    kind: ProviderKind,
-    target: &Target<'_>,
-) -> Result<PreparedTask, Refusal> {
-    let read = || TranscriptionRequest::read(goal, asked, body);
-    match (kind, goal) {
-        (ProviderKind::Openai, _) => openai::prepare(goal, asked, body, target),
-        (ProviderKind::Gemini, _) => gemini::prepare(&read()?, target),
-        (ProviderKind::Deepgram, Goal::Transcribe) => deepgram::prepare(&read()?, target),
-        (ProviderKind::Elevenlabs, Goal::Transcribe) => elevenlabs::prepare(&read()?, target),
-        (ProviderKind::Deepgram | ProviderKind::Elevenlabs, Goal::Translate) => Err(Refusal::of(
-            "model",
-            "This provider writes down what was said and does not translate it; use a model of OpenAI or Gemini, or ask for a transcription.",
-        )),
-        (other, _) => Err(Refusal::of(
-            "model",
-            format!(
-                "Providers of kind `{}` do not write recordings down; use a model of OpenAI, Deepgram, ElevenLabs or Gemini.",
-                other.as_str()
-            ),
-        )),
     }
 }

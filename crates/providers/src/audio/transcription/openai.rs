@@ -7,29 +7,32 @@ use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use serde::Deserialize;
 
-use super::request::{self, Goal, refusal};
+use super::OpenaiTranscripts;
+use super::request::{self, refusal};
 use crate::audio::duration;
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::face::Asked;
-use crate::media::{media_type, outgoing, passing};
+use crate::kind::ProviderKind;
+use crate::media::{media_type, openai, outgoing, relay};
 use crate::multipart::{Form, splice};
 use crate::task::PreparedTask;
 
 pub(super) fn prepare(
-    goal: Goal,
+    goal: OpenaiTranscripts,
     asked: &Asked,
     body: &Bytes,
+    kind: ProviderKind,
     target: &Target<'_>,
 ) -> Result<PreparedTask, Refusal> {
     let form = Form::read(&asked.headers, body).map_err(refusal)?;
     let span = request::model(&form).map_err(refusal)?.0.span.clone();
     let endpoint = match goal {
-        Goal::Transcribe => "transcriptions",
-        Goal::Translate => "translations",
+        OpenaiTranscripts::Transcriptions => "audio/transcriptions",
+        OpenaiTranscripts::Translations => "audio/translations",
     };
     let form_type = HeaderValue::from_static("multipart/form-data");
     let request = outgoing::post(
-        &format!("{}/audio/{endpoint}", target.base_url),
+        &openai::url(kind, target, endpoint)?,
         asked.headers.get(CONTENT_TYPE).unwrap_or(&form_type),
         "*/*",
         splice(body, span, target.model.as_bytes()),
@@ -37,7 +40,7 @@ pub(super) fn prepare(
     Ok(PreparedTask {
         request,
         report: None,
-        reader: Box::new(passing::Passing {
+        reader: Box::new(relay::Relay {
             whole: usage_of_answer,
             event: |json| usage_of(json.as_bytes()),
             by_pieces: false,
@@ -49,7 +52,7 @@ fn usage_of_answer(head: &Parts, body: &[u8]) -> Result<Option<Usage>, DecodeErr
     if media_type(head) != "application/json" {
         return Ok(None);
     }
-    passing::no_error_in(body)?;
+    relay::no_error_in(body)?;
     usage_of(body)
 }
 

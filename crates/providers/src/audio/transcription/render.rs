@@ -6,16 +6,16 @@ use domain::usage::Usage;
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use super::language;
-use super::request::{Goal, Shape, TranscriptionRequest};
+use super::request::{Shape, TranscriptionRequest};
 use super::transcript::{Segment, Transcript, Word};
+use super::{OpenaiTranscripts, language};
 use crate::audio::duration;
 use crate::task::TaskAnswer;
 
 /// What of the request decides how the answer is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Form {
-    goal: Goal,
+    goal: OpenaiTranscripts,
     shape: Shape,
     words: bool,
     segments: bool,
@@ -84,8 +84,8 @@ impl Form {
 
     fn verbose(self, transcript: &Transcript, usage: Option<Usage>) -> Value {
         let task = match self.goal {
-            Goal::Transcribe => "transcribe",
-            Goal::Translate => "translate",
+            OpenaiTranscripts::Transcriptions => "transcribe",
+            OpenaiTranscripts::Translations => "translate",
         };
         let mut answer = json!({
             "task": task,

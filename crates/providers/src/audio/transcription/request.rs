@@ -3,20 +3,12 @@
 use bytes::Bytes;
 use domain::chat::Conversion;
 
+use super::OpenaiTranscripts;
 use crate::audio::duration;
 use crate::dialect::Refusal;
 use crate::face::{Asked, InvalidRequest};
-use crate::multipart::{Form, Part};
+use crate::multipart::{Form, Part, model_name};
 use crate::task::TaskEnvelope;
-
-/// What is to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// What was said, in its own language.
-    Transcribe,
-    /// What was said, in English.
-    Translate,
-}
 
 /// The form of a transcript (`response_format`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +52,7 @@ pub(super) fn envelope(asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, Inva
     let (_, model) = model(&form)?;
     let file = file(&form)?;
     Ok(TaskEnvelope {
-        model: model.parse().map_err(|_| {
-            InvalidRequest::of(
-                "model",
-                "`model` must have 1 to 256 bytes and no control characters.",
-            )
-        })?,
+        model: model_name(model)?,
         stream: is_true(form.text("stream")?),
         estimate: duration::usage(duration::milliseconds(form.content(file))),
     })
@@ -98,7 +85,7 @@ fn file<'f>(form: &'f Form<'_>) -> Result<&'f Part, InvalidRequest> {
 /// The whole request, for a target that speaks another format.
 #[derive(Debug)]
 pub(super) struct TranscriptionRequest {
-    pub(super) goal: Goal,
+    pub(super) goal: OpenaiTranscripts,
     /// The recording.
     pub(super) sound: Bytes,
     pub(super) file_name: String,
@@ -110,6 +97,8 @@ pub(super) struct TranscriptionRequest {
     /// Words that occur in it.
     pub(super) keywords: Vec<String>,
     pub(super) shape: Shape,
+    /// Fields that were given and of which the report speaks.
+    told: Vec<&'static str>,
     pub(super) temperature: Option<f64>,
     /// Whether the times of words are wanted.
     pub(super) words: bool,
@@ -123,12 +112,20 @@ pub(super) struct TranscriptionRequest {
 
 impl TranscriptionRequest {
     /// Reads the request.
-    pub(super) fn read(goal: Goal, asked: &Asked, body: &Bytes) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        goal: OpenaiTranscripts,
+        asked: &Asked,
+        body: &Bytes,
+    ) -> Result<Self, Refusal> {
         let form = Form::read(&asked.headers, body).map_err(refusal)?;
         Self::of_form(goal, &form, body).map_err(refusal)
     }
 
-    fn of_form(goal: Goal, form: &Form<'_>, body: &Bytes) -> Result<Self, InvalidRequest> {
+    fn of_form(
+        goal: OpenaiTranscripts,
+        form: &Form<'_>,
+        body: &Bytes,
+    ) -> Result<Self, InvalidRequest> {
         let file = file(form)?;
         let text = |name: &str| Ok(form.text(name)?.map(str::to_owned));
         let list = |name: &str| -> Result<Vec<String>, InvalidRequest> {
@@ -164,6 +161,10 @@ impl TranscriptionRequest {
             prompt: text("prompt")?.filter(|prompt| !prompt.is_empty()),
             keywords: list("keywords")?,
             shape: shape(form)?,
+            told: ["response_format", "chunking_strategy"]
+                .into_iter()
+                .filter(|name| form.list(name).next().is_some())
+                .collect(),
             temperature: temperature(form)?,
             words: has("word"),
             segments: granularities.is_empty() || has("segment"),
@@ -185,8 +186,14 @@ impl TranscriptionRequest {
                 "response_format",
                 format!("{vendor} does not measure `compression_ratio`, `no_speech_prob` and `tokens`; they are 0 and empty in every segment"),
             );
-        } else {
+        } else if self.told.contains(&"response_format") {
             report.carry("response_format");
+        }
+        if self.told.contains(&"chunking_strategy") {
+            report.change(
+                "chunking_strategy",
+                format!("{vendor} finds the boundaries of what is said itself"),
+            );
         }
         if self.stream {
             report.change(
@@ -209,7 +216,6 @@ const KNOWN: [&str; 10] = [
     "temperature",
     "timestamp_granularities",
     "stream",
-    // Every target but OpenAI finds the boundaries of what is said itself.
     "chunking_strategy",
 ];
 

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use domain::usage::Usage;
 use serde_json::{Value, json};
 
-use super::{OpenaiTranscriptions, OpenaiTranslations};
+use super::OpenaiTranscripts;
 use crate::dialect::{End, Refusal};
 use crate::kind::ProviderKind;
 use crate::media::testing::{Reply, Sent, follow, form_of, head, json_of, reply, report_of};
@@ -20,7 +20,7 @@ fn form<'a>(fields: &[(&str, &str)]) -> NewForm<'a> {
 }
 
 fn to(kind: ProviderKind, model: &str, fields: &[(&str, &str)]) -> Result<PreparedTask, Refusal> {
-    Sent::form(form(fields)).to(&OpenaiTranscriptions, kind, model)
+    Sent::form(form(fields)).to(&OpenaiTranscripts::Transcriptions, kind, model)
 }
 
 fn answer(kind: ProviderKind, fields: &[(&str, &str)], reply: Reply) -> TaskAnswer {
@@ -69,7 +69,7 @@ fn the_envelope_tells_how_long_the_recording_is() {
         .text("stream", "True")
         .file("file", "a.mp3", "audio/mpeg", &sound);
     let sent = Sent::form(form);
-    let envelope = OpenaiTranscriptions
+    let envelope = OpenaiTranscripts::Transcriptions
         .envelope(&sent.asked, &sent.body)
         .unwrap();
     assert_eq!(envelope.model.as_str(), "whisper");
@@ -94,7 +94,7 @@ fn what_is_missing_is_named() {
         ),
     ] {
         let sent = Sent::form(form);
-        let refusal = OpenaiTranscriptions
+        let refusal = OpenaiTranscripts::Transcriptions
             .envelope(&sent.asked, &sent.body)
             .unwrap_err();
         assert_eq!(refusal.param.as_deref(), Some(param));
@@ -106,7 +106,7 @@ fn openai_gets_the_callers_form_with_its_own_models_name() {
     let sent = Sent::form(form(&[("chunking_strategy", "auto")]));
     let prepared = sent
         .to(
-            &OpenaiTranscriptions,
+            &OpenaiTranscripts::Transcriptions,
             ProviderKind::Openai,
             "gpt-4o-transcribe",
         )
@@ -126,7 +126,11 @@ fn openai_gets_the_callers_form_with_its_own_models_name() {
         before.replace("\r\nalias\r\n", "\r\ngpt-4o-transcribe\r\n")
     );
     let translated = sent
-        .to(&OpenaiTranslations, ProviderKind::Openai, "whisper-1")
+        .to(
+            &OpenaiTranscripts::Translations,
+            ProviderKind::Openai,
+            "whisper-1",
+        )
         .unwrap();
     assert!(
         translated
@@ -326,7 +330,7 @@ fn gemini_is_asked_in_words() {
     ]));
     let prepared = sent
         .to(
-            &OpenaiTranslations,
+            &OpenaiTranscripts::Translations,
             ProviderKind::Gemini,
             "gemini-2.5-flash",
         )
@@ -374,7 +378,7 @@ fn what_a_vendor_cannot_do_is_refused_by_name() {
         assert_eq!(refusal.param.as_deref(), Some(param), "{fields:?}");
     }
     for kind in [ProviderKind::Deepgram, ProviderKind::Elevenlabs] {
-        let refusal = Sent::form(form(&[])).to(&OpenaiTranslations, kind, "m");
+        let refusal = Sent::form(form(&[])).to(&OpenaiTranscripts::Translations, kind, "m");
         assert!(refusal.err().unwrap().detail.contains("does not translate"));
     }
 }

@@ -4,10 +4,10 @@
 //! chunk. Here neighbours of the model's become one message, and the results of calls come before whatever
 //! else stands in their content, since other formats want them right after the calls.
 
-use domain::chat::{ChatRequest, Message, Part, Reasoning, Text, ToolCall, ToolResult};
+use domain::chat::{ChatRequest, Message, Part, ToolCall, ToolResult};
 use serde_json::value::RawValue;
 
-use super::{custody, fields, media, results};
+use super::{custody, fields, media, results, turn};
 use crate::face::InvalidRequest;
 use crate::gemini::FORMAT;
 use crate::gemini::choice::on_one_line;
@@ -22,6 +22,7 @@ pub(super) fn read(
     let mut reader = Reader {
         request,
         calls: results::Calls::default(),
+        calls_of_turn: 0,
     };
     if let Some(instruction) = fields::object(request_fields, "systemInstruction")? {
         reader.instruction(instruction)?;
@@ -57,6 +58,8 @@ pub(super) fn look_at_pictures(request: &mut ChatRequest, word: &str) -> bool {
 struct Reader<'r> {
     request: &'r mut ChatRequest,
     calls: results::Calls,
+    /// How many calls the model's turn has so far.
+    calls_of_turn: usize,
 }
 
 /// A part, or the result of a call, which is a message of its own.
@@ -143,6 +146,9 @@ impl Reader<'_> {
 
     /// Adds to the model's turn, which may have begun in an earlier content.
     fn model_part(&mut self, part: Part, path: &str) {
+        if turn::is_nothing(&part) {
+            return;
+        }
         if !matches!(
             self.request.messages.last(),
             Some(Message::Assistant { .. })
@@ -152,6 +158,7 @@ impl Reader<'_> {
                 .rsplit_once(".parts")
                 .map_or(path, |(content, _)| content);
             self.note(format!("messages[{message}]"), content);
+            self.calls_of_turn = 0;
             self.request.messages.push(Message::Assistant {
                 content: Vec::new(),
                 name: None,
@@ -163,16 +170,15 @@ impl Reader<'_> {
         };
         let is_call = matches!(part, Part::ToolCall(_));
         let known = content.len();
-        add(content, part);
+        turn::add(content, part);
         let place = content.len().saturating_sub(1);
-        let is_call_of = |part: &&Part| matches!(part, Part::ToolCall(_));
-        let calls = content.iter().filter(is_call_of).count();
         // A piece of what is there already stands where that began.
         if place >= known {
             self.note(format!("messages[{message}].content[{place}]"), path);
         }
         if is_call {
-            let call = calls.saturating_sub(1);
+            let call = self.calls_of_turn;
+            self.calls_of_turn += 1;
             self.note(format!("messages[{message}].tool_calls[{call}]"), path);
         }
     }
@@ -189,33 +195,35 @@ impl Reader<'_> {
         place: usize,
     ) -> Result<Piece, InvalidRequest> {
         let mut part = fields::read(raw, path)?;
+        let written = part.look("thoughtSignature");
         let signature = part.text("thoughtSignature")?;
         let is_thought = part.flag("thought")?.unwrap_or(false);
+        let has_media = part.look("inlineData").or(part.look("fileData")).is_some();
         let read = if part.look("functionCall").is_some() {
             self.call(&mut part, signature, content, place)?
         } else if let Some(response) = fields::object(&mut part, "functionResponse")? {
             let result = self.calls.answer(response, &mut self.request.extensions)?;
             return Ok(Piece::Result(result));
+        } else if has_media && (signature.is_some() || is_thought) {
+            // A picture that the model made, with its seal.
+            return Ok(unknown(raw));
         } else if let Some(media) = media::read(&mut part, &mut self.request.extensions)? {
             media
         } else if part.look("text").is_some() || (signature.is_some() && part.is_empty()) {
-            words(
-                part.text("text")?.unwrap_or_default(),
-                signature,
-                is_thought,
-            )
+            if let Some(written) = written.filter(|_| is_thought && !is_ours(signature.as_deref()))
+            {
+                // Google signs what is said, not what is thought; nobody takes such a seal.
+                part.put_back("thoughtSignature", written);
+            }
+            let text = part.text("text")?.unwrap_or_default();
+            turn::words(text, signature, is_thought)
         } else if part.is_empty() {
             let path = part.path().to_owned();
             let detail =
                 format!("`{path}` holds nothing; a part has `text`, `inlineData` or the like.");
             return Err(InvalidRequest::of(path, detail));
         } else {
-            // The part is kept whole, with whatever stands in it.
-            let raw = raw.to_owned();
-            return Ok(Piece::Part(Part::Unknown {
-                format: FORMAT,
-                raw,
-            }));
+            return Ok(unknown(raw));
         };
         part.keep_rest(&mut self.request.extensions);
         Ok(Piece::Part(read))
@@ -250,76 +258,14 @@ impl Reader<'_> {
     }
 }
 
-fn words(text: String, signature: Option<String>, is_thought: bool) -> Part {
-    let opened = signature.as_deref().and_then(custody::open);
-    match opened {
-        Some(thoughts) => {
-            let seal = thoughts.into_iter().next().unwrap_or_default();
-            Part::Reasoning(Reasoning {
-                text: seal.text.or((!text.is_empty()).then_some(text)),
-                ..seal
-            })
-        }
-        None if is_thought => Part::Reasoning(Reasoning {
-            text: (!text.is_empty()).then_some(text),
-            signature,
-            redacted: None,
-        }),
-        None => Part::Text(Text {
-            text,
-            signature,
-            ..Text::default()
-        }),
-    }
+/// A part that is kept whole, with whatever stands in it.
+fn unknown(raw: &RawValue) -> Piece {
+    Piece::Part(Part::Unknown {
+        format: FORMAT,
+        raw: raw.to_owned(),
+    })
 }
 
-/// Adds a part of the model's: pieces of one text or thought become one, as they were before they were
-/// streamed, and what a call's signature keeps of the thoughts before it takes its place.
-fn add(content: &mut Vec<Part>, part: Part) {
-    match part {
-        Part::Text(text) => match content.last_mut() {
-            Some(Part::Text(last)) if last.signature.is_none() => {
-                last.text.push_str(&text.text);
-                last.signature = text.signature;
-            }
-            _ => content.push(Part::Text(text)),
-        },
-        Part::Reasoning(thought) => match content.last_mut() {
-            Some(Part::Reasoning(last)) if is_open(last) && thought.redacted.is_none() => {
-                if let Some(text) = thought.text {
-                    last.text.get_or_insert_default().push_str(&text);
-                }
-                last.signature = thought.signature;
-            }
-            _ => content.push(Part::Reasoning(thought)),
-        },
-        Part::ToolCall(mut call) => {
-            if let Some(thoughts) = call.signature.as_deref().and_then(custody::open) {
-                call.signature = None;
-                for thought in thoughts {
-                    restore(content, thought);
-                }
-            }
-            content.push(Part::ToolCall(call));
-        }
-        other => content.push(other),
-    }
-}
-
-/// Puts a thought back where the client left it out, or left out its seal.
-fn restore(content: &mut Vec<Part>, thought: Reasoning) {
-    let is_that = |part: &Part| matches!(part, Part::Reasoning(known) if *known == thought);
-    if content.iter().any(is_that) {
-        return;
-    }
-    match content.last_mut() {
-        Some(Part::Reasoning(last)) if is_open(last) && last.text == thought.text => {
-            *last = thought;
-        }
-        _ => content.push(Part::Reasoning(thought)),
-    }
-}
-
-fn is_open(thought: &Reasoning) -> bool {
-    thought.signature.is_none() && thought.redacted.is_none()
+fn is_ours(signature: Option<&str>) -> bool {
+    signature.is_some_and(|signature| custody::open(signature).is_some())
 }

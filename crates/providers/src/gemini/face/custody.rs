@@ -20,6 +20,9 @@ use crate::openai::media::standard_base64;
 /// How every signature of ours begins, in either alphabet: `{"trunkline"` in base64.
 const MARK: &str = "eyJ0cnVua2xpbmUi";
 
+/// More thoughts than any signature of ours holds.
+pub(super) const MAX_THOUGHTS: usize = 256;
+
 /// What a signature of ours holds.
 #[derive(Serialize, Deserialize)]
 struct Seal<'a> {
@@ -72,6 +75,9 @@ pub(super) fn open(signature: &str) -> Option<Vec<Reasoning>> {
     let standard = standard_base64(signature, "").ok()?;
     let json = STANDARD.decode(standard).ok()?;
     let seal: Seal<'_> = serde_json::from_slice(&json).ok()?;
+    if seal.thoughts.len() > MAX_THOUGHTS {
+        return None;
+    }
     let thought = |sealed: Sealed<'_>| Reasoning {
         text: sealed.text.map(Cow::into_owned),
         signature: sealed.signature.map(Cow::into_owned),

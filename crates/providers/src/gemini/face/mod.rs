@@ -1,7 +1,7 @@
 //! The caller's side: what `models/{model}:generateContent` and `:streamGenerateContent` take and answer.
 //!
 //! Suggested reading order: `envelope` for the verbatim path; `parse`, which puts a request together from
-//! `contents` (with `results` and `media`), `tools` (with `schema`) and `config`; then `render` for whole
+//! `contents` (with `turn`, `results` and `media`), `tools` (with `schema`) and `config`; then `render` for whole
 //! answers, `encoder` with `progress` and `framing` for streams, both on `wire`, `finish` and `grounding`;
 //! `relay` for streams that pass; `problem` for errors and `words` for reports. `custody` is how other providers' sealed thoughts
 //! survive in a Gemini client.
@@ -26,6 +26,7 @@ mod render;
 mod results;
 mod schema;
 mod tools;
+mod turn;
 mod wire;
 mod words;
 

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use domain::chat::{Annotation, Finish, Reasoning};
 use serde_json::value::RawValue;
 
+use super::custody;
+
 /// How much text is kept to count the positions of citations in bytes.
 const MAX_CITED_TEXT: usize = 1024 * 1024;
 
@@ -133,10 +135,16 @@ impl Progress {
     /// Notes the seal of the thought that was written.
     pub(super) fn note_seal(&mut self, signature: Option<&str>, redacted: Option<&str>) {
         self.last = Last::Other;
-        let text = match redacted {
-            Some(_) => String::new(),
-            None => std::mem::take(&mut self.thought),
+        // What is shown only encrypted has no words, and ends the thought that had.
+        let words = std::mem::take(&mut self.thought);
+        let text = if redacted.is_some() {
+            String::new()
+        } else {
+            words
         };
+        if self.sealed.len() >= custody::MAX_THOUGHTS {
+            return;
+        }
         self.sealed.push(Reasoning {
             text: (!text.is_empty()).then_some(text),
             signature: signature.map(str::to_owned),

@@ -66,7 +66,7 @@ fn seals(choice: &Choice) -> Vec<Option<String>> {
                 Some(custody::seal_of(signature.as_deref(), redacted.as_deref()))
             }
             Part::ToolCall(call) if call.signature.is_none() && !before.is_empty() => {
-                Some(custody::seal(before.drain(..)))
+                Some(custody::seal(before.drain(..).take(custody::MAX_THOUGHTS)))
             }
             _ => None,
         });

@@ -1,6 +1,8 @@
 //! Matches what functions answered to the calls of the model: by id, else by name and position, since the
 //! calls of older clients have no ids (<https://ai.google.dev/api/caching#FunctionResponse>).
 
+use std::collections::{HashMap, VecDeque};
+
 use domain::chat::{Extensions, Part, ToolResult};
 use serde_json::value::RawValue;
 
@@ -12,22 +14,19 @@ use crate::openai::fields::{Fields, Kind, text};
 
 /// The calls so far.
 #[derive(Default)]
-pub(super) struct Calls(Vec<Call>);
-
-struct Call {
-    id: String,
-    name: String,
-    is_answered: bool,
+pub(super) struct Calls {
+    /// The calls by name, in their order; those that were answered by id are still among them.
+    open: HashMap<String, VecDeque<String>>,
+    /// Whether a call has been answered.
+    is_answered: HashMap<String, bool>,
 }
 
 impl Calls {
     /// Notes a call.
     pub(super) fn open(&mut self, id: &str, name: &str) {
-        self.0.push(Call {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            is_answered: false,
-        });
+        let open = self.open.entry(name.to_owned()).or_default();
+        open.push_back(id.to_owned());
+        self.is_answered.insert(id.to_owned(), false);
     }
 
     /// Reads the answer to a call.
@@ -37,20 +36,18 @@ impl Calls {
         extensions: &mut Extensions,
     ) -> Result<ToolResult, InvalidRequest> {
         let id = response.text("id")?.filter(|id| !id.is_empty());
-        let name = response.required_text("name")?;
-        let Some(call) = self.find(id.as_deref(), &name) else {
+        let name = response.text("name")?;
+        let Some(call_id) = self.take(id.as_deref(), name.as_deref()) else {
+            let Some(name) = name else {
+                return Err(response.missing("name", "the name of the function that was called"));
+            };
             let path = response.path().to_owned();
             let detail = format!("`{path}` answers no `functionCall` of `{name}` before it.");
             return Err(InvalidRequest::of(path, detail));
         };
-        call.is_answered = true;
-        let call_id = call.id.clone();
         let value = response.raw_object("response")?;
-        let (words, is_error) = value.map_or((None, false), |raw| words(&raw));
-        let mut content: Vec<Part> = words
-            .map(|text| Part::Text(text.into()))
-            .into_iter()
-            .collect();
+        let (words, is_error) = value.map_or_else(|| (String::new(), false), |raw| words(&raw));
+        let mut content = vec![Part::Text(words.into())];
         for (path, raw) in fields::list(&mut response, "parts")? {
             let mut part = fields::read(raw, path)?;
             match media::read(&mut part, extensions)? {
@@ -74,38 +71,46 @@ impl Calls {
         })
     }
 
-    /// The call of this id; else the first call of this name that is still open.
-    fn find(&mut self, id: Option<&str>, name: &str) -> Option<&mut Call> {
-        let by_id = |call: &Call| id == Some(call.id.as_str());
-        let by_name = |call: &Call| call.name == name && !call.is_answered;
-        let place = self
-            .0
-            .iter()
-            .rposition(by_id)
-            .or_else(|| self.0.iter().position(by_name))?;
-        self.0.get_mut(place)
+    /// The id of the call that is answered: the call of this id, else the first call of this name that is
+    /// still open.
+    fn take(&mut self, id: Option<&str>, name: Option<&str>) -> Option<String> {
+        if let Some(id) = id
+            && let Some(is_answered) = self.is_answered.get_mut(id)
+        {
+            *is_answered = true;
+            return Some(id.to_owned());
+        }
+        let open = self.open.get_mut(name?)?;
+        while let Some(id) = open.pop_front() {
+            if let Some(is_answered) = self.is_answered.get_mut(&id)
+                && !std::mem::replace(is_answered, true)
+            {
+                return Some(id);
+            }
+        }
+        None
     }
 }
 
 /// The words of an answer and whether it is a failure: what stands alone under `output` or `error`, the
 /// names that Google knows; another object as it is.
-fn words(response: &RawValue) -> (Option<String>, bool) {
+fn words(response: &RawValue) -> (String, bool) {
     let whole = || on_one_line(response.get());
     let Ok(fields) = Fields::read(response, String::new()) else {
-        return (Some(whole()), false);
+        return (whole(), false);
     };
     let mut entries = fields.rest();
     let (Some((name, raw)), None) = (entries.next(), entries.next()) else {
-        return (Some(whole()), false);
+        return (whole(), false);
     };
     let value = match Kind::of(raw.get()) {
         Some(Kind::Text) => text(raw, String::new).unwrap_or_else(|_| raw.get().to_owned()),
         _ => on_one_line(raw.get()),
     };
     match name.as_ref() {
-        "output" => (Some(value), false),
-        "error" => (Some(value), true),
-        _ => (Some(whole()), false),
+        "output" => (value, false),
+        "error" => (value, true),
+        _ => (whole(), false),
     }
 }
 
@@ -113,7 +118,7 @@ fn words(response: &RawValue) -> (Option<String>, bool) {
 mod tests {
     use super::*;
 
-    fn told(json: &str) -> (Option<String>, bool) {
+    fn told(json: &str) -> (String, bool) {
         words(&RawValue::from_string(json.to_owned()).unwrap())
     }
 
@@ -131,7 +136,7 @@ mod tests {
             ),
             ("{}", "{}", false),
         ] {
-            assert_eq!(told(json), (Some(expected.to_owned()), is_error), "{json}");
+            assert_eq!(told(json), (expected.to_owned(), is_error), "{json}");
         }
     }
 
@@ -153,7 +158,15 @@ mod tests {
         assert_eq!(answer(r#"{"name":"look"}"#).as_deref(), Ok("1"));
         assert_eq!(answer(r#"{"name":"look"}"#).as_deref(), Ok("3"));
         assert_eq!(answer(r#"{"name":"move","id":"2"}"#).as_deref(), Ok("2"));
-        let refusal = answer(r#"{"name":"move"}"#).unwrap_err();
-        assert_eq!(refusal.param.as_deref(), Some("functionResponse"));
+        assert_eq!(answer(r#"{"id":"2"}"#).as_deref(), Ok("2"));
+        let mut refused = |json| answered(&mut calls, json).unwrap_err().param;
+        assert_eq!(
+            refused(r#"{"name":"move"}"#).as_deref(),
+            Some("functionResponse")
+        );
+        assert_eq!(
+            refused(r#"{"id":"9"}"#).as_deref(),
+            Some("functionResponse.name")
+        );
     }
 }

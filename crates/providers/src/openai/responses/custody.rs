@@ -131,6 +131,11 @@ pub(super) fn open(encrypted_content: &str) -> Option<Sealed> {
     })
 }
 
+/// Whether a body may hold an envelope of ours.
+pub(super) fn may_hold_envelopes(body: &[u8]) -> bool {
+    memchr::memmem::find(body, ENVELOPE.as_bytes()).is_some()
+}
+
 /// Whether `encrypted_content` is an envelope of ours, which OpenAI itself would refuse.
 pub(super) fn is_envelope(encrypted_content: &str) -> bool {
     encrypted_content.starts_with(ENVELOPE)
@@ -147,11 +152,6 @@ pub(super) fn own(redacted: &str) -> Option<&str> {
     redacted
         .strip_prefix(OPENAI)
         .or(is_token.then_some(redacted))
-}
-
-/// Whether hidden thoughts are OpenAI's, which no other provider takes back.
-pub(crate) fn is_openai_thought(redacted: &str) -> bool {
-    own(redacted).is_some()
 }
 
 fn format_of(word: &str) -> Option<&'static str> {

@@ -4,146 +4,18 @@ use domain::chat::{
     CacheControl, ChatRequest, Conversion, Media, Message, Part, Reasoning, Source, Text, Tool,
     ToolResult,
 };
-use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::media;
 use super::super::wire::{Extra, Leftovers};
+use super::wire::{
+    Breakpoint, Content, InputAudio, KnownItem, KnownPart, Summary, WireItem, WirePart,
+};
 use super::words::FORMAT;
 use super::{annotations, custody, parse_tools};
 
 /// Why a prompt-cache breakpoint does not arrive.
 pub(super) const NO_BREAKPOINTS: &str = "OpenAI caches what repeats by itself";
-
-/// One item.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum WireItem<'a> {
-    Known(KnownItem<'a>),
-    Raw(&'a RawValue),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum KnownItem<'a> {
-    Message {
-        role: &'static str,
-        content: Content<'a>,
-        #[serde(flatten)]
-        extra: Extra<'a>,
-    },
-    Reasoning {
-        summary: Vec<Summary<'a>>,
-        encrypted_content: &'a str,
-    },
-    FunctionCall {
-        call_id: &'a str,
-        name: &'a str,
-        arguments: &'a str,
-        #[serde(flatten)]
-        extra: Extra<'a>,
-    },
-    CustomToolCall {
-        call_id: &'a str,
-        name: &'a str,
-        input: String,
-        #[serde(flatten)]
-        extra: Extra<'a>,
-    },
-    FunctionCallOutput {
-        call_id: &'a str,
-        output: Content<'a>,
-        #[serde(flatten)]
-        extra: Extra<'a>,
-    },
-    CustomToolCallOutput {
-        call_id: &'a str,
-        output: Content<'a>,
-        #[serde(flatten)]
-        extra: Extra<'a>,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Summary<'a> {
-    SummaryText { text: &'a str },
-}
-
-/// One plain text is written as a string.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Content<'a> {
-    Text(&'a str),
-    Parts(Vec<WirePart<'a>>),
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum WirePart<'a> {
-    Known(KnownPart<'a>),
-    Raw(&'a RawValue),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum KnownPart<'a> {
-    InputText {
-        text: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        prompt_cache_breakpoint: Option<Breakpoint<'a>>,
-    },
-    OutputText {
-        text: &'a str,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        annotations: Vec<Value>,
-    },
-    Refusal {
-        refusal: &'a str,
-    },
-    InputImage {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        image_url: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file_id: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        detail: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        prompt_cache_breakpoint: Option<Breakpoint<'a>>,
-    },
-    InputFile {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        filename: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file_data: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file_url: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file_id: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        detail: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        prompt_cache_breakpoint: Option<Breakpoint<'a>>,
-    },
-    InputAudio {
-        input_audio: InputAudio<'a>,
-    },
-}
-
-/// A prompt-cache breakpoint.
-#[derive(Serialize)]
-pub(super) struct Breakpoint<'a> {
-    mode: &'static str,
-    #[serde(flatten)]
-    extra: Extra<'a>,
-}
-
-#[derive(Serialize)]
-pub(super) struct InputAudio<'a> {
-    data: &'a str,
-    format: &'a str,
-}
 
 /// The conversation on the wire.
 pub(super) struct Conversation<'a> {
@@ -264,7 +136,12 @@ impl<'a> Writer<'a, '_> {
             self.input.push(WireItem::Raw(raw));
             return;
         }
+        let held = content.len();
         let content = self.content(content, "content");
+        // What only another format knows is reported; a message of nothing is refused.
+        if held > 0 && content.says_nothing() {
+            return;
+        }
         let extra = self.extra(&self.path.clone());
         self.item(KnownItem::Message {
             role,
@@ -281,7 +158,10 @@ impl<'a> Writer<'a, '_> {
             );
         }
         self.cache(result.cache, &self.path.clone());
-        let output = self.content(&result.content, "content");
+        let mut output = self.content(&result.content, "content");
+        if output.says_nothing() {
+            output = Content::Text("");
+        }
         let call_id = result.call_id.as_str();
         let extra = self.extra(&self.path.clone());
         let item = if self.customs.contains(&call_id) {

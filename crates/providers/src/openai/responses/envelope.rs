@@ -1,12 +1,15 @@
-//! What is read of every request before anything is decided, and the one edit of the verbatim path.
+//! What is read of every request before anything is decided, and the edits of the verbatim path.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use super::super::envelope::{bound, model_name, span, text};
-use super::super::fields::{Fields, Kind};
+use super::super::envelope::{apply, bound, model_name, span, text};
+use super::super::fields::{Fields, Kind, list};
+use super::custody;
 use crate::face::{Envelope, InvalidRequest, Spliced};
-use crate::passing::with_model;
 
 /// What a request must have: one of these says what is talked about.
 const SUBJECTS: [&str; 4] = ["input", "previous_response_id", "conversation", "prompt"];
@@ -51,11 +54,37 @@ fn count_items(fields: &Fields<'_>) -> Result<usize, InvalidRequest> {
     }
 }
 
-/// The caller's bytes with the model's name replaced.
+/// The caller's bytes with the model's name replaced. Reasoning items that hold what another provider wants
+/// back are taken out: OpenAI refuses a request for an encrypted content that it did not write.
 pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
     let span = envelope.model_span.clone().unwrap_or_default();
+    let own = custody::may_hold_envelopes(body)
+        .then(|| without_envelopes(body))
+        .flatten();
+    let name = serde_json::Value::from(model).to_string();
+    let mut edits: Vec<_> = own.into_iter().chain([(span, name)]).collect();
+    edits.sort_by_key(|(span, _)| span.start);
     Spliced {
-        body: with_model(body, span, model),
+        body: apply(body, &edits),
         withhold_usage: false,
     }
+}
+
+/// The edit that leaves of `input` what is not an envelope of ours; `None` where there is none.
+fn without_envelopes(body: &[u8]) -> Option<(Range<usize>, String)> {
+    let text = text(body).ok()?;
+    let fields = Fields::read_body(text).ok()?;
+    let input = fields.look("input")?;
+    let items = list(input, "input").ok()?;
+    let count = items.len();
+    let is_own = |raw: &RawValue| {
+        let item = Fields::read(raw, String::new());
+        let sealed = item.and_then(|mut item| item.text("encrypted_content"));
+        !sealed.is_ok_and(|sealed| sealed.is_some_and(|sealed| custody::is_envelope(&sealed)))
+    };
+    let own: Vec<&str> = items
+        .into_iter()
+        .filter_map(|(_, raw)| is_own(raw).then_some(raw.get()))
+        .collect();
+    (own.len() < count).then(|| (span(text, input.get()), format!("[{}]", own.join(","))))
 }

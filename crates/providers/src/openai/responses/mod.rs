@@ -3,16 +3,17 @@
 //!
 //! The caller's side is `face`: `envelope` and `relay` for the verbatim path, `parse` and its `parse_…` for
 //! the whole request, `answer` (the object), `items` (what it lists) and `encoder` (the events) for
-//! answers. The target's side is [`Dialect`] below: `encode`, `encode_items`, `decode`, `stream`. `custody`
+//! answers. The target's side is [`Dialect`] below: `encode` and its `encode_…`, `decode`, `stream`. `custody`
 //! keeps what other providers want back, `words` what the format calls otherwise than chat completions.
 //! [`state`] is for the gateway, which keeps answers for callers who refer to them.
 
 mod annotations;
 mod answer;
-pub(crate) mod custody;
+mod custody;
 mod decode;
 mod encode;
 mod encode_items;
+mod encode_tools;
 mod encoder;
 mod envelope;
 mod face;
@@ -26,6 +27,8 @@ mod parse_tools;
 mod relay;
 pub mod state;
 mod stream;
+mod stream_items;
+mod wire;
 pub(super) mod words;
 
 use bytes::Bytes;

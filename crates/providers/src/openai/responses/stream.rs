@@ -6,17 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use domain::chat::{ChatEvent, Part, Reasoning};
+use domain::chat::ChatEvent;
 use domain::provider_error::{Cause, ProviderError, Retry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::error;
 use super::super::fields::{Fields, Name};
-use super::custody::Sealed;
-use super::decode::{self, Answer, Opened};
+use super::decode::{self, Answer};
 use super::parse_tools;
-use super::words::FORMAT;
 use crate::dialect::{DecodeError, End, StreamDecoder};
 use crate::exchange::Exchange;
 use crate::framing::sse::{MAX_EVENT, SseDecoder, SseError};
@@ -28,7 +26,7 @@ const MAX_ITEMS: usize = 4096;
 /// Reads one stream.
 pub(super) struct EventDecoder {
     sse: SseDecoder,
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
     state: State,
     whole: Vec<u8>,
     started: bool,
@@ -36,7 +34,7 @@ pub(super) struct EventDecoder {
     items: BTreeMap<u64, Item>,
     calls: u32,
     /// Signatures over calls, by the calls' ids.
-    signatures: BTreeMap<String, String>,
+    pub(super) signatures: BTreeMap<String, String>,
 }
 
 #[derive(PartialEq)]
@@ -55,26 +53,26 @@ enum State {
 
 /// How far an item is.
 #[derive(Default)]
-struct Item {
-    call: Option<Call>,
+pub(super) struct Item {
+    pub(super) call: Option<Call>,
     /// Which parts of a message were said, and how many citations were told of each.
-    parts: BTreeMap<u64, u64>,
+    pub(super) parts: BTreeMap<u64, u64>,
     /// Whether the thought is told in full or in summary; the other one says the same again.
-    thought: Option<Telling>,
+    pub(super) thought: Option<Telling>,
     /// The last part of the thought that was told of.
     thought_part: u64,
-    is_done: bool,
+    pub(super) is_done: bool,
 }
 
-struct Call {
-    number: u32,
+pub(super) struct Call {
+    pub(super) number: u32,
     /// Whether any of the arguments were told.
     is_told: bool,
-    is_closed: bool,
+    pub(super) is_closed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Telling {
+pub(super) enum Telling {
     Full,
     Summary,
 }
@@ -249,7 +247,7 @@ impl EventDecoder {
     }
 
     /// The item at this place of the output.
-    fn at(&mut self, place: u64) -> Result<&mut Item, DecodeError> {
+    pub(super) fn at(&mut self, place: u64) -> Result<&mut Item, DecodeError> {
         if self.items.len() == MAX_ITEMS && !self.items.contains_key(&place) {
             return Err(DecodeError::Malformed(format!(
                 "the stream holds more than {MAX_ITEMS} items"
@@ -332,7 +330,7 @@ impl EventDecoder {
     }
 
     /// Arguments that no piece told.
-    fn whole_arguments(
+    pub(super) fn whole_arguments(
         &mut self,
         place: u64,
         whole: &str,
@@ -361,7 +359,7 @@ impl EventDecoder {
         Ok(())
     }
 
-    fn open_call(
+    pub(super) fn open_call(
         &mut self,
         place: u64,
         mut item: Fields<'_>,
@@ -399,138 +397,6 @@ impl EventDecoder {
             Some(raw) => self.complete(event.output_index, raw, events),
             None => Ok(()),
         }
-    }
-
-    /// Takes of an item that is whole what was not told of it before.
-    fn complete(
-        &mut self,
-        place: u64,
-        raw: &RawValue,
-        events: &mut Vec<ChatEvent>,
-    ) -> Result<(), DecodeError> {
-        if std::mem::replace(&mut self.at(place)?.is_done, true) {
-            return Ok(());
-        }
-        let mut item = Fields::read(raw, "item".to_owned())?;
-        match item.text("type")?.as_deref() {
-            Some("message") => self.message(place, &mut item, events),
-            Some("reasoning") => self.reasoning(place, &mut item, events),
-            Some("function_call" | "custom_tool_call") => {
-                let again = Fields::read(raw, "item".to_owned())?;
-                self.open_call(place, again, events)?;
-                let call = decode::call(&mut item, &self.exchange, 0)?;
-                self.whole_arguments(place, &call.arguments, events)?;
-                if let Some(call) = &mut self.at(place)?.call {
-                    call.is_closed = true;
-                    let call = call.number;
-                    events.push(ChatEvent::ToolCallEnd { choice: 0, call });
-                }
-                Ok(())
-            }
-            _ => {
-                if let Part::Unknown { format, raw } = decode::unknown(raw) {
-                    events.push(ChatEvent::Unknown {
-                        choice: 0,
-                        format,
-                        raw,
-                    });
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn message(
-        &mut self,
-        place: u64,
-        item: &mut Fields<'_>,
-        events: &mut Vec<ChatEvent>,
-    ) -> Result<(), DecodeError> {
-        let parts = item.list("content")?.unwrap_or_default();
-        for (index, (path, raw)) in (0_u64..).zip(parts) {
-            let told = self.at(place)?.parts.get(&index).copied();
-            let mut part = Fields::read(raw, path)?;
-            match part.text("type")?.as_deref() {
-                Some("output_text") => {
-                    let text = part.text("text")?.unwrap_or_default();
-                    if told.is_none() && !text.is_empty() {
-                        events.push(ChatEvent::Text { choice: 0, text });
-                    }
-                    let known = usize::try_from(told.unwrap_or(0)).unwrap_or(usize::MAX);
-                    let annotations = part.list("annotations")?.unwrap_or_default();
-                    let untold = annotations.into_iter().skip(known);
-                    let untold = untold.filter_map(|(_, raw)| decode::annotation(raw));
-                    events.extend(untold.map(|annotation| ChatEvent::Annotation {
-                        choice: 0,
-                        annotation,
-                    }));
-                }
-                Some("refusal") => {
-                    let text = part.text("refusal")?.unwrap_or_default();
-                    if told.is_none() && !text.is_empty() {
-                        events.push(ChatEvent::Refusal { choice: 0, text });
-                    }
-                }
-                _ => events.push(ChatEvent::Unknown {
-                    choice: 0,
-                    format: FORMAT,
-                    raw: raw.to_owned(),
-                }),
-            }
-        }
-        Ok(())
-    }
-
-    fn reasoning(
-        &mut self,
-        place: u64,
-        item: &mut Fields<'_>,
-        events: &mut Vec<ChatEvent>,
-    ) -> Result<(), DecodeError> {
-        let (text, sealed) = decode::thought(item)?;
-        let is_told = self.at(place)?.thought.is_some();
-        let opened = sealed.as_deref().map(decode::opened);
-        let text = match &opened {
-            // Such an item says nothing itself.
-            Some(Opened::Ours(
-                Sealed::Call { .. } | Sealed::Text { .. } | Sealed::Block { .. },
-            )) => None,
-            _ => text,
-        };
-        if let Some(text) = text.filter(|_| !is_told) {
-            events.push(ChatEvent::Reasoning { choice: 0, text });
-        }
-        let choice = 0;
-        match opened {
-            Some(Opened::Ours(Sealed::Thought(Reasoning {
-                signature,
-                redacted,
-                ..
-            }))) => {
-                let signed = |signature| ChatEvent::ReasoningSignature { choice, signature };
-                events.extend(signature.map(signed));
-                events.extend(redacted.map(|data| ChatEvent::RedactedReasoning { choice, data }));
-            }
-            // There are no more of them than items.
-            Some(Opened::Ours(Sealed::Call { id, signature })) => {
-                self.signatures.insert(id, signature);
-            }
-            Some(Opened::Ours(Sealed::Text { signature })) => {
-                events.push(ChatEvent::ReasoningSignature { choice, signature });
-            }
-            Some(Opened::Ours(Sealed::Block { format, raw })) => {
-                events.push(ChatEvent::Unknown {
-                    choice,
-                    format,
-                    raw,
-                });
-            }
-            Some(Opened::OpenAis(data)) => {
-                events.push(ChatEvent::RedactedReasoning { choice, data });
-            }
-            None => {}
-        }
-        Ok(())
     }
 
     fn end(

@@ -27,6 +27,8 @@ pub(super) enum Block<'v> {
 pub(super) struct Reader {
     pub(super) prefix: MarkedPrefix,
     pub(super) family: Family,
+    /// Whether the model takes instructions between messages.
+    pub(super) takes_system_messages: bool,
     pub(super) seed: u64,
 }
 
@@ -66,6 +68,10 @@ impl Reader {
                         "The format of the value at {}.toolUse.input is invalid. Provide a json object for the field and try again.",
                         block.dotted()
                     )));
+                }
+                if text_of(&inner, "type") == "server_tool_use" {
+                    // What Bedrock runs itself it has answered itself.
+                    return Ok(Block::Other);
                 }
                 Block::ToolUse { id, name }
             }

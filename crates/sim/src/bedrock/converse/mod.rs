@@ -5,6 +5,7 @@ mod model;
 mod reply;
 mod request;
 mod shape;
+mod structures;
 mod turns;
 
 use serde_json::Value;

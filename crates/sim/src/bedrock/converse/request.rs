@@ -27,9 +27,13 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let mut reader = Reader {
         prefix: MarkedPrefix::new(Digest::new(ask.seed).with(model.as_bytes())),
         family,
+        takes_system_messages: family == Family::Claude && anthropic::takes_system_messages(model),
         seed: ask.seed,
     };
-    let tools = tools(&root, &mut reader)?;
+    let mut tools = tools(&root, &mut reader)?;
+    if family == Family::Claude {
+        native_choice(&root, &mut tools)?;
+    }
     system(&root, &mut reader)?;
     let turns = turns::read(root.present("messages").as_ref(), &mut reader)?;
     if turns.speaks_of_tools && root.present("toolConfig").is_none() {
@@ -61,7 +65,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
             ..Habits::default()
         },
         choice: tools.choice,
-        parallel: true,
+        parallel: tools.parallel,
         tools: tools.list,
         results: turns.results,
         output: output(&root)?,
@@ -80,12 +84,14 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
 struct Tools {
     list: Vec<Tool>,
     choice: Choice,
+    parallel: bool,
 }
 
 fn tools(root: &Node<'_, '_>, reader: &mut Reader) -> Result<Tools, Failure> {
     let mut tools = Tools {
         list: Vec::new(),
         choice: Choice::None,
+        parallel: true,
     };
     let Some(config) = root.present("toolConfig") else {
         return Ok(tools);
@@ -135,6 +141,29 @@ fn tools(root: &Node<'_, '_>, reader: &mut Reader) -> Result<Tools, Failure> {
         }
     };
     Ok(tools)
+}
+
+/// Anthropic's own choice between tools, which says more than the format has words for.
+fn native_choice(root: &Node<'_, '_>, tools: &mut Tools) -> Result<(), Failure> {
+    let choice = &root.value["additionalModelRequestFields"]["tool_choice"];
+    if choice.is_null() {
+        return Ok(());
+    }
+    tools.parallel = choice["disable_parallel_tool_use"] != true;
+    tools.choice = match (choice["type"].as_str(), choice["name"].as_str()) {
+        (Some("auto"), None) => Choice::Auto(Vec::new()),
+        (Some("any"), None) => Choice::Required(Vec::new()),
+        (Some("none"), None) => Choice::None,
+        (Some("tool"), Some(name)) if tools.list.iter().any(|tool| tool.name == name) => {
+            Choice::Required(vec![name.to_owned()])
+        }
+        _ => {
+            return Err(invalid(
+                "The model returned the following errors: tool_choice: Input should be a valid choice between the tools",
+            ));
+        }
+    };
+    Ok(())
 }
 
 fn system(root: &Node<'_, '_>, reader: &mut Reader) -> Result<(), Failure> {

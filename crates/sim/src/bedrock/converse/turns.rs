@@ -31,11 +31,16 @@ pub(super) fn read(messages: Option<&Node<'_, '_>>, reader: &mut Reader) -> Resu
     for (index, message) in given.enumerate() {
         let role = super::content::text_of(&message, "role");
         if role == "system" {
-            return Err(invalid(
-                "This model doesn't support the system role in messages. Use the system field and try again.",
-            ));
+            if !reader.takes_system_messages {
+                return Err(invalid(
+                    "This model doesn't support the system role in messages. Use the system field and try again.",
+                ));
+            }
+            reader.prefix.frame();
+            blocks(&message, role, reader)?;
+            continue;
         }
-        if index == 0 && role != "user" {
+        if turns.count == 0 && role != "user" {
             return Err(invalid(
                 "A conversation must start with a user message. Try again with a conversation that starts with a user message.",
             ));
@@ -72,7 +77,7 @@ pub(super) fn read(messages: Option<&Node<'_, '_>>, reader: &mut Reader) -> Resu
         }
         called = uses(index, &blocks)?;
         began_with_reasoning = matches!(blocks.first(), Some(Block::Reasoning));
-        turns.count = index + 1;
+        turns.count += 1;
     }
     if turns.count == 0 {
         return Err(invalid(

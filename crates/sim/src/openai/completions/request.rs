@@ -8,10 +8,10 @@ use super::super::check::{
 };
 use super::super::error;
 use super::super::model::Class;
-use super::super::request::{
-    Streaming, choices, known_parameters, model, sampling_parameters, stops, streaming,
-    unknown_model,
+use super::super::parameters::{
+    Streaming, choices, known_parameters, sampling_parameters, stops, streaming,
 };
+use super::super::request::{model, unknown_model};
 use crate::cache::Prefix;
 use crate::digest::Digest;
 use crate::node::Node;

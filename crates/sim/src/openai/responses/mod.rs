@@ -2,6 +2,7 @@
 //! Reference: <https://platform.openai.com/docs/api-reference/responses>.
 
 mod events;
+mod hosted;
 mod items;
 mod parts;
 mod reply;

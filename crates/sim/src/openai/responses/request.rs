@@ -9,7 +9,7 @@ use super::super::check::{
 };
 use super::super::error;
 use super::super::model::Class;
-use super::super::request::{EFFORTS, bookkeeping, effort_tokens, sampling_parameters};
+use super::super::parameters::{EFFORTS, bookkeeping, effort_tokens, sampling_parameters};
 use super::items::{Heard, Reader};
 use super::tools::{self, Tools};
 use crate::azure;
