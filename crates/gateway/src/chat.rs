@@ -223,7 +223,7 @@ impl Gateway {
             streamed: envelope.stream,
             report: inbound.report,
         };
-        let same_format = inbound.face.format() == prepared.dialect.format();
+        let same_format = prepared.passage.is_verbatim();
         let listener = self.listen(caller, &inbound);
         let (streamed, model) = (envelope.stream, envelope.model);
         let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);

@@ -60,7 +60,8 @@ impl Pipeline {
             Passage::Verbatim { withhold_usage, .. } => Self::Verbatim {
                 face,
                 tap: Tap::new(decoder),
-                relay: (*withhold_usage || reports).then(|| face.relay(*withhold_usage)),
+                relay: (*withhold_usage || reports || face.reframes())
+                    .then(|| face.relay(*withhold_usage)),
                 reframer: dialect.reframer(),
                 request_id: rendering.id.clone(),
                 unreadable: None,
@@ -172,11 +173,12 @@ impl Pipeline {
                 request_id,
                 ..
             } => {
-                if let Some(relay) = relay {
-                    append(out, |bytes| relay.finish(None, bytes));
-                }
-                if tap.observed().error.is_none() {
-                    out.push(face.stream_error(problem, request_id));
+                let has_passed = tap.observed().error.is_some();
+                let error = (!has_passed).then(|| face.stream_error(problem, request_id));
+                match (relay, error) {
+                    (Some(relay), Some(error)) => append(out, |bytes| relay.fail(&error, bytes)),
+                    (Some(relay), None) => append(out, |bytes| relay.finish(None, bytes)),
+                    (None, error) => out.extend(error),
                 }
             }
             Self::Translated { encoder, .. } => append(out, |bytes| encoder.fail(problem, bytes)),

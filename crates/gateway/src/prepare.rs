@@ -7,6 +7,7 @@ use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
 use providers::face::{Envelope, Face};
 use providers::hosts;
+use providers::hosts;
 
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::media;
@@ -46,6 +47,11 @@ impl Passage {
         match self {
             Self::Verbatim { exchange, .. } | Self::Translated { exchange, .. } => exchange,
         }
+    }
+
+    /// Whether the bytes pass.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        matches!(self, Self::Verbatim { .. })
     }
 
     /// Takes the report of what was carried, changed, dropped; `None` where nothing was translated.
@@ -110,6 +116,14 @@ impl Gateway {
             passage,
         })
     }
+}
+
+/// Whether the target takes the caller's bytes as they are written.
+fn passes(inbound: &Inbound, envelope: &Envelope, plan: &Plan, dialect: &dyn Dialect) -> bool {
+    let quirks = &plan.target.provider.host.quirks;
+    let is_chat = dialect.format() == Format::OpenaiChat;
+    dialect.takes_as_written(&inbound.body)
+        && !(is_chat && hosts::needs_translation(quirks, envelope, &inbound.body))
 }
 
 fn in_the_callers_words(refusal: Refusal, face: &dyn Face, request: &ChatRequest) -> Refusal {

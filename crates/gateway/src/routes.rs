@@ -426,16 +426,14 @@ pub fn catalog_name(provider: &Provider) -> &str {
     if provider.kind == ProviderKind::Sim || builtin_provider(name).is_some() {
         return name;
     }
-    let kind = canonical_provider(provider.kind.as_str());
-    if let Some(host) = provider.host.name {
-        host
-    } else if matches!(
+    let is_platform = matches!(
         provider.kind,
         ProviderKind::AzureOpenai | ProviderKind::Vertex | ProviderKind::Bedrock
-    ) {
-        kind
-    } else if provider.base_url == provider.kind.default_base_url() {
-        kind
+    );
+    if let Some(host) = provider.host.name {
+        host
+    } else if is_platform || provider.base_url == provider.kind.default_base_url() {
+        canonical_provider(provider.kind.as_str())
     } else {
         name
     }

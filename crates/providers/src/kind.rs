@@ -16,6 +16,7 @@ use crate::media;
 use crate::media::credential::{
     BLACK_FOREST_LABS, DEEPGRAM, ELEVENLABS, FAL, REPLICATE, STABILITY,
 };
+use crate::openai::responses::OpenaiResponses;
 use crate::openai::{self, OpenaiChat};
 use crate::vertex;
 use domain::provider_error::ProviderError;
@@ -101,7 +102,7 @@ impl ProviderKind {
     /// The wire formats in which it chats with `model`, the one to translate into first.
     pub fn dialects(self, model: &str) -> &'static [&'static dyn Dialect] {
         match self {
-            Self::Openai => &[&OpenaiChat],
+            Self::Openai => &[&OpenaiChat, &OpenaiResponses],
             Self::Anthropic => &[&AnthropicMessages],
             Self::Gemini => &[&Gemini],
             Self::AzureOpenai => &[&azure::CHAT, &azure::RESPONSES],

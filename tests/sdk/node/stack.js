@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 
 export const TARGETS = ['openai/gpt', 'anthropic/claude', 'google/gemini'];
-const FIRST_KEY = 'key-of-the-first-application';
+export const FIRST_KEY = 'key-of-the-first-application';
 const CONFIGURATION = fileURLToPath(new URL('../trunkline.yaml', import.meta.url));
 const PATIENCE_MS = 10_000;
 
@@ -28,7 +28,9 @@ export async function startStack() {
 
   const sim = await start(home, ['sim'], '/sim/calls');
   services.push(sim);
-  const gateway = await start(home, ['serve', '--config', CONFIGURATION, '--data-dir', data], '/readyz', { SIM_URL: sim.url });
+  const googleKey = await (await fetch(`${sim.url}/sim/google-key-file`)).text();
+  const environment = { SIM_URL: sim.url, GOOGLE_KEY: googleKey };
+  const gateway = await start(home, ['serve', '--config', CONFIGURATION, '--data-dir', data], '/readyz', environment);
   services.push(gateway);
   return new Stack(sim.url, gateway.url, readFileSync(join(data, 'admin.key'), 'utf8').trim());
 }

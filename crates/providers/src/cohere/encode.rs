@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, Conversion, Effort, OutputFormat};
+use domain::chat::{ChatRequest, Conversion, Effort, Message, OutputFormat, Part};
 use domain::model::ReasoningControl;
 use domain::usage::ServiceTier;
 use serde_json::value::RawValue;
@@ -41,8 +41,11 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
     let strict_tools = tools::strictness(request, &mut report);
     let native = native(request, &mut report);
     let has_documents = native.contains_key("documents");
-    let (response_format, instruction) =
-        output(request, !tools.is_empty() || has_documents, &mut report);
+    let (response_format, instruction) = output(
+        request,
+        !tools.is_empty() || has_documents || shows_documents(request),
+        &mut report,
+    );
     let conversation = messages::translate(request, instruction, target, &names, &mut report)?;
     if has_documents && !conversation.documents.is_empty() {
         let detail = "Documents are either in `documents` or in the messages, not in both.";
@@ -81,6 +84,17 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
             ..Exchange::default()
         },
     })
+}
+
+/// Whether a user's message holds a document, which goes beside the messages.
+fn shows_documents(request: &ChatRequest) -> bool {
+    let of_users = request.messages.iter().filter_map(|message| match message {
+        Message::User { content, .. } => Some(content),
+        _ => None,
+    });
+    of_users
+        .flatten()
+        .any(|part| matches!(part, Part::Document(_)))
 }
 
 /// The form of the answer, or the instruction that asks for it where the provider does not take one.

@@ -72,6 +72,16 @@ pub(super) fn document<'a>(
     })
 }
 
+/// A document as a block of text, after its title.
+pub(super) fn as_text(document: wire::Document<'_>) -> Block<'_> {
+    let wire::DocumentData { text, title } = document.data;
+    let text = match title {
+        Some(title) => format!("{title}\n\n{text}").into(),
+        None => text,
+    };
+    Block::Text { text }
+}
+
 fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/") || media_type == "application/json"
 }

@@ -132,6 +132,7 @@ impl<'a> Builder<'a, '_> {
 
     fn user(&mut self, path: &str, content: &'a [Part]) -> Result<Vec<Block<'a>>, Refusal> {
         let mut blocks = Vec::new();
+        let mut documents = Vec::new();
         for (place, part) in content.iter().enumerate() {
             let path = format!("{path}.content[{place}]");
             match part {
@@ -140,9 +141,7 @@ impl<'a> Builder<'a, '_> {
                 Part::Image(image) => blocks.push(self.image(&path, image)?),
                 Part::Document(document) => {
                     let document = media::document(&path, document, self.report)?;
-                    self.report
-                        .change(path, "sent in `documents`, beside the messages");
-                    self.conversation.documents.push(document);
+                    documents.push((path, document));
                 }
                 Part::Audio(_) => {
                     let detail = "Cohere models do not hear audio. Send a transcript instead.";
@@ -158,7 +157,28 @@ impl<'a> Builder<'a, '_> {
                     .drop(path, "only the assistant thinks and calls tools"),
             }
         }
+        self.place_documents(documents, &mut blocks);
         Ok(blocks)
+    }
+
+    /// Documents stand beside the messages, unless they are all that a message says.
+    fn place_documents(
+        &mut self,
+        documents: Vec<(String, wire::Document<'a>)>,
+        blocks: &mut Vec<Block<'a>>,
+    ) {
+        let is_all = blocks.is_empty();
+        for (path, document) in documents {
+            if is_all {
+                self.report
+                    .change(path, "the document's words are sent as the message's text");
+                blocks.push(media::as_text(document));
+            } else {
+                self.report
+                    .change(path, "sent in `documents`, beside the messages");
+                self.conversation.documents.push(document);
+            }
+        }
     }
 
     /// Words before calls are what Cohere calls the plan.

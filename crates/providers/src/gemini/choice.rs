@@ -201,7 +201,7 @@ fn holds_more_than_a_signature(raw: &RawValue) -> bool {
 /// Google breaks the lines of a whole answer, callers those of their requests, and with them those of
 /// arguments, which are text to the other side: white space outside of strings goes. Arguments on one line stay as they are.
 pub(in crate::gemini) fn on_one_line(json: &str) -> String {
-    if !json.contains('\n') {
+    if !json.contains(['\n', '\r']) {
         return json.to_owned();
     }
     let mut in_string = false;
@@ -244,5 +244,24 @@ fn finish_reason(native: &str, has_calls: bool) -> FinishReason {
         "CONTINUATION" => FinishReason::Pause,
         _ if has_calls => FinishReason::ToolCalls,
         _ => FinishReason::Stop,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_white_space_outside_of_strings_goes() {
+        for (json, expected) in [
+            (
+                "{\n  \"a b\": \"c \\\" d\",\r\n\t\"e\": 1\n}",
+                "{\"a b\":\"c \\\" d\",\"e\":1}",
+            ),
+            ("{\"a\":\r1}", "{\"a\":1}"),
+            ("{\"a\": 1}", "{\"a\": 1}"),
+        ] {
+            assert_eq!(on_one_line(json), expected);
+        }
     }
 }

@@ -10,8 +10,9 @@ use super::tools::simplified;
 use super::wire::request::GenerationConfig;
 use crate::dialect::{Refusal, Target};
 
-/// The most answers that Gemini gives at once.
-const MAX_CANDIDATES: u32 = 8;
+/// The most answers that Gemini gives at once
+/// (<https://ai.google.dev/api/generate-content#generationconfig>).
+pub(super) const MAX_CANDIDATES: u32 = 8;
 
 /// The most stop texts that Gemini takes.
 const MAX_STOPS: usize = 5;

@@ -4,6 +4,7 @@
 use domain::chat::{ChatRequest, Conversion, Logprobs, OutputFormat};
 
 use super::call_ids::CallIds;
+use super::parse::FORMAT;
 use super::request_body::{Body, StreamOptions, WireFormat, WireSchema};
 use super::wire::Leftovers;
 use super::{encode_message, encode_reasoning, encode_tools, model, render};
@@ -78,7 +79,7 @@ pub(super) fn body(
         frequency_penalty: sampling.frequency_penalty,
         presence_penalty: sampling.presence_penalty,
         logit_bias: sampling.logit_bias.as_deref(),
-        stop: &request.stop,
+        stop: stop(request, &mut report),
         n: (request.choices != 1).then_some(request.choices),
         response_format,
         reasoning_effort: reasoning.effort,
@@ -115,6 +116,21 @@ pub(super) fn body(
     // Keys are strings and memory grows: serialisation has no way to fail.
     let bytes = serde_json::to_vec(&body).unwrap_or_default();
     Ok((bytes, report))
+}
+
+/// The texts at which the output ends; the format takes four
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stop>). Who speaks it has
+/// counted, and may mean a host that takes more.
+fn stop<'a>(request: &'a ChatRequest, report: &mut Conversion) -> &'a [String] {
+    const MOST: usize = 4;
+    if request.format.starts_with(FORMAT) {
+        return &request.stop;
+    }
+    for index in MOST..request.stop.len() {
+        let reason = "the target's format takes four texts at which the output ends";
+        report.drop(format!("stop[{index}]"), reason);
+    }
+    request.stop.get(..MOST).unwrap_or(&request.stop)
 }
 
 /// Reasoning models take only the newer name, many hosts know only the older one. Who sent both gets both.

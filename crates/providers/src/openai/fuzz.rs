@@ -1,6 +1,7 @@
 //! Whatever bytes come, nothing panics, and cutting them changes nothing. Seconds each; `cargo bolero test`
 //! runs the same harnesses for longer.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -211,11 +212,11 @@ proptest! {
 
 /// The events of a stream whose text comes in these pieces, with thoughts between tags.
 fn thinking(texts: &[&str], is_cut: bool) -> Vec<ChatEvent> {
-    let mut stream: String = texts
-        .iter()
-        .map(|text| json!({"choices": [{"index": 0, "delta": {"content": text}}]}))
-        .map(|chunk| format!("data: {chunk}\n\n"))
-        .collect();
+    let mut stream = String::new();
+    for text in texts {
+        let chunk = json!({"choices": [{"index": 0, "delta": {"content": text}}]});
+        write!(stream, "data: {chunk}\n\n").unwrap();
+    }
     stream.push_str("data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n");
     let exchange = Exchange {
         thinks_in_tags: true,

@@ -63,7 +63,8 @@ fn block(raw: &RawValue, path: String) -> Result<Block, InvalidRequest> {
             let word = fields.required_text("format")?;
             let known = FORMATS.into_iter().find(|format| format.as_str() == word);
             let Some(format) = known else {
-                let known = "`openai`, `openai_responses`, `anthropic`, `gemini`, `cohere` and `bedrock`";
+                let known =
+                    "`openai`, `openai_responses`, `anthropic`, `gemini`, `cohere` and `bedrock`";
                 return Err(fields.unknown_word("format", &word, known));
             };
             let raw = fields

@@ -3,7 +3,7 @@
 use http::Method;
 use http::request::Parts;
 
-use super::house::{GEMINI, OPENAI};
+use super::house::{GEMINI, OPENAI, VERTEX};
 use super::{
     Endpoint, House, Other, Work, black_forest_labs, cohere, deepgram, elevenlabs, fal, replicate,
     stability,
@@ -76,6 +76,9 @@ fn posted_below(path: &str) -> Option<Endpoint> {
     if path.starts_with("/fal-ai/") || path.starts_with("/queue/fal-ai/") {
         return other(Other::Fal, fal::run);
     }
+    if let Some((_, model)) = path.split_once("/publishers/google/models/") {
+        return of_google(VERTEX, model);
+    }
     let rest = path
         .strip_prefix("/v1/")
         .or_else(|| path.strip_prefix("/v1beta/"))?;
@@ -92,12 +95,19 @@ fn posted_below(path: &str) -> Option<Endpoint> {
     if model.ends_with("/predictions") {
         return other(Other::Replicate, replicate::create);
     }
+    of_google(GEMINI, model)
+}
+
+/// `{model}:{verb}`, at the Gemini API or at Vertex AI.
+fn of_google(house: House, model: &str) -> Option<Endpoint> {
     match model.rsplit_once(':')? {
-        (_, "embedContent") => Some(make(GEMINI, gemini::embeddings::one)),
-        (_, "batchEmbedContents") => Some(make(GEMINI, gemini::embeddings::batch)),
-        (_, "predict") => Some(make(GEMINI, gemini::imagen::predict)),
+        (_, "embedContent") => Some(make(house, gemini::embeddings::one)),
+        (_, "batchEmbedContents") => Some(make(house, gemini::embeddings::batch)),
+        (model, "predict") if model.starts_with("imagen") => {
+            Some(make(house, gemini::imagen::predict))
+        }
         (model, "generateContent") if gemini::made::makes(model) => {
-            Some(make(GEMINI, gemini::made::generate))
+            Some(make(house, gemini::made::generate))
         }
         _ => None,
     }

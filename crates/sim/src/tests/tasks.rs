@@ -366,6 +366,13 @@ async fn google_makes_vectors_pictures_and_speech() {
         picture(&imagen.json()["predictions"][1]["bytesBase64Encoded"]),
         Some("image/png")
     );
+    let vertex =
+        "/v1/projects/p/locations/global/publishers/google/models/imagen-4.0-generate-001:predict";
+    let imagen = json!({"instances": [{"prompt": "a heron"}], "parameters": {"sampleCount": 1}});
+    let bearer = &[("authorization", "Bearer ya29.simulated")];
+    let refused = post(&sim, vertex, &[], &imagen).await;
+    assert_eq!(refused.status, 401);
+    assert_ne!(post(&sim, vertex, bearer, &imagen).await.status, 404);
     let asked = |config: Value| json!({"contents": [{"parts": [{"text": "a heron"}]}], "generationConfig": config});
     let shape = json!({"responseModalities": ["IMAGE"], "imageConfig": {"aspectRatio": "16:9"}});
     let made = post(

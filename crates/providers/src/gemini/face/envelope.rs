@@ -6,12 +6,9 @@ use serde::de::IgnoredAny;
 
 use super::{custody, fields};
 use crate::face::{Asked, Envelope, InvalidRequest, Spliced};
+use crate::gemini::config::MAX_CANDIDATES;
 use crate::openai::envelope::text;
 use crate::openai::fields::{Fields, Kind};
-
-/// The most answers to one request, as the vendor has it
-/// (<https://ai.google.dev/api/generate-content#generationconfig>).
-const MAX_CANDIDATES: i64 = 8;
 
 /// Reads the envelope; the contents are counted, not read.
 pub(in crate::gemini) fn read(asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest> {
@@ -53,7 +50,7 @@ pub(super) fn max_output_tokens(config: &mut Fields<'_>) -> Result<Option<u64>, 
 
 /// Reads how many answers are wanted.
 pub(super) fn candidates(config: &mut Fields<'_>) -> Result<u32, InvalidRequest> {
-    let count = fields::whole(config, "candidateCount", 1, MAX_CANDIDATES)?;
+    let count = fields::whole(config, "candidateCount", 1, MAX_CANDIDATES.into())?;
     Ok(count
         .and_then(|count| u32::try_from(count).ok())
         .unwrap_or(1))

@@ -101,9 +101,8 @@ impl Face for Gemini {
     fn stream_error(&self, problem: &Problem, request_id: &str) -> Bytes {
         // The empty line ends whatever event was begun.
         let mut out = BytesMut::from(HEARTBEAT);
-        Framing::Events
-            .clone()
-            .line(&problem::line(problem, request_id), &mut out);
+        let mut framing = Framing::Events;
+        framing.line(&problem::line(problem, request_id), &mut out);
         out.freeze()
     }
 

@@ -145,6 +145,27 @@ mod tests {
     }
 
     #[test]
+    fn a_problem_in_the_middle_is_the_last_item_of_an_array() {
+        let error = r#"{"error":{"code":502}}"#;
+        for (pieces, count) in [(&[STREAM.as_bytes()][..], 3), (&[][..], 1)] {
+            let mut relay = ChunkRelay::new(Framing::ARRAY);
+            let mut out = BytesMut::new();
+            for piece in pieces {
+                relay.push(piece, &mut out);
+            }
+            relay.fail(error.as_bytes(), &mut out);
+            let items: Vec<Value> = serde_json::from_slice(&out).unwrap();
+            assert_eq!(items.len(), count);
+            assert_eq!(items.last(), Some(&json!({"error": {"code": 502}})));
+        }
+        let mut relay = ChunkRelay::new(Framing::Events);
+        let mut out = BytesMut::new();
+        relay.push(b"data: {}", &mut out);
+        relay.fail(b"\n\ndata: {\"error\":{}}\n\n", &mut out);
+        assert_eq!(out, &b"data: {}\n\ndata: {\"error\":{}}\n\n"[..]);
+    }
+
+    #[test]
     fn an_array_holds_every_chunk_as_it_was_written() {
         let whole = relayed(Framing::ARRAY, &[STREAM.as_bytes()], None);
         let chunks: Vec<Value> = serde_json::from_str(&whole).unwrap();

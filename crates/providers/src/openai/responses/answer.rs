@@ -88,6 +88,13 @@ impl Frame {
         }
     }
 
+    /// Notes which model the provider says that it is.
+    pub(super) fn answered_by(&mut self, model: Option<&str>) {
+        if let Some(model) = model {
+            model.clone_into(&mut self.model);
+        }
+    }
+
     /// Whether the caller's tool of this name is a custom one.
     pub(super) fn is_custom(&self, tool: &str) -> bool {
         self.customs.iter().any(|name| name == tool)

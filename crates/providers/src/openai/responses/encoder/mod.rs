@@ -30,7 +30,6 @@ use crate::face::{Rendering, StreamEncoder};
 
 /// Renders one stream.
 pub(super) struct EventEncoder {
-    rendering: Rendering,
     frame: Frame,
     begun: bool,
     failed: bool,
@@ -71,7 +70,6 @@ struct OpenCall {
 impl EventEncoder {
     pub(super) fn new(rendering: &Rendering) -> Self {
         Self {
-            rendering: rendering.clone(),
             frame: Frame::new(rendering, None),
             begun: false,
             failed: false,
@@ -143,7 +141,7 @@ impl StreamEncoder for EventEncoder {
         match event {
             ChatEvent::Start { model, .. } => {
                 if !self.begun {
-                    self.frame = Frame::new(&self.rendering, model.as_deref());
+                    self.frame.answered_by(model.as_deref());
                     self.begin(out);
                 }
                 return;
