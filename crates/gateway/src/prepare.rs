@@ -7,7 +7,6 @@ use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
 use providers::face::{Envelope, Face};
 use providers::hosts;
-use providers::hosts;
 
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::media;
@@ -72,10 +71,7 @@ impl Gateway {
     ) -> Result<Prepared, ChatError> {
         let format = inbound.face.format();
         let dialect = plan.dialect(format).ok_or_else(|| no_chat(plan))?;
-        let host = &plan.target.provider.host;
-        let refused = format == Format::OpenaiChat
-            && hosts::needs_translation(host.quirks, envelope, &inbound.body);
-        if dialect.format() == format && !refused {
+        if dialect.format() == format && passes(inbound, envelope, plan, dialect) {
             Ok(verbatim(inbound, envelope, plan, dialect)?)
         } else {
             self.translated(inbound, plan, dialect).await
@@ -120,7 +116,7 @@ impl Gateway {
 
 /// Whether the target takes the caller's bytes as they are written.
 fn passes(inbound: &Inbound, envelope: &Envelope, plan: &Plan, dialect: &dyn Dialect) -> bool {
-    let quirks = &plan.target.provider.host.quirks;
+    let quirks = plan.target.provider.host.quirks;
     let is_chat = dialect.format() == Format::OpenaiChat;
     dialect.takes_as_written(&inbound.body)
         && !(is_chat && hosts::needs_translation(quirks, envelope, &inbound.body))
