@@ -181,7 +181,8 @@ impl Plan {
     /// speaks it, else the one that it is translated into. `None` where it does not chat.
     pub fn dialect(&self, face: Format) -> Option<&'static dyn Dialect> {
         let serves = self.target.provider.host.serves;
-        let dialects = self.target.kind.dialects(&self.target.model).iter();
+        let kind = self.target.kind;
+        let dialects = kind.dialects(&self.target.model, serves).iter();
         let mut spoken = dialects.filter(|dialect| serves.has(dialect.format()));
         let first = spoken.clone().next();
         let own = spoken.find(|dialect| dialect.format() == face);

@@ -12,11 +12,11 @@ use crate::cohere::{self, CohereChat};
 use crate::credential::Credential;
 use crate::dialect::{Dialect, Refusal, Target};
 use crate::gemini::{self, Gemini};
+use crate::hosts::Serves;
 use crate::media;
 use crate::media::credential::{
     BLACK_FOREST_LABS, DEEPGRAM, ELEVENLABS, FAL, REPLICATE, STABILITY,
 };
-use crate::openai::responses::OpenaiResponses;
 use crate::openai::{self, OpenaiChat};
 use crate::vertex;
 use domain::provider_error::ProviderError;
@@ -99,10 +99,11 @@ impl ProviderKind {
         }
     }
 
-    /// The wire formats in which it chats with `model`, the one to translate into first.
-    pub fn dialects(self, model: &str) -> &'static [&'static dyn Dialect] {
+    /// The wire formats in which it chats with `model`, the one to translate into first; `serves` says
+    /// which of OpenAI's endpoints its host has.
+    pub fn dialects(self, model: &str, serves: Serves) -> &'static [&'static dyn Dialect] {
         match self {
-            Self::Openai => &[&OpenaiChat, &OpenaiResponses],
+            Self::Openai => openai::dialects(model, serves),
             Self::Anthropic => &[&AnthropicMessages],
             Self::Gemini => &[&Gemini],
             Self::AzureOpenai => &[&azure::CHAT, &azure::RESPONSES],

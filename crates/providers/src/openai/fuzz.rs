@@ -249,18 +249,22 @@ fn thoughts_between_tags_are_told_from_text_in_any_pieces_and_nothing_is_lost() 
                 format!("{events:?}"),
                 format!("{:?}", thinking(&texts, true))
             );
-            let told: String = events
-                .iter()
-                .filter_map(|event| match event {
-                    ChatEvent::Text { text, .. } | ChatEvent::Reasoning { text, .. } => Some(text),
-                    _ => None,
-                })
-                .map(String::as_str)
-                .collect();
-            let plain = |text: &str| -> String {
-                let text: String = text.split_whitespace().collect();
-                text.replace("<think>", "").replace("</think>", "")
+            let mut told = (String::new(), String::new());
+            for event in &events {
+                match event {
+                    ChatEvent::Reasoning { text, .. } => told.0.push_str(text),
+                    ChatEvent::Text { text, .. } => told.1.push_str(text),
+                    _ => {}
+                }
+            }
+            let whole = texts.concat();
+            let expected = match whole.trim_start().strip_prefix("<think>") {
+                None => ("", whole.as_str()),
+                Some(rest) => match rest.split_once("</think>") {
+                    Some((thoughts, text)) => (thoughts.trim(), text.trim_start()),
+                    None => (rest.trim(), ""),
+                },
             };
-            assert_eq!(plain(&told), plain(&texts.concat()));
+            assert_eq!((told.0.as_str(), told.1.as_str()), expected);
         });
 }

@@ -72,7 +72,13 @@ mod tests {
         ] {
             assert!(answers_responses_only(name), "{name}");
         }
-        for name in ["gpt-5", "o3", "gpt-5.4-nano", "deepseek-pro", "gemini-3-pro"] {
+        for name in [
+            "gpt-5",
+            "o3",
+            "gpt-5.4-nano",
+            "deepseek-pro",
+            "gemini-3-pro",
+        ] {
             assert!(!answers_responses_only(name), "{name}");
         }
     }

@@ -58,14 +58,15 @@ where
         Ok(body) => body,
         Err(problem) => return refuse(&problem),
     };
+    // The story of a call is long, and the server moves what it polls: on the heap it stays where it is.
     let outcome = match api {
         Api::Chat(face) => {
             let inbound = inbound(face, spoken, arrival, parts, body);
-            app.gateway.chat(&caller, inbound).await
+            Box::pin(app.gateway.chat(&caller, inbound)).await
         }
         Api::Task(task) => {
             let inbound = inbound(task, spoken, arrival, parts, body);
-            app.gateway.perform(&caller, inbound).await
+            Box::pin(app.gateway.perform(&caller, inbound)).await
         }
     };
     match outcome {

@@ -13,6 +13,7 @@ use providers::gemini::{self, CountTokens as CountContents, Gemini, GeminiArray}
 use providers::images::OpenaiImages;
 use providers::moderation::OpenaiModeration;
 use providers::openai::OpenaiChat;
+use providers::openai::completions::OpenaiCompletions;
 use providers::openai::responses::OpenaiResponses;
 use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::Task;
@@ -43,6 +44,7 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
     match path {
         // OpenAI
         "/v1/chat/completions" => Some(chat(&OpenaiChat, Recorded::OpenaiChat)),
+        "/v1/completions" => Some(chat(&OpenaiCompletions, Recorded::Openai)),
         "/v1/responses" => Some(chat(&OpenaiResponses, Recorded::OpenaiResponses)),
         "/v1/embeddings" => Some(task(&OpenaiEmbeddings, Recorded::Openai)),
         "/v1/images/generations" => Some(task(&OpenaiImages::Generations, Recorded::Openai)),

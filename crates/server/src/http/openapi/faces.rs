@@ -12,7 +12,14 @@ struct Face {
     described_at: &'static str,
 }
 
-const FACES: [Face; 31] = [
+const FACES: [Face; 32] = [
+    Face {
+        path: "/v1/completions",
+        method: "post",
+        id: "createCompletion",
+        summary: "Continue a text, whole or streamed",
+        described_at: "https://platform.openai.com/docs/api-reference/completions",
+    },
     Face {
         path: "/v1/moderations",
         method: "post",
