@@ -4,7 +4,8 @@
 //! Suggested reading order: [`id`] and [`name`], then [`caller`] and [`key`] (who asks), [`chat`] (what
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
-//! [`egress`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`].
+//! [`egress`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
+//! [`response::ResponseStore`].
 
 pub mod call;
 pub mod caller;
@@ -21,6 +22,7 @@ pub mod name;
 pub mod problem;
 pub mod provider_error;
 pub mod rerank;
+pub mod response;
 pub mod secret;
 pub mod store_error;
 pub mod usage;

@@ -17,6 +17,7 @@ use providers::tap::Observed;
 use providers::task::PreparedTask;
 
 use crate::chat::{ChatError, Gateway, ReportWanted};
+use crate::custody::Keeper;
 use crate::ledger::OpenCall;
 use crate::pipeline::{Pipeline, provider_error};
 use crate::prepare::{Passage, Prepared};
@@ -46,7 +47,7 @@ pub(crate) enum Errand<'a> {
 /// A provider's answer that has begun well.
 pub(crate) enum Answered {
     /// It is whole.
-    Whole(Whole),
+    Whole(Box<Whole>),
     /// Its first content is there.
     Stream(Begun),
 }
@@ -95,6 +96,19 @@ pub(crate) struct Wanted<'a> {
     pub(crate) rendering: &'a Rendering,
     pub(crate) streamed: bool,
     pub(crate) report: ReportWanted,
+    /// Keeps the reasoning state of the answer.
+    pub(crate) keeper: Option<&'a Keeper>,
+}
+
+impl Wanted<'_> {
+    /// Keeps the reasoning state of a whole answer.
+    fn keep(&self, response: &ChatResponse) {
+        if let Some(keeper) = self.keeper {
+            for choice in &response.choices {
+                keeper.keep(&choice.content);
+            }
+        }
+    }
 }
 
 impl Gateway {
@@ -165,10 +179,10 @@ impl Gateway {
             Errand::Chat(prepared, wanted) if wanted.streamed => {
                 self.first_content(prepared, wanted, &head, body).await?
             }
-            Errand::Chat(prepared, _) if prepared.passage.exchange().streamed => {
-                self.collected(prepared, body).await?
+            Errand::Chat(prepared, wanted) if prepared.passage.exchange().streamed => {
+                self.collected(prepared, wanted, body).await?
             }
-            Errand::Chat(prepared, _) => self.whole(prepared, &head, body).await?,
+            Errand::Chat(prepared, wanted) => self.whole(prepared, wanted, &head, body).await?,
         };
         Ok((status, answered))
     }
@@ -223,6 +237,7 @@ impl Gateway {
     async fn whole(
         &self,
         prepared: &Prepared,
+        wanted: Wanted<'_>,
         head: &Parts,
         body: EgressBody,
     ) -> Result<Answered, ProviderError> {
@@ -232,21 +247,26 @@ impl Gateway {
         let exchange = prepared.passage.exchange();
         if let Passage::Verbatim { .. } = prepared.passage {
             let observed = dialect.observe(exchange, head, &body);
-            return Ok(Answered::Whole(Whole {
+            if let Some(keeper) = wanted.keeper {
+                keeper.keep_unread(&body, || dialect.decode(exchange, head, &body).ok());
+            }
+            return Ok(Answered::Whole(Box::new(Whole {
                 content_type: JSON,
                 observed: observed.map_err(refuse)?,
                 response: None,
                 body,
-            }));
+            })));
         }
         let response = dialect.decode(exchange, head, &body).map_err(refuse)?;
-        Ok(Answered::Whole(Whole::translated(response)))
+        wanted.keep(&response);
+        Ok(Answered::Whole(Box::new(Whole::translated(response))))
     }
 
     /// The provider streams although the caller does not: its events make one answer.
     async fn collected(
         &self,
         prepared: &Prepared,
+        wanted: Wanted<'_>,
         mut body: EgressBody,
     ) -> Result<Answered, ProviderError> {
         let mut decoder = prepared.dialect.decoder(prepared.passage.exchange());
@@ -281,7 +301,9 @@ impl Gateway {
             }
             decoded.map_err(provider_error)?;
         }
-        Ok(Answered::Whole(Whole::translated(collector.finish())))
+        let response = collector.finish();
+        wanted.keep(&response);
+        Ok(Answered::Whole(Box::new(Whole::translated(response))))
     }
 
     /// Makes the pipeline of a streamed chat and waits for its first content.
@@ -301,6 +323,7 @@ impl Gateway {
             &prepared.passage,
             wanted.rendering,
             wanted.report.any(),
+            wanted.keeper.map(Keeper::reader),
         );
         let content_type = HeaderValue::from_static(wanted.face.stream_type());
         self.begun(content_type, pipeline, head, body).await

@@ -14,6 +14,7 @@ use domain::id::RequestId;
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::provider_error::ProviderError;
+use domain::store_error::StoreError;
 use domain::usage::{ServiceTier, Usage};
 use http::HeaderValue;
 use jiff::Timestamp;
@@ -25,6 +26,7 @@ use serde_json::json;
 use crate::attempt::{Answered, AttemptError, Begun, Errand, Wanted};
 use crate::catalog::{Priced, price};
 use crate::credentials::Credentials;
+use crate::custody::Custody;
 use crate::drain::Drains;
 use crate::estimate;
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
@@ -33,6 +35,7 @@ use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
 use crate::problem::provider_problem;
 use crate::reply::{Reply, ReplyFacts, ReplyStream};
+use crate::responses::Responses;
 use crate::routes::{Plan, Routes, UnknownModel};
 
 /// Bounds that hold for every call.
@@ -68,6 +71,10 @@ pub struct Parts {
     pub drains: Drains,
     /// Keeps what was said, where it is wanted.
     pub payloads: Arc<Payloads>,
+    /// Keeps answers that callers refer to later.
+    pub responses: Arc<Responses>,
+    /// Keeps the reasoning state that clients leave out; `None` keeps none.
+    pub custody: Option<Arc<Custody>>,
     /// How requests leave.
     pub egress: Arc<dyn Egress>,
     /// The time.
@@ -80,11 +87,13 @@ pub struct Parts {
 
 /// Takes requests, and answers them.
 pub struct Gateway {
+    pub(crate) responses: Arc<Responses>,
     routes: ArcSwap<Routes>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) limits: Arc<Limits>,
     drains: Drains,
     payloads: Arc<Payloads>,
+    pub(crate) custody: Option<Arc<Custody>>,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) credentials: Credentials,
     pub(crate) clock: Arc<dyn Clock>,
@@ -161,6 +170,17 @@ pub enum ChatError {
     /// The route is strict, and the translation would drop something.
     #[error("the route is strict and the target cannot take everything")]
     WouldDrop(Conversion),
+    /// What the request refers to is not kept, or is another caller's.
+    #[error("what the request refers to is not kept here")]
+    NotKept {
+        /// What is missing: a sentence.
+        detail: String,
+        /// The field that refers to it.
+        param: String,
+    },
+    /// What the request refers to cannot be looked up.
+    #[error("the store did not answer")]
+    Store(#[from] StoreError),
     /// The call cannot be written down, so it was not sent.
     #[error(transparent)]
     Ledger(#[from] JournalError),
@@ -188,6 +208,8 @@ impl Gateway {
             limits: parts.limits,
             drains: parts.drains,
             payloads: parts.payloads,
+            responses: parts.responses,
+            custody: parts.custody,
             egress: parts.egress,
             credentials: Credentials::default(),
             clock: parts.clock,
@@ -210,21 +232,31 @@ impl Gateway {
     /// Answers a chat request.
     ///
     /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
-    pub async fn chat(&self, caller: &Caller, inbound: Inbound) -> Result<Reply, ChatError> {
-        let envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
+    pub async fn chat(&self, caller: &Caller, mut inbound: Inbound) -> Result<Reply, ChatError> {
+        let mut envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
         let plan = self.routes.load().plan(&envelope.model)?;
+        let recalled = self
+            .recall(caller, &mut inbound, &mut envelope, &plan)
+            .await?;
+        self.check(caller, &envelope)?;
         let admitted = self.admit(caller, &inbound, &envelope, &plan)?;
-        let mut prepared = self.prepare(&inbound, &envelope, &plan).await?;
+        let mut prepared = self.prepare(caller, &inbound, &envelope, &plan).await?;
+        inbound.body = recalled.asked;
         let rendering = rendering(&inbound, &envelope, &plan, &admitted.estimate);
+        let format = prepared.dialect.format();
+        let custody = self.custody.as_ref();
+        let keeper = custody.map(|custody| custody.keeper(caller, &plan, format));
         let wanted = Wanted {
             face: inbound.face,
             rendering: &rendering,
             streamed: envelope.stream,
             report: inbound.report,
+            keeper: keeper.as_ref(),
         };
         let same_format = prepared.passage.is_verbatim();
         let listener = self.listen(caller, &inbound);
+        let listener = self.payloads.remember(listener, recalled.memory);
         let (streamed, model) = (envelope.stream, envelope.model);
         let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;

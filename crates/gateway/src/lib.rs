@@ -2,13 +2,15 @@
 //!
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
-//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`payload`] (what is kept of it), and
+//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what clients leave out), [`payload`] and
+//! [`responses`] (what is kept of it), and
 //! [`catalog`] (what models can do and cost). [`task`] is the story of everything that is not a chat.
 
 pub mod attempt;
 pub mod catalog;
 pub mod chat;
 mod credentials;
+pub mod custody;
 pub mod drain;
 mod estimate;
 pub mod ledger;
@@ -19,6 +21,7 @@ mod pipeline;
 pub mod prepare;
 pub mod problem;
 pub mod reply;
+pub mod responses;
 pub mod routes;
 mod simulated;
 pub mod task;

@@ -14,6 +14,8 @@ use domain::caller::Caller;
 use domain::id::RequestId;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::responses::Memory;
+
 /// The most of an answer that is kept, in bytes. A request is bounded by `server.max_body`.
 const MAX_RESPONSE: usize = 4 * 1024 * 1024;
 /// The most that waits for the store, in bytes.
@@ -68,6 +70,7 @@ impl Payloads {
         let retention = SignedDuration::try_from(self.retention?).ok()?;
         Some(Listener {
             payloads: Arc::clone(self),
+            memory: None,
             heard: Some(Payload {
                 request_id,
                 organization_id: caller.organization_id(),
@@ -77,6 +80,23 @@ impl Payloads {
                 keep_until: now.saturating_add(retention).unwrap_or(Timestamp::MAX),
             }),
         })
+    }
+
+    /// Has an answer that callers may refer to heard as well.
+    pub(crate) fn remember(
+        self: &Arc<Self>,
+        listener: Option<Listener>,
+        memory: Option<Memory>,
+    ) -> Option<Listener> {
+        let mut listener = listener.or_else(|| {
+            memory.is_some().then(|| Listener {
+                payloads: Arc::clone(self),
+                heard: None,
+                memory: None,
+            })
+        })?;
+        listener.memory = memory;
+        Some(listener)
     }
 
     fn put(&self, payload: Payload) {
@@ -94,11 +114,13 @@ impl Payloads {
 pub(crate) struct Listener {
     payloads: Arc<Payloads>,
     heard: Option<Payload>,
+    memory: Option<Memory>,
 }
 
 impl Listener {
     /// Hears a piece of the answer.
     pub(crate) fn hear(&mut self, piece: &[u8]) {
+        self.memory = self.memory.take().and_then(|memory| memory.hear(piece));
         if let Some(heard) = &mut self.heard {
             let room = MAX_RESPONSE.saturating_sub(heard.response.len());
             heard

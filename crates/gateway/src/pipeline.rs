@@ -10,6 +10,7 @@ use providers::tap::{Observed, Tap};
 use providers::task::TaskStream;
 use serde_json::Value;
 
+use crate::custody::Reader;
 use crate::prepare::Passage;
 
 /// Turns pieces of the provider's stream into pieces of the caller's, and reads along.
@@ -17,7 +18,9 @@ pub(crate) enum Pipeline {
     /// The bytes pass; a tap reads along.
     Verbatim {
         face: &'static dyn Face,
-        tap: Tap,
+        tap: Box<Tap>,
+        /// Keeps the reasoning state.
+        reader: Option<Reader>,
         relay: Option<Box<dyn StreamRelay>>,
         /// Makes the format's own bytes of the host's; the tap reads the host's.
         reframer: Option<Box<dyn Reframer>>,
@@ -31,7 +34,9 @@ pub(crate) enum Pipeline {
         decoder: Box<dyn StreamDecoder>,
         encoder: Box<dyn StreamEncoder>,
         events: Vec<ChatEvent>,
-        observed: Observed,
+        observed: Box<Observed>,
+        /// Keeps the reasoning state.
+        reader: Option<Reader>,
     },
     /// The answer to a task, which knows itself how it passes.
     Task {
@@ -54,12 +59,14 @@ impl Pipeline {
         passage: &Passage,
         rendering: &Rendering,
         reports: bool,
+        reader: Option<Reader>,
     ) -> Self {
         let decoder = dialect.decoder(passage.exchange());
         match passage {
             Passage::Verbatim { withhold_usage, .. } => Self::Verbatim {
                 face,
-                tap: Tap::new(decoder),
+                tap: Box::new(Tap::new(decoder)),
+                reader,
                 relay: (*withhold_usage || reports || face.reframes())
                     .then(|| face.relay(*withhold_usage)),
                 reframer: dialect.reframer(),
@@ -70,7 +77,8 @@ impl Pipeline {
                 decoder,
                 encoder: face.encoder(rendering),
                 events: Vec::new(),
-                observed: Observed::default(),
+                observed: Box::default(),
+                reader,
             },
         }
     }
@@ -80,13 +88,15 @@ impl Pipeline {
         match self {
             Self::Verbatim {
                 tap,
+                reader,
                 relay,
                 reframer,
                 unreadable,
                 ..
             } => {
                 if unreadable.is_none() {
-                    *unreadable = tap.push(&piece).err().map(provider_error);
+                    let read = tap.push_with(&piece, &mut |event| read_along(reader, event));
+                    *unreadable = read.err().map(provider_error);
                 }
                 let piece = match reframer {
                     None => piece,
@@ -108,8 +118,12 @@ impl Pipeline {
                 encoder,
                 events,
                 observed,
+                reader,
             } => {
                 let decoded = decoder.push(&piece, events);
+                for event in events.iter() {
+                    read_along(reader, event);
+                }
                 let rendered = render(events, observed, &mut **encoder, out);
                 decoded.map_err(provider_error)?;
                 rendered
@@ -122,10 +136,14 @@ impl Pipeline {
     pub(crate) fn finish(&mut self, end: End, out: &mut Vec<Bytes>) -> Result<(), ProviderError> {
         match self {
             Self::Verbatim {
-                tap, unreadable, ..
+                tap,
+                reader,
+                unreadable,
+                ..
             } => {
                 if unreadable.is_none() {
-                    *unreadable = tap.finish(end).err().map(provider_error);
+                    let read = tap.finish_with(end, &mut |event| read_along(reader, event));
+                    *unreadable = read.err().map(provider_error);
                 }
                 match (unreadable.clone(), &tap.observed().error) {
                     (Some(error), _) => Err(error),
@@ -138,8 +156,12 @@ impl Pipeline {
                 encoder,
                 events,
                 observed,
+                reader,
             } => {
                 let decoded = decoder.finish(end, events);
+                for event in events.iter() {
+                    read_along(reader, event);
+                }
                 let rendered = render(events, observed, &mut **encoder, out);
                 decoded.map_err(provider_error)?;
                 rendered
@@ -204,6 +226,12 @@ impl Pipeline {
             Self::Translated { observed, .. } => observed.error.as_ref(),
             Self::Task { error, .. } => error.as_ref(),
         }
+    }
+}
+
+fn read_along(reader: &mut Option<Reader>, event: &ChatEvent) {
+    if let Some(reader) = reader {
+        reader.note(event);
     }
 }
 

@@ -2,6 +2,7 @@
 //! where it does not.
 
 use bytes::Bytes;
+use domain::caller::Caller;
 use domain::chat::{ChatRequest, Conversion};
 use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
@@ -65,6 +66,7 @@ impl Passage {
 impl Gateway {
     pub(crate) async fn prepare(
         &self,
+        caller: &Caller,
         inbound: &Inbound,
         envelope: &Envelope,
         plan: &Plan,
@@ -74,18 +76,23 @@ impl Gateway {
         if dialect.format() == format && passes(inbound, envelope, plan, dialect) {
             Ok(verbatim(inbound, envelope, plan, dialect)?)
         } else {
-            self.translated(inbound, plan, dialect).await
+            self.translated(caller, inbound, plan, dialect).await
         }
     }
 
     async fn translated(
         &self,
+        caller: &Caller,
         inbound: &Inbound,
         plan: &Plan,
         dialect: &'static dyn Dialect,
     ) -> Result<Prepared, ChatError> {
         let target = plan.target.target();
         let mut request = inbound.face.parse(&inbound.asked, &inbound.body)?;
+        let restored = self.custody.as_ref().map(|custody| {
+            let messages = &mut request.messages;
+            custody.restore(caller, plan, dialect.format(), messages)
+        });
         let urls = dialect.media_needed(&request, &target);
         if !urls.is_empty() {
             let rules = &self.settings.media;
@@ -94,6 +101,13 @@ impl Gateway {
         let mut encoded = dialect
             .encode(&request, &target, inbound.started_at)
             .map_err(|refusal| in_the_callers_words(refusal, inbound.face, &request))?;
+        for message in restored.into_iter().flatten() {
+            encoded.report.change(
+                format!("messages[{message}].reasoning_details"),
+                "restored: the request brought these tool calls without the reasoning state that the \
+                 provider gave with them",
+            );
+        }
         encoded
             .report
             .rename(|path| inbound.face.field(&request, path).into_owned());

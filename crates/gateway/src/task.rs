@@ -155,12 +155,12 @@ impl Gateway {
             let step = next.as_deref().unwrap_or(reader).read(&head, whole);
             match step.map_err(|error| with_status(provider_error(error), &head))? {
                 TaskStep::Done(answer) => {
-                    return Ok(Answered::Whole(Whole {
+                    return Ok(Answered::Whole(Box::new(Whole {
                         observed: observed(&answer),
                         content_type: answer.content_type,
                         body: answer.body,
                         response: None,
-                    }));
+                    })));
                 }
                 TaskStep::Again {
                     request,

@@ -21,7 +21,7 @@ mod stage;
 pub(crate) use clock::{BEGINNING, Hand};
 pub(crate) use memory::Memory;
 pub(crate) use provider::{Act, Script, Step, piece};
-pub(crate) use stage::{ANSWER, Heard, Rules, Stage, collect};
+pub(crate) use stage::{ANSWER, CUSTODY, Heard, Rules, Stage, collect};
 
 /// Polls as a runtime would: again for as long as it says that it can go on.
 pub(crate) fn poll<T>(mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {

@@ -105,14 +105,32 @@ impl Tap {
 
     /// Reads the next bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<&Observed, DecodeError> {
+        self.push_with(bytes, &mut |_| {})
+    }
+
+    /// Reads the next bytes, and lets `hear` hear what they say.
+    pub fn push_with(
+        &mut self,
+        bytes: &[u8],
+        hear: &mut dyn FnMut(&ChatEvent),
+    ) -> Result<&Observed, DecodeError> {
         self.decoder.push(bytes, &mut self.events)?;
-        Ok(self.note())
+        Ok(self.note(hear))
     }
 
     /// Says that no more bytes come.
     pub fn finish(&mut self, end: End) -> Result<&Observed, DecodeError> {
+        self.finish_with(end, &mut |_| {})
+    }
+
+    /// Says that no more bytes come, and lets `hear` hear what that says.
+    pub fn finish_with(
+        &mut self,
+        end: End,
+        hear: &mut dyn FnMut(&ChatEvent),
+    ) -> Result<&Observed, DecodeError> {
         self.decoder.finish(end, &mut self.events)?;
-        Ok(self.note())
+        Ok(self.note(hear))
     }
 
     /// What was read so far.
@@ -120,9 +138,10 @@ impl Tap {
         &self.observed
     }
 
-    fn note(&mut self) -> &Observed {
+    fn note(&mut self, hear: &mut dyn FnMut(&ChatEvent)) -> &Observed {
         for event in self.events.drain(..) {
             self.observed.note(&event);
+            hear(&event);
         }
         &self.observed
     }

@@ -8,11 +8,14 @@ use domain::clock::Clock;
 use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
 use domain::key::{KeyStore, Origin, Period, VirtualKey};
+use domain::secret::Secret;
 use gateway::catalog::Catalog;
+use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
 use gateway::ledger::{JournalLimits, Ledger, recovery};
 use gateway::limits::Limits;
 use gateway::payload::Payloads;
+use gateway::responses::Responses;
 use gateway::routes::Routes;
 use gateway::{Gateway, Parts, Settings};
 use identity::desk::Desk;
@@ -49,6 +52,8 @@ pub struct App {
     pub ledger: Arc<Ledger>,
     /// What was said, where it is kept.
     pub payloads: Arc<Payloads>,
+    /// Answers that callers refer to later.
+    pub responses: Arc<Responses>,
     /// Recognises callers.
     pub ring: Arc<KeyRing>,
     /// Issues keys.
@@ -118,6 +123,12 @@ impl App {
             config::Keep::None => None,
             config::Keep::Full => Some(config.payloads.retention),
         }));
+        let custody = open_custody(config, data_dir, &clock, &entropy)?;
+        let kept_for = match config.responses.keep {
+            config::KeepFor::None => None,
+            config::KeepFor::Time(time) => Some(time),
+        };
+        let responses = Arc::new(Responses::new(kept_for, Arc::new(store.clone())));
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
         let sim = Arc::new(Sim::new(sim::Options {
             now: unix_seconds,
@@ -129,6 +140,8 @@ impl App {
             limits,
             drains,
             payloads: Arc::clone(&payloads),
+            responses: Arc::clone(&responses),
+            custody,
             egress: Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
@@ -141,6 +154,7 @@ impl App {
             gateway,
             ledger,
             payloads,
+            responses,
             ring,
             desk,
             store,
@@ -179,13 +193,37 @@ pub fn open_ring(
     entropy: &dyn Entropy,
     now: Timestamp,
 ) -> anyhow::Result<KeyRing> {
-    let secret = match &config.server.secret {
-        Some(secret) => domain::secret::Secret::new(secret.reveal().clone().into_bytes()),
-        None => data_dir.hash_secret(entropy)?,
-    };
+    let secret = installation_secret(config, data_dir, entropy)?;
     let ring = KeyRing::new(Hasher::new(&secret));
     ring.replace_configured(configured_keys(config, ring.hasher(), now));
     Ok(ring)
+}
+
+/// What keeps the reasoning state that clients leave out, where the configuration wants it.
+fn open_custody(
+    config: &Config,
+    data_dir: &DataDir,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> anyhow::Result<Option<Arc<Custody>>> {
+    let Some(rules) = config.custody.rules() else {
+        return Ok(None);
+    };
+    let secret = installation_secret(config, data_dir, &**entropy)?;
+    let custody = Custody::new(rules, &secret, Arc::clone(clock), Arc::clone(entropy));
+    Ok(Some(Arc::new(custody)))
+}
+
+/// The secret that the installation's own keys are derived from.
+fn installation_secret(
+    config: &Config,
+    data_dir: &DataDir,
+    entropy: &dyn Entropy,
+) -> anyhow::Result<Secret<Vec<u8>>> {
+    match &config.server.secret {
+        Some(secret) => Ok(Secret::new(secret.reveal().clone().into_bytes())),
+        None => data_dir.hash_secret(entropy),
+    }
 }
 
 /// The keys of a configuration.

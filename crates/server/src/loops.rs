@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::call::CallStore;
 use domain::clock::Moment;
 use domain::key::KeyRevision;
+use domain::response::ResponseStore;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
 use tokio::sync::{Semaphore, mpsc};
@@ -18,6 +19,8 @@ use crate::telemetry::Causes;
 const BATCH: usize = 500;
 /// Payloads that are kept together.
 const PAYLOADS: usize = 50;
+/// Answers that are kept together.
+const RESPONSES: usize = 50;
 /// How long the end of a call waits for a write to the journal that it can share.
 const END_PATIENCE: Duration = Duration::from_millis(5);
 /// How long calls are gathered before they are recorded.
@@ -35,6 +38,8 @@ const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_mins(10);
 /// Payloads that are deleted together.
 const EXPIRED_PAYLOADS: u32 = 1_000;
+/// Kept answers that are deleted together.
+const EXPIRED_RESPONSES: u32 = 1_000;
 /// How long an answer without a caller is read.
 const DRAIN_BOUND: Duration = Duration::from_mins(2);
 /// Answers without a caller that are read at the same time.
@@ -45,6 +50,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     let stop = || tasks.stop_signal();
     tasks.start(write_ends(Arc::clone(app), stop()));
     tasks.start(record_calls(Arc::clone(app), stop()));
+    tasks.start(keep_responses(Arc::clone(app), stop()));
     tasks.start(follow_keys(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
@@ -192,6 +198,35 @@ impl Recorder {
     }
 }
 
+/// Brings answers that callers may refer to into the store, where they wait on while it fails. Ends when it
+/// is time to stop and everything is written, or the store fails then.
+async fn keep_responses(app: Shared, mut stop: Stop) {
+    let mut is_stopping = false;
+    let mut has_failed = false;
+    loop {
+        match app.responses.write(RESPONSES).await {
+            Ok(0) if is_stopping => return,
+            Ok(0) => {
+                tokio::select! {
+                    () = app.responses.arrived() => {}
+                    () = stop.requested() => is_stopping = true,
+                }
+            }
+            Ok(_) => has_failed = false,
+            Err(error) => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    let error = Causes(&error);
+                    tracing::error!(%error, "answers cannot be kept for now");
+                }
+                if is_stopping {
+                    return;
+                }
+                is_stopping = !stop.pause(STORE_PAUSE).await;
+            }
+        }
+    }
+}
+
 async fn follow_keys(app: Shared, mut stop: Stop) {
     let mut revision: KeyRevision = 0;
     let mut has_failed = false;
@@ -237,7 +272,12 @@ async fn keep_house(app: Shared, mut stop: Stop) {
         let now = app.clock.now();
         let done = async {
             app.store.prepare_partitions(now).await?;
-            app.store.drop_expired_payloads(now, EXPIRED_PAYLOADS).await
+            app.store
+                .drop_expired_payloads(now, EXPIRED_PAYLOADS)
+                .await?;
+            app.store
+                .drop_expired_responses(now, EXPIRED_RESPONSES)
+                .await
         };
         if let Err(error) = done.await {
             tracing::warn!(

@@ -1,11 +1,12 @@
 //! Everything that is kept in a database, and the only SQL of the workspace.
 //!
 //! [`open`] makes a [`Store`] of a [`Location`]; the store implements the domain's ports
-//! ([`domain::key::KeyStore`], [`domain::call::CallStore`]) for SQLite and for PostgreSQL.
+//! ([`domain::key::KeyStore`], [`domain::call::CallStore`], [`domain::response::ResponseStore`]) for
+//! SQLite and for PostgreSQL.
 //!
 //! Suggested reading order: `location` (where), `database` (the two engines behind one face), `error`
-//! (what a driver's error means), then a port and its rows: `key`, `call`. Statements that both engines
-//! accept stand in `key` and `call`; `sqlite` and `postgres` mirror each other and hold what differs:
+//! (what a driver's error means), then a port and its rows: `key`, `call`, `response`. Statements that both
+//! engines accept stand there; `sqlite` and `postgres` mirror each other and hold what differs:
 //! opening, the batch of calls, and PostgreSQL's partitions. The schema is in `migrations/`.
 
 mod call;
@@ -14,6 +15,7 @@ mod error;
 mod key;
 mod location;
 mod postgres;
+mod response;
 mod sqlite;
 mod value;
 

@@ -43,7 +43,7 @@ impl Bench {
 fn a_token_is_fetched_once_and_anew_before_it_expires() {
     let bench = Bench::of([token("one"), token("two")]);
     assert_eq!(bench.fetch().unwrap(), "one");
-    bench.clock.forward(Duration::from_secs(3_000));
+    bench.clock.forward(Duration::from_mins(50));
     assert_eq!(bench.fetch().unwrap(), "one");
     assert_eq!(bench.script.requests(), 1);
     bench.clock.forward(Duration::from_secs(560));
@@ -56,7 +56,7 @@ fn a_token_that_still_holds_is_used_while_no_other_can_be_had() {
     assert_eq!(bench.fetch().unwrap(), "one");
     bench.clock.forward(Duration::from_secs(3_560));
     assert_eq!(bench.fetch().unwrap(), "one");
-    bench.clock.forward(Duration::from_secs(60));
+    bench.clock.forward(Duration::from_mins(1));
     let error = bench.fetch().unwrap_err();
     assert_eq!(error.cause, Cause::Authentication);
     assert!(!error.message.contains("one"));

@@ -62,7 +62,7 @@ fn pipeline(is_verbatim: bool, withhold_usage: bool, reports: bool) -> Pipeline 
     } else {
         &AnthropicMessages
     };
-    Pipeline::new(&OpenaiChat, dialect, &passage, &rendering, reports)
+    Pipeline::new(&OpenaiChat, dialect, &passage, &rendering, reports, None)
 }
 
 /// Sends `stream` through in pieces that end at `cuts`; answers what the caller gets and what was read.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
-use domain::id::RequestId;
+use domain::id::{KeyId, RequestId};
+use domain::response::{KeptResponse, ResponseId, ResponseStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 #[derive(Default)]
 pub(crate) struct Memory {
     calls: Mutex<HashMap<RequestId, Call>>,
+    responses: Mutex<HashMap<ResponseId, KeptResponse>>,
     pub(crate) is_down: AtomicBool,
 }
 
@@ -65,6 +67,41 @@ impl CallStore for Memory {
     }
 
     async fn drop_expired_payloads(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl ResponseStore for Memory {
+    async fn keep_responses(&self, responses: &[KeptResponse]) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it is down".into()));
+        }
+        let mut kept = self.responses.lock().unwrap();
+        for response in responses {
+            kept.entry(response.id.clone())
+                .or_insert_with(|| response.clone());
+        }
+        Ok(())
+    }
+
+    async fn response(
+        &self,
+        id: &ResponseId,
+        owner: KeyId,
+        now: Timestamp,
+    ) -> Result<Option<KeptResponse>, StoreError> {
+        let found = self.responses.lock().unwrap().get(id).cloned();
+        Ok(found.filter(|kept| kept.key_id == owner && kept.keep_until > now))
+    }
+
+    async fn delete_response(&self, id: &ResponseId, owner: KeyId) -> Result<bool, StoreError> {
+        let mut kept = self.responses.lock().unwrap();
+        let is_own = kept.get(id).is_some_and(|kept| kept.key_id == owner);
+        Ok(is_own && kept.remove(id).is_some())
+    }
+
+    async fn drop_expired_responses(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
         Ok(0)
     }
 }

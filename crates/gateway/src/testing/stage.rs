@@ -9,6 +9,7 @@ use domain::clock::Clock;
 use domain::egress::Reach;
 use domain::key::Rate;
 use domain::name::ModelName;
+use domain::secret::Secret;
 use futures_util::StreamExt;
 use providers::face::Asked;
 use providers::host::Host;
@@ -16,19 +17,27 @@ use providers::hosts::HostRow;
 use providers::openai::OpenaiChat;
 use tokio::sync::mpsc;
 
-use super::{Act, Directory, Hand, Script, Zeros, caller, replica, request_id, run};
+use super::{Act, Directory, Hand, Memory, Script, Zeros, caller, replica, request_id, run};
 use crate::catalog::Catalog;
 use crate::chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};
+use crate::custody::{Custody, CustodyRules};
 use crate::drain::{Drain, Drains};
 use crate::ledger::{JournalLimits, Ledger, Sync};
 use crate::limits::Limits;
 use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
+use crate::responses::Responses;
 use crate::routes::{HangUp, Provider, Retries, Route, Routes, Timeouts};
 use providers::kind::ProviderKind;
 
 /// A whole answer in OpenAI's format: 1,000 tokens in and 100 out, which cost $0.0014.
 pub(crate) const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
+
+/// How long and how much the gateway keeps of reasoning state.
+pub(crate) const CUSTODY: CustodyRules = CustodyRules {
+    ttl: std::time::Duration::from_hours(1),
+    max_bytes: 64 * 1024,
+};
 
 /// Hears of every call that has ended.
 #[derive(Default)]
@@ -61,6 +70,7 @@ pub(crate) struct Stage {
     pub(crate) script: Arc<Script>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) drains: mpsc::Receiver<Drain>,
+    pub(crate) responses: Arc<Responses>,
     pub(crate) caller: Caller,
     pub(crate) directory: Directory,
 }
@@ -100,12 +110,23 @@ impl Stage {
         );
         let ledger = Arc::new(ledger.unwrap());
         let (drains, queue) = Drains::new(1);
+        let responses = Arc::new(Responses::new(
+            Some(std::time::Duration::from_hours(1)),
+            Arc::new(Memory::default()),
+        ));
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(rules)),
             ledger: Arc::clone(&ledger),
             limits: Arc::clone(&limits),
             drains,
             payloads: Arc::new(Payloads::new(None)),
+            responses: Arc::clone(&responses),
+            custody: Some(Arc::new(Custody::new(
+                CUSTODY,
+                &Secret::new(vec![7; 32]),
+                Arc::clone(&clock) as Arc<dyn Clock>,
+                Arc::new(Zeros),
+            ))),
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(Zeros),
@@ -123,6 +144,7 @@ impl Stage {
             script,
             heard,
             drains: queue,
+            responses,
             caller,
             directory,
         }

@@ -16,6 +16,15 @@ use super::{config, contents, thinking};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
 
+/// Whose service a body is for. They share the format but for a few fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// The Gemini API.
+    GeminiApi,
+    /// Vertex AI.
+    VertexAi,
+}
+
 /// The body, what was done to the request, and what the answer's translation must remember.
 pub(super) struct Body {
     pub(super) json: Vec<u8>,
@@ -24,7 +33,11 @@ pub(super) struct Body {
 }
 
 /// Translates a request.
-pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, Refusal> {
+pub(super) fn body(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    service: Service,
+) -> Result<Body, Refusal> {
     let model = Model::of(target.model, target.capabilities);
     let mut report = Conversion::default();
     report.carry("model");
@@ -64,6 +77,14 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
     };
     rest(request, &mut report);
     extensions(request, &mut body, &mut report)?;
+    if service == Service::GeminiApi && body.extra.remove("labels").is_some() {
+        // https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/add-labels-to-api-calls
+        report.carried.retain(|carried| carried != "labels");
+        report.drop(
+            "labels",
+            "the Gemini API refuses labels; Vertex AI takes them",
+        );
+    }
     if body.generation_config.thinking_config.is_none() {
         body.generation_config.thinking_config =
             thinking::encode(request, model, &mut report).map(ThinkingConfig::Translated);

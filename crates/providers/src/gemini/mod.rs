@@ -31,6 +31,7 @@ mod usage;
 mod wire;
 
 pub use self::count::CountTokens;
+pub(crate) use self::encode::Service;
 pub use self::face::GeminiArray;
 
 use bytes::Bytes;
@@ -73,13 +74,7 @@ impl Dialect for Gemini {
         target: &Target<'_>,
         _now: Timestamp,
     ) -> Result<Encoded, Refusal> {
-        let body = encode::body(request, target)?;
-        Ok(Encoded {
-            body: body.json.into(),
-            fields: HeaderMap::new(),
-            report: body.report,
-            exchange: body.exchange,
-        })
+        encode_for(Service::GeminiApi, request, target)
     }
 
     fn request(
@@ -163,6 +158,21 @@ fn hexadecimal(half: u8) -> char {
 }
 
 /// Writes the credential into the `x-goog-api-key` field, never into the URL.
+/// Translates a request for one of the services that speak the format.
+pub(crate) fn encode_for(
+    service: Service,
+    request: &ChatRequest,
+    target: &Target<'_>,
+) -> Result<Encoded, Refusal> {
+    let body = encode::body(request, target, service)?;
+    Ok(Encoded {
+        body: body.json.into(),
+        fields: HeaderMap::new(),
+        report: body.report,
+        exchange: body.exchange,
+    })
+}
+
 pub(crate) fn authorize(
     request: &mut http::Request<Bytes>,
     credential: &Credential,

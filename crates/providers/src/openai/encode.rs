@@ -38,6 +38,7 @@ pub(super) fn body(
     };
     let temperature = drawn("temperature", sampling.temperature);
     let top_p = drawn("top_p", sampling.top_p);
+    let (frequency_penalty, presence_penalty) = penalties(request, takes_sampling, &mut report);
     let (max_tokens, max_completion_tokens) = bounds(request, target);
     let reasoning = encode_reasoning::reasoning(request, target, &mut leftovers, &mut report);
     let (response_format, instruction) = output(request, quirks, &mut leftovers, &mut report);
@@ -76,10 +77,10 @@ pub(super) fn body(
         top_k: sampling.top_k,
         seed: sampling.seed.filter(|_| !quirks.random_seed),
         random_seed: sampling.seed.filter(|_| quirks.random_seed),
-        frequency_penalty: sampling.frequency_penalty,
-        presence_penalty: sampling.presence_penalty,
+        frequency_penalty,
+        presence_penalty,
         logit_bias: sampling.logit_bias.as_deref(),
-        stop: stop(request, &mut report),
+        stop: stop(request, target.model, &mut report),
         n: (request.choices != 1).then_some(request.choices),
         response_format,
         reasoning_effort: reasoning.effort,
@@ -118,11 +119,36 @@ pub(super) fn body(
     Ok((bytes, report))
 }
 
+/// The penalties of frequency and of presence, where the model takes them; no penalty is not refused.
+fn penalties(
+    request: &ChatRequest,
+    takes_sampling: bool,
+    report: &mut Conversion,
+) -> (Option<f64>, Option<f64>) {
+    let mut taken = |field: &'static str, value: Option<f64>| {
+        let value = value?;
+        if takes_sampling || value.abs() < f64::EPSILON {
+            return Some(value);
+        }
+        report.drop(field, "the model refuses sampling parameters");
+        None
+    };
+    let sampling = &request.sampling;
+    (
+        taken("frequency_penalty", sampling.frequency_penalty),
+        taken("presence_penalty", sampling.presence_penalty),
+    )
+}
+
 /// The texts at which the output ends; the format takes four
 /// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stop>). Who speaks it has
 /// counted, and may mean a host that takes more.
-fn stop<'a>(request: &'a ChatRequest, report: &mut Conversion) -> &'a [String] {
+fn stop<'a>(request: &'a ChatRequest, model: &str, report: &mut Conversion) -> &'a [String] {
     const MOST: usize = 4;
+    if !request.stop.is_empty() && !model::takes_stop(model) {
+        report.drop("stop", "the model refuses texts at which the output ends");
+        return &[];
+    }
     if request.format.starts_with(FORMAT) {
         return &request.stop;
     }

@@ -12,11 +12,17 @@ pub(super) fn reasons(model: &str, capabilities: &Capabilities) -> bool {
     }
 }
 
-/// Whether the model takes `temperature` and `top_p`. OpenAI's reasoning models refuse them.
+/// Whether the model takes `temperature`, `top_p` and penalties. OpenAI's reasoning models refuse them.
 pub(super) fn takes_sampling(model: &str, capabilities: &Capabilities) -> bool {
     capabilities
         .sampling
         .unwrap_or_else(|| !is_reasoning_name(model))
+}
+
+/// Whether the model takes texts at which the output ends. OpenAI's reasoning models refuse `stop`
+/// (<https://platform.openai.com/docs/api-reference/chat/create#chat-create-stop>).
+pub(super) fn takes_stop(model: &str) -> bool {
+    !is_reasoning_name(model)
 }
 
 /// Whether OpenAI serves the model under `/responses` only
@@ -51,10 +57,12 @@ mod tests {
         for name in ["o1", "o3-mini", "gpt-5", "gpt-5.4-nano", "openai/gpt-5-pro"] {
             assert!(reasons(name, &unknown), "{name}");
             assert!(!takes_sampling(name, &unknown), "{name}");
+            assert!(!takes_stop(name), "{name}");
         }
         for name in ["gpt-4o", "gpt-5-chat-latest", "olmo-3", "o", "omni-1"] {
             assert!(!reasons(name, &unknown), "{name}");
             assert!(takes_sampling(name, &unknown), "{name}");
+            assert!(takes_stop(name), "{name}");
         }
     }
 

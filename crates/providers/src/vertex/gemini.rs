@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::model_url;
 use crate::dialect::{Dialect, Encoded, Refusal, Target};
 use crate::elsewhere::Elsewhere;
-use crate::gemini::Gemini;
+use crate::gemini::{self, Gemini, Service};
 use crate::url;
 
 /// Gemini's format at Vertex AI: the same bodies and answers at other URLs. The platform has no Files
@@ -28,10 +28,10 @@ impl Elsewhere for VertexGemini {
         &self,
         request: &ChatRequest,
         target: &Target<'_>,
-        now: Timestamp,
+        _now: Timestamp,
     ) -> Result<Encoded, Refusal> {
         refuse_files_api(request)?;
-        Gemini.encode(request, target, now)
+        gemini::encode_for(Service::VertexAi, request, target)
     }
 
     fn request(

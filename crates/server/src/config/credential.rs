@@ -16,6 +16,10 @@ use super::problem::Complaint;
 use super::scalar::{Misfit, Scalar};
 
 /// What the file says of a provider's credential.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are called as the keys of the file"
+)]
 pub(super) struct Credentials {
     api_key: Option<ApiKey>,
     given: Option<Given>,
@@ -207,12 +211,11 @@ impl Credentials {
             .map(|Arn(arn)| Role::new(arn))
             .collect();
         if let Some(Word(external_id)) = self.external_id {
-            match roles.last_mut() {
-                Some(role) => role.external_id = Some(external_id),
-                None => {
-                    let complaint = Complaint::new("there is no role whose owner could be told");
-                    fields.refuse("external_id", complaint.suggest("add `role_arns`"));
-                }
+            if let Some(role) = roles.last_mut() {
+                role.external_id = Some(external_id);
+            } else {
+                let complaint = Complaint::new("there is no role whose owner could be told");
+                fields.refuse("external_id", complaint.suggest("add `role_arns`"));
             }
         }
         let origin = match (self.given, self.credentials_url, self.token_file) {

@@ -1,4 +1,4 @@
-//! `store`, `ledger` and `payloads`: what is kept of a call, where, and how safely.
+//! `store`, `ledger`, `payloads` and `responses`: what is kept of a call, where, and how safely.
 
 use std::time::Duration;
 
@@ -47,6 +47,22 @@ pub enum Keep {
     Full,
 }
 
+/// What is kept of answers that callers refer to later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Responses {
+    /// How long.
+    pub keep: KeepFor,
+}
+
+/// How long something is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepFor {
+    /// Not at all.
+    None,
+    /// This long.
+    Time(Duration),
+}
+
 impl Section for Ledger {
     fn read(fields: &mut impl Fields) -> Option<Self> {
         let sync = fields.or(
@@ -82,6 +98,33 @@ impl Section for Payloads {
             keep: keep?,
             retention: retention?,
         })
+    }
+}
+
+impl Section for Responses {
+    fn read(fields: &mut impl Fields) -> Option<Self> {
+        let keep = fields.or(
+            "keep",
+            "30d",
+            "How long answers of `/v1/responses` are kept, with the items that were asked with, unless \
+             the request says `store: false`; `none` keeps nothing.",
+        );
+        Some(Self { keep: keep? })
+    }
+}
+
+impl Scalar for KeepFor {
+    const EXPECTED: &'static str = "`none` or a duration such as `30d`";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        match text {
+            "none" => Ok(Self::None),
+            _ => Duration::parse(text).map(Self::Time),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^(none|[0-9]*[1-9][0-9]*(ms|s|m|h|d))$" })
     }
 }
 

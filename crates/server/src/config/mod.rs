@@ -21,6 +21,7 @@ use store::Location;
 
 mod base_url;
 mod credential;
+mod custody;
 mod discovery;
 mod duration;
 mod fields;
@@ -46,12 +47,13 @@ mod tests;
 mod yaml;
 
 pub use key::BootstrapKey;
-pub use ledger::{Keep, Sync};
+pub use ledger::{Keep, KeepFor, Sync};
 pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
 
+use custody::Custody;
 use fields::{Fields, Section};
-use ledger::{Ledger, Payloads};
+use ledger::{Ledger, Payloads, Responses};
 use node::Node;
 use price::PriceRow;
 use problem::{Complaint, Problem};
@@ -74,6 +76,10 @@ pub struct Config {
     pub ledger: Ledger,
     /// What is kept of requests and answers.
     pub payloads: Payloads,
+    /// What is kept of answers that callers refer to later.
+    pub responses: Responses,
+    /// What is kept of the reasoning state that clients leave out.
+    pub custody: Custody,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Who answers: as configured, or found from the environment, or the simulated provider. Never empty.
@@ -152,6 +158,8 @@ impl Config {
             ("store", !is_same_place(&self.store, &old.store)),
             ("ledger", self.ledger != old.ledger),
             ("payloads", self.payloads != old.payloads),
+            ("responses", self.responses != old.responses),
+            ("custody", self.custody != old.custody),
             ("telemetry", self.telemetry != old.telemetry),
         ]
         .into_iter()
@@ -191,6 +199,8 @@ struct Sections {
     store: Option<Location>,
     ledger: Option<Ledger>,
     payloads: Option<Payloads>,
+    responses: Option<Responses>,
+    custody: Option<Custody>,
     telemetry: Option<Telemetry>,
     /// `None` when the file names none.
     providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
@@ -216,6 +226,14 @@ impl Section for Sections {
             payloads: fields.section(
                 "payloads",
                 "What is kept of requests and answers, beside the ledger.",
+            ),
+            responses: fields.section(
+                "responses",
+                "What is kept of answers that callers refer to later (`previous_response_id`).",
+            ),
+            custody: fields.section(
+                "custody",
+                "What is kept in memory of the reasoning state that clients leave out.",
             ),
             telemetry: fields.section("telemetry", "Logs and traces."),
             providers: fields.named_sections(
@@ -275,6 +293,8 @@ impl Sections {
             store: self.store?,
             ledger: self.ledger?,
             payloads: self.payloads?,
+            responses: self.responses?,
+            custody: self.custody?,
             telemetry: self.telemetry?,
             routes: self
                 .models

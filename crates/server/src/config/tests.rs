@@ -133,6 +133,11 @@ fn without_a_file_the_defaults_hold_and_sim_answers() {
     assert_eq!(config.ledger.sync, Sync::Every(Duration::from_millis(50)));
     assert_eq!(config.ledger.max_bytes.bytes(), 4 * 1024 * 1024 * 1024);
     assert_eq!(config.payloads.keep, Keep::None);
+    let month = Duration::from_hours(30 * 24);
+    assert_eq!(config.responses.keep, KeepFor::Time(month));
+    let custody = config.custody.rules().unwrap();
+    assert_eq!(custody.ttl, Duration::from_hours(1));
+    assert_eq!(custody.max_bytes, 64 * 1024 * 1024);
     assert_eq!(config.telemetry.log, tracing::Level::INFO);
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
     assert_eq!(config.providers.len(), 1);

@@ -58,10 +58,12 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
         "/v1/moderations" => Some(task(&OpenaiModeration, Recorded::Openai)),
         "/v1/rerank" => Some(task(&JinaRerank, Recorded::Openai)),
         // Anthropic
-        "/v1/messages" => Some(chat(&AnthropicMessages, Recorded::Anthropic)),
-        "/anthropic/v1/messages" => Some(chat(&AnthropicMessages, Recorded::Anthropic)),
-        "/v1/messages/count_tokens" => Some(task(&CountMessages, Recorded::Anthropic)),
-        "/anthropic/v1/messages/count_tokens" => Some(task(&CountMessages, Recorded::Anthropic)),
+        "/v1/messages" | "/anthropic/v1/messages" => {
+            Some(chat(&AnthropicMessages, Recorded::Anthropic))
+        }
+        "/v1/messages/count_tokens" | "/anthropic/v1/messages/count_tokens" => {
+            Some(task(&CountMessages, Recorded::Anthropic))
+        }
         // Cohere
         "/v2/chat" => Some(chat(&CohereChat, Recorded::Cohere)),
         "/v2/embed" => Some(task(&CohereEmbeddings, Recorded::Cohere)),

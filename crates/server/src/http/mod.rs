@@ -14,4 +14,5 @@ pub mod models;
 pub mod openapi;
 pub mod problem;
 pub mod request;
+pub mod responses;
 pub mod router;

@@ -37,6 +37,10 @@ enum Shape {
 /// Where a page begins and how long it is, in either vendor's words.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields are called as the vendors call them"
+)]
 pub struct Page {
     limit: Option<usize>,
     after_id: Option<String>,

@@ -109,6 +109,45 @@ fn paths() -> Value {
                 "default": failure.clone(),
             },
         } },
+        "/v1/responses/{id}": {
+            "get": {
+                "operationId": "retrieveResponse", "summary": "An answer that is kept",
+                "parameters": [path("id")],
+                "responses": {
+                    "200": answer("The answer as it was given.", json!({ "type": "object" })),
+                    "default": answer("Not done, in the vendor's shape.", json!({ "type": "object" })),
+                },
+            },
+            "delete": {
+                "operationId": "deleteResponse", "summary": "Forget an answer that is kept",
+                "parameters": [path("id")],
+                "responses": {
+                    "200": answer("It is forgotten.", json!({ "type": "object" })),
+                    "default": answer("Not done, in the vendor's shape.", json!({ "type": "object" })),
+                },
+            },
+        },
+        "/v1/responses/{id}/cancel": { "post": {
+            "operationId": "cancelResponse",
+            "summary": "Refused: no answer is made in the background",
+            "parameters": [path("id")],
+            "responses": {
+                "default": answer("Not done, in the vendor's shape.", json!({ "type": "object" })),
+            },
+        } },
+        "/v1/responses/{id}/input_items": { "get": {
+            "operationId": "listResponseInputItems",
+            "summary": "What an answer that is kept was asked with",
+            "parameters": [
+                path("id"), query("after", json!({ "type": "string" })),
+                query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 100 })),
+                query("order", json!({ "type": "string", "enum": ["asc", "desc"] })),
+            ],
+            "responses": {
+                "200": answer("A page.", json!({ "type": "object" })),
+                "default": answer("Not done, in the vendor's shape.", json!({ "type": "object" })),
+            },
+        } },
         "/api/v1/admin/keys": {
             "get": {
                 "operationId": "listKeys", "summary": "Virtual keys, never their texts",

@@ -49,6 +49,10 @@ impl IntoProblem for ChatError {
                 ..Problem::new(ProblemKind::Unsupported, refusal.detail)
             },
             Self::WouldDrop(conversion) => would_drop(&conversion),
+            Self::NotKept { detail, param } => {
+                Problem::new(ProblemKind::NotFound, detail).with_param(param)
+            }
+            Self::Store(error) => error.into_problem(),
             Self::Ledger(error) => error.into_problem(),
             Self::Provider(error) => {
                 Problem::new(ProblemKind::ProviderFailed, error.message.clone())

@@ -10,7 +10,7 @@ use providers::openai::OpenaiChat;
 
 use super::faces::Api;
 use super::request::Arrival;
-use super::{call, envelope, health, keys, logs, models, openapi};
+use super::{call, envelope, health, keys, logs, models, openapi, responses};
 use crate::app::Shared;
 
 /// Every route.
@@ -25,6 +25,16 @@ pub fn router(app: Shared) -> Router {
         .route("/anthropic/v1/models/{*model}", get(models::retrieve))
         .route("/gemini/v1beta/models", get(models::list))
         .route("/gemini/v1beta/models/{*model}", get(models::retrieve))
+        // Answers that are kept
+        .route(
+            "/v1/responses/{id}",
+            get(responses::retrieve).delete(responses::forget),
+        )
+        .route("/v1/responses/{id}/cancel", post(responses::cancel))
+        .route(
+            "/v1/responses/{id}/input_items",
+            get(responses::input_items),
+        )
         // The platform API
         .route("/api/v1/db/logs", get(logs::list))
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))

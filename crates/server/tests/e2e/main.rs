@@ -9,6 +9,7 @@
 mod bad_input;
 mod bench;
 mod commands;
+mod custody;
 mod failures;
 mod fidelity;
 mod interruption;

@@ -11,6 +11,7 @@ mod listing;
 mod opening;
 mod partitions;
 mod payloads;
+mod responses;
 mod sample;
 
 /// Writes two tests of each function, one per engine:

@@ -6,6 +6,7 @@ use domain::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Period, PreviousHash, Rate, Role, VirtualKey};
 use domain::money::Cost;
 use domain::provider_error::Cause;
+use domain::response::KeptResponse;
 use domain::usage::Usage;
 use jiff::{SignedDuration, Timestamp};
 
@@ -196,6 +197,23 @@ pub(crate) fn payload(number: u64) -> Payload {
         project_id: ProjectId::DEFAULT,
         request: br#"{"model":"gpt-5.4"}"#.to_vec(),
         response: vec![0, 0xff, 0x80, b'\''],
+        keep_until: time(3600),
+    }
+}
+
+/// An answer of the first key's, to be kept for an hour.
+pub(crate) fn response(number: u64) -> KeptResponse {
+    KeptResponse {
+        id: format!("resp_{number}").parse().unwrap(),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        key_id: key_id(1),
+        provider: "anthropic".parse().unwrap(),
+        is_at_provider: false,
+        previous: None,
+        input: br#"[{"role":"user","content":"Hi"}]"#.to_vec().into(),
+        answer: br#"{"id":"resp_1","output":[]}"#.to_vec().into(),
+        created_at: time(0),
         keep_until: time(3600),
     }
 }

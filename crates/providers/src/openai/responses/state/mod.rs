@@ -175,6 +175,29 @@ fn identifier(item: &RawValue) -> Option<String> {
     item.text("id").ok()?
 }
 
+/// The answer that made the item of this identifier, if the gateway gave it out for a translated answer.
+pub fn response_of_item(id: &str) -> Option<String> {
+    let (_, rest) = id.split_once('_')?;
+    let (stem, _) = rest.split_once('_')?;
+    let response = super::items::response_id(&format!("req_{stem}"));
+    request_of(&response).map(|_| response)
+}
+
+/// The identifier of an answer.
+pub fn answer_id(answer: &[u8]) -> Option<String> {
+    let mut fields = Fields::read_body(text(answer).ok()?).ok()?;
+    fields.text("id").ok()?
+}
+
+/// The request with the items in it that it refers to, of which `find` knows each. All other fields stay as
+/// they were written.
+pub fn with_items(
+    body: &[u8],
+    find: &dyn Fn(&str) -> Option<Box<RawValue>>,
+) -> Result<Bytes, InvalidRequest> {
+    rewritten(body, &[], find, &["input"])
+}
+
 /// The request with the conversation before it in place, for a target that does not keep it: the items of
 /// the answers in `chain`, the oldest first, then the request's own; `previous_response_id` is gone. What is
 /// referred to is looked up in the chain and by `find`. All other fields stay as they were written.
@@ -182,6 +205,16 @@ pub fn continued(
     body: &[u8],
     chain: &[StoredResponse],
     find: &dyn Fn(&str) -> Option<Box<RawValue>>,
+) -> Result<Bytes, InvalidRequest> {
+    rewritten(body, chain, find, &["input", "previous_response_id"])
+}
+
+/// The request with another `input`; the fields of `replaced` are gone.
+fn rewritten(
+    body: &[u8],
+    chain: &[StoredResponse],
+    find: &dyn Fn(&str) -> Option<Box<RawValue>>,
+    replaced: &[&str],
 ) -> Result<Bytes, InvalidRequest> {
     let fields = Fields::read_body(text(body)?)?;
     let mut input: Vec<Cow<'_, RawValue>> = Vec::new();
@@ -210,8 +243,7 @@ pub fn continued(
     let mut items = BytesMut::new();
     append(&input, &mut items);
     let items = std::str::from_utf8(&items).unwrap_or("[]");
-    let replaced = ["input", "previous_response_id"];
-    splice::fields(body, &replaced, &[("input", items)]).map_err(|refusal| InvalidRequest {
+    splice::fields(body, replaced, &[("input", items)]).map_err(|refusal| InvalidRequest {
         detail: refusal.detail,
         param: refusal.param,
     })
@@ -339,6 +371,11 @@ impl AnswerTap {
                 self.answer = self.answer.take().or_else(|| terminal_answer(&event));
             }
         }
+    }
+
+    /// Whether the last event has come.
+    pub fn is_complete(&self) -> bool {
+        self.answer.is_some()
     }
 
     /// The answer, if the stream came to its end.

@@ -1,0 +1,180 @@
+//! Answers that are kept for callers who continue them (`previous_response_id`, references to items).
+//!
+//! They are written by a loop of the server's, never on the way of a call; until then they are found in
+//! memory. They are not journaled: when the store cannot keep up, the newest are lost, and counted.
+
+mod kept;
+mod memory;
+mod recall;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::caller::Caller;
+use domain::id::KeyId;
+use domain::response::{KeptResponse, ResponseId, ResponseStore};
+use domain::store_error::StoreError;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+
+pub(crate) use memory::Memory;
+
+/// The most that waits for the store, in bytes.
+const MAX_WAITING: usize = 64 * 1024 * 1024;
+
+/// Keeps answers, where it is wanted.
+pub struct Responses {
+    /// How long they are kept; `None` keeps nothing.
+    retention: Option<Duration>,
+    store: Arc<dyn ResponseStore>,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    order: VecDeque<ResponseId>,
+    kept: HashMap<ResponseId, KeptResponse>,
+    /// Those that were deleted since the last batch was taken.
+    deleted: HashSet<ResponseId>,
+    bytes: usize,
+}
+
+impl Responses {
+    /// Keeps answers for `retention` in `store`; `None` keeps nothing.
+    pub fn new(retention: Option<Duration>, store: Arc<dyn ResponseStore>) -> Self {
+        Self {
+            retention,
+            store,
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits until an answer is to be written.
+    pub async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Brings at most `limit` answers into the store; answers how many. After a failure they wait on.
+    pub async fn write(&self, limit: usize) -> Result<usize, StoreError> {
+        let batch: Vec<KeptResponse> = {
+            let waiting = self.waiting();
+            let first = waiting.order.iter().take(limit);
+            first
+                .filter_map(|id| waiting.kept.get(id))
+                .cloned()
+                .collect()
+        };
+        if !batch.is_empty() {
+            self.store.keep_responses(&batch).await?;
+        }
+        let deleted = self.waiting().written(&batch);
+        let deleted = batch
+            .iter()
+            .filter(|response| deleted.contains(&response.id));
+        for response in deleted {
+            self.store
+                .delete_response(&response.id, response.key_id)
+                .await?;
+        }
+        Ok(batch.len())
+    }
+
+    /// How many were lost because the store could not keep up.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// An answer of the caller's; `None` when there is none, whoever's it may be.
+    pub async fn find(
+        &self,
+        caller: &Caller,
+        id: &ResponseId,
+        now: Timestamp,
+    ) -> Result<Option<KeptResponse>, StoreError> {
+        let owner = caller.key_id();
+        if let Some(response) = self.waiting().kept.get(id) {
+            let is_found = response.key_id == owner && response.keep_until > now;
+            return Ok(is_found.then(|| response.clone()));
+        }
+        self.store.response(id, owner, now).await
+    }
+
+    /// Forgets an answer of the caller's; answers whether there was one.
+    pub async fn delete(&self, caller: &Caller, id: &ResponseId) -> Result<bool, StoreError> {
+        let owner = caller.key_id();
+        let was_waiting = self.waiting().delete(id, owner);
+        Ok(self.store.delete_response(id, owner).await? || was_waiting)
+    }
+
+    /// Until when an answer of now is kept; `None` keeps nothing.
+    fn keep_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let retention = SignedDuration::try_from(self.retention?).ok()?;
+        Some(now.saturating_add(retention).unwrap_or(Timestamp::MAX))
+    }
+
+    fn put(&self, response: KeptResponse) {
+        if self.waiting().put(response) {
+            self.arrived.notify_one();
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Takes an answer in; answers whether there was room. The first under an identifier stays.
+    fn put(&mut self, response: KeptResponse) -> bool {
+        let length = length(&response);
+        if self.bytes + length > MAX_WAITING {
+            return false;
+        }
+        if !self.kept.contains_key(&response.id) {
+            self.bytes += length;
+            self.order.push_back(response.id.clone());
+            self.kept.insert(response.id.clone(), response);
+        }
+        true
+    }
+
+    /// Lets go of answers that the store has; answers which were deleted meanwhile.
+    fn written(&mut self, batch: &[KeptResponse]) -> HashSet<ResponseId> {
+        for response in batch {
+            self.remove(&response.id);
+        }
+        std::mem::take(&mut self.deleted)
+    }
+
+    fn delete(&mut self, id: &ResponseId, owner: KeyId) -> bool {
+        if self.kept.get(id).is_none_or(|kept| kept.key_id != owner) {
+            return false;
+        }
+        self.remove(id);
+        // It may be on its way to the store: the writer deletes it again.
+        self.deleted.insert(id.clone());
+        true
+    }
+
+    fn remove(&mut self, id: &ResponseId) {
+        if let Some(response) = self.kept.remove(id) {
+            self.bytes = self.bytes.saturating_sub(length(&response));
+            self.order.retain(|other| other != id);
+        }
+    }
+}
+
+fn length(response: &KeptResponse) -> usize {
+    response.input.len() + response.answer.len()
+}
+
+#[cfg(test)]
+mod tests;

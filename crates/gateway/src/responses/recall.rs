@@ -1,0 +1,207 @@
+//! What a request refers to is put in its place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::caller::Caller;
+use domain::response::{KeptResponse, ResponseId};
+use jiff::Timestamp;
+use providers::dialect::Format;
+use providers::face::{Envelope, InvalidRequest};
+use providers::openai::responses::state::{
+    AnswerTap, Keeping, StoredResponse, continued, response_of_item, with_items,
+};
+use serde_json::value::RawValue;
+
+use super::{Memory, Responses, length};
+use crate::chat::{ChatError, Gateway, Inbound};
+use crate::routes::Plan;
+
+/// The most answers of one conversation.
+const MAX_CHAIN: usize = 1_000;
+/// The most that one conversation brings along, in bytes.
+const MAX_CONVERSATION: usize = 64 * 1024 * 1024;
+
+/// What was asked, after what it refers to was put in its place.
+pub(crate) struct Recalled {
+    /// The body as the caller sent it.
+    pub(crate) asked: Bytes,
+    /// Keeps the answer, where that is wanted.
+    pub(crate) memory: Option<Memory>,
+}
+
+impl Gateway {
+    /// Puts what the request refers to in its place: in `inbound`'s body, of which `envelope` then is.
+    pub(crate) async fn recall(
+        &self,
+        caller: &Caller,
+        inbound: &mut Inbound,
+        envelope: &mut Envelope,
+        plan: &Plan,
+    ) -> Result<Recalled, ChatError> {
+        let asked = inbound.body.clone();
+        if inbound.face.format() != Format::OpenaiResponses {
+            return Ok(Recalled {
+                asked,
+                memory: None,
+            });
+        }
+        let keeping = Keeping::read(&asked)?;
+        if keeping.background {
+            let detail = "`background` is not taken: answers are made while their caller waits. Send the \
+                          request without it, and `stream` where the answer takes long.";
+            return Err(InvalidRequest::of("background", detail).into());
+        }
+        let now = inbound.started_at;
+        let Some(keep_until) = self.responses.keep_until(now) else {
+            return Ok(Recalled {
+                asked,
+                memory: None,
+            });
+        };
+        let is_verbatim = plan
+            .dialect(Format::OpenaiResponses)
+            .is_some_and(|dialect| dialect.format() == Format::OpenaiResponses);
+        let previous = match &keeping.previous_response_id {
+            Some(id) => Some(self.responses.expect(caller, id, now).await?),
+            None => None,
+        };
+        let resolved = self
+            .responses
+            .resolved(caller, &asked, &keeping.references, is_verbatim, now)
+            .await?;
+        let provider = &plan.target.provider.name;
+        let chain = match &previous {
+            Some(last) if !(is_verbatim && last.is_at_provider && last.provider == *provider) => {
+                self.responses.chain(caller, last.clone(), now).await?
+            }
+            _ => Vec::new(),
+        };
+        if chain.is_empty() {
+            inbound.body = resolved.clone();
+        } else {
+            // What is left of references is the provider's to know.
+            inbound.body = continued(&resolved, &chain, &reference)?;
+        }
+        if inbound.body != asked {
+            *envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
+        }
+        let memory = keeping.store.then(|| Memory {
+            responses: Arc::clone(&self.responses),
+            caller: caller.clone(),
+            provider: provider.clone(),
+            asked: resolved,
+            previous: previous.map(|previous| previous.id),
+            tap: envelope.stream.then(AnswerTap::default),
+            created_at: now,
+            keep_until,
+            is_at_provider: is_verbatim,
+        });
+        Ok(Recalled { asked, memory })
+    }
+}
+
+impl Responses {
+    /// The answer that `previous_response_id` names.
+    async fn expect(
+        &self,
+        caller: &Caller,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<KeptResponse, ChatError> {
+        let found = match id.parse::<ResponseId>() {
+            Ok(id) => self.find(caller, &id, now).await?,
+            Err(_) => None,
+        };
+        found.ok_or_else(|| ChatError::NotKept {
+            detail: format!("Previous response with id '{id}' not found."),
+            param: "previous_response_id".to_owned(),
+        })
+    }
+
+    /// The answers that `last` continues, the oldest first, and itself.
+    pub(super) async fn chain(
+        &self,
+        caller: &Caller,
+        last: KeptResponse,
+        now: Timestamp,
+    ) -> Result<Vec<StoredResponse>, ChatError> {
+        let mut chain = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(last);
+        while let Some(response) = next {
+            bytes += length(&response);
+            if chain.len() == MAX_CHAIN || bytes > MAX_CONVERSATION {
+                let detail = format!(
+                    "The conversation before `previous_response_id` is longer than {MAX_CHAIN} answers or \
+                     {MAX_CONVERSATION} bytes; begin a new one with what matters of it in `input`."
+                );
+                return Err(InvalidRequest::of("previous_response_id", detail).into());
+            }
+            next = match &response.previous {
+                Some(id) => Some(self.expect(caller, id.as_str(), now).await?),
+                None => None,
+            };
+            chain.extend(stored(&response));
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The request with the items in it that it refers to. What the gateway did not give out, a provider
+    /// that is asked in its own words may know.
+    async fn resolved(
+        &self,
+        caller: &Caller,
+        asked: &Bytes,
+        references: &[String],
+        is_verbatim: bool,
+        now: Timestamp,
+    ) -> Result<Bytes, ChatError> {
+        let mut answers: HashMap<ResponseId, StoredResponse> = HashMap::new();
+        let mut items: HashMap<&str, Box<RawValue>> = HashMap::new();
+        for id in references {
+            let answer = response_of_item(id).and_then(|id| id.parse::<ResponseId>().ok());
+            if let Some(answer) = &answer
+                && !answers.contains_key(answer)
+                && let Some(kept) = self.find(caller, answer, now).await?
+                && let Some(stored) = stored(&kept)
+            {
+                answers.insert(answer.clone(), stored);
+            }
+            let found = answer.as_ref().and_then(|answer| answers.get(answer));
+            match found.and_then(|stored| stored.item(id)) {
+                Some(item) => {
+                    items.insert(id, item.to_owned());
+                }
+                None if is_verbatim && answer.is_none() => {}
+                None => {
+                    return Err(ChatError::NotKept {
+                        detail: format!("Item with id '{id}' not found."),
+                        param: "input".to_owned(),
+                    });
+                }
+            }
+        }
+        if items.is_empty() {
+            return Ok(asked.clone());
+        }
+        let find = |id: &str| items.get(id).cloned().or_else(|| reference(id));
+        Ok(with_items(asked, &find)?)
+    }
+}
+
+/// An answer and what was asked, as they were kept.
+fn stored(response: &KeptResponse) -> Option<StoredResponse> {
+    Some(StoredResponse {
+        input: serde_json::from_slice(&response.input).ok()?,
+        answer: serde_json::from_slice(&response.answer).ok()?,
+    })
+}
+
+/// A reference to an item, as it is written in a request.
+fn reference(id: &str) -> Option<Box<RawValue>> {
+    let reference = serde_json::json!({"type": "item_reference", "id": id});
+    serde_json::value::to_raw_value(&reference).ok()
+}
