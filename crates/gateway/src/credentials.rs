@@ -95,10 +95,12 @@ async fn fetch(
                     retry: domain::provider_error::Retry::Now,
                 })?;
                 let (head, body) = response.into_parts();
-                let body = read_whole(body, MAX_ANSWER).await.map_err(|error| Unobtained {
-                    detail: error.message,
-                    retry: error.retry,
-                })?;
+                let body = read_whole(body, MAX_ANSWER)
+                    .await
+                    .map_err(|error| Unobtained {
+                        detail: error.message,
+                        retry: error.retry,
+                    })?;
                 then(http::Response::from_parts(head, body), clock.now())?
             }
             Step::Read { file, then } => {

@@ -83,7 +83,11 @@ fn without_resource(model: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The URL of a publisher's model with a verb.
-pub(crate) fn model_url(target: &Target<'_>, publisher: &str, verb: &str) -> Result<String, Refusal> {
+pub(crate) fn model_url(
+    target: &Target<'_>,
+    publisher: &str,
+    verb: &str,
+) -> Result<String, Refusal> {
     let name = without_resource(target.model);
     let parent = parent(target)?;
     if let Some(endpoint) = name.strip_prefix("endpoints/") {
