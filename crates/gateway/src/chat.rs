@@ -264,7 +264,9 @@ impl Gateway {
         match self.attempt(&plan, errand, &mut call).await {
             Ok(answered) => {
                 let report = prepared.passage.take_report();
-                Ok(self.reply(answered, &plan, report, wanted, call, listener))
+                Ok(self
+                    .reply(answered, &plan, report, wanted, call, listener)
+                    .await)
             }
             Err(AttemptError::Provider(error)) => Err(failed(error, &plan, same_format, call)),
             Err(error) => Err(error.into()),
@@ -331,7 +333,7 @@ impl Gateway {
         self.payloads.listen(caller, *request_id, body, *started_at)
     }
 
-    fn reply(
+    async fn reply(
         &self,
         answered: Answered,
         plan: &Plan,
@@ -354,7 +356,7 @@ impl Gateway {
                             .render(&response, wanted.rendering, report.as_ref())
                     }
                 };
-                whole(plan, answer.content_type, body, call, listener)
+                whole(plan, answer.content_type, body, call, listener).await
             }
             Answered::Stream(begun) => {
                 self.stream(begun, plan, conversion, wanted.report, call, listener)
@@ -389,7 +391,7 @@ impl Gateway {
 }
 
 /// Ends a call with an answer that is whole.
-pub(crate) fn whole(
+pub(crate) async fn whole(
     plan: &Plan,
     content_type: HeaderValue,
     body: Bytes,
@@ -403,7 +405,7 @@ pub(crate) fn whole(
     if let Some(mut listener) = listener {
         listener.hear(&body);
     }
-    call.end(&Ending::Answered);
+    call.end_with_others(&Ending::Answered).await;
     Reply::Whole {
         facts,
         content_type,

@@ -46,7 +46,9 @@ impl Gateway {
             task.answer(&inbound.asked, &inbound.body, kind, &target)
         })?;
         if let Some(answer) = answered {
-            return self.answer_here(caller, inbound, envelope, &plan, admitted, answer);
+            return self
+                .answer_here(caller, inbound, envelope, &plan, admitted, answer)
+                .await;
         }
         let mut prepared = task.prepare(&inbound.asked, &inbound.body, kind, &target)?;
         let report = prepared.report.take();
@@ -74,7 +76,7 @@ impl Gateway {
                     }
                     Answered::Whole(answer) => {
                         call.observe(answer.observed);
-                        whole(&plan, answer.content_type, answer.body, call, listener)
+                        whole(&plan, answer.content_type, answer.body, call, listener).await
                     }
                 })
             }
@@ -84,7 +86,7 @@ impl Gateway {
     }
 
     /// Answers without asking a provider; the call is recorded all the same.
-    fn answer_here(
+    async fn answer_here(
         &self,
         caller: &Caller,
         inbound: Inbound<dyn Task>,
@@ -101,13 +103,7 @@ impl Gateway {
         call.answer_here();
         call.answer_with(http::StatusCode::OK);
         call.observe(observed(&answer));
-        Ok(whole(
-            plan,
-            answer.content_type,
-            answer.body,
-            call,
-            listener,
-        ))
+        Ok(whole(plan, answer.content_type, answer.body, call, listener).await)
     }
 
     /// Counts the task in and sets aside what it may cost.

@@ -21,7 +21,7 @@ const BATCH: usize = 500;
 const PAYLOADS: usize = 50;
 /// Answers that are kept together.
 const RESPONSES: usize = 50;
-/// How long the end of a call waits for a write to the journal that it can share.
+/// How long the end of a call waits whose answer was dropped before it was written.
 const END_PATIENCE: Duration = Duration::from_millis(5);
 /// How long calls are gathered before they are recorded.
 const GATHER: Duration = Duration::from_millis(50);
@@ -65,7 +65,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     }
 }
 
-/// Brings the ends of calls into the journal, where no attempt of another call has taken them along.
+/// Brings the ends of calls into the journal that nobody was left to write.
 async fn write_ends(app: Shared, mut stop: Stop) {
     let mut goes_on = true;
     while goes_on {

@@ -155,11 +155,6 @@ impl Journal {
         }
     }
 
-    /// Whether every write waits for the disk.
-    pub(super) fn syncs_always(&self) -> bool {
-        self.sync == Sync::Always
-    }
-
     /// Bytes that all segments hold.
     pub(super) fn bytes(&self) -> u64 {
         locked(&self.segments).total_bytes

@@ -1,8 +1,8 @@
 //! The ledger: every call is written down before it leaves, and ends exactly once.
 //!
 //! [`Ledger::open`] gives an [`OpenCall`]; [`OpenCall::dispatch`] journals the intent and the attempt
-//! before anything is sent; [`OpenCall::end`] ends it. Ends wait a few milliseconds for a write that they
-//! can share ([`Ledger::write_ends`]), and then the call is handed on to the store. The store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
+//! before anything is sent; [`OpenCall::end`] journals its end and hands the call on to the store. The
+//! store is written in batches by a loop that `server` runs ([`Ledger::take_batch`],
 //! [`Ledger::recorded`], [`Ledger::release`]); when it cannot keep up, the journal is the queue. At
 //! start, [`recovery`] settles what a process left open.
 
@@ -181,7 +181,7 @@ impl Ledger {
     }
 
     /// Ends a call, of which `segments` hold what was written before. Its end goes into the journal with
-    /// the next write, at the latest with [`Ledger::write_ends`]; at once where every write is synced.
+    /// the next write, at the latest with [`Ledger::write_ends`].
     fn end(&self, segments: Vec<u64>, call: Call, traceparent: Option<&str>) {
         let attempts = call.attempts.len() as u64;
         self.captured.fetch_add(attempts, Ordering::Relaxed);
@@ -194,9 +194,7 @@ impl Ledger {
             ending.push((self.journal.join(&line, 1), ended));
             ending.len()
         };
-        if self.journal.syncs_always() {
-            self.write_ends();
-        } else if waiting == 1 {
+        if waiting == 1 {
             self.ends.notify_one();
         }
     }

@@ -254,9 +254,19 @@ impl OpenCall {
         self.priced.as_ref()
     }
 
-    /// Ends the call.
+    /// Ends the call; when it returns, the end is in the kernel.
     pub fn end(mut self, ending: &Ending) {
         self.end_once(ending);
+        self.ledger.write_ends();
+    }
+
+    /// Ends the call, after whoever else is ready has had one turn to join the write; when it returns, the
+    /// end is in the kernel. When it is dropped before that, the end is written soon afterwards
+    /// ([`Ledger::write_ends`]).
+    pub async fn end_with_others(mut self, ending: &Ending) {
+        self.end_once(ending);
+        one_turn().await;
+        self.ledger.write_ends();
     }
 
     fn end_once(&mut self, ending: &Ending) {
@@ -398,7 +408,10 @@ impl OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.end_once(&Ending::CallerGone);
+        if !self.has_ended {
+            self.end_once(&Ending::CallerGone);
+            self.ledger.write_ends();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Embeddings: vectors of texts and pictures.
 //!
-//! Each caller's API is a [`Caller`] (`openai_face`, `gemini_face`, `cohere_face`), each vendor's a pair of
+//! Each caller's API is a `Caller` (`openai_face`, `gemini_face`, `cohere_face`), each vendor's a pair of
 //! functions that encode a request and decode an answer (`openai_target`, `gemini_target`,
 //! `vertex_target`, `cohere_target`, `bedrock_target`); between them stands [`EmbeddingRequest`]. Where both are the same the bytes pass. A
 //! request of more inputs than the vendor takes at once is sent in `steps`. `vector` writes numbers.

@@ -1,5 +1,5 @@
 //! The hosts that speak OpenAI's chat completions: one row of data for each, and what is particular about
-//! it as named facts ([`Quirks`]). Adding a host is adding a row to [`rows`].
+//! it as named facts ([`Quirks`]). Adding a host is adding a row to `rows`.
 //!
 //! A quirk says what a translation must do otherwise. Where the caller speaks the host's format too, bytes
 //! pass untouched, so that a host's own refusal reaches its caller; [`needs_translation`] names the few
