@@ -5,8 +5,8 @@
 //! state of every turn that calls tools is kept for a while under the ids of its calls, and put back where a
 //! later request of the same caller brings these calls without it.
 //!
-//! Read [`turn`] for what is kept and how it is put back, [`reader`] for how it is read along, [`seal`] for
-//! who can open it, and [`shelf`] for its bounds. It is memory: an end of the process loses it, and then a
+//! Read `turn` for what is kept and how it is put back, `reader` for how it is read along, `seal` for
+//! who can open it, and `shelf` for its bounds. It is memory: an end of the process loses it, and then a
 //! request is translated as it came.
 
 use std::collections::HashSet;
