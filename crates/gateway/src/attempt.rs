@@ -169,7 +169,17 @@ impl Gateway {
         };
         let reach = plan.target.provider.reach();
         let request = self.authorized(request.clone(), plan).await?;
-        let (head, body) = self.send(plan, request, reach).await?;
+        let answered = self.send(request, reach).await?;
+        let (head, body) = match errand {
+            Errand::Chat(prepared, _) => {
+                let read = |head: &Parts, body: &[u8]| {
+                    let now = self.clock.now();
+                    prepared.dialect.decode_error(head, body, now)
+                };
+                successful(answered, read).await?
+            }
+            Errand::Task(_) => self.successful_task(plan, answered).await?,
+        };
         let status = head.status.as_u16();
         let answered = match errand {
             Errand::Task(prepared) => {
@@ -213,25 +223,28 @@ impl Gateway {
         Ok(request)
     }
 
-    /// Sends one request, and answers what comes with a good status.
+    /// Sends one request.
     pub(crate) async fn send(
         &self,
-        plan: &Plan,
         request: http::Request<Bytes>,
         reach: Reach,
-    ) -> Result<(Parts, EgressBody), ProviderError> {
-        let response = self
-            .egress
+    ) -> Result<http::Response<EgressBody>, ProviderError> {
+        self.egress
             .send(Outbound { request, reach })
             .await
-            .map_err(|error| unreachable(&error))?;
-        let (head, body) = response.into_parts();
-        if !head.status.is_success() {
-            let body = read_at_most(body, MAX_ERROR_BODY).await;
-            let kind = plan.target.kind;
-            return Err(kind.decode_error(&head, &body, self.clock.now()));
-        }
-        Ok((head, body))
+            .map_err(|error| unreachable(&error))
+    }
+
+    /// An answer to a task, if its status is good. Whatever was asked, a provider of one kind says in one
+    /// way what went wrong.
+    pub(crate) async fn successful_task(
+        &self,
+        plan: &Plan,
+        response: http::Response<EgressBody>,
+    ) -> Result<(Parts, EgressBody), ProviderError> {
+        let kind = plan.target.kind;
+        let read = |head: &Parts, body: &[u8]| kind.decode_error(head, body, self.clock.now());
+        successful(response, read).await
     }
 
     async fn whole(
@@ -399,6 +412,19 @@ impl Gateway {
         };
         with_status(error, head)
     }
+}
+
+/// An answer, if its status is good; otherwise the error that `read` reads of it.
+async fn successful(
+    response: http::Response<EgressBody>,
+    read: impl FnOnce(&Parts, &[u8]) -> ProviderError,
+) -> Result<(Parts, EgressBody), ProviderError> {
+    let (head, body) = response.into_parts();
+    if head.status.is_success() {
+        return Ok((head, body));
+    }
+    let body = read_at_most(body, MAX_ERROR_BODY).await;
+    Err(read(&head, &body))
 }
 
 /// Why there is no answer.

@@ -239,7 +239,6 @@ impl Gateway {
         let recalled = self
             .recall(caller, &mut inbound, &mut envelope, &plan)
             .await?;
-        self.check(caller, &envelope)?;
         let admitted = self.admit(caller, &inbound, &envelope, &plan)?;
         let mut prepared = self.prepare(caller, &inbound, &envelope, &plan).await?;
         inbound.body = recalled.asked;
@@ -273,7 +272,8 @@ impl Gateway {
         }
     }
 
-    fn check(&self, caller: &Caller, envelope: &Envelope) -> Result<(), ChatError> {
+    /// Refuses what is too long, or not for this caller.
+    pub(crate) fn check(&self, caller: &Caller, envelope: &Envelope) -> Result<(), ChatError> {
         let max = self.settings.max_messages;
         if envelope.messages > max {
             return Err(ChatError::TooManyMessages {

@@ -182,11 +182,13 @@ impl Gateway {
         request: http::Request<Bytes>,
     ) -> Result<(Parts, EgressBody), ProviderError> {
         let target = &plan.target;
-        if target.kind.owns(&target.base_url, request.uri()) {
+        let answered = if target.kind.owns(&target.base_url, request.uri()) {
             let request = self.authorized(request, plan).await?;
-            return self.send(plan, request, target.provider.reach()).await;
-        }
-        self.send(plan, request, Reach::Public).await
+            self.send(request, target.provider.reach()).await?
+        } else {
+            self.send(request, Reach::Public).await?
+        };
+        self.successful_task(plan, answered).await
     }
 }
 

@@ -35,6 +35,7 @@ pub mod moderation;
 pub mod multipart;
 pub mod native_usage;
 pub mod openai;
+mod outgoing;
 pub(crate) mod passing;
 pub mod rerank;
 mod splice;

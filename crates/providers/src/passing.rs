@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 use domain::name::ModelName;
 use domain::usage::Usage;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::Request;
+use http::header::CONTENT_TYPE;
 use http::response::Parts;
-use http::{HeaderValue, Request};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -16,21 +16,12 @@ use crate::face::InvalidRequest;
 use crate::kind::ProviderKind;
 use crate::openai::fields::Fields;
 use crate::openai::{envelope, error};
+use crate::outgoing::{self, JSON};
 use crate::task::{PreparedTask, TaskAnswer, TaskReader, TaskStep};
-
-/// The media type of JSON.
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A `POST` of JSON.
 pub(crate) fn post(url: &str, body: Bytes) -> Result<Request<Bytes>, Refusal> {
-    Request::post(url)
-        .header(CONTENT_TYPE, JSON)
-        .header(ACCEPT, JSON)
-        .body(body)
-        .map_err(|error| Refusal {
-            detail: format!("The provider's base URL makes no request target: {error}."),
-            param: None,
-        })
+    outgoing::post(url, &JSON, "application/json", body)
 }
 
 /// The caller's bytes with the value at `span` replaced by the model's name and nothing else touched.

@@ -22,7 +22,7 @@
     reason = "a fixture that cannot be read fails the test that reads it"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,10 @@ use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::{Task, TaskAnswer, TaskReader, TaskStep};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+mod shared;
+
+use shared::{AskedFile, splits};
 
 /// The caller's API by the names of the folder and of the face.
 fn task(folder: &str, face: &str) -> &'static dyn Task {
@@ -194,14 +198,6 @@ struct TargetFile {
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
-struct AskedFile {
-    model: Option<String>,
-    stream: Option<bool>,
-    fields: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
 struct HostFile {
     /// The name of a row of the table of hosts.
     name: Option<String>,
@@ -261,7 +257,7 @@ impl Case {
             return self.fail(format!("{} is no kind of provider", file.kind));
         };
         let task = task(&self.folder, &file.face);
-        let asked = asked(file.asked);
+        let asked = Asked::from(file.asked);
         let Some(body) = self.first_given(["request.json", "request.txt", "request.bin"]) else {
             return self.fail("there is no request".to_owned());
         };
@@ -597,18 +593,6 @@ impl Case {
     }
 }
 
-fn asked(file: AskedFile) -> Asked {
-    let field = |(name, value): (String, String)| {
-        let name: http::HeaderName = name.parse().unwrap();
-        (name, value.parse().unwrap())
-    };
-    Asked {
-        model: file.model.map(|model| model.parse().unwrap()),
-        stream: file.stream,
-        headers: file.fields.into_iter().map(field).collect(),
-    }
-}
-
 fn field<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(|value| value.to_str().ok())
 }
@@ -630,30 +614,4 @@ fn without_number(file: &str) -> String {
         _ => stem,
     };
     format!("{stem}.{ending}")
-}
-
-/// The bytes one by one, in two halves at every place of the first kilobyte, and in random pieces that
-/// are the same in every run.
-fn splits(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
-    let mut splits = vec![bytes.chunks(1).collect()];
-    for at in 1..bytes.len().min(1024) {
-        let (left, right) = bytes.split_at(at);
-        splits.push(vec![left, right]);
-    }
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    for _ in 0..20 {
-        let mut pieces = Vec::new();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let length = usize::try_from(state >> 58).unwrap() + 1;
-            let (piece, after) = rest.split_at(length.min(rest.len()));
-            pieces.push(piece);
-            rest = after;
-        }
-        splits.push(pieces);
-    }
-    splits
 }

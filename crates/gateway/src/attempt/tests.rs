@@ -32,6 +32,17 @@ fn a_provider_that_asks_for_patience_gets_it() {
 }
 
 #[test]
+fn what_went_wrong_is_read_in_the_format_that_was_spoken() {
+    let quota = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.",
+        "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"60s"}]}}]"#;
+    let stage = Stage::of([Act::Answer(429, Vec::new(), vec![piece(quota)])]);
+    let Err(ChatError::Failed { problem, .. }) = stage.chat(&ASK.replace("gpt", "gemini")) else {
+        panic!("it did not fail")
+    };
+    assert_eq!(problem.retry_after, Some(Duration::from_mins(1)));
+}
+
+#[test]
 fn a_provider_that_asks_for_too_much_patience_is_told_on() {
     let stage = Stage::of([throttled(Some("60"))]);
     let Err(ChatError::Failed {

@@ -16,6 +16,9 @@ pub(crate) struct Reader {
     keeper: Keeper,
     choices: BTreeMap<u32, Collector>,
     bytes: usize,
+    /// The choice whose words were noted last, while nothing else comes: most of a stream is one run of
+    /// words.
+    speaking: Option<u32>,
 }
 
 impl Reader {
@@ -24,11 +27,19 @@ impl Reader {
             keeper,
             choices: BTreeMap::new(),
             bytes: 0,
+            speaking: None,
         }
     }
 
     /// Reads one event.
     pub(crate) fn note(&mut self, event: &ChatEvent) {
+        let speaking = match event {
+            ChatEvent::Text { choice, .. } => Some(*choice),
+            _ => None,
+        };
+        if std::mem::replace(&mut self.speaking, speaking) == speaking && speaking.is_some() {
+            return;
+        }
         let (choice, noted) = match event {
             ChatEvent::Finish { choice, .. } => return self.finish(*choice),
             // That words stood here is all that matters of them.

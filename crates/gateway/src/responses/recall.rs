@@ -86,6 +86,7 @@ impl Gateway {
         }
         if inbound.body != asked {
             *envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
+            self.check(caller, envelope)?;
         }
         let memory = keeping.store.then(|| Memory {
             responses: Arc::clone(&self.responses),

@@ -31,7 +31,7 @@ mod usage;
 pub(crate) mod wire;
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
+use domain::chat::{ChatRequest, ChatResponse, Part};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
 use http::header::{CONTENT_TYPE, HeaderMap};
@@ -41,6 +41,7 @@ use jiff::Timestamp;
 use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 pub use count::CountTokens;
 pub(crate) use model::has_short_tokens;
 use usage::NativeUsage;
@@ -69,17 +70,9 @@ impl Dialect for AnthropicMessages {
 
     /// Anthropic fetches images and PDF documents from `https` URLs itself; others must be inlined.
     fn media_needed(&self, request: &ChatRequest, _target: &Target<'_>) -> Vec<String> {
-        let mut urls = Vec::new();
-        for part in request.messages.iter().flat_map(Message::content) {
-            if let Part::Image(Media { source, .. }) | Part::Document(Media { source, .. }) = part
-                && let Source::Url { url, .. } = source
-                && !media::is_fetchable(url)
-                && !urls.contains(url)
-            {
-                urls.push(url.clone());
-            }
-        }
-        urls
+        outgoing::urls(request, |part, url| {
+            matches!(part, Part::Image(_) | Part::Document(_)) && !media::is_fetchable(url)
+        })
     }
 
     fn encode(
@@ -166,6 +159,7 @@ pub(crate) fn authorize(
 
 #[cfg(test)]
 mod tests {
+    use domain::chat::{Media, Message, Source};
     use domain::model::Capabilities;
 
     use super::*;

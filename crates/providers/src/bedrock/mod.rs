@@ -37,7 +37,7 @@ pub use anthropic::AnthropicOnBedrock;
 pub(crate) use endpoint::authorize;
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse, Message, Part, Source};
+use domain::chat::{ChatRequest, ChatResponse};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
@@ -46,6 +46,7 @@ use jiff::Timestamp;
 
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// The format's name in the domain's `Unknown` and `Hosted` items.
 const FORMAT: &str = Format::BedrockConverse.as_str();
@@ -64,17 +65,7 @@ pub fn is_claude(model: &str) -> bool {
 
 /// The URLs that a request names and that Bedrock does not fetch: all but those of Amazon S3.
 fn urls_to_inline(request: &ChatRequest) -> Vec<String> {
-    let mut urls = Vec::new();
-    for part in request.messages.iter().flat_map(Message::content) {
-        if let Part::Image(media) | Part::Document(media) | Part::Audio(media) = part
-            && let Source::Url { url, .. } = &media.source
-            && media::must_be_inlined(url)
-            && !urls.contains(url)
-        {
-            urls.push(url.clone());
-        }
-    }
-    urls
+    outgoing::urls(request, |_, url| media::must_be_inlined(url))
 }
 
 impl Dialect for BedrockConverse {

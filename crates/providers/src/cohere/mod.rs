@@ -29,10 +29,10 @@ mod tools;
 mod wire;
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
+use domain::chat::{ChatRequest, ChatResponse, Part};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::response::Parts;
 use http::{HeaderMap, Request};
 use jiff::Timestamp;
@@ -40,6 +40,7 @@ use jiff::Timestamp;
 use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// The format's name in the domain's `Unknown` and `Hosted` items.
 const FORMAT: &str = Format::CohereChat.as_str();
@@ -63,16 +64,7 @@ impl Dialect for CohereChat {
 
     /// Cohere fetches pictures itself; documents must be there as text.
     fn media_needed(&self, request: &ChatRequest, _: &Target<'_>) -> Vec<String> {
-        let mut urls = Vec::new();
-        for part in request.messages.iter().flat_map(Message::content) {
-            if let Part::Document(Media { source, .. }) = part
-                && let Source::Url { url, .. } = source
-                && !urls.contains(url)
-            {
-                urls.push(url.clone());
-            }
-        }
-        urls
+        outgoing::urls(request, |part, _| matches!(part, Part::Document(_)))
     }
 
     fn encode(
@@ -97,21 +89,8 @@ impl Dialect for CohereChat {
         fields: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Bytes>, Refusal> {
-        let accept = if stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
-        let mut request = Request::post(format!("{}/v2/chat", target.base_url))
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, accept)
-            .body(body)
-            .map_err(|error| Refusal {
-                detail: format!("The provider's base URL makes no request target: {error}."),
-                param: None,
-            })?;
-        request.headers_mut().extend(fields.clone());
-        Ok(request)
+        let url = format!("{}/v2/chat", target.base_url);
+        outgoing::post_chat(&url, stream, fields, body)
     }
 
     fn decode(
@@ -152,6 +131,7 @@ pub(crate) fn authorize(
 
 #[cfg(test)]
 mod tests {
+    use domain::chat::{Media, Message, Source};
     use domain::secret::Secret;
 
     use super::*;

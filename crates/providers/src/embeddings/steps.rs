@@ -11,7 +11,7 @@ use http::response::Parts;
 
 use super::{Decode, Render, Requests};
 use crate::dialect::{DecodeError, Refusal};
-use crate::passing::JSON;
+use crate::outgoing::JSON;
 use crate::task::{PreparedTask, TaskAnswer, TaskReader, TaskStep};
 
 /// The first of the requests, and the reader that makes the others follow.

@@ -22,7 +22,8 @@ use crate::face::{Asked, InvalidRequest};
 use crate::kind::ProviderKind;
 use crate::openai::envelope::{span, text};
 use crate::openai::fields::Fields;
-use crate::passing::{self, JSON, Seen};
+use crate::outgoing::JSON;
+use crate::passing::{self, Seen};
 use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope};
 
 /// The field that holds a whole request; without it, the contents stand at the top.

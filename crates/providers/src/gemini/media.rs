@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use domain::chat::{ChatRequest, Conversion, Media, Message, Part, Source};
+use domain::chat::{ChatRequest, Conversion, Media, Source};
 
 use super::wire::request::{Blob, FileData, KnownPart, Part as WirePart};
 use crate::dialect::{Refusal, Target};
+use crate::outgoing;
 
 /// Which part of which message; prints as the caller's path.
 #[derive(Debug, Clone, Copy)]
@@ -28,17 +29,7 @@ impl fmt::Display for Place {
 
 /// The URLs that Google does not read itself, each once.
 pub(super) fn needed(request: &ChatRequest, base_url: &str) -> Vec<String> {
-    let mut urls = Vec::new();
-    for part in request.messages.iter().flat_map(Message::content) {
-        if let Part::Image(media) | Part::Document(media) | Part::Audio(media) = part
-            && let Source::Url { url, .. } = &media.source
-            && !is_read_by_google(url, base_url)
-            && !urls.contains(url)
-        {
-            urls.push(url.clone());
-        }
-    }
-    urls
+    outgoing::urls(request, |_, url| !is_read_by_google(url, base_url))
 }
 
 /// Cloud Storage, the Files API, and videos of `youtube.com`.

@@ -13,8 +13,9 @@ use super::answer::{Form, Picture};
 use super::request::{Delivery, ImageRequest, Shown};
 use super::size::{Size, shape_of};
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{failure, outgoing, relay};
+use crate::media::{failure, relay};
 use crate::openai::media::encode_base64;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Black Forest Labs";

@@ -9,8 +9,8 @@ use http::response::Parts;
 use super::answer::{Form, Held, Made, Picture};
 use super::request::{Delivery, sniff};
 use crate::dialect::DecodeError;
-use crate::media::outgoing;
 use crate::openai::media::encode_base64;
+use crate::outgoing;
 use crate::task::{TaskReader, TaskStep};
 
 /// Pictures, some of which are still elsewhere.

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::answer::{Form, Picture};
 use super::request::{Delivery, ImageRequest};
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{failure, outgoing, relay};
+use crate::media::{failure, relay};
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "fal";

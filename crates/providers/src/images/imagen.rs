@@ -13,7 +13,8 @@ use super::request::ImageRequest;
 use super::size::shape_of;
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::kind::ProviderKind;
-use crate::media::{google, outgoing};
+use crate::media::google;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Imagen";

@@ -12,10 +12,11 @@ use super::{OpenaiImages, form};
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::face::Asked;
 use crate::kind::ProviderKind;
-use crate::media::{openai, outgoing, relay};
+use crate::media::{openai, relay};
 use crate::multipart::{Form, splice};
 use crate::openai::usage;
-use crate::passing::{JSON, model_span, with_model};
+use crate::outgoing::{self, JSON};
+use crate::passing::{model_span, with_model};
 use crate::task::PreparedTask;
 
 pub(super) fn prepare(

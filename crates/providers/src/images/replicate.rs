@@ -14,7 +14,8 @@ use super::answer::{Form, Picture};
 use super::request::{Delivery, ImageRequest};
 use super::size::shape_of;
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{failure, outgoing, relay};
+use crate::media::{failure, relay};
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Replicate";

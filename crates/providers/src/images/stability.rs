@@ -12,9 +12,10 @@ use super::answer::{Form, Picture};
 use super::request::ImageRequest;
 use super::size::shape_of;
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::{media_type, outgoing};
+use crate::media::media_type;
 use crate::multipart::NewForm;
 use crate::openai::media::encode_base64;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Stability";

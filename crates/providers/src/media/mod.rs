@@ -9,7 +9,6 @@ pub(crate) mod generated;
 pub(crate) mod google;
 pub(crate) mod openai;
 pub(crate) mod origin;
-pub(crate) mod outgoing;
 pub(crate) mod relay;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -20,6 +20,7 @@ use crate::kind::ProviderKind;
 use crate::openai::envelope;
 use crate::openai::fields::{Fields, Kind};
 use crate::openai::render::problem;
+use crate::outgoing::JSON;
 use crate::passing::{self, error_inside, unreadable};
 use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
@@ -157,7 +158,7 @@ impl TaskReader for Reader {
             }
         }
         Ok(TaskStep::Done(TaskAnswer {
-            content_type: passing::JSON,
+            content_type: JSON,
             usage: answer
                 .usage
                 .and_then(|usage| Some(Usage::text(usage.prompt_tokens?, 0))),

@@ -6,6 +6,7 @@
 //! `stream`, `error`, `usage`. Both stand on `fields` (JSON read by path) and `wire` (what requests and
 //! answers have in common on the way out).
 
+mod body;
 mod call_ids;
 mod chunk;
 pub mod completions;
@@ -43,12 +44,12 @@ pub(crate) mod usage;
 mod wire;
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse, Media, Message, Part, Source};
+use domain::chat::{ChatRequest, ChatResponse, Part};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::response::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use jiff::Timestamp;
 
 use self::completions::OpenaiCompletions;
@@ -57,6 +58,7 @@ use crate::credential::{self, Credential};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
 use crate::hosts::{Serves, Thoughts};
+use crate::outgoing;
 use crate::tap::Observed;
 
 pub(crate) use call_ids::is_short_call_id;
@@ -83,16 +85,9 @@ impl Dialect for OpenaiChat {
 
     /// Pictures are fetched by the provider itself; documents and recordings must come with their bytes.
     fn media_needed(&self, request: &ChatRequest, _: &Target<'_>) -> Vec<String> {
-        let mut urls = Vec::new();
-        for part in request.messages.iter().flat_map(Message::content) {
-            if let Part::Document(Media { source, .. }) | Part::Audio(Media { source, .. }) = part
-                && let Source::Url { url, .. } = source
-                && !urls.contains(url)
-            {
-                urls.push(url.clone());
-            }
-        }
-        urls
+        outgoing::urls(request, |part, _| {
+            matches!(part, Part::Document(_) | Part::Audio(_))
+        })
     }
 
     fn encode(
@@ -122,23 +117,8 @@ impl Dialect for OpenaiChat {
         fields: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Bytes>, Refusal> {
-        let accept = if stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/chat/completions", target.base_url))
-            .header(CONTENT_TYPE, "application/json")
-            .header(http::header::ACCEPT, accept)
-            .body(body)
-            .map_err(|error| Refusal {
-                detail: format!("The provider's base URL makes no request target: {error}."),
-                param: None,
-            })?;
-        request.headers_mut().extend(fields.clone());
-        Ok(request)
+        let url = format!("{}/chat/completions", target.base_url);
+        outgoing::post_chat(&url, stream, fields, body)
     }
 
     fn decode(
@@ -168,7 +148,7 @@ impl Dialect for OpenaiChat {
     }
 
     fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
-        let decoder = stream::ChunkDecoder::new(exchange);
+        let decoder = stream::ChunkDecoder::of(exchange);
         if exchange.thinks_in_tags {
             Box::new(think::ThinkDecoder::new(decoder))
         } else {

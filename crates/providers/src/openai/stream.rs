@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use domain::chat::{ChatEvent, Part};
-use domain::provider_error::{Cause, ProviderError, Retry};
+use domain::chat::{ChatEvent, ChatResponse, Part};
+use domain::provider_error::ProviderError;
 use serde_json::value::RawValue;
 
+use super::body::{Body, Events};
 use super::chunk::{CallDelta, Chunk, ChunkChoice, Content, Delta, ExtraContent};
 use super::envelope::MAX_CHOICES;
 use super::fields::{Fields, Name};
@@ -13,98 +14,36 @@ use super::parse::FORMAT;
 use super::progress::{Call, Progress, number};
 use super::template::Template;
 use super::{decode, error, finish, usage};
-use crate::dialect::{DecodeError, End, StreamDecoder};
+use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
-use crate::framing::sse::{MAX_EVENT, SseDecoder, SseError};
-use crate::unfold::unfold;
 
 /// More tool calls than any model makes in one turn.
 const MAX_CALLS: usize = 512;
 
 /// Reads one stream.
 pub(super) struct ChunkDecoder {
-    sse: SseDecoder,
     exchange: Exchange,
-    state: State,
-    whole: Vec<u8>,
+    /// The terminal event or an error came.
+    is_over: bool,
     started: bool,
     template: Option<Template>,
     /// By place of the first appearance; few.
     choices: Vec<Progress>,
 }
 
-#[derive(PartialEq)]
-enum State {
-    /// Nothing came but white space.
-    Blank,
-    /// Events come.
-    Open,
-    /// The host ignored that a stream was asked for, or answers an error: one JSON object comes.
-    Whole,
-    /// `[DONE]` came.
-    Done,
-    /// The provider sent an error.
-    Failed,
-}
-
 impl ChunkDecoder {
-    pub(super) fn new(exchange: &Exchange) -> Self {
-        Self {
-            sse: SseDecoder::default(),
+    pub(super) fn of(exchange: &Exchange) -> Body<Self> {
+        Body::of(Self {
             exchange: exchange.clone(),
-            state: State::Blank,
-            whole: Vec::new(),
+            is_over: false,
             started: false,
             template: None,
             choices: Vec::new(),
-        }
-    }
-
-    fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        let data = data.trim_ascii();
-        if data.is_empty() || matches!(self.state, State::Done | State::Failed) {
-            return Ok(());
-        }
-        if let Some(event) = self.template.as_ref().and_then(|known| known.fill(data)) {
-            events.push(event);
-            return Ok(());
-        }
-        if data == "[DONE]" {
-            self.state = State::Done;
-            return Ok(());
-        }
-        let chunk: Chunk<'_> = match serde_json::from_str(data) {
-            Ok(chunk) => chunk,
-            // The message of the parser may quote the answer, so that it is not passed on.
-            Err(e) => {
-                let Some(error) = error::of_frame(data) else {
-                    return Err(DecodeError::Malformed(format!(
-                        "an event of the stream is not a chunk (column {})",
-                        e.column()
-                    )));
-                };
-                self.fail(error, events);
-                return Ok(());
-            }
-        };
-        if (chunk.error.is_some() || chunk.choices.is_none())
-            && let Some(error) = error::of_frame(data)
-        {
-            self.fail(error, events);
-            return Ok(());
-        }
-        let before = events.len();
-        let hole = chunk.only_string();
-        self.take(chunk, events)?;
-        self.template = match (hole, events.get(before..)) {
-            (Some(hole), Some([event])) => Template::learn(data, hole, event),
-            _ => None,
-        };
-        Ok(())
+        })
     }
 
     fn fail(&mut self, error: ProviderError, events: &mut Vec<ChatEvent>) {
-        self.state = State::Failed;
+        self.is_over = true;
         events.push(ChatEvent::Error(error));
     }
 
@@ -311,19 +250,6 @@ impl ChunkDecoder {
         }
         Ok(())
     }
-
-    fn hold(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        if self.whole.len() + bytes.len() > MAX_EVENT {
-            return Err(no_event(SseError::TooLarge));
-        }
-        self.whole.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    /// A stream may end without `[DONE]` when every answer has its finish.
-    fn is_complete(&self) -> bool {
-        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
-    }
 }
 
 /// One item of `reasoning_details`.
@@ -388,51 +314,60 @@ fn push_unknown(choice: u32, part: Part, events: &mut Vec<ChatEvent>) {
     }
 }
 
-fn no_event(error: SseError) -> DecodeError {
-    DecodeError::Malformed(error.to_string())
-}
-
-impl StreamDecoder for ChunkDecoder {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        if self.state == State::Blank {
-            self.state = match bytes.trim_ascii_start().first() {
-                None => State::Blank,
-                Some(b'{') => State::Whole,
-                Some(_) => State::Open,
-            };
+impl Events for ChunkDecoder {
+    fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let data = data.trim_ascii();
+        if data.is_empty() || self.is_over {
+            return Ok(());
         }
-        match self.state {
-            State::Done | State::Failed => return Ok(()),
-            State::Whole => return self.hold(bytes),
-            State::Blank | State::Open => self.sse.push(bytes),
+        if let Some(event) = self.template.as_ref().and_then(|known| known.fill(data)) {
+            events.push(event);
+            return Ok(());
         }
-        while let Some(event) = self.sse.next_event().map_err(no_event)? {
-            self.read(&event.data, events)?;
+        if data == "[DONE]" {
+            self.is_over = true;
+            return Ok(());
         }
+        let chunk: Chunk<'_> = match serde_json::from_str(data) {
+            Ok(chunk) => chunk,
+            // The message of the parser may quote the answer, so that it is not passed on.
+            Err(e) => {
+                let Some(error) = error::of_frame(data) else {
+                    return Err(DecodeError::Malformed(format!(
+                        "an event of the stream is not a chunk (column {})",
+                        e.column()
+                    )));
+                };
+                self.fail(error, events);
+                return Ok(());
+            }
+        };
+        if (chunk.error.is_some() || chunk.choices.is_none())
+            && let Some(error) = error::of_frame(data)
+        {
+            self.fail(error, events);
+            return Ok(());
+        }
+        let before = events.len();
+        let hole = chunk.only_string();
+        self.take(chunk, events)?;
+        self.template = match (hole, events.get(before..)) {
+            (Some(hole), Some([event])) => Template::learn(data, hole, event),
+            _ => None,
+        };
         Ok(())
     }
 
-    fn finish(&mut self, _: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        if self.state == State::Whole {
-            let response = decode::response(&self.exchange, &self.whole)?;
-            unfold(response, events);
-            return Ok(());
-        }
-        // What was cut in the middle of an event is no chunk; whether that matters is decided below.
-        let rest = self.sse.finish().unwrap_or(None);
-        let was_cut = rest.is_some_and(|event| self.read(&event.data, events).is_err());
-        if matches!(self.state, State::Done | State::Failed) || self.is_complete() {
-            return Ok(());
-        }
-        let place = if was_cut {
-            "in the middle of an event"
-        } else {
-            "before the answer was complete"
-        };
-        let error = ProviderError::new(
-            Cause::Interrupted,
-            format!("the provider's stream ended {place}"),
-        );
-        Err(error.with_retry(Retry::Now).into())
+    fn whole(&self, body: &[u8]) -> Result<ChatResponse, DecodeError> {
+        decode::response(&self.exchange, body)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// A stream may end without `[DONE]` when every answer has its finish.
+    fn is_complete(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
     }
 }

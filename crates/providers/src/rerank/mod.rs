@@ -26,6 +26,7 @@ use crate::kind::ProviderKind;
 use crate::openai::envelope::text;
 use crate::openai::fields::{self, Fields, Kind};
 use crate::openai::render::problem;
+use crate::outgoing::JSON;
 use crate::passing;
 use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
@@ -258,7 +259,7 @@ impl<C: Caller> TaskReader for Reader<C> {
         response.model.get_or_insert_with(|| self.model.clone());
         Ok(TaskStep::Done(TaskAnswer {
             body: self.caller.render(&self.request, &response),
-            content_type: passing::JSON,
+            content_type: JSON,
             usage,
             response_model,
         }))

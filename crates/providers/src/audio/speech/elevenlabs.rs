@@ -7,7 +7,7 @@ use serde_json::json;
 use super::answer::Sound;
 use super::request::SpeechRequest;
 use crate::dialect::{Refusal, Target};
-use crate::media::outgoing;
+use crate::outgoing;
 use crate::task::PreparedTask;
 
 const VENDOR: &str = "ElevenLabs";

@@ -16,7 +16,8 @@ use crate::audio::wav;
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::kind::ProviderKind;
 use crate::media::generated::Generated;
-use crate::media::{google, outgoing};
+use crate::media::google;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskAnswer, TaskReader, TaskStep};
 
 const VENDOR: &str = "Gemini";

@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 use super::request::refusal;
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::kind::ProviderKind;
-use crate::media::{openai, outgoing, relay};
+use crate::media::{openai, relay};
 use crate::openai::usage;
-use crate::passing::{JSON, model_span, with_model};
+use crate::outgoing::{self, JSON};
+use crate::passing::{model_span, with_model};
 use crate::task::PreparedTask;
 
 pub(super) fn prepare(

@@ -10,7 +10,7 @@ use super::render::Form;
 use super::request::{Shape, TranscriptionRequest};
 use super::transcript::{Segment, Transcript, Word};
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::outgoing;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 use crate::url;
 

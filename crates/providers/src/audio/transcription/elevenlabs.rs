@@ -8,8 +8,8 @@ use super::render::Form;
 use super::request::{Shape, TranscriptionRequest};
 use super::transcript::{Transcript, Word};
 use crate::dialect::{DecodeError, Refusal, Target};
-use crate::media::outgoing;
 use crate::multipart::NewForm;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "ElevenLabs";

@@ -14,7 +14,8 @@ use super::transcript::Transcript;
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::kind::ProviderKind;
 use crate::media::generated::Generated;
-use crate::media::{google, outgoing};
+use crate::media::google;
+use crate::outgoing;
 use crate::task::{PreparedTask, TaskReader, TaskStep};
 
 const VENDOR: &str = "Gemini";

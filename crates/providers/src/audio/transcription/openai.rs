@@ -13,8 +13,9 @@ use crate::audio::duration;
 use crate::dialect::{DecodeError, Refusal, Target};
 use crate::face::Asked;
 use crate::kind::ProviderKind;
-use crate::media::{media_type, openai, outgoing, relay};
+use crate::media::{media_type, openai, relay};
 use crate::multipart::{Form, splice};
+use crate::outgoing;
 use crate::task::PreparedTask;
 
 pub(super) fn prepare(

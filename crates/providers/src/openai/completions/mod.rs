@@ -22,14 +22,15 @@ use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
-use http::header::{ACCEPT, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use jiff::Timestamp;
 
+use super::body::Body;
 use super::{OpenaiChat, error};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// The format's name in the domain.
 const FORMAT: &str = Format::OpenaiCompletions.as_str();
@@ -73,23 +74,8 @@ impl Dialect for OpenaiCompletions {
         fields: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Bytes>, Refusal> {
-        let accept = if stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/completions", target.base_url))
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, accept)
-            .body(body)
-            .map_err(|error| Refusal {
-                detail: format!("The provider's base URL makes no request target: {error}."),
-                param: None,
-            })?;
-        request.headers_mut().extend(fields.clone());
-        Ok(request)
+        let url = format!("{}/completions", target.base_url);
+        outgoing::post_chat(&url, stream, fields, body)
     }
 
     fn decode(&self, _: &Exchange, _: &Parts, body: &[u8]) -> Result<ChatResponse, DecodeError> {
@@ -101,7 +87,7 @@ impl Dialect for OpenaiCompletions {
     }
 
     fn decoder(&self, _: &Exchange) -> Box<dyn StreamDecoder> {
-        Box::new(stream::TextDecoder::default())
+        Box::new(Body::of(stream::TextDecoder::default()))
     }
 
     fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {

@@ -35,14 +35,14 @@ use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
-use http::header::{ACCEPT, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use jiff::Timestamp;
 
 use super::{OpenaiChat, error};
 use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecoder, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// OpenAI Responses, of callers and of targets
 /// (<https://platform.openai.com/docs/api-reference/responses/create>).
@@ -87,23 +87,8 @@ impl Dialect for OpenaiResponses {
         fields: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Bytes>, Refusal> {
-        let accept = if stream {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/responses", target.base_url))
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, accept)
-            .body(body)
-            .map_err(|error| Refusal {
-                detail: format!("The provider's base URL makes no request target: {error}."),
-                param: None,
-            })?;
-        request.headers_mut().extend(fields.clone());
-        Ok(request)
+        let url = format!("{}/responses", target.base_url);
+        outgoing::post_chat(&url, stream, fields, body)
     }
 
     fn decode(
@@ -120,7 +105,7 @@ impl Dialect for OpenaiResponses {
     }
 
     fn decoder(&self, exchange: &Exchange) -> Box<dyn StreamDecoder> {
-        Box::new(stream::EventDecoder::new(exchange))
+        Box::new(stream::EventDecoder::of(exchange))
     }
 
     fn usage(&self, native: &[u8]) -> Result<Usage, DecodeError> {

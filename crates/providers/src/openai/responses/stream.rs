@@ -6,49 +6,33 @@
 
 use std::collections::BTreeMap;
 
-use domain::chat::ChatEvent;
-use domain::provider_error::{Cause, ProviderError, Retry};
+use domain::chat::{ChatEvent, ChatResponse};
+use domain::provider_error::{Cause, ProviderError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::body::{Body, Events};
 use super::super::error;
 use super::super::fields::{Fields, Name};
 use super::decode::{self, Answer};
 use super::parse_tools;
-use crate::dialect::{DecodeError, End, StreamDecoder};
+use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
-use crate::framing::sse::{MAX_EVENT, SseDecoder, SseError};
-use crate::unfold::unfold;
 
 /// More items than any answer has.
 const MAX_ITEMS: usize = 4096;
 
 /// Reads one stream.
 pub(super) struct EventDecoder {
-    sse: SseDecoder,
     pub(super) exchange: Exchange,
-    state: State,
-    whole: Vec<u8>,
+    /// The terminal event or an error came.
+    is_over: bool,
     started: bool,
     /// By their place in the output.
     items: BTreeMap<u64, Item>,
     calls: u32,
     /// Signatures over calls, by the calls' ids.
     pub(super) signatures: BTreeMap<String, String>,
-}
-
-#[derive(PartialEq)]
-enum State {
-    /// Nothing came but white space.
-    Blank,
-    /// Events come.
-    Open,
-    /// The host ignored that a stream was asked for, or answers an error: one JSON object comes.
-    Whole,
-    /// The answer is complete.
-    Done,
-    /// The provider sent an error.
-    Failed,
 }
 
 /// How far an item is.
@@ -108,45 +92,19 @@ struct Event<'a> {
 }
 
 impl EventDecoder {
-    pub(super) fn new(exchange: &Exchange) -> Self {
-        Self {
-            sse: SseDecoder::default(),
+    pub(super) fn of(exchange: &Exchange) -> Body<Self> {
+        Body::of(Self {
             exchange: exchange.clone(),
-            state: State::Blank,
-            whole: Vec::new(),
+            is_over: false,
             started: false,
             items: BTreeMap::new(),
             calls: 0,
             signatures: BTreeMap::new(),
-        }
-    }
-
-    fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        let data = data.trim_ascii();
-        let is_over = matches!(self.state, State::Done | State::Failed);
-        // The format has no such end; some hosts write it all the same.
-        if data.is_empty() || data == "[DONE]" || is_over {
-            return Ok(());
-        }
-        let event: Event<'_> = match serde_json::from_str(data) {
-            Ok(event) => event,
-            // The message of the parser may quote the answer, so that it is not passed on.
-            Err(e) => {
-                let Some(error) = error::of_frame(data) else {
-                    return Err(DecodeError::Malformed(format!(
-                        "an event of the stream cannot be read (column {})",
-                        e.column()
-                    )));
-                };
-                self.fail(error, events);
-                return Ok(());
-            }
-        };
-        self.take(&event, data, events)
+        })
     }
 
     fn fail(&mut self, error: ProviderError, events: &mut Vec<ChatEvent>) {
-        self.state = State::Failed;
+        self.is_over = true;
         events.push(ChatEvent::Error(error));
     }
 
@@ -444,15 +402,7 @@ impl EventDecoder {
         }
         let finish = answer.finish(self.calls > 0);
         events.push(ChatEvent::Finish { choice: 0, finish });
-        self.state = State::Done;
-        Ok(())
-    }
-
-    fn hold(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        if self.whole.len() + bytes.len() > MAX_EVENT {
-            return Err(no_event(SseError::TooLarge));
-        }
-        self.whole.extend_from_slice(bytes);
+        self.is_over = true;
         Ok(())
     }
 }
@@ -463,51 +413,35 @@ fn push_logprobs(event: &Event<'_>, events: &mut Vec<ChatEvent>) {
     events.extend(told.map(|raw| ChatEvent::Logprobs { choice: 0, raw }));
 }
 
-fn no_event(error: SseError) -> DecodeError {
-    DecodeError::Malformed(error.to_string())
-}
-
-impl StreamDecoder for EventDecoder {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        if self.state == State::Blank {
-            self.state = match bytes.trim_ascii_start().first() {
-                None => State::Blank,
-                Some(b'{') => State::Whole,
-                Some(_) => State::Open,
-            };
+impl Events for EventDecoder {
+    fn read(&mut self, data: &str, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+        let data = data.trim_ascii();
+        // The format has no such end; some hosts write it all the same.
+        if data.is_empty() || data == "[DONE]" || self.is_over {
+            return Ok(());
         }
-        match self.state {
-            State::Done | State::Failed => return Ok(()),
-            State::Whole => return self.hold(bytes),
-            State::Blank | State::Open => self.sse.push(bytes),
-        }
-        while let Some(event) = self.sse.next_event().map_err(no_event)? {
-            self.read(&event.data, events)?;
-        }
-        Ok(())
+        let event: Event<'_> = match serde_json::from_str(data) {
+            Ok(event) => event,
+            // The message of the parser may quote the answer, so that it is not passed on.
+            Err(e) => {
+                let Some(error) = error::of_frame(data) else {
+                    return Err(DecodeError::Malformed(format!(
+                        "an event of the stream cannot be read (column {})",
+                        e.column()
+                    )));
+                };
+                self.fail(error, events);
+                return Ok(());
+            }
+        };
+        self.take(&event, data, events)
     }
 
-    fn finish(&mut self, _: End, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
-        if self.state == State::Whole {
-            let response = decode::response(&self.exchange, &self.whole)?;
-            unfold(response, events);
-            return Ok(());
-        }
-        // What was cut in the middle of an event is no event; whether that matters is decided below.
-        let rest = self.sse.finish().unwrap_or(None);
-        let was_cut = rest.is_some_and(|event| self.read(&event.data, events).is_err());
-        if matches!(self.state, State::Done | State::Failed) {
-            return Ok(());
-        }
-        let place = if was_cut {
-            "in the middle of an event"
-        } else {
-            "before the answer was complete"
-        };
-        let error = ProviderError::new(
-            Cause::Interrupted,
-            format!("the provider's stream ended {place}"),
-        );
-        Err(error.with_retry(Retry::Now).into())
+    fn whole(&self, body: &[u8]) -> Result<ChatResponse, DecodeError> {
+        decode::response(&self.exchange, body)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over
     }
 }

@@ -1,23 +1,24 @@
-//! Requests to vendors: their paths, queries and bodies.
+//! Requests to providers: their paths and bodies, and what has to be fetched before.
 
 use bytes::Bytes;
+use domain::chat::{ChatRequest, Media, Message, Part, Source};
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use crate::dialect::{DecodeError, Refusal};
-use crate::passing::JSON;
 use crate::url;
 
-/// A request with a body.
+/// The media type of JSON.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A `POST` of a body.
 pub(crate) fn post(
     url: &str,
     content_type: &HeaderValue,
     accept: &'static str,
     body: Bytes,
 ) -> Result<Request<Bytes>, Refusal> {
-    Request::builder()
-        .method(Method::POST)
-        .uri(url)
+    Request::post(url)
         .header(CONTENT_TYPE, content_type)
         .header(ACCEPT, accept)
         .body(body)
@@ -25,6 +26,24 @@ pub(crate) fn post(
             detail: format!("The provider's base URL makes no request target: {error}."),
             param: None,
         })
+}
+
+/// A `POST` of a chat in JSON, with what its format says beside the body. A streamed answer is wanted as
+/// server-sent events.
+pub(crate) fn post_chat(
+    url: &str,
+    stream: bool,
+    fields: &HeaderMap,
+    body: Bytes,
+) -> Result<Request<Bytes>, Refusal> {
+    let accept = if stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    let mut request = post(url, &JSON, accept, body)?;
+    request.headers_mut().extend(fields.clone());
+    Ok(request)
 }
 
 /// A request with a JSON body.
@@ -63,6 +82,23 @@ pub(crate) fn path(name: &str, param: &str) -> Result<String, Refusal> {
             format!("`{param}` is {name:?}, which is no name at this provider."),
         )),
     }
+}
+
+/// The URLs of the media that `is_wanted` wants, each once.
+pub(crate) fn urls(request: &ChatRequest, is_wanted: impl Fn(&Part, &str) -> bool) -> Vec<String> {
+    let mut urls = Vec::new();
+    for part in request.messages.iter().flat_map(Message::content) {
+        if let Part::Image(Media { source, .. })
+        | Part::Document(Media { source, .. })
+        | Part::Audio(Media { source, .. }) = part
+            && let Source::Url { url, .. } = source
+            && is_wanted(part, url)
+            && !urls.contains(url)
+        {
+            urls.push(url.clone());
+        }
+    }
+    urls
 }
 
 #[cfg(test)]
