@@ -13,7 +13,7 @@ use crate::entropy::Entropy;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected an identifier that starts with {prefix} and ends in 32 hexadecimal digits")]
 pub struct InvalidId {
-    /// The prefix that was expected, underscore included.
+    /// The prefix that was expected, with its last `_` or `-`.
     pub prefix: &'static str,
 }
 
@@ -91,6 +91,11 @@ prefixed_id! {
 prefixed_id! {
     /// Identifies one process that serves calls; names its journal segments.
     ReplicaId, "rep_"
+}
+
+prefixed_id! {
+    /// Identifies a stored file as its owner knows it, in OpenAI's and in Anthropic's API.
+    FileId, "file-"
 }
 
 impl RequestId {

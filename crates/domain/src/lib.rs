@@ -5,7 +5,8 @@
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
 //! [`egress`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
-//! [`response::ResponseStore`].
+//! [`response::ResponseStore`], [`file::FileStore`]; the bytes of files and generated media lie behind
+//! [`media::MediaStore`].
 
 pub mod call;
 pub mod caller;
@@ -14,8 +15,10 @@ pub mod clock;
 pub mod egress;
 pub mod embedding;
 pub mod entropy;
+pub mod file;
 pub mod id;
 pub mod key;
+pub mod media;
 pub mod model;
 pub mod money;
 pub mod name;

@@ -6,6 +6,7 @@
 mod bench;
 mod calls;
 mod corrupt;
+mod files;
 mod keys;
 mod listing;
 mod opening;

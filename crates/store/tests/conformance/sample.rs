@@ -1,9 +1,11 @@
-//! Keys, calls and payloads with sensible values, so that a test states only what matters to it.
+//! Keys, calls, payloads, answers and files with sensible values, so that a test states only what matters to it.
 
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation, Payload};
 use domain::entropy::Entropy;
-use domain::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use domain::file::{FilePurpose, FileStatus, StoredFile};
+use domain::id::{FileId, KeyId, OrganizationId, ProjectId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Period, PreviousHash, Rate, Role, VirtualKey};
+use domain::media::ObjectName;
 use domain::money::Cost;
 use domain::provider_error::Cause;
 use domain::response::KeptResponse;
@@ -215,5 +217,24 @@ pub(crate) fn response(number: u64) -> KeptResponse {
         answer: br#"{"id":"resp_1","output":[]}"#.to_vec().into(),
         created_at: time(0),
         keep_until: time(3600),
+    }
+}
+
+/// A complete file of the first key's, to be kept for an hour.
+pub(crate) fn file(number: u64) -> StoredFile {
+    let id = FileId::new(time(0), &Numbered(number));
+    StoredFile {
+        id,
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        key_id: key_id(1),
+        purpose: FilePurpose::UserData,
+        filename: "notes.txt".parse().unwrap(),
+        media_type: "text/plain".parse().unwrap(),
+        bytes: 5,
+        object: ObjectName::of_file(ProjectId::DEFAULT, id),
+        status: FileStatus::Ready,
+        created_at: time(0),
+        expires_at: Some(time(3600)),
     }
 }
