@@ -89,6 +89,10 @@ prefixed_id! {
     ProjectId, "proj_"
 }
 prefixed_id! {
+    /// Identifies one batch: many requests that are handed over together.
+    BatchId, "batch_"
+}
+prefixed_id! {
     /// Identifies one process that serves calls; names its journal segments.
     ReplicaId, "rep_"
 }
@@ -107,6 +111,20 @@ impl RequestId {
             .ok()
             .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
             .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl RequestId {
+    /// The call that line `number` of a batch becomes when the batch is handed over to a provider for the
+    /// `handover`th time. It follows from the batch, so that it is known before the line has an end.
+    pub fn of_line(batch: BatchId, number: u32, handover: u32) -> Self {
+        // The upper half has the time and the version; the lower one is the variant and random bits, of
+        // which the variant stays.
+        const RANDOM: u128 = (1 << 62) - 1;
+        let base = batch.0.as_u128();
+        let place = (u128::from(handover) << 32) | u128::from(number);
+        let random = (base & RANDOM).wrapping_add(place) & RANDOM;
+        Self(Uuid::from_u128((base & !RANDOM) | random))
     }
 }
 
@@ -169,6 +187,19 @@ mod tests {
                 .time(),
             Timestamp::MAX
         );
+    }
+
+    #[test]
+    fn every_line_of_a_batch_has_a_call_of_its_own() {
+        let batch = BatchId::new(Timestamp::from_second(1_763_700_000).unwrap(), &Counted);
+        let mut seen = std::collections::HashSet::new();
+        for handover in 1..4 {
+            for number in 1..1_000 {
+                let id = RequestId::of_line(batch, number, handover);
+                assert!(seen.insert(id));
+                assert_eq!(id.time().as_second(), 1_763_700_000);
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use domain::chat::Conversion;
 use domain::clock::{Clock, Moment};
 use domain::egress::Egress;
 use domain::entropy::Entropy;
-use domain::id::RequestId;
+use domain::id::{BatchId, RequestId};
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::provider_error::ProviderError;
@@ -119,6 +119,8 @@ pub struct Inbound<Api: ?Sized + 'static = dyn Face> {
     pub body: Bytes,
     /// The caller's own identifier (`x-client-request-id`).
     pub client_request_id: Option<String>,
+    /// The batch that it is a line of.
+    pub batch_id: Option<BatchId>,
     /// The caller's trace (W3C Trace Context).
     pub traceparent: Option<String>,
     /// What the caller wants to be told beside the answer.
@@ -467,6 +469,7 @@ impl<Api: ?Sized> Inbound<Api> {
         Opening {
             request_id: self.request_id,
             client_request_id: self.client_request_id,
+            batch_id: self.batch_id,
             started_at: self.started_at,
             received: self.received,
             operation,

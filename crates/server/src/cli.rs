@@ -202,6 +202,9 @@ pub struct Logs {
     /// Only the calls with this x-client-request-id
     #[arg(long)]
     pub client_request_id: Option<String>,
+    /// Only the lines of this batch (batch_…)
+    #[arg(long)]
+    pub batch: Option<String>,
     /// Only calls that started at this time or later (RFC 3339)
     #[arg(long)]
     pub since: Option<Timestamp>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use port::{CallCursor, CallFilter, CallObserver, CallPage, CallStore, Payload, Spend};
 
-use crate::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use crate::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
 use crate::money::Cost;
 use crate::name::{ModelName, ProviderName};
 use crate::provider_error::Cause;
@@ -23,6 +23,9 @@ pub struct Call {
     pub request_id: RequestId,
     /// The caller's own identifier (`x-client-request-id`), at most 256 bytes.
     pub client_request_id: Option<String>,
+    /// The batch that it is a line of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
     /// When it arrived.
     pub started_at: Timestamp,
     /// When its end was known.

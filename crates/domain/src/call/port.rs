@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Call, CallState};
-use crate::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use crate::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
 use crate::money::Cost;
 use crate::store_error::StoreError;
 
@@ -54,6 +54,8 @@ pub struct CallFilter {
     pub key_id: Option<KeyId>,
     /// With this identifier of the caller's.
     pub client_request_id: Option<String>,
+    /// Lines of this batch.
+    pub batch_id: Option<BatchId>,
     /// Ended so.
     pub state: Option<CallState>,
     /// Answered by this provider.

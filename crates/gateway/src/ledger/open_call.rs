@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
 use domain::caller::Caller;
 use domain::clock::Moment;
-use domain::id::RequestId;
+use domain::id::{BatchId, RequestId};
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::provider_error::{Cause, ProviderError};
@@ -27,6 +27,8 @@ pub struct Opening {
     pub request_id: RequestId,
     /// The caller's own identifier.
     pub client_request_id: Option<String>,
+    /// The batch that it is a line of.
+    pub batch_id: Option<BatchId>,
     /// When it arrived.
     pub started_at: Timestamp,
     /// The same on the monotonic clock.
@@ -102,6 +104,7 @@ impl OpenCall {
         let intent = Intent {
             request_id: opening.request_id,
             client_request_id: opening.client_request_id,
+            batch_id: opening.batch_id,
             started_at: opening.started_at,
             operation: opening.operation,
             face: opening.face,
@@ -371,6 +374,7 @@ impl OpenCall {
         Call {
             request_id: self.intent.request_id,
             client_request_id: self.intent.client_request_id.take(),
+            batch_id: self.intent.batch_id,
             started_at: self.intent.started_at,
             ended_at: self.ledger.clock.now(),
             state,

@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
-use domain::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use domain::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
 use domain::money::Cost;
 use domain::name::ModelName;
 use domain::usage::Usage;
@@ -20,6 +20,9 @@ pub(super) struct Intent {
     pub request_id: RequestId,
     /// The caller's own identifier.
     pub client_request_id: Option<String>,
+    /// The batch that it is a line of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<BatchId>,
     /// When it arrived.
     pub started_at: Timestamp,
     /// What is asked for.
@@ -145,6 +148,7 @@ impl Intent {
         Call {
             request_id: self.request_id,
             client_request_id: self.client_request_id,
+            batch_id: self.batch_id,
             started_at: self.started_at,
             ended_at: ended_at.min(found_at),
             state,

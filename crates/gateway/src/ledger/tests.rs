@@ -45,6 +45,7 @@ fn opening() -> Opening {
     Opening {
         request_id: request_id(),
         client_request_id: None,
+        batch_id: None,
         started_at: jiff::Timestamp::UNIX_EPOCH,
         received: Moment::at(Duration::ZERO),
         operation: Operation::Chat,

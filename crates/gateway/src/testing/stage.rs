@@ -161,6 +161,7 @@ impl Stage {
             asked: Asked::default(),
             body: Bytes::copy_from_slice(body.as_bytes()),
             client_request_id: None,
+            batch_id: None,
             traceparent: None,
             report: ReportWanted::default(),
         }

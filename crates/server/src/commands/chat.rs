@@ -74,6 +74,7 @@ async fn ask(app: &Shared, options: &Chat, prompt: &str) -> anyhow::Result<ExitC
         asked: Asked::default(),
         body: Bytes::from(body.to_string()),
         client_request_id: None,
+        batch_id: None,
         traceparent: None,
         report: ReportWanted::default(),
     };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use domain::call::{Call, CallFilter, CallState, CallStore};
-use domain::id::KeyId;
+use domain::id::{BatchId, KeyId};
 
 use super::{Usage, load, print, table};
 use crate::app::open_store;
@@ -102,10 +102,19 @@ fn filter(options: &Logs) -> anyhow::Result<CallFilter> {
                 .map_err(|error| Usage(format!("--key {text}: {error}")))
         })
         .transpose()?;
+    let batch_id = options
+        .batch
+        .as_deref()
+        .map(|text| {
+            text.parse::<BatchId>()
+                .map_err(|error| Usage(format!("--batch {text}: {error}")))
+        })
+        .transpose()?;
     Ok(CallFilter {
         organization_id: None,
         key_id,
         client_request_id: options.client_request_id.clone(),
+        batch_id,
         state,
         provider: options.provider.clone(),
         request_model: options.model.clone(),

@@ -90,6 +90,7 @@ fn inbound<A: ?Sized>(
         received: arrival.moment,
         face,
         face_name: spoken.name,
+        batch_id: None,
         client_request_id: text(&parts.headers, "x-client-request-id", 256),
         traceparent: text(&parts.headers, "traceparent", 64),
         report: report_wanted(&parts.headers),

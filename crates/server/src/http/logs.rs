@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
 use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore};
 use domain::caller::Caller;
-use domain::id::{KeyId, RequestId};
+use domain::id::{BatchId, KeyId, RequestId};
 use domain::problem::{Problem, ProblemKind};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -31,6 +31,7 @@ pub struct LogQuery {
     request_model: Option<String>,
     key_id: Option<String>,
     client_request_id: Option<String>,
+    batch_id: Option<String>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     /// The face's own key parameter; read by authentication.
@@ -103,7 +104,7 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
     let Query(query) = Query::<LogQuery>::try_from_uri(&parts.uri).map_err(|error| {
         let detail = format!(
             "{error}. Known parameters: limit, cursor, state, provider, request_model, key_id, \
-             client_request_id, since, until."
+             client_request_id, batch_id, since, until."
         );
         Problem::new(ProblemKind::InvalidRequest, detail)
     })?;
@@ -158,6 +159,10 @@ fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
             .map_err(|error| invalid("key_id", &format!("{error}.")))
     });
     let key_id = key_id.transpose()?;
+    let batch_id = query.batch_id.as_deref().map(|text| {
+        text.parse::<BatchId>()
+            .map_err(|error| invalid("batch_id", &format!("{error}.")))
+    });
     Ok(CallFilter {
         organization_id: Some(caller.organization_id()),
         key_id: if caller.is_admin() {
@@ -166,6 +171,7 @@ fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
             Some(caller.key_id())
         },
         client_request_id: query.client_request_id,
+        batch_id: batch_id.transpose()?,
         state: state.transpose()?,
         provider: query.provider,
         request_model: query.request_model,

@@ -81,6 +81,7 @@ fn paths() -> Value {
                 query("request_model", json!({ "type": "string" })),
                 query("key_id", json!({ "type": "string" })),
                 query("client_request_id", json!({ "type": "string" })),
+                query("batch_id", json!({ "type": "string" })),
                 query("since", json!({ "type": "string", "format": "date-time" })),
                 query("until", json!({ "type": "string", "format": "date-time" })),
             ],
@@ -230,7 +231,7 @@ fn schemas() -> Value {
         "Call": {
             "type": "object", "additionalProperties": true,
             "properties": {
-                "request_id": text, "client_request_id": maybe_text,
+                "request_id": text, "client_request_id": maybe_text, "batch_id": text,
                 "started_at": { "type": "string", "format": "date-time" },
                 "ended_at": { "type": "string", "format": "date-time" },
                 "state": { "enum": ["settled", "estimated", "cancelled", "failed"] },

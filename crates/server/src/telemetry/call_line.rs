@@ -23,6 +23,8 @@ struct Line<'a> {
     message: &'static str,
     request_id: String,
     client_request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<String>,
     trace_id: Option<&'a str>,
     operation: &'static str,
     provider: Option<&'a str>,
@@ -74,6 +76,7 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         message: "call ended",
         request_id: call.request_id.to_string(),
         client_request_id: call.client_request_id.as_deref(),
+        batch_id: call.batch_id.map(|id| id.to_string()),
         trace_id: traceparent.and_then(|parent| parent.split('-').nth(1)),
         operation: call.operation.as_str(),
         provider: call

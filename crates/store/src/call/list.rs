@@ -1,6 +1,6 @@
 //! The list of calls, newest first.
 //!
-//! Four statements that differ in what they are read by: SQLite plans a statement before it sees the
+//! Five statements that differ in what they are read by: SQLite plans a statement before it sees the
 //! values, so an optional filter (`$1 IS NULL OR …`) never chooses an index. The filter that narrows most
 //! is therefore part of the statement, and the rest is optional.
 
@@ -21,10 +21,13 @@ pub(super) async fn page(
     let wanted = Wanted::of(filter, after, limit);
     let mut connection = database.read().await?;
     let session = connection.session();
-    let rows = match (&filter.client_request_id, filter.key_id) {
-        (Some(client_request_id), _) => of_client_request(session, client_request_id, wanted).await,
-        (None, Some(key_id)) => of_key(session, key_id.to_string(), wanted).await,
-        (None, None) => match filter.state {
+    let rows = match (filter.batch_id, &filter.client_request_id, filter.key_id) {
+        (Some(batch_id), _, _) => of_batch(session, batch_id.to_string(), wanted).await,
+        (None, Some(client_request_id), _) => {
+            of_client_request(session, client_request_id, wanted).await
+        }
+        (None, None, Some(key_id)) => of_key(session, key_id.to_string(), wanted).await,
+        (None, None, None) => match filter.state {
             None | Some(CallState::Settled) => of_everyone(session, wanted).await,
             Some(_) => unsettled(session, wanted).await,
         },
@@ -48,6 +51,7 @@ pub(super) async fn page(
 /// The filter in the values that the statements take.
 struct Wanted {
     organization_id: Option<String>,
+    client_request_id: Option<String>,
     key_id: Option<String>,
     state: Option<&'static str>,
     provider: Option<String>,
@@ -74,6 +78,7 @@ impl Wanted {
         let (until, before_id) = cursor.min((until, String::new()));
         Self {
             organization_id: filter.organization_id.map(|id| id.to_string()),
+            client_request_id: filter.client_request_id.clone(),
             key_id: filter.key_id.map(|id| id.to_string()),
             state: filter.state.map(CallState::as_str),
             provider: filter.provider.clone(),
@@ -94,7 +99,7 @@ async fn of_everyone(session: Session<'_>, wanted: Wanted) -> Result<Vec<CallRow
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
            state, end_reason, operation, face, streamed, provider, request_model, response_model,
            route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us
+           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
          FROM calls
          WHERE started_at >= $1
            AND started_at <= $2
@@ -125,7 +130,7 @@ async fn unsettled(session: Session<'_>, wanted: Wanted) -> Result<Vec<CallRow>,
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
            state, end_reason, operation, face, streamed, provider, request_model, response_model,
            route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us
+           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
          FROM calls
          WHERE state = $1
            AND state <> 'settled'
@@ -160,7 +165,7 @@ async fn of_key(
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
            state, end_reason, operation, face, streamed, provider, request_model, response_model,
            route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us
+           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
          FROM calls
          WHERE key_id = $1
            AND started_at >= $2
@@ -196,7 +201,7 @@ async fn of_client_request(
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
            state, end_reason, operation, face, streamed, provider, request_model, response_model,
            route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us
+           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
          FROM calls
          WHERE client_request_id = $1
            AND started_at >= $2
@@ -218,6 +223,46 @@ async fn of_client_request(
         wanted.state,
         wanted.provider,
         wanted.request_model,
+        wanted.limit,
+    )
+}
+
+async fn of_batch(
+    session: Session<'_>,
+    batch_id: String,
+    wanted: Wanted,
+) -> Result<Vec<CallRow>, StoreError> {
+    rows!(
+        session,
+        CallRow,
+        "SELECT
+           request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
+           state, end_reason, operation, face, streamed, provider, request_model, response_model,
+           route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
+           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
+         FROM calls
+         WHERE batch_id = $1
+           AND started_at >= $2
+           AND started_at <= $3
+           AND (started_at < $3 OR request_id < $4)
+           AND ($5 IS NULL OR organization_id = $5)
+           AND ($6 IS NULL OR key_id = $6)
+           AND ($7 IS NULL OR state = $7)
+           AND ($8 IS NULL OR provider = $8)
+           AND ($9 IS NULL OR request_model = $9)
+           AND ($10 IS NULL OR client_request_id = $10)
+         ORDER BY started_at DESC, request_id DESC
+         LIMIT $11",
+        batch_id,
+        wanted.since,
+        wanted.until,
+        wanted.before_id,
+        wanted.organization_id,
+        wanted.key_id,
+        wanted.state,
+        wanted.provider,
+        wanted.request_model,
+        wanted.client_request_id,
         wanted.limit,
     )
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
-use domain::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use domain::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
 use domain::money::Cost;
 use domain::name::ProviderName;
 use domain::store_error::StoreError;
@@ -55,6 +55,7 @@ pub(crate) struct NewRow<'c> {
     latency_ms: i64,
     time_to_first_token_ms: Option<i64>,
     overhead_us: i64,
+    batch_id: Option<BatchId>,
 }
 
 impl<'c> NewRow<'c> {
@@ -90,6 +91,7 @@ impl<'c> NewRow<'c> {
             latency_ms: saturated(call.latency_ms),
             time_to_first_token_ms: call.time_to_first_token_ms.map(saturated),
             overhead_us: saturated(call.overhead_us),
+            batch_id: call.batch_id,
         }
     }
 }
@@ -127,7 +129,8 @@ impl NewRow<'_> {
             .bind(self.cache)
             .bind(self.latency_ms)
             .bind(self.time_to_first_token_ms)
-            .bind(self.overhead_us))
+            .bind(self.overhead_us)
+            .bind(self.batch_id.map(|id| id.to_string())))
     }
 }
 
@@ -135,7 +138,7 @@ impl NewRow<'_> {
 pub(crate) type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;
 
 /// The columns of [`NewRow`].
-pub(crate) const COLUMNS: [&str; 30] = [
+pub(crate) const COLUMNS: [&str; 31] = [
     "request_id",
     "organization_id",
     "project_id",
@@ -166,6 +169,7 @@ pub(crate) const COLUMNS: [&str; 30] = [
     "latency_ms",
     "time_to_first_token_ms",
     "overhead_us",
+    "batch_id",
 ];
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
@@ -212,6 +216,7 @@ pub(super) struct CallRow {
     latency_ms: i64,
     time_to_first_token_ms: Option<i64>,
     overhead_us: i64,
+    batch_id: Option<String>,
 }
 
 impl CallRow {
@@ -248,6 +253,7 @@ impl CallRow {
                 Reader::number,
             )?,
             overhead_us: row.number("overhead_us", self.overhead_us)?,
+            batch_id: row.optional("batch_id", self.batch_id.as_deref(), Reader::parse)?,
             client_request_id: self.client_request_id,
             response_model: self.response_model,
             route: self.route,

@@ -4,7 +4,7 @@ use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore};
 
 use crate::bench::Bench;
 use crate::on_both_engines;
-use crate::sample::{call, key_id, other_organization, request_id, time};
+use crate::sample::{batch_id, call, key_id, other_organization, request_id, time};
 
 on_both_engines!(
     the_newest_call_is_first,
@@ -14,7 +14,7 @@ on_both_engines!(
     calls_of_the_same_time_are_listed_once,
     a_page_of_nothing_is_empty,
     every_filter_lets_through_what_it_names,
-    every_filter_holds_beside_the_key_and_the_client_request,
+    every_filter_holds_beside_the_key_the_client_request_and_the_batch,
     every_filter_holds_beside_a_state_and_settled_calls_have_one_too,
     a_time_span_includes_its_start_and_excludes_its_end,
     a_cursor_and_an_end_both_hold,
@@ -153,6 +153,7 @@ async fn record_one_of_its_kind(bench: &Bench) {
         organization_id: other_organization(),
         key_id: key_id(7),
         client_request_id: Some("trace 东京".to_owned()),
+        batch_id: Some(batch_id(7)),
         state: CallState::Failed,
         provider: Some("anthropic".parse().unwrap()),
         request_model: "fast".parse().unwrap(),
@@ -207,13 +208,14 @@ async fn every_filter_lets_through_what_it_names(bench: Bench) {
     assert!(numbers(&bench, nobody).await.is_empty());
 }
 
-/// Each statement knows every filter: with the key, or the client's request, of all calls,
+/// Each statement knows every filter: with the key, the client's request, or the batch, of all calls,
 /// a filter still takes away what it does not name.
-async fn every_filter_holds_beside_the_key_and_the_client_request(bench: Bench) {
+async fn every_filter_holds_beside_the_key_the_client_request_and_the_batch(bench: Bench) {
     record_one_of_its_kind(&bench).await;
     let same = |number| Call {
         key_id: key_id(7),
         client_request_id: Some("trace 东京".to_owned()),
+        batch_id: Some(batch_id(7)),
         ..call(number)
     };
     record(&bench, [same(4), same(5)]).await;
@@ -226,6 +228,15 @@ async fn every_filter_holds_beside_the_key_and_the_client_request(bench: Bench) 
             ..filter.clone()
         };
         assert_eq!(numbers(&bench, with_key.clone()).await, [1], "{with_key:?}");
+        let with_batch = CallFilter {
+            batch_id: Some(batch_id(7)),
+            ..filter.clone()
+        };
+        assert_eq!(
+            numbers(&bench, with_batch.clone()).await,
+            [1],
+            "{with_batch:?}"
+        );
         let with_both = CallFilter {
             client_request_id: client_request.client_request_id.clone(),
             ..with_key
@@ -273,6 +284,7 @@ async fn every_filter_holds_beside_a_state_and_settled_calls_have_one_too(bench:
 async fn a_time_span_includes_its_start_and_excludes_its_end(bench: Bench) {
     let tagged = |number| Call {
         client_request_id: Some("same".to_owned()),
+        batch_id: Some(batch_id(1)),
         state: CallState::Cancelled,
         ..call(number)
     };
@@ -294,7 +306,11 @@ async fn a_time_span_includes_its_start_and_excludes_its_end(bench: Bench) {
         state: Some(CallState::Cancelled),
         ..span.clone()
     };
-    for filter in [span, of_key, of_client_request, of_state] {
+    let of_batch = CallFilter {
+        batch_id: Some(batch_id(1)),
+        ..span.clone()
+    };
+    for filter in [span, of_key, of_client_request, of_state, of_batch] {
         assert_eq!(numbers(&bench, filter.clone()).await, [3, 2], "{filter:?}");
         let from = CallFilter {
             until: None,

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod batches;
 mod bench;
 mod calls;
 mod corrupt;

@@ -1,9 +1,10 @@
 //! Keys, calls, payloads, answers and files with sensible values, so that a test states only what matters to it.
 
+use domain::batch::{Batch, BatchDetails, BatchFace, BatchState, EndedLines};
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation, Payload};
 use domain::entropy::Entropy;
 use domain::file::{FilePurpose, FileStatus, StoredFile};
-use domain::id::{FileId, KeyId, OrganizationId, ProjectId, RequestId};
+use domain::id::{BatchId, FileId, KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Period, PreviousHash, Rate, Role, VirtualKey};
 use domain::media::ObjectName;
 use domain::money::Cost;
@@ -35,6 +36,14 @@ pub(crate) fn key_id(number: u64) -> KeyId {
 
 pub(crate) fn request_id(number: u64) -> RequestId {
     RequestId::new(time(0), &Numbered(number))
+}
+
+pub(crate) fn batch_id(number: u64) -> BatchId {
+    BatchId::new(time(0), &Numbered(number))
+}
+
+pub(crate) fn replica_id(number: u64) -> ReplicaId {
+    ReplicaId::new(time(0), &Numbered(number))
 }
 
 pub(crate) fn other_organization() -> OrganizationId {
@@ -146,6 +155,7 @@ pub(crate) fn call(number: u64) -> Call {
         latency_ms: 250,
         time_to_first_token_ms: None,
         overhead_us: 180,
+        batch_id: None,
     }
 }
 
@@ -187,6 +197,7 @@ pub(crate) fn full_call(number: u64) -> Call {
         latency_ms: i64::MAX.unsigned_abs(),
         time_to_first_token_ms: Some(0),
         overhead_us: 0,
+        batch_id: Some(batch_id(3)),
         ..call
     }
 }
@@ -236,5 +247,37 @@ pub(crate) fn file(number: u64) -> StoredFile {
         status: FileStatus::Ready,
         created_at: time(0),
         expires_at: Some(time(3600)),
+    }
+}
+
+/// A batch of the first key's that was just made, `number` seconds after noon.
+pub(crate) fn batch(number: u64) -> Batch {
+    let created_at = time(i64::try_from(number).unwrap());
+    Batch {
+        id: batch_id(number),
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        key_id: key_id(1),
+        face: BatchFace::Openai,
+        state: BatchState::Validating,
+        cancelling_at: None,
+        ended: EndedLines::default(),
+        created_at,
+        expires_at: created_at + SignedDuration::from_hours(24),
+        details: BatchDetails {
+            endpoint: "/v1/chat/completions".to_owned(),
+            input: FileId::new(created_at, &Numbered(number)),
+            metadata: None,
+            output_seconds: None,
+            lines: 0,
+            faults: Vec::new(),
+            model: None,
+            handover: None,
+            in_progress_at: None,
+            finalizing_at: None,
+            ended_at: None,
+            output: None,
+            errors: None,
+        },
     }
 }

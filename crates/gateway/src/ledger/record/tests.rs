@@ -10,6 +10,7 @@ pub(in crate::ledger) fn intent() -> Intent {
     Intent {
         request_id: request_id(),
         client_request_id: None,
+        batch_id: None,
         started_at: Timestamp::UNIX_EPOCH,
         operation: Operation::Chat,
         face: Face::OpenaiChat,
