@@ -5,8 +5,10 @@ use http::Request;
 use http::response::Parts;
 use jiff::Timestamp;
 
+use crate::anthropic::batches::AnthropicBatches;
 use crate::anthropic::{self, AnthropicMessages};
 use crate::azure;
+use crate::batches::BatchApi;
 use crate::bedrock::{self, AnthropicOnBedrock, BedrockConverse};
 use crate::cohere::{self, CohereChat};
 use crate::credential::Credential;
@@ -17,6 +19,7 @@ use crate::media;
 use crate::media::credential::{
     BLACK_FOREST_LABS, DEEPGRAM, ELEVENLABS, FAL, REPLICATE, STABILITY,
 };
+use crate::openai::batches::OpenaiBatches;
 use crate::openai::{self, OpenaiChat};
 use crate::vertex;
 use domain::provider_error::ProviderError;
@@ -118,6 +121,15 @@ impl ProviderKind {
             | Self::Elevenlabs
             | Self::Deepgram
             | Self::Sim => &[],
+        }
+    }
+
+    /// How it is given batches, where it runs them itself; `serves` says whether its host has the endpoints.
+    pub fn batches(self, serves: Serves) -> Option<&'static dyn BatchApi> {
+        match self {
+            Self::Openai if serves.batches => Some(&OpenaiBatches),
+            Self::Anthropic if serves.batches => Some(&AnthropicBatches),
+            _ => None,
         }
     }
 

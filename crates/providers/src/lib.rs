@@ -5,12 +5,13 @@
 //! [`framing`] (how streams are cut into events), then one folder per format. [`tap`] reads along where
 //! bytes pass untouched, [`collect`] folds a stream into a whole answer and [`unfold`] does the reverse;
 //! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat. [`count`]
-//! estimates how many tokens a request has.
+//! estimates how many tokens a request has. [`batches`] hands many requests over at once.
 
 pub mod anthropic;
 pub mod audio;
 pub mod aws;
 pub mod azure;
+pub mod batches;
 pub mod bedrock;
 pub mod cohere;
 pub mod collect;

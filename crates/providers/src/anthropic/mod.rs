@@ -6,6 +6,7 @@
 //! `sampling` and `cache`; `decode` and `stream` (the answer); `usage` and `error`. What is true of some
 //! models only is in `model`, and of some hosts only in [`betas`]. The caller's side is `face`, and [`CountTokens`].
 
+pub mod batches;
 pub mod betas;
 mod cache;
 pub(crate) mod call_ids;

@@ -77,11 +77,13 @@ pub struct Serves {
     pub rerank: bool,
     /// `/models`.
     pub models: bool,
+    /// `/files` and `/batches`, at a lower price.
+    pub batches: bool,
 }
 
 impl Serves {
     /// What a host is taken to have of which nothing is known: all but responses, which translate into
-    /// chat completions without loss of meaning, and few have.
+    /// chat completions without loss of meaning, and few have, and batches.
     pub const UNKNOWN: Self = Self {
         chat: true,
         responses: false,
@@ -89,6 +91,7 @@ impl Serves {
         embeddings: true,
         rerank: true,
         models: true,
+        batches: false,
     };
     /// What OpenAI itself has.
     pub const OPENAI: Self = Self {
@@ -98,6 +101,7 @@ impl Serves {
         embeddings: true,
         rerank: false,
         models: true,
+        batches: true,
     };
 
     /// Whether it has the endpoint of a format. Formats that are not OpenAI's are not its business.

@@ -13,6 +13,7 @@ const CHAT: Serves = Serves {
     embeddings: false,
     rerank: false,
     models: true,
+    batches: false,
 };
 
 /// A host that is reached with a key at one address.

@@ -1,0 +1,329 @@
+//! Anthropic's message batches: the requests are handed over in one body.
+//! <https://platform.claude.com/docs/en/api/creating-message-batches>
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, Request};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{AnthropicMessages, VERSION_WITH_SAMPLING};
+use crate::batches::{BatchApi, Beginning, Bounds, LineOutcome, Progress, ResultLine};
+use crate::dialect::{DecodeError, Dialect, Refusal, Target};
+use crate::exchange::Exchange;
+use crate::tap::Observed;
+use crate::url;
+
+/// Anthropic's message batches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AnthropicBatches;
+
+impl BatchApi for AnthropicBatches {
+    /// <https://platform.claude.com/docs/en/build-with-claude/batch-processing#batch-limitations>
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            lines: 100_000,
+            bytes: 256 * 1024 * 1024,
+            mixes_models: true,
+        }
+    }
+
+    fn takes(&self, endpoint: &str) -> bool {
+        endpoint == "/v1/messages"
+    }
+
+    fn write_line(&self, custom_id: &str, _: &str, body: &[u8], lines: &mut Vec<u8>) {
+        let before: &[u8] = if lines.is_empty() {
+            br#"{"requests":["#
+        } else {
+            b","
+        };
+        lines.extend_from_slice(before);
+        let head = json!({ "custom_id": custom_id }).to_string();
+        // The closing brace comes after the body.
+        lines.extend_from_slice(head.trim_end_matches('}').as_bytes());
+        lines.extend_from_slice(b",\"params\":");
+        lines.extend_from_slice(body);
+        lines.push(b'}');
+    }
+
+    fn begin(
+        &self,
+        target: &Target<'_>,
+        _: &str,
+        _: &str,
+        mut lines: Vec<u8>,
+    ) -> Result<Beginning, Refusal> {
+        lines.extend_from_slice(b"]}");
+        let url = format!("{}/v1/messages/batches", target.base_url);
+        request(Method::POST, &url, lines.into()).map(Beginning::Create)
+    }
+
+    fn create(
+        &self,
+        _: &Target<'_>,
+        _: &str,
+        _: &str,
+        _: &[u8],
+    ) -> Result<Request<Bytes>, DecodeError> {
+        let what = "message batches are made without an upload";
+        Err(DecodeError::Malformed(what.to_owned()))
+    }
+
+    fn look(&self, target: &Target<'_>, id: &str) -> Result<Request<Bytes>, Refusal> {
+        request(Method::GET, &address(target, id, "")?, Bytes::new())
+    }
+
+    fn cancel(&self, target: &Target<'_>, id: &str) -> Result<Request<Bytes>, Refusal> {
+        request(Method::POST, &address(target, id, "/cancel")?, Bytes::new())
+    }
+
+    fn read(&self, body: &[u8]) -> Result<Progress, DecodeError> {
+        let batch: Batch = read(body, "a message batch")?;
+        let id = batch.id;
+        match batch.processing_status.as_str() {
+            "in_progress" | "canceling" => Ok(Progress::Working { id }),
+            "ended" => Ok(Progress::Ended {
+                places: vec![id.clone()],
+                id,
+                faults: Vec::new(),
+            }),
+            other => Err(DecodeError::Malformed(format!(
+                "the message batch has the status {other:?}, which is not known"
+            ))),
+        }
+    }
+
+    /// The place is the batch itself: the address that the vendor names is made of it, and none that an
+    /// answer names is shown the credential.
+    fn fetch(&self, target: &Target<'_>, place: &str) -> Result<Request<Bytes>, Refusal> {
+        request(
+            Method::GET,
+            &address(target, place, "/results")?,
+            Bytes::new(),
+        )
+    }
+
+    fn read_line(&self, line: &[u8]) -> Result<ResultLine, DecodeError> {
+        let line: Line<'_> = read(line, "a line of results")?;
+        let LineResult {
+            kind,
+            message,
+            error,
+        } = line.result;
+        let outcome = match (kind.as_str(), message, error) {
+            ("succeeded", Some(message), _) => answered(200, message),
+            ("errored", _, Some(error)) => {
+                let kind: ErrorBody = read(error.get().as_bytes(), "an error")?;
+                answered(status_of(&kind.error.kind), error)
+            }
+            ("canceled" | "expired", ..) => LineOutcome::Unreached,
+            (other, ..) => {
+                let what = format!("a result of type {other:?} is not what it must be");
+                return Err(DecodeError::Malformed(what));
+            }
+        };
+        Ok(ResultLine {
+            custom_id: line.custom_id,
+            outcome,
+        })
+    }
+
+    fn observe(&self, _: &str, body: &[u8]) -> Result<Observed, DecodeError> {
+        let (head, ()) = http::Response::new(()).into_parts();
+        AnthropicMessages.observe(&Exchange::default(), &head, body)
+    }
+}
+
+fn answered(status: u16, body: &RawValue) -> LineOutcome {
+    LineOutcome::Answered {
+        status,
+        body: Bytes::copy_from_slice(body.get().as_bytes()),
+    }
+}
+
+/// The status code with which the vendor answers errors of a type
+/// (<https://platform.claude.com/docs/en/api/errors>).
+fn status_of(kind: &str) -> u16 {
+    match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "billing_error" => 402,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" => 429,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => 500,
+    }
+}
+
+fn address(target: &Target<'_>, id: &str, rest: &str) -> Result<String, Refusal> {
+    let id = url::segment(id)?;
+    Ok(format!(
+        "{}/v1/messages/batches/{id}{rest}",
+        target.base_url
+    ))
+}
+
+/// A request in the version that takes every parameter: the lines may hold any.
+fn request(method: Method, url: &str, body: Bytes) -> Result<Request<Bytes>, Refusal> {
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, "*/*")
+        .header("anthropic-version", VERSION_WITH_SAMPLING)
+        .body(body)
+        .map_err(|error| Refusal {
+            detail: format!("The provider's base URL makes no request target: {error}."),
+            param: None,
+        })
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, DecodeError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| DecodeError::Malformed(format!("this is not {what}: {error}")))
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    id: String,
+    processing_status: String,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    custom_id: String,
+    #[serde(borrow)]
+    result: LineResult<'a>,
+}
+
+#[derive(Deserialize)]
+struct LineResult<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorKind,
+}
+
+#[derive(Deserialize)]
+struct ErrorKind {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::model::Capabilities;
+    use domain::usage::Usage;
+
+    use super::*;
+    use crate::host::Host;
+
+    fn with_target<T>(test: impl FnOnce(&Target<'_>) -> T) -> T {
+        test(&Target {
+            model: "claude-sonnet-4-5",
+            base_url: "https://api.anthropic.com",
+            capabilities: &Capabilities::default(),
+            host: &Host::NONE,
+        })
+    }
+
+    #[test]
+    fn the_lines_make_one_body() {
+        let mut lines = Vec::new();
+        AnthropicBatches.write_line("one", "/v1/messages", br#"{"model":"a"}"#, &mut lines);
+        AnthropicBatches.write_line("two", "/v1/messages", br#"{"model":"b"}"#, &mut lines);
+        with_target(|target| {
+            let begun = AnthropicBatches.begin(target, "/v1/messages", "batch_1", lines);
+            let Ok(Beginning::Create(create)) = begun else {
+                panic!("{begun:?}")
+            };
+            assert_eq!(
+                create.uri(),
+                "https://api.anthropic.com/v1/messages/batches"
+            );
+            assert_eq!(create.headers()["anthropic-version"], "2023-06-01");
+            let body: serde_json::Value = serde_json::from_slice(create.body()).unwrap();
+            let expected = json!({"requests": [
+                {"custom_id": "one", "params": {"model": "a"}},
+                {"custom_id": "two", "params": {"model": "b"}},
+            ]});
+            assert_eq!(body, expected);
+        });
+    }
+
+    #[test]
+    fn the_results_are_fetched_where_we_ask_and_not_where_the_answer_says() {
+        let ended = br#"{"id":"msgbatch_1","processing_status":"ended","results_url":"https://evil.example/x"}"#;
+        let Ok(Progress::Ended { places, .. }) = AnthropicBatches.read(ended) else {
+            panic!("it has ended")
+        };
+        with_target(|target| {
+            let fetch = AnthropicBatches.fetch(target, &places[0]).unwrap();
+            let expected = "https://api.anthropic.com/v1/messages/batches/msgbatch_1/results";
+            assert_eq!(fetch.uri(), expected);
+        });
+    }
+
+    #[test]
+    fn every_status_of_the_vendor_is_known_and_no_other() {
+        let batch = |status: &str| {
+            let body = json!({"id": "msgbatch_7", "processing_status": status});
+            AnthropicBatches.read(body.to_string().as_bytes())
+        };
+        for status in ["in_progress", "canceling"] {
+            let id = "msgbatch_7".to_owned();
+            assert_eq!(batch(status), Ok(Progress::Working { id }));
+        }
+        assert!(matches!(batch("ended"), Ok(Progress::Ended { .. })));
+        assert!(batch("resting").is_err());
+    }
+
+    #[test]
+    fn every_type_of_result_is_read() {
+        let line = |result: serde_json::Value| {
+            let line = json!({"custom_id": "a", "result": result}).to_string();
+            AnthropicBatches
+                .read_line(line.as_bytes())
+                .map(|line| line.outcome)
+        };
+        let message = line(json!({"type": "succeeded", "message": {"id": "m"}}));
+        let body = Bytes::from_static(br#"{"id":"m"}"#);
+        assert_eq!(message, Ok(LineOutcome::Answered { status: 200, body }));
+        for (kind, expected) in [("invalid_request_error", 400), ("overloaded_error", 529)] {
+            let error = json!({"type": "error", "error": {"type": kind, "message": "No."}});
+            let errored = line(json!({"type": "errored", "error": error}));
+            let Ok(LineOutcome::Answered { status, body }) = errored else {
+                panic!("{errored:?}")
+            };
+            assert_eq!(status, expected);
+            assert_eq!(
+                serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+                error
+            );
+        }
+        for kind in ["canceled", "expired"] {
+            assert_eq!(line(json!({"type": kind})), Ok(LineOutcome::Unreached));
+        }
+        assert!(line(json!({"type": "succeeded"})).is_err());
+        assert!(line(json!({"type": "lost"})).is_err());
+    }
+
+    #[test]
+    fn the_usage_of_a_message_is_read() {
+        let message = br#"{"id":"m1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":2,"service_tier":"batch"}}"#;
+        let observed = AnthropicBatches.observe("/v1/messages", message).unwrap();
+        assert_eq!(observed.usage, Some(Usage::text(9, 2)));
+    }
+}
