@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use hdrhistogram::Histogram;
 
-use crate::figure::{Figure, Figures};
-use crate::load::outcome::Outcome;
-use crate::load::steady::Rate;
-use crate::load::{Aim, burst, hold, steady};
-use crate::pinning::Pinning;
-use crate::probe;
-use crate::process::Process;
-use crate::subject::{Launcher, Running, Subject};
-use crate::wire::Shape;
-use crate::{mock, task};
+use crate::figure::Figure;
+use crate::figures::{Figures, count};
+use crate::load::burst::Until;
+use crate::stand::Stand;
+use crate::subject::{Launcher, Subject};
+use crate::wire::{Ask, Format, Shape};
+use crate::{fresh, mock};
 
 /// How much is measured. Everything is bounded.
 #[derive(Debug, Clone, Copy)]
@@ -35,21 +32,32 @@ pub struct Plan {
     pub chunk_every_ms: u64,
     /// Streams that are open at once when memory is measured.
     pub open_streams: usize,
+    /// Requests with pictures.
+    pub pictures: Pictures,
 }
 
-/// Connections for a steady rate; far more than are busy at once, so that arrivals do not wait for one.
-const STEADY_CONNECTIONS: usize = 128;
-/// Between the chunks of the streams that are held open: long enough to be idle.
-const HELD_CHUNK_EVERY_MS: u64 = 10_000;
-/// The store has caught up when a process takes (almost) no CPU time for this long.
-const QUIET: Duration = Duration::from_millis(500);
-/// CPU time that background loops may take in [`QUIET`]: one tick of the kernel's clock.
-const IDLE_CPU: Duration = Duration::from_millis(10);
-/// How long a process may take to become quiet.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How many requests with pictures there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Pictures {
+    /// Connections.
+    pub connections: usize,
+    /// Requests on each.
+    pub each: usize,
+    /// Requests that wait for their answers at once when memory is measured.
+    pub waiting: usize,
+}
+
+impl Pictures {
+    /// All requests of one load.
+    pub fn requests(self) -> usize {
+        self.connections * self.each
+    }
+}
 
 /// The order in which subjects take turns.
 const TURNS: [Subject; 3] = [Subject::Direct, Subject::Bare, Subject::Trunkline];
+/// The same, where the direct way says nothing.
+const PROXIES: [Subject; 2] = [Subject::Bare, Subject::Trunkline];
 
 /// What came out.
 pub struct Comparison {
@@ -64,352 +72,235 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Comparis
     let mut figures = Figures::default();
     let provider = mock::start().await?;
     for round in 0..plan.starts {
-        for subject in [Subject::Bare, Subject::Trunkline] {
-            measure_start(launcher, subject, provider, plan, round, &mut figures)
-                .await
-                .with_context(|| format!("start of {}", subject.name()))?;
-        }
+        start(launcher, provider, plan, round, &mut figures).await?;
     }
-    let mut stand = Stand {
-        bare: launcher.start(Subject::Bare, provider).await?,
-        trunkline: launcher.start(Subject::Trunkline, provider).await?,
-        provider,
-        pinning: launcher.pinning(),
-        sent_to_trunkline: 0,
-    };
-    stand.warm_up(plan).await?;
-    for round in 0..plan.rounds {
-        stand
-            .requests_at_full_load(plan, round, &mut figures)
-            .await?;
-        stand
-            .requests_at_steady_rate(plan, round, &mut figures)
-            .await?;
-        stand
-            .streams_at_full_load(plan, round, &mut figures)
-            .await?;
-        stand
-            .streams_at_steady_rate(plan, round, &mut figures)
-            .await?;
-    }
-    let objection = stand.check_ledger().await.err();
-    Ok(Comparison {
+    let mut course = Course {
+        stand: Stand::build(launcher, provider).await?,
+        plan,
+        round: 0,
         figures,
+    };
+    course.warm_up().await?;
+    for round in 0..plan.rounds {
+        course.round = round;
+        course.requests_at_full_load().await?;
+        course.requests_at_steady_rate().await?;
+        course.streams_at_full_load().await?;
+        course.streams_at_steady_rate().await?;
+        course.pictures().await?;
+    }
+    let objection = course.stand.check_ledger().await.err();
+    Ok(Comparison {
+        figures: course.figures,
         objection: objection.map(|error| format!("{error:#}")),
     })
 }
 
-/// Start-up time, idle memory, and memory with many streams open, all of a fresh process.
-async fn measure_start(
+/// Everything that takes a fresh process.
+async fn start(
     launcher: &mut Launcher,
-    subject: Subject,
     provider: u16,
     plan: Plan,
     round: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let Some(running) = launcher.start(subject, provider).await? else {
-        return Ok(());
-    };
-    let process = &running.process;
-    figures.note(
-        Figure::StartUp,
-        subject,
-        round,
-        milliseconds(running.ready_after),
-    );
-    quiet(process).await?;
-    let idle = process.resident()?;
-    figures.note(Figure::IdleMemory, subject, round, mebibytes(idle));
-    let aim = Aim {
-        port: running.port,
-        shape: Shape::Paced(HELD_CHUNK_EVERY_MS),
-    };
-    let held = hold::open(aim, plan.open_streams).await?;
-    quiet(process).await?;
-    let open = process.resident()?;
-    let per_stream = kibibytes(open.saturating_sub(idle)) / count(held.len() as u64);
-    figures.note(Figure::MemoryPerStream, subject, round, per_stream);
+    for subject in PROXIES {
+        fresh::with_streams(launcher, subject, provider, plan, round, figures)
+            .await
+            .with_context(|| format!("start of {}", subject.name()))?;
+    }
+    let waiting = plan.pictures.waiting;
+    for (figure, format) in [
+        (Figure::MemoryPerPicture, Format::Openai),
+        (Figure::MemoryPerAnthropicPicture, Format::Anthropic),
+        (Figure::MemoryPerGeminiPicture, Format::Gemini),
+    ] {
+        let subject = Subject::Trunkline;
+        let taken = fresh::with_pictures(launcher, subject, format, provider, waiting)
+            .await
+            .with_context(|| format!("pictures as {}", format.kind()))?;
+        if let Some(bodies) = taken {
+            figures.note(figure, subject, round, bodies);
+        }
+    }
     Ok(())
 }
 
-/// Everything that runs during the rounds.
-struct Stand {
-    provider: u16,
-    bare: Option<Running>,
-    trunkline: Option<Running>,
-    pinning: Pinning,
-    sent_to_trunkline: u64,
+/// The rounds of load.
+struct Course {
+    stand: Stand,
+    plan: Plan,
+    round: usize,
+    figures: Figures,
 }
 
-/// A load's outcome, and the CPU time that it cost its subject.
-struct Loaded {
-    outcome: Outcome,
-    /// While the load lasted.
-    during: Option<Duration>,
-    /// Until the subject had done everything that the load left it to do.
-    total: Option<Duration>,
-}
-
-impl Stand {
-    async fn warm_up(&mut self, plan: Plan) -> anyhow::Result<()> {
+impl Course {
+    async fn warm_up(&mut self) -> anyhow::Result<()> {
         for shape in [Shape::Whole, Shape::Stream] {
-            for subject in TURNS {
-                self.at_full_load(plan, subject, shape).await?;
+            for (subject, format) in [
+                (Subject::Bare, Format::Openai),
+                (Subject::Trunkline, Format::Openai),
+                (Subject::Trunkline, Format::Anthropic),
+                (Subject::Trunkline, Format::Gemini),
+            ] {
+                let until = Until::Elapsed(self.plan.length / 4);
+                let ask = Ask::in_words(format, shape);
+                let connections = self.plan.connections;
+                self.stand
+                    .at_full_load(connections, until, subject, ask)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    async fn requests_at_full_load(
-        &mut self,
-        plan: Plan,
-        round: usize,
-        figures: &mut Figures,
-    ) -> anyhow::Result<()> {
+    async fn requests_at_full_load(&mut self) -> anyhow::Result<()> {
+        let (connections, until) = self.full_load();
         for subject in TURNS {
-            let loaded = self.at_full_load(plan, subject, Shape::Whole).await?;
-            figures.note(
-                Figure::RequestsPerSecond,
-                subject,
-                round,
-                loaded.outcome.rate(),
-            );
+            let ask = Ask::in_words(Format::Openai, Shape::Whole);
+            let loaded = self
+                .stand
+                .at_full_load(connections, until, subject, ask)
+                .await?;
+            let rate = loaded.outcome.rate();
+            self.note(Figure::RequestsPerSecond, subject, rate);
             if let Some(during) = loaded.during {
                 let share = during.as_secs_f64() / loaded.outcome.took.as_secs_f64();
-                figures.note(Figure::CoreShare, subject, round, share * 100.0);
+                self.note(Figure::CoreShare, subject, share * 100.0);
             }
-            loaded.note_cpu(Figure::CpuPerRequest, subject, round, figures);
+            loaded.note_cpu(
+                Figure::CpuPerRequest,
+                subject,
+                self.round,
+                &mut self.figures,
+            );
         }
-        Ok(())
+        let ask = |format| Ask::in_words(format, Shape::Whole);
+        let translated = [
+            (Figure::CpuPerAnthropicRequest, ask(Format::Anthropic)),
+            (Figure::CpuPerGeminiRequest, ask(Format::Gemini)),
+        ];
+        self.translated(connections, until, translated).await
     }
 
-    async fn requests_at_steady_rate(
-        &mut self,
-        plan: Plan,
-        round: usize,
-        figures: &mut Figures,
-    ) -> anyhow::Result<()> {
-        let rate = self.rate(plan, plan.requests_per_second);
+    async fn requests_at_steady_rate(&mut self) -> anyhow::Result<()> {
+        let per_second = self.plan.requests_per_second;
         let mut direct = None;
         for subject in TURNS {
-            let loaded = self.at_steady_rate(rate, subject, Shape::Whole).await?;
+            let ask = Ask::in_words(Format::Openai, Shape::Whole);
+            let loaded = self
+                .stand
+                .at_steady_rate(per_second, self.plan.length, subject, ask)
+                .await?;
             let latency = &loaded.outcome.latency;
             let (p50, p99) = (microseconds(latency, 50.0), microseconds(latency, 99.0));
-            figures.note(Figure::LatencyP50, subject, round, p50);
-            figures.note(Figure::LatencyP99, subject, round, p99);
+            self.note(Figure::LatencyP50, subject, p50);
+            self.note(Figure::LatencyP99, subject, p99);
             let (direct_p50, direct_p99) = *direct.get_or_insert((p50, p99));
             if subject != Subject::Direct {
-                figures.note(Figure::AddedP50, subject, round, p50 - direct_p50);
-                figures.note(Figure::AddedP99, subject, round, p99 - direct_p99);
+                self.note(Figure::AddedP50, subject, p50 - direct_p50);
+                self.note(Figure::AddedP99, subject, p99 - direct_p99);
             }
-            loaded.note_cpu(Figure::CpuPerSteadyRequest, subject, round, figures);
+            let figure = Figure::CpuPerSteadyRequest;
+            loaded.note_cpu(figure, subject, self.round, &mut self.figures);
         }
         Ok(())
     }
 
-    async fn streams_at_full_load(
-        &mut self,
-        plan: Plan,
-        round: usize,
-        figures: &mut Figures,
-    ) -> anyhow::Result<()> {
-        for subject in TURNS {
-            let loaded = self.at_full_load(plan, subject, Shape::Stream).await?;
-            figures.note(
-                Figure::StreamsPerSecond,
-                subject,
-                round,
-                loaded.outcome.rate(),
-            );
-            loaded.note_cpu(Figure::CpuPerStream, subject, round, figures);
+    async fn streams_at_full_load(&mut self) -> anyhow::Result<()> {
+        let (connections, until) = self.full_load();
+        for subject in PROXIES {
+            let ask = Ask::in_words(Format::Openai, Shape::Stream);
+            let loaded = self
+                .stand
+                .at_full_load(connections, until, subject, ask)
+                .await?;
+            let rate = loaded.outcome.rate();
+            self.note(Figure::StreamsPerSecond, subject, rate);
+            loaded.note_cpu(Figure::CpuPerStream, subject, self.round, &mut self.figures);
         }
-        Ok(())
+        let ask = |format| Ask::in_words(format, Shape::Stream);
+        let translated = [
+            (Figure::CpuPerAnthropicStream, ask(Format::Anthropic)),
+            (Figure::CpuPerGeminiStream, ask(Format::Gemini)),
+        ];
+        self.translated(connections, until, translated).await
     }
 
-    async fn streams_at_steady_rate(
-        &mut self,
-        plan: Plan,
-        round: usize,
-        figures: &mut Figures,
-    ) -> anyhow::Result<()> {
-        let rate = self.rate(plan, plan.streams_per_second);
-        let shape = Shape::Paced(plan.chunk_every_ms);
+    async fn streams_at_steady_rate(&mut self) -> anyhow::Result<()> {
+        let per_second = self.plan.streams_per_second;
+        let shape = Shape::Paced(self.plan.chunk_every_ms);
         let mut direct = None;
         for subject in TURNS {
-            let loaded = self.at_steady_rate(rate, subject, shape).await?;
+            let ask = Ask::in_words(Format::Openai, shape);
+            let loaded = self
+                .stand
+                .at_steady_rate(per_second, self.plan.length, subject, ask)
+                .await?;
             let first_byte = &loaded.outcome.first_byte;
-            let (p50, p99) = (
-                microseconds(first_byte, 50.0),
-                microseconds(first_byte, 99.0),
-            );
+            let p50 = microseconds(first_byte, 50.0);
+            let p99 = microseconds(first_byte, 99.0);
             let (direct_p50, direct_p99) = *direct.get_or_insert((p50, p99));
             if subject != Subject::Direct {
-                figures.note(Figure::FirstByteP50, subject, round, p50 - direct_p50);
-                figures.note(Figure::FirstByteP99, subject, round, p99 - direct_p99);
+                self.note(Figure::FirstByteP50, subject, p50 - direct_p50);
+                self.note(Figure::FirstByteP99, subject, p99 - direct_p99);
             }
-            loaded.note_cpu(Figure::CpuPerPacedStream, subject, round, figures);
+            let figure = Figure::CpuPerPacedStream;
+            loaded.note_cpu(figure, subject, self.round, &mut self.figures);
         }
         Ok(())
     }
 
-    async fn at_full_load(
-        &mut self,
-        plan: Plan,
-        subject: Subject,
-        shape: Shape,
-    ) -> anyhow::Result<Loaded> {
-        let aim = self.aim(subject, shape);
-        let before = self.cpu_time(subject)?;
-        let busy = task::keep_awake(self.pinning);
-        let outcome = burst::run(aim, plan.connections, plan.length).await?;
-        drop(busy);
-        self.loaded(subject, before, outcome).await
-    }
-
-    async fn at_steady_rate(
-        &mut self,
-        rate: Rate,
-        subject: Subject,
-        shape: Shape,
-    ) -> anyhow::Result<Loaded> {
-        let aim = self.aim(subject, shape);
-        let before = self.cpu_time(subject)?;
-        let busy = task::keep_awake(self.pinning);
-        let outcome = steady::run(aim, rate).await?;
-        drop(busy);
-        self.loaded(subject, before, outcome).await
-    }
-
-    async fn loaded(
-        &mut self,
-        subject: Subject,
-        before: Option<Duration>,
-        outcome: Outcome,
-    ) -> anyhow::Result<Loaded> {
-        ensure!(
-            outcome.failed == 0,
-            "{} of {} answers through {} failed, the first with: {}",
-            outcome.failed,
-            outcome.failed + outcome.answered,
-            subject.name(),
-            outcome.first_failure.unwrap_or_default(),
-        );
-        if subject == Subject::Trunkline {
-            self.sent_to_trunkline += outcome.answered;
-        }
-        let since = |now: Option<Duration>| Some(now?.saturating_sub(before?));
-        let during = since(self.cpu_time(subject)?);
-        if let Some(running) = self.running(subject) {
-            quiet(&running.process).await?;
-        }
-        let total = since(self.cpu_time(subject)?);
-        Ok(Loaded {
-            outcome,
-            during,
-            total,
-        })
-    }
-
-    fn rate(&self, plan: Plan, per_second: u32) -> Rate {
-        Rate {
-            per_second,
-            length: plan.length,
-            connections: STEADY_CONNECTIONS,
-            pinning: self.pinning,
-        }
-    }
-
-    fn running(&self, subject: Subject) -> Option<&Running> {
-        match subject {
-            Subject::Direct => None,
-            Subject::Bare => self.bare.as_ref(),
-            Subject::Trunkline => self.trunkline.as_ref(),
-        }
-    }
-
-    fn aim(&self, subject: Subject, shape: Shape) -> Aim {
-        let port = self
-            .running(subject)
-            .map_or(self.provider, |running| running.port);
-        Aim { port, shape }
-    }
-
-    fn cpu_time(&self, subject: Subject) -> anyhow::Result<Option<Duration>> {
-        self.running(subject)
-            .map(|running| running.process.cpu_time())
-            .transpose()
-    }
-
-    /// Every call that was answered was journaled before it was sent and has ended in the ledger; a
-    /// figure that was won by leaving something out would not count.
-    async fn check_ledger(&self) -> anyhow::Result<()> {
-        let Some(running) = self.running(Subject::Trunkline) else {
-            return Ok(());
-        };
-        let (_, metrics) = probe::get(running.port, "/metrics").await?;
-        for name in ["trunkline_ledger_dispatched", "trunkline_ledger_captured"] {
-            let counted = metrics
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
-                .with_context(|| format!("/metrics has no {name}"))?;
-            ensure!(
-                counted == self.sent_to_trunkline,
-                "{name} is {counted}, but {} requests were answered",
-                self.sent_to_trunkline
+    async fn pictures(&mut self) -> anyhow::Result<()> {
+        let connections = self.plan.pictures.connections;
+        let until = Until::Answered(self.plan.pictures.each);
+        let ask = |format| Ask::about_a_picture(format, Shape::Whole);
+        for subject in PROXIES {
+            let loaded = self
+                .stand
+                .at_full_load(connections, until, subject, ask(Format::Openai))
+                .await?;
+            loaded.note_cpu(
+                Figure::CpuPerPicture,
+                subject,
+                self.round,
+                &mut self.figures,
             );
         }
+        let translated = [
+            (Figure::CpuPerAnthropicPicture, ask(Format::Anthropic)),
+            (Figure::CpuPerGeminiPicture, ask(Format::Gemini)),
+        ];
+        self.translated(connections, until, translated).await
+    }
+
+    /// Puts the same load on Trunkline again, to be translated.
+    async fn translated(
+        &mut self,
+        connections: usize,
+        until: Until,
+        asks: [(Figure, Ask); 2],
+    ) -> anyhow::Result<()> {
+        let subject = Subject::Trunkline;
+        for (figure, ask) in asks {
+            let loaded = self
+                .stand
+                .at_full_load(connections, until, subject, ask)
+                .await?;
+            loaded.note_cpu(figure, subject, self.round, &mut self.figures);
+        }
         Ok(())
     }
-}
 
-impl Loaded {
-    fn note_cpu(&self, figure: Figure, subject: Subject, round: usize, figures: &mut Figures) {
-        if let Some(total) = self.total {
-            let each = total.as_secs_f64() * 1e6 / count(self.outcome.answered);
-            figures.note(figure, subject, round, each);
-        }
+    fn full_load(&self) -> (usize, Until) {
+        (self.plan.connections, Until::Elapsed(self.plan.length))
     }
-}
 
-/// Waits until a process has done everything that it was left to do.
-async fn quiet(process: &Process) -> anyhow::Result<()> {
-    let start = crate::clock::now();
-    let mut before = process.cpu_time()?;
-    loop {
-        tokio::time::sleep(QUIET).await;
-        let now = process.cpu_time()?;
-        if now.saturating_sub(before) <= IDLE_CPU {
-            return Ok(());
-        }
-        ensure!(
-            crate::clock::now() - start < PATIENCE,
-            "the process is still busy after {PATIENCE:?}"
-        );
-        before = now;
+    fn note(&mut self, figure: Figure, subject: Subject, value: f64) {
+        self.figures.note(figure, subject, self.round, value);
     }
 }
 
 fn microseconds(nanoseconds: &Histogram<u64>, percentile: f64) -> f64 {
     count(nanoseconds.value_at_percentile(percentile)) / 1_000.0
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
-fn kibibytes(bytes: u64) -> f64 {
-    count(bytes) / 1_024.0
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    kibibytes(bytes) / 1_024.0
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "measured values are far below 2^52"
-)]
-fn count(value: u64) -> f64 {
-    value as f64
 }

@@ -2,8 +2,9 @@
 //!
 //! `bench/run` is the way in, and `docs/benchmark.md` says what the figures mean. In reading order:
 //! [`wire`] (what is asked and answered), [`mock`] and [`proxy`] (the other processes), [`subject`] (how
-//! each is started), [`load`] (the load generator), [`compare`] (the rounds), [`figure`] and [`report`]
-//! (what comes out), and for what to do about it, [`profile`]. It speaks to Trunkline through its front door only and knows none of its crates.
+//! each is started), [`load`] (the load generator), [`compare`] (what is measured in which order), [`fresh`]
+//! and [`stand`] (how), [`figure`], [`figures`] and [`report`] (what comes out), and for what to do about it,
+//! [`profile`]. It speaks to Trunkline through its front door only and knows none of its crates.
 
 pub mod wire;
 
@@ -18,7 +19,11 @@ pub mod subject;
 pub mod load;
 
 pub mod compare;
+pub mod fresh;
+pub mod stand;
+
 pub mod figure;
+pub mod figures;
 pub mod report;
 
 pub mod profile;

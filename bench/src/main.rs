@@ -10,11 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use bench::compare::{self, Plan};
+use bench::compare::{self, Pictures, Plan};
 use bench::pinning::Pinning;
 use bench::report::{self, Machine};
 use bench::subject::{Launcher, Subject};
-use bench::wire::Shape;
+use bench::wire::{Ask, Format, Shape};
 use bench::{profile, proxy};
 
 /// The longest that anything may take.
@@ -60,7 +60,7 @@ struct Compare {
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Less than a minute, and correspondingly rough.
+    /// About a minute, and correspondingly rough.
     #[arg(long)]
     quick: bool,
     /// Rounds of load.
@@ -82,6 +82,9 @@ struct ProfileOptions {
     /// What is asked for.
     #[arg(long, value_enum, default_value_t = Load::Requests)]
     load: Load,
+    /// The format that the provider speaks; another one than `openai` has to be translated.
+    #[arg(long, value_enum, default_value_t = Spoken::Openai)]
+    format: Spoken,
     /// Profiles the bare proxy instead.
     #[arg(long)]
     bare: bool,
@@ -99,20 +102,52 @@ enum Load {
     Streams,
     /// Streams whose chunks come one by one.
     Paced,
+    /// Whole answers to requests with a picture of 10 MB.
+    Pictures,
+}
+
+/// The format that the provider speaks.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Spoken {
+    /// The load's own: nothing is translated.
+    Openai,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Gemini's `generateContent`.
+    Gemini,
+}
+
+impl From<Spoken> for Format {
+    fn from(spoken: Spoken) -> Self {
+        match spoken {
+            Spoken::Openai => Self::Openai,
+            Spoken::Anthropic => Self::Anthropic,
+            Spoken::Gemini => Self::Gemini,
+        }
+    }
 }
 
 impl Compare {
     fn plan(&self) -> Plan {
-        let (rounds, starts, seconds) = if self.quick { (2, 1, 1) } else { (5, 3, 2) };
+        let (rounds, starts, milliseconds) = if self.quick {
+            (2, 1, 800)
+        } else {
+            (5, 3, 1_800)
+        };
         Plan {
             rounds: self.rounds.unwrap_or(rounds).clamp(1, 20),
             starts,
-            length: Duration::from_secs(seconds),
+            length: Duration::from_millis(milliseconds),
             connections: 64,
             requests_per_second: self.rate,
             streams_per_second: 400,
             chunk_every_ms: 2,
             open_streams: 1_000,
+            pictures: Pictures {
+                connections: 4,
+                each: 6,
+                waiting: 8,
+            },
         }
     }
 }
@@ -154,17 +189,23 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
 fn profile_and_print(options: &ProfileOptions) -> anyhow::Result<()> {
     let pinning = Pinning::begin();
     let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
+    let format = options.format.into();
+    let ask = match options.load {
+        Load::Requests => Ask::in_words(format, Shape::Whole),
+        Load::Streams => Ask::in_words(format, Shape::Stream),
+        Load::Paced => Ask::in_words(format, Shape::Paced(2)),
+        Load::Pictures => Ask::about_a_picture(format, Shape::Whole),
+    };
+    let subject = if !options.bare {
+        Subject::Trunkline
+    } else if options.format == Spoken::Openai {
+        Subject::Bare
+    } else {
+        bail!("the bare proxy translates nothing: leave out --format or --bare");
+    };
     let plan = profile::Plan {
-        subject: if options.bare {
-            Subject::Bare
-        } else {
-            Subject::Trunkline
-        },
-        shape: match options.load {
-            Load::Requests => Shape::Whole,
-            Load::Streams => Shape::Stream,
-            Load::Paced => Shape::Paced(2),
-        },
+        subject,
+        ask,
         length: Duration::from_secs(options.seconds),
     };
     let profiled =

@@ -1,4 +1,4 @@
-//! The mock provider: fixed answers in OpenAI's format, as cheaply as a hyper server can give them, on the
+//! The mock provider: fixed answers in every format, as cheaply as a hyper server can give them, on the
 //! load generator's own thread.
 
 use std::convert::Infallible;
@@ -9,29 +9,70 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use memchr::memmem;
 use tokio::time::{Instant, Sleep};
 
 use crate::listen;
-use crate::wire::{self, Shape};
+use crate::wire::{Format, Shape, Wanted, anthropic, gemini, openai, picture};
 
 /// What is answered, made once.
 struct Answers {
+    openai: Answer,
+    openai_with_usage: Answer,
+    anthropic: Answer,
+    gemini: Answer,
+    /// The picture that large requests must arrive with.
+    picture: String,
+}
+
+/// One answer, in both shapes.
+struct Answer {
     whole: Bytes,
-    frames: Arc<[Bytes]>,
-    frames_with_usage: Arc<[Bytes]>,
+    stream: Arc<[Bytes]>,
+}
+
+impl Answers {
+    fn new() -> Self {
+        let answer = |whole, stream: Vec<Bytes>| Answer {
+            whole,
+            stream: stream.into(),
+        };
+        Self {
+            openai: answer(openai::whole(), openai::stream(false)),
+            openai_with_usage: answer(openai::whole(), openai::stream(true)),
+            anthropic: answer(anthropic::whole(), anthropic::stream()),
+            gemini: answer(gemini::whole(), gemini::stream()),
+            picture: picture::base64(),
+        }
+    }
+
+    fn of(&self, format: Format, wanted: Wanted) -> &Answer {
+        match format {
+            Format::Openai if wanted.usage => &self.openai_with_usage,
+            Format::Openai => &self.openai,
+            Format::Anthropic => &self.anthropic,
+            Format::Gemini => &self.gemini,
+        }
+    }
+
+    /// Whether the picture that a body seems to hold is there to its last character.
+    fn picture_is_whole(&self, body: &[u8]) -> bool {
+        let Some(at) = memmem::find(body, picture::HEAD.as_bytes()) else {
+            return true;
+        };
+        let rest = body.get(at..).unwrap_or_default();
+        rest.strip_prefix(self.picture.as_bytes())
+            .is_some_and(|behind| behind.starts_with(b"\""))
+    }
 }
 
 /// Serves on a free port of loopback, which it answers, until the process ends.
 pub async fn start() -> anyhow::Result<u16> {
-    let answers = Arc::new(Answers {
-        whole: wire::whole_answer(),
-        frames: wire::stream_frames(false).into(),
-        frames_with_usage: wire::stream_frames(true).into(),
-    });
+    let answers = Arc::new(Answers::new());
     let listener = listen::bind(0).await?;
     let port = listener.local_addr()?.port();
     let answer = move |request| answer(Arc::clone(&answers), request);
@@ -46,21 +87,31 @@ async fn answer(
     answers: Arc<Answers>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, hyper::Error> {
-    if request.uri().path() == "/readyz" {
-        return Ok(Response::new(Reply::Whole(Some(Bytes::from_static(
-            b"ready",
-        )))));
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if path == "/readyz" {
+        return Ok(Response::new(Reply::whole(&Bytes::from_static(b"ready"))));
     }
-    let body = request.into_body().collect().await?.to_bytes();
-    let (reply, content_type) = match wire::wanted_shape(&body) {
-        Shape::Whole => (
-            Reply::Whole(Some(answers.whole.clone())),
-            "application/json",
-        ),
-        shape => (
-            Reply::Stream(Chunks::new(&answers, wire::wants_usage(&body), shape)),
+    let Some(format) = Format::at(path) else {
+        return Ok(refusal(StatusCode::NOT_FOUND, b"no such path"));
+    };
+    let body = body.collect().await?.to_bytes();
+    if !answers.picture_is_whole(&body) {
+        return Ok(refusal(StatusCode::BAD_REQUEST, b"the picture is damaged"));
+    }
+    let wanted = Wanted::read(format, path, &body);
+    drop(body);
+    if let Shape::Delayed(milliseconds) = wanted.shape {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+    let answer = answers.of(format, wanted);
+    let (reply, content_type) = if wanted.shape.is_streamed() {
+        (
+            Reply::Stream(Chunks::new(answer, wanted.shape)),
             "text/event-stream; charset=utf-8",
-        ),
+        )
+    } else {
+        (Reply::whole(&answer.whole), "application/json")
     };
     let mut response = Response::new(reply);
     let headers = response.headers_mut();
@@ -73,10 +124,22 @@ async fn answer(
     Ok(response)
 }
 
+fn refusal(status: StatusCode, why: &'static [u8]) -> Response<Reply> {
+    let mut response = Response::new(Reply::whole(&Bytes::from_static(why)));
+    *response.status_mut() = status;
+    response
+}
+
 /// The body of an answer.
 enum Reply {
     Whole(Option<Bytes>),
     Stream(Chunks),
+}
+
+impl Reply {
+    fn whole(body: &Bytes) -> Self {
+        Self::Whole(Some(body.clone()))
+    }
 }
 
 impl Body for Reply {
@@ -108,7 +171,7 @@ impl Body for Reply {
     }
 }
 
-/// A streamed answer; each chunk is written to the socket by itself, as real providers do.
+/// A streamed answer; each piece is written to the socket by itself, as real providers do.
 struct Chunks {
     frames: Arc<[Bytes]>,
     next: usize,
@@ -127,14 +190,9 @@ enum Pause {
 }
 
 impl Chunks {
-    fn new(answers: &Answers, with_usage: bool, shape: Shape) -> Self {
-        let frames = if with_usage {
-            &answers.frames_with_usage
-        } else {
-            &answers.frames
-        };
+    fn new(answer: &Answer, shape: Shape) -> Self {
         let pause = match shape {
-            Shape::Whole | Shape::Stream => Pause::Turn { taken: true },
+            Shape::Whole | Shape::Delayed(_) | Shape::Stream => Pause::Turn { taken: true },
             Shape::Paced(milliseconds) => Pause::Time {
                 every: Duration::from_millis(milliseconds),
                 // The first chunk comes at once.
@@ -142,20 +200,15 @@ impl Chunks {
             },
         };
         Self {
-            frames: Arc::clone(frames),
+            frames: Arc::clone(&answer.stream),
             next: 0,
             pause,
         }
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        // As providers do it: the chunk that names the role comes with the first word, and the
-        // terminator with the last chunk.
-        let follows_at_once = self.next == 1 || self.next + 1 == self.frames.len();
-        if !follows_at_once {
-            ready!(self.pause.poll(context));
-            self.pause.begin();
-        }
+        ready!(self.pause.poll(context));
+        self.pause.begin();
         let frame = self.frames.get(self.next).cloned();
         self.next += 1;
         Poll::Ready(frame.map(Frame::data))

@@ -47,7 +47,15 @@ impl Process {
     /// Resident memory, in bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
         let status = self.read("status")?;
-        resident(&status).with_context(|| format!("/proc/{}/status has no VmRSS", self.id()))
+        memory(&status, "VmRSS:")
+            .with_context(|| format!("/proc/{}/status has no VmRSS", self.id()))
+    }
+
+    /// The most memory that was resident at once since the process started, in bytes.
+    pub fn peak_resident(&self) -> anyhow::Result<u64> {
+        let status = self.read("status")?;
+        memory(&status, "VmHWM:")
+            .with_context(|| format!("/proc/{}/status has no VmHWM", self.id()))
     }
 
     fn read(&self, file: &str) -> anyhow::Result<String> {
@@ -74,10 +82,9 @@ fn cpu_time(stat: &str) -> Option<Duration> {
     Some(TICK * user.checked_add(system)?)
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A field of `/proc/<pid>/status` that counts memory (`man 5 proc_pid_status`), in bytes.
+fn memory(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -94,7 +101,8 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_bytes() {
-        let status = "Name:\tbench\nVmPeak:\t  900 kB\nVmRSS:\t  40 kB\nThreads:\t3\n";
-        assert_eq!(resident(status), Some(40_960));
+        let status = "Name:\tbench\nVmPeak:\t  900 kB\nVmHWM:\t  50 kB\nVmRSS:\t  40 kB\n";
+        assert_eq!(memory(status, "VmRSS:"), Some(40_960));
+        assert_eq!(memory(status, "VmHWM:"), Some(51_200));
     }
 }

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
+use crate::load::burst::{self, Until};
 use crate::load::steady::Rate;
-use crate::load::{Aim, burst, steady};
+use crate::load::{Aim, steady};
 use crate::pinning::Pinning;
 use crate::subject::{Launcher, Subject};
-use crate::wire::Shape;
+use crate::wire::{Ask, Content, Shape};
 use crate::{mock, task};
 use tally::Tally;
 
@@ -33,8 +34,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub struct Plan {
     /// The process.
     pub subject: Subject,
-    /// The answers that are asked for: whole and streamed ones at full load, paced ones at a steady rate.
-    pub shape: Shape,
+    /// What is asked: paced answers at a steady rate, all others at full load.
+    pub ask: Ask,
     /// How long samples are taken.
     pub length: Duration,
 }
@@ -60,7 +61,7 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Profile>
     let _busy = task::keep_awake(pinning);
     let aim = Aim {
         port: running.port,
-        shape: plan.shape,
+        ask: plan.ask,
     };
     let length = plan.length + MARGIN * 2;
     // Pools fill and the store's file grows before anything is counted.
@@ -88,8 +89,14 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Profile>
 }
 
 async fn load(aim: Aim, pinning: Pinning, length: Duration) -> anyhow::Result<u64> {
-    let outcome = match aim.shape {
-        Shape::Whole | Shape::Stream => burst::run(aim, 64, length).await?,
+    let outcome = match aim.ask.shape {
+        Shape::Whole | Shape::Delayed(_) | Shape::Stream => {
+            let connections = match aim.ask.content {
+                Content::Words => 64,
+                Content::Picture => 4,
+            };
+            burst::run(aim, connections, Until::Elapsed(length)).await?
+        }
         Shape::Paced(_) => {
             let rate = Rate {
                 per_second: 400,

@@ -6,7 +6,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use crate::compare::Plan;
-use crate::figure::{Figure, Figures, Summary, Target};
+use crate::figure::{Figure, Target};
+use crate::figures::{Figures, Summary};
 use crate::pinning::Pinning;
 use crate::profile::Profile;
 use crate::subject::Subject;
@@ -54,6 +55,7 @@ pub fn table(figures: &Figures, plan: Plan, machine: &Machine) -> String {
         "bare proxy",
         "Trunkline",
         "ratio",
+        "to",
         "target",
         "",
     ]);
@@ -62,21 +64,27 @@ pub fn table(figures: &Figures, plan: Plan, machine: &Machine) -> String {
     }
     for figure in Figure::ALL {
         let summary = figures.summary(figure);
+        let definition = figure.definition();
         table.add_row([
-            figure.title().to_owned(),
+            definition.title.to_owned(),
             number(summary.direct),
             number(summary.bare),
             number(summary.trunkline),
             summary
                 .ratio
                 .map_or_else(String::new, |ratio| format!("{ratio:.2}")),
-            target(figure),
+            summary
+                .ratio
+                .map_or("", |_| definition.baseline.name())
+                .to_owned(),
+            target(definition.target),
             verdict(&summary).to_owned(),
         ]);
     }
     format!(
         "{table}\nMedians of {} rounds ({} for start-up and memory); a ratio is the median of the rounds' ratios.\n\
          Steady rates: {} requests/s; {} streams/s with a chunk every {} ms. {} streams held open.\n\
+         Pictures: {} requests over {} connections; {} waiting at once when memory is measured.\n\
          Machine: {} cores, {}, Linux {}, load before the run {}; {}.\n",
         plan.rounds,
         plan.starts,
@@ -84,6 +92,9 @@ pub fn table(figures: &Figures, plan: Plan, machine: &Machine) -> String {
         plan.streams_per_second,
         plan.chunk_every_ms,
         plan.open_streams,
+        plan.pictures.requests(),
+        plan.pictures.connections,
+        plan.pictures.waiting,
         machine.cores,
         machine.memory,
         machine.kernel,
@@ -98,14 +109,20 @@ pub fn json(figures: &Figures, plan: Plan, machine: &Machine) -> Value {
         .into_iter()
         .map(|figure| {
             let summary = figures.summary(figure);
+            let definition = figure.definition();
+            let (baseline, subject) = figure.baseline();
             let rounds = |subject: Subject| json!(figures.values(figure, subject));
             let value = json!({
-                "title": figure.title().trim(),
+                "title": definition.title.trim(),
                 "direct": summary.direct,
                 "bare": summary.bare,
                 "trunkline": summary.trunkline,
                 "ratio": summary.ratio,
-                "target": target(figure),
+                "baseline": {
+                    "figure": baseline.definition().key,
+                    "subject": subject.name(),
+                },
+                "target": target(definition.target),
                 "met": summary.met,
                 "rounds": {
                     "direct": rounds(Subject::Direct),
@@ -113,7 +130,7 @@ pub fn json(figures: &Figures, plan: Plan, machine: &Machine) -> Value {
                     "trunkline": rounds(Subject::Trunkline),
                 },
             });
-            (figure.key().to_owned(), value)
+            (definition.key.to_owned(), value)
         })
         .collect();
     json!({
@@ -127,6 +144,9 @@ pub fn json(figures: &Figures, plan: Plan, machine: &Machine) -> Value {
             "streams_per_second": plan.streams_per_second,
             "chunk_every_ms": plan.chunk_every_ms,
             "open_streams": plan.open_streams,
+            "pictures": plan.pictures.requests(),
+            "picture_connections": plan.pictures.connections,
+            "pictures_waiting": plan.pictures.waiting,
         },
         "machine": {
             "cores": machine.cores,
@@ -191,8 +211,8 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-fn target(figure: Figure) -> String {
-    match figure.target() {
+fn target(target: Option<Target>) -> String {
+    match target {
         None => String::new(),
         Some(Target::Ratio(most)) => format!("≤ {most} ×"),
         Some(Target::Value(most)) => format!("≤ {most}"),

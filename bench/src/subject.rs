@@ -10,7 +10,7 @@ use anyhow::Context;
 use crate::pinning::Pinning;
 use crate::probe;
 use crate::process::Process;
-use crate::wire::MODEL;
+use crate::wire::Format;
 
 /// The bootstrap key by which the load generator proves itself to Trunkline; the others ignore it.
 pub const CALLER_KEY: &str = "bench-caller-key-7f3a91c2d4e8";
@@ -144,28 +144,51 @@ async fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::
     })
 }
 
-/// Keys, a rate, a budget and a route: everything that a request passes is really there, and generous.
+/// Keys, a rate, a budget and a route to a provider of every format: everything that a request passes is
+/// really there, and generous.
 fn configuration(port: u16, provider: u16) -> String {
+    let each = |entry: fn(Format, u16) -> String| -> String {
+        let entries = Format::ALL
+            .into_iter()
+            .map(|format| entry(format, provider));
+        entries.collect()
+    };
     format!(
         r#"server: {{ listen: "127.0.0.1:{port}" }}
 ledger: {{ sync: 50ms }}
 telemetry: {{ log: info }}
 providers:
-  mock:
-    kind: openai
-    base_url: "http://127.0.0.1:{provider}/v1"
-    api_key: "bench-provider-key"
-    allow_private_address: true
-models:
-  {MODEL}:
-    targets:
-      - {{ model: mock/{MODEL} }}
-keys:
+{providers}models:
+{routes}keys:
   - name: bench
     key: "{CALLER_KEY}"
     models: ["*"]
     budget: {{ usd: 1000000, per: month }}
     rate: {{ rpm: 1000000000, tpm: 1000000000000 }}
+"#,
+        providers = each(provider_entry),
+        routes = each(|format, _| route_entry(format)),
+    )
+}
+
+fn provider_entry(format: Format, port: u16) -> String {
+    let (kind, path) = (format.kind(), format.base_path());
+    format!(
+        r#"  mock-{kind}:
+    kind: {kind}
+    base_url: "http://127.0.0.1:{port}{path}"
+    api_key: "bench-provider-key"
+    allow_private_address: true
 "#
+    )
+}
+
+fn route_entry(format: Format) -> String {
+    let (kind, model) = (format.kind(), format.model());
+    format!(
+        r"  {model}:
+    targets:
+      - {{ model: mock-{kind}/{model} }}
+"
     )
 }

@@ -1,28 +1,24 @@
 //! One keep-alive connection, one request at a time.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::Aim;
-use crate::subject::CALLER_KEY;
-use crate::wire;
+use super::question::Question;
+use crate::wire::openai;
 
 /// A connection and the request that it repeats.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    headers: HeaderMap,
-    body: Bytes,
-    answer_length: usize,
+    question: Arc<Question>,
 }
 
 /// When the answer came.
@@ -36,9 +32,9 @@ pub struct Answered {
 
 impl Connection {
     /// Connects.
-    pub async fn open(aim: Aim) -> anyhow::Result<Self> {
-        let address = aim.address();
-        let stream = TcpStream::connect(address).await.context("connect")?;
+    pub async fn open(question: &Arc<Question>) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(question.address).await;
+        let stream = stream.context("connect")?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         crate::task::detach(async move {
@@ -47,9 +43,7 @@ impl Connection {
         });
         Ok(Self {
             sender,
-            headers: headers(address)?,
-            body: wire::request_body(aim.shape),
-            answer_length: wire::answer_length(aim.shape),
+            question: Arc::clone(question),
         })
     }
 
@@ -57,19 +51,15 @@ impl Connection {
     pub async fn ask(&mut self) -> anyhow::Result<Answered> {
         let mut body = self.send().await?.into_body();
         let mut first_byte = None;
-        let mut length = 0;
+        let mut reading = self.question.begin();
         while let Some(frame) = body.frame().await {
             if let Ok(data) = frame?.into_data() {
                 first_byte.get_or_insert_with(crate::clock::now);
-                length += data.len();
+                reading.push(&data);
             }
         }
-        ensure!(
-            length == self.answer_length,
-            "the answer has {length} bytes instead of {}",
-            self.answer_length
-        );
         let last_byte = crate::clock::now();
+        reading.end()?;
         Ok(Answered {
             first_byte: first_byte.unwrap_or(last_byte),
             last_byte,
@@ -89,10 +79,10 @@ impl Connection {
 
     async fn send(&mut self) -> anyhow::Result<Response<Incoming>> {
         self.sender.ready().await?;
-        let mut request = Request::new(Full::new(self.body.clone()));
+        let mut request = Request::new(Full::new(self.question.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static(wire::PATH);
-        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = Uri::from_static(openai::PATH);
+        *request.headers_mut() = self.question.headers.clone();
         let response = self.sender.send_request(request).await?;
         if response.status() != StatusCode::OK {
             let status = response.status();
@@ -101,18 +91,4 @@ impl Connection {
         }
         Ok(response)
     }
-}
-
-/// The fields that an SDK sends, the credential among them.
-fn headers(address: SocketAddr) -> anyhow::Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    headers.insert(HOST, HeaderValue::try_from(address.to_string())?);
-    headers.insert(
-        AUTHORIZATION,
-        HeaderValue::try_from(format!("Bearer {CALLER_KEY}"))?,
-    );
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static("trunkline-bench"));
-    Ok(headers)
 }

@@ -1,5 +1,6 @@
 //! Many streams at once that stay open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use tokio::time::timeout;
 
 use super::Aim;
 use super::connection::Connection;
+use super::question::Question;
 
 /// How long the first byte of a stream may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,9 +22,10 @@ pub struct Held {
 
 /// Opens `count` streams and waits until each has given its first byte.
 pub async fn open(aim: Aim, count: usize) -> anyhow::Result<Vec<Held>> {
+    let question = Arc::new(Question::of(aim)?);
     let mut held = Vec::with_capacity(count);
     for number in 1..=count {
-        let mut connection = Connection::open(aim).await?;
+        let mut connection = Connection::open(&question).await?;
         let body = timeout(PATIENCE, connection.begin()).await;
         let body = body.map_err(Into::into).flatten();
         let body = body.with_context(|| format!("stream {number} of {count}"))?;

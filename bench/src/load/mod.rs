@@ -4,19 +4,20 @@ pub mod burst;
 pub mod connection;
 pub mod hold;
 pub mod outcome;
+pub mod question;
 pub mod steady;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::wire::Shape;
+use crate::wire::Ask;
 
 /// Where the load goes and what it asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Aim {
     /// The subject's port on loopback.
     pub port: u16,
-    /// The shape of the answers.
-    pub shape: Shape,
+    /// What is asked.
+    pub ask: Ask,
 }
 
 impl Aim {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use hdrhistogram::Histogram;
 
 use super::connection::Answered;
+use crate::figures::count;
 
 /// The longest latency that is told apart; longer ones count as this.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -43,9 +44,7 @@ impl Outcome {
 
     /// Answers per second.
     pub fn rate(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
-        let answered = self.answered as f64;
-        answered / self.took.as_secs_f64()
+        count(self.answered) / self.took.as_secs_f64()
     }
 
     fn note(&mut self, due: Instant, answer: &anyhow::Result<Answered>) {

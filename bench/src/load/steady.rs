@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::Aim;
 use super::connection::Connection;
 use super::outcome::{Outcome, Tally};
+use super::question::Question;
 use crate::pinning::Pinning;
 
 /// How much is asked.
@@ -32,14 +33,16 @@ pub struct Rate {
 pub async fn run(aim: Aim, rate: Rate) -> anyhow::Result<Outcome> {
     let (due_sender, due) = unbounded_channel();
     let due = Arc::new(Mutex::new(due));
+    let question = Arc::new(Question::of(aim)?);
     let mut opened = Vec::with_capacity(rate.connections);
     for _ in 0..rate.connections {
-        opened.push(Connection::open(aim).await?);
+        opened.push(Connection::open(&question).await?);
     }
     let tally = Arc::new(Tally::begin()?);
     let mut lanes = JoinSet::new();
     for connection in opened {
-        lanes.spawn(serve(aim, connection, Arc::clone(&due), Arc::clone(&tally)));
+        let (question, due) = (Arc::clone(&question), Arc::clone(&due));
+        lanes.spawn(serve(question, connection, due, Arc::clone(&tally)));
     }
     let start = tally.start();
     pace(start, rate, &due_sender).await;
@@ -70,7 +73,7 @@ async fn pace(start: Instant, rate: Rate, due_sender: &UnboundedSender<Instant>)
 }
 
 async fn serve(
-    aim: Aim,
+    question: Arc<Question>,
     mut connection: Connection,
     due: Arc<Mutex<UnboundedReceiver<Instant>>>,
     tally: Arc<Tally>,
@@ -83,7 +86,7 @@ async fn serve(
         let answer = connection.ask().await;
         tally.note(due, &answer);
         if answer.is_err() {
-            connection = Connection::open(aim).await?;
+            connection = Connection::open(&question).await?;
         }
     }
 }
