@@ -5,14 +5,15 @@
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
 //! [`egress`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
-//! [`response::ResponseStore`], [`file::FileStore`], [`batch::BatchStore`]; the bytes of files and generated
-//! media lie behind [`media::MediaStore`].
+//! [`response::ResponseStore`], [`custody::CustodyStore`], [`file::FileStore`], [`batch::BatchStore`]; the
+//! bytes of files and generated media lie behind [`media::MediaStore`].
 
 pub mod batch;
 pub mod call;
 pub mod caller;
 pub mod chat;
 pub mod clock;
+pub mod custody;
 pub mod egress;
 pub mod embedding;
 pub mod entropy;

@@ -5,43 +5,59 @@
 //! state of every turn that calls tools is kept for a while under the ids of its calls, and put back where a
 //! later request of the same caller brings these calls without it.
 //!
-//! Read `turn` for what is kept and how it is put back, `reader` for how it is read along, `seal` for
-//! who can open it, and `shelf` for its bounds. It is memory: an end of the process loses it, and then a
-//! request is translated as it came.
+//! It stands in memory, and a loop of the server's brings it into the store, so that a restart keeps it and
+//! other replicas find it. What memory does not know is looked up there once, before a request is prepared
+//! that brings calls without state. It is not journaled: when the store cannot keep up, the newest is lost
+//! there, and counted.
+//!
+//! Read `turn` for what is kept and how it is put back, `restore` for when, `reader` for how it is read
+//! along, `seal` for who can open it, and `shelf` for what stands in memory.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use domain::caller::Caller;
-use domain::chat::{Message, Part};
-use domain::clock::Clock;
+use domain::chat::Part;
+use domain::clock::{Clock, Moment};
+use domain::custody::{CustodyStore, KeptTurn, Place};
 use domain::entropy::Entropy;
 use domain::secret::Secret;
+use domain::store_error::StoreError;
+use jiff::{SignedDuration, Timestamp};
 use providers::dialect::Format;
 
 use crate::routes::{Plan, ResolvedTarget};
+use crate::waiting::{Backlog, Waiting};
 
 mod issuer;
 mod reader;
+mod restore;
 mod seal;
 mod shelf;
 mod turn;
 
 pub(crate) use reader::Reader;
+pub(crate) use restore::Restored;
 
 use issuer::Issuer;
-use seal::{Keys, Root};
-use shelf::Shelf;
+use seal::Root;
+use shelf::{Shelf, Shelved};
 use turn::Turn;
+
+/// The most state of one answer that is kept, in bytes: more than the longest thoughts of any model.
+const MAX_STATE: usize = 4 * 1024 * 1024;
+/// What a turn takes for each of its places while it waits for the store, in bytes, about.
+const PLACE_BYTES: usize = 32;
 
 /// Bounds of what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CustodyRules {
-    /// How long the state of a turn is kept after it came or was last put back.
+    /// How long the state of a turn is kept after it came or was last put back; the store may let it go
+    /// when half of that has passed since it was last put back.
     pub ttl: Duration,
-    /// The most that is kept, in bytes; beyond it, what was not needed for longest goes first.
+    /// The most that stands in memory, in bytes; beyond it, what was not needed for longest goes first.
     pub max_bytes: usize,
 }
 
@@ -50,15 +66,22 @@ pub struct Custody {
     ttl: Duration,
     root: Root,
     shelf: Mutex<Shelf>,
+    /// On its way to the store.
+    waiting: Waiting<KeptTurn>,
+    store: Arc<dyn CustodyStore>,
+    /// Until when the store is not asked, because it did not answer.
+    rests_until: Mutex<Moment>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Custody {
-    /// An empty custody whose keys are derived from the installation's `secret`.
+    /// A custody with nothing in memory, whose keys are derived from the installation's `secret`: of what is
+    /// in `store` it finds what was kept under the same.
     pub fn new(
         rules: CustodyRules,
         secret: &Secret<Vec<u8>>,
+        store: Arc<dyn CustodyStore>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -66,6 +89,9 @@ impl Custody {
             ttl: rules.ttl,
             root: Root::new(secret),
             shelf: Mutex::new(Shelf::new(rules.max_bytes)),
+            waiting: Waiting::new(|turn| turn.sealed.len() + turn.places.len() * PLACE_BYTES),
+            store,
+            rests_until: Mutex::new(Moment::at(Duration::ZERO)),
             clock,
             entropy,
         }
@@ -81,75 +107,70 @@ impl Custody {
         }
     }
 
-    /// Puts back what `caller` left out of the turns that called tools, as far as it was kept for this caller
-    /// and the target takes it. Answers the places of the messages that were changed.
-    pub(crate) fn restore(
-        &self,
-        caller: &Caller,
-        plan: &Plan,
-        format: Format,
-        messages: &mut [Message],
-    ) -> Vec<usize> {
-        if self.shelf().is_empty() {
-            return Vec::new();
-        }
-        let mut keys = None;
-        let mut seen = HashSet::new();
-        let mut restored = Vec::new();
-        let target = Issuer::of(&plan.target, format);
-        // Some providers begin to count the ids of calls anew: the latest turn is the one that is known.
-        for (place, message) in messages.iter_mut().enumerate().rev() {
-            let Message::Assistant { content, .. } = message else {
-                continue;
-            };
-            let ids = called(content, &mut seen);
-            if ids.is_empty() || turn::has_state(content) {
-                continue;
-            }
-            if keys.is_none() {
-                keys = self.root.keys_of(caller);
-            }
-            let Some(keys) = &keys else { break };
-            let turns = self.turns(keys, &ids, &target);
-            let mut is_changed = false;
-            for turn in turns {
-                is_changed |= turn.put_back(&ids, content);
-            }
-            if is_changed {
-                restored.push(place);
-            }
-        }
-        restored
+    /// How many turns never came into the store because it could not keep up.
+    pub fn lost(&self) -> u64 {
+        self.waiting.lost()
     }
 
-    /// The turns that made the calls of these ids, each once.
-    fn turns(&self, keys: &Keys, ids: &[String], target: &Issuer) -> Vec<Turn> {
-        let mut found: Vec<Turn> = Vec::new();
-        for id in ids {
-            if found.iter().any(|turn| turn.has_called(id)) {
-                continue;
-            }
-            let now = self.clock.moment();
-            let until = now.after(self.ttl);
-            let sealed = self.shelf().find(&keys.place(id), now, until);
-            let turn = sealed.and_then(|sealed| keys.open(&sealed));
-            found.extend(turn.filter(|turn: &Turn| turn.issuer.is_understood_by(target)));
-        }
-        found
-    }
-
-    fn keep(&self, keys: &Keys, turn: &Turn) {
-        let Some(sealed) = keys.seal(turn, &*self.entropy) else {
+    fn keep(&self, caller: &Caller, turn: &Turn) {
+        let Some(keys) = self.root.keys_of(caller) else {
             return;
         };
-        let places = turn.call_ids().map(|id| keys.place(id)).collect();
+        let places = turn.places(&keys);
+        let sealed = keys.seal(turn, &*self.entropy).map(Bytes::from);
+        let Some(sealed) = sealed.filter(|sealed| sealed.len() <= MAX_STATE && !places.is_empty())
+        else {
+            return;
+        };
         let now = self.clock.moment();
         let until = now.after(self.ttl);
-        self.shelf().put(places, Bytes::from(sealed), now, until);
+        let shelved = Shelved::turn(sealed.clone(), places.clone(), until, until);
+        self.shelf().put(shelved, now);
+        self.store_later(caller, turn, places, sealed);
     }
 
-    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+    fn store_later(&self, caller: &Caller, turn: &Turn, places: Vec<Place>, sealed: Bytes) {
+        let ttl = SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::MAX);
+        let now = self.clock.now();
+        self.waiting.put(KeptTurn {
+            places,
+            organization_id: caller.organization_id(),
+            project_id: caller.project_id(),
+            key_id: caller.key_id(),
+            provider: turn.issuer.provider.clone(),
+            sealed,
+            keep_until: now.saturating_add(ttl).unwrap_or(Timestamp::MAX),
+        });
+    }
+
+    /// Notes that there is no state to these calls, so that it is not looked for.
+    fn keep_nothing(&self, caller: &Caller, content: &[Part]) {
+        let Some(keys) = self.root.keys_of(caller) else {
+            return;
+        };
+        let places = turn::call_ids(content).map(|id| keys.place(id)).collect();
+        let now = self.clock.moment();
+        let shelved = Shelved::nothing(places, now.after(self.ttl));
+        self.shelf().put(shelved, now);
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Backlog for Custody {
+    async fn arrived(&self) {
+        self.waiting.arrived().await;
+    }
+
+    async fn write(&self, limit: usize) -> Result<usize, StoreError> {
+        let batch = self.waiting.first(limit);
+        if !batch.is_empty() {
+            self.store.keep_turns(&batch).await?;
+        }
+        Ok(self.waiting.take(batch.len()).len())
     }
 }
 
@@ -165,12 +186,14 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Keeps the state of one answer, where it called tools and there is any.
     pub(crate) fn keep(&self, content: &[Part]) {
-        if !turn::is_worth_keeping(content) {
+        if turn::call_ids(content).next().is_none() {
             return;
         }
-        let turn = Turn::of(content, Issuer::of(&self.target, self.format));
-        if let Some(keys) = self.custody.root.keys_of(&self.caller) {
-            self.custody.keep(&keys, &turn);
+        if turn::has_state(content) {
+            let turn = Turn::of(content, Issuer::of(&self.target, self.format));
+            self.custody.keep(&self.caller, &turn);
+        } else if issuer::holds_state(&self.target, self.format) {
+            self.custody.keep_nothing(&self.caller, content);
         }
     }
 
@@ -198,16 +221,6 @@ impl Keeper {
     pub(crate) fn reader(&self) -> Reader {
         Reader::new(self.clone())
     }
-}
-
-/// The ids of the calls that were not seen in a later message.
-fn called(content: &[Part], seen: &mut HashSet<String>) -> Vec<String> {
-    let calls = content.iter().filter_map(|part| match part {
-        Part::ToolCall(call) if !call.id.is_empty() => Some(&call.id),
-        _ => None,
-    });
-    let new = calls.filter(|id| seen.insert((*id).clone()));
-    new.cloned().collect()
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //!
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
-//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what clients leave out), [`payload`] and
-//! [`responses`] (what is kept of it), and
-//! [`catalog`] (what models can do and cost). [`task`] is the story of everything that is not a chat.
+//! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what
+//! clients leave out), [`payload`] and [`responses`] (what is kept of it), and [`catalog`] (what models can
+//! do and cost). [`task`] is the story of everything that is not a chat.
 
 pub mod attempt;
 pub mod catalog;
@@ -27,6 +27,7 @@ mod simulated;
 pub mod task;
 #[cfg(test)]
 mod testing;
+pub mod waiting;
 mod within;
 
 pub use chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};

@@ -10,6 +10,7 @@ use providers::face::{Envelope, Face};
 use providers::hosts;
 
 use crate::chat::{ChatError, Gateway, Inbound};
+use crate::custody::Restored;
 use crate::media;
 use crate::routes::Plan;
 
@@ -89,10 +90,13 @@ impl Gateway {
     ) -> Result<Prepared, ChatError> {
         let target = plan.target.target();
         let mut request = inbound.face.parse(&inbound.asked, &inbound.body)?;
-        let restored = self.custody.as_ref().map(|custody| {
-            let messages = &mut request.messages;
-            custody.restore(caller, plan, dialect.format(), messages)
-        });
+        let restored = match &self.custody {
+            Some(custody) => {
+                let (format, messages) = (dialect.format(), &mut request.messages);
+                custody.restore(caller, plan, format, messages).await
+            }
+            None => Vec::new(),
+        };
         let urls = dialect.media_needed(&request, &target);
         if !urls.is_empty() {
             let rules = &self.settings.media;
@@ -101,11 +105,13 @@ impl Gateway {
         let mut encoded = dialect
             .encode(&request, &target, inbound.started_at)
             .map_err(|refusal| in_the_callers_words(refusal, inbound.face, &request))?;
-        for message in restored.into_iter().flatten() {
+        for Restored { message, provider } in restored {
             encoded.report.change(
                 format!("messages[{message}].reasoning_details"),
-                "restored: the request brought these tool calls without the reasoning state that the \
-                 provider gave with them",
+                format!(
+                    "restored: the request brought these tool calls without the reasoning state that \
+                     provider '{provider}' gave with them"
+                ),
             );
         }
         encoded

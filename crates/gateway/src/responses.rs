@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::caller::Caller;
 use domain::id::KeyId;
 use domain::response::{KeptResponse, ResponseId, ResponseStore};
@@ -20,6 +21,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 pub(crate) use memory::Memory;
+
+use crate::waiting::Backlog;
 
 /// The most that waits for the store, in bytes.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
@@ -53,36 +56,6 @@ impl Responses {
             arrived: Notify::new(),
             lost: AtomicU64::new(0),
         }
-    }
-
-    /// Waits until an answer is to be written.
-    pub async fn arrived(&self) {
-        self.arrived.notified().await;
-    }
-
-    /// Brings at most `limit` answers into the store; answers how many. After a failure they wait on.
-    pub async fn write(&self, limit: usize) -> Result<usize, StoreError> {
-        let batch: Vec<KeptResponse> = {
-            let waiting = self.waiting();
-            let first = waiting.order.iter().take(limit);
-            first
-                .filter_map(|id| waiting.kept.get(id))
-                .cloned()
-                .collect()
-        };
-        if !batch.is_empty() {
-            self.store.keep_responses(&batch).await?;
-        }
-        let deleted = self.waiting().written(&batch);
-        let deleted = batch
-            .iter()
-            .filter(|response| deleted.contains(&response.id));
-        for response in deleted {
-            self.store
-                .delete_response(&response.id, response.key_id)
-                .await?;
-        }
-        Ok(batch.len())
     }
 
     /// How many were lost because the store could not keep up.
@@ -128,6 +101,37 @@ impl Responses {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Backlog for Responses {
+    async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    async fn write(&self, limit: usize) -> Result<usize, StoreError> {
+        let batch: Vec<KeptResponse> = {
+            let waiting = self.waiting();
+            let first = waiting.order.iter().take(limit);
+            first
+                .filter_map(|id| waiting.kept.get(id))
+                .cloned()
+                .collect()
+        };
+        if !batch.is_empty() {
+            self.store.keep_responses(&batch).await?;
+        }
+        let deleted = self.waiting().written(&batch);
+        let deleted = batch
+            .iter()
+            .filter(|response| deleted.contains(&response.id));
+        for response in deleted {
+            self.store
+                .delete_response(&response.id, response.key_id)
+                .await?;
+        }
+        Ok(batch.len())
     }
 }
 

@@ -54,6 +54,8 @@ pub struct App {
     pub payloads: Arc<Payloads>,
     /// Answers that callers refer to later.
     pub responses: Arc<Responses>,
+    /// Reasoning state that clients leave out; `None` where none is kept.
+    pub custody: Option<Arc<Custody>>,
     /// Recognises callers.
     pub ring: Arc<KeyRing>,
     /// Issues keys.
@@ -123,7 +125,7 @@ impl App {
             config::Keep::None => None,
             config::Keep::Full => Some(config.payloads.retention),
         }));
-        let custody = open_custody(config, data_dir, &clock, &entropy)?;
+        let custody = open_custody(config, data_dir, &store, &clock, &entropy)?;
         let kept_for = match config.responses.keep {
             config::KeepFor::None => None,
             config::KeepFor::Time(time) => Some(time),
@@ -141,7 +143,7 @@ impl App {
             drains,
             payloads: Arc::clone(&payloads),
             responses: Arc::clone(&responses),
-            custody,
+            custody: custody.clone(),
             egress: Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
@@ -155,6 +157,7 @@ impl App {
             ledger,
             payloads,
             responses,
+            custody,
             ring,
             desk,
             store,
@@ -203,6 +206,7 @@ pub fn open_ring(
 fn open_custody(
     config: &Config,
     data_dir: &DataDir,
+    store: &Store,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> anyhow::Result<Option<Arc<Custody>>> {
@@ -210,7 +214,14 @@ fn open_custody(
         return Ok(None);
     };
     let secret = installation_secret(config, data_dir, &**entropy)?;
-    let custody = Custody::new(rules, &secret, Arc::clone(clock), Arc::clone(entropy));
+    let store = Arc::new(store.clone());
+    let custody = Custody::new(
+        rules,
+        &secret,
+        store,
+        Arc::clone(clock),
+        Arc::clone(entropy),
+    );
     Ok(Some(Arc::new(custody)))
 }
 

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use domain::call::CallStore;
 use domain::clock::Moment;
+use domain::custody::CustodyStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
+use domain::store_error::StoreError;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
+use gateway::waiting::Backlog;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::{Queues, Shared};
@@ -19,8 +22,8 @@ use crate::telemetry::Causes;
 const BATCH: usize = 500;
 /// Payloads that are kept together.
 const PAYLOADS: usize = 50;
-/// Answers that are kept together.
-const RESPONSES: usize = 50;
+/// Answers, or turns with reasoning state, that are kept together.
+const BACKLOG: usize = 50;
 /// How long the end of a call waits whose answer was dropped before it was written.
 const END_PATIENCE: Duration = Duration::from_millis(5);
 /// How long calls are gathered before they are recorded.
@@ -36,10 +39,8 @@ const KEYS_PAUSE: Duration = Duration::from_millis(500);
 const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
 /// How often partitions are made and payloads whose time has passed are deleted.
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_mins(10);
-/// Payloads that are deleted together.
-const EXPIRED_PAYLOADS: u32 = 1_000;
-/// Kept answers that are deleted together.
-const EXPIRED_RESPONSES: u32 = 1_000;
+/// Payloads, kept answers, or places of reasoning state that are deleted together.
+const EXPIRED: u32 = 1_000;
 /// How long an answer without a caller is read.
 const DRAIN_BOUND: Duration = Duration::from_mins(2);
 /// Answers without a caller that are read at the same time.
@@ -50,7 +51,11 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     let stop = || tasks.stop_signal();
     tasks.start(write_ends(Arc::clone(app), stop()));
     tasks.start(record_calls(Arc::clone(app), stop()));
-    tasks.start(keep_responses(Arc::clone(app), stop()));
+    let responses: Arc<dyn Backlog> = app.responses.clone();
+    tasks.start(write_backlog(responses, "answers", stop()));
+    if let Some(custody) = app.custody.clone() {
+        tasks.start(write_backlog(custody, "reasoning state", stop()));
+    }
     tasks.start(follow_keys(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
@@ -198,25 +203,24 @@ impl Recorder {
     }
 }
 
-/// Brings answers that callers may refer to into the store, where they wait on while it fails. Ends when it
-/// is time to stop and everything is written, or the store fails then.
-async fn keep_responses(app: Shared, mut stop: Stop) {
+/// Brings into the store what waits for it, and waits on while it fails. Ends when it is time to stop and
+/// everything is written, or the store fails then.
+async fn write_backlog(backlog: Arc<dyn Backlog>, what: &'static str, mut stop: Stop) {
     let mut is_stopping = false;
     let mut has_failed = false;
     loop {
-        match app.responses.write(RESPONSES).await {
+        match backlog.write(BACKLOG).await {
             Ok(0) if is_stopping => return,
             Ok(0) => {
                 tokio::select! {
-                    () = app.responses.arrived() => {}
+                    () = backlog.arrived() => {}
                     () = stop.requested() => is_stopping = true,
                 }
             }
             Ok(_) => has_failed = false,
             Err(error) => {
                 if !std::mem::replace(&mut has_failed, true) {
-                    let error = Causes(&error);
-                    tracing::error!(%error, "answers cannot be kept for now");
+                    tracing::error!(error = %Causes(&error), "{what} cannot be kept for now");
                 }
                 if is_stopping {
                     return;
@@ -269,17 +273,7 @@ async fn tidy_metrics(app: Shared, mut stop: Stop) {
 
 async fn keep_house(app: Shared, mut stop: Stop) {
     loop {
-        let now = app.clock.now();
-        let done = async {
-            app.store.prepare_partitions(now).await?;
-            app.store
-                .drop_expired_payloads(now, EXPIRED_PAYLOADS)
-                .await?;
-            app.store
-                .drop_expired_responses(now, EXPIRED_RESPONSES)
-                .await
-        };
-        if let Err(error) = done.await {
+        if let Err(error) = tidy_store(&app).await {
             tracing::warn!(
                 error = %Causes(&error),
                 "housekeeping failed"
@@ -289,6 +283,17 @@ async fn keep_house(app: Shared, mut stop: Stop) {
             return;
         }
     }
+}
+
+/// Makes the partitions to come, and deletes everything whose time has passed, a little at a time.
+async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
+    let (store, now) = (&app.store, app.clock.now());
+    store.prepare_partitions(now).await?;
+    let all = u64::from(EXPIRED);
+    while store.drop_expired_payloads(now, EXPIRED).await? == all {}
+    while store.drop_expired_responses(now, EXPIRED).await? == all {}
+    while store.drop_expired_turns(now, EXPIRED).await? == all {}
+    Ok(())
 }
 
 async fn drain(app: Shared, mut drains: mpsc::Receiver<Drain>, tasks: Arc<Tasks>, mut stop: Stop) {

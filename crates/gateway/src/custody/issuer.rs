@@ -1,6 +1,9 @@
 //! Who made reasoning state, and who understands it.
 
+use domain::model::ReasoningControl;
+use domain::name::ProviderName;
 use providers::dialect::Format;
+use providers::hosts::PastThoughts;
 use serde::{Deserialize, Serialize};
 
 use crate::routes::ResolvedTarget;
@@ -8,7 +11,7 @@ use crate::routes::ResolvedTarget;
 /// Who made the state of a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Issuer {
-    provider: String,
+    pub(super) provider: ProviderName,
     model: String,
     format: String,
     family: Option<Family>,
@@ -29,7 +32,7 @@ impl Issuer {
     /// The target, which answers in `format`.
     pub(super) fn of(target: &ResolvedTarget, format: Format) -> Self {
         Self {
-            provider: target.provider.name.to_string(),
+            provider: target.provider.name.clone(),
             model: target.model.clone(),
             format: format.as_str().to_owned(),
             family: family(format, &target.model),
@@ -43,6 +46,22 @@ impl Issuer {
             (None, None) => self == target,
             (Some(_), None) | (None, Some(_)) => false,
         }
+    }
+}
+
+/// Whether a target that is asked in `format` can have made reasoning state, and takes it back.
+pub(super) fn holds_state(target: &ResolvedTarget, format: Format) -> bool {
+    let quirks = target.provider.host.quirks;
+    match format {
+        _ if target.capabilities.reasoning == Some(ReasoningControl::None) => false,
+        Format::AnthropicMessages
+        | Format::BedrockConverse
+        | Format::Gemini
+        | Format::OpenaiResponses => true,
+        Format::OpenaiChat => {
+            quirks.additions || matches!(quirks.past_thoughts, PastThoughts::ReasoningDetails)
+        }
+        Format::OpenaiCompletions | Format::CohereChat => false,
     }
 }
 
@@ -70,7 +89,7 @@ mod tests {
 
     fn issuer(provider: &str, model: &str, format: Format) -> Issuer {
         Issuer {
-            provider: provider.to_owned(),
+            provider: provider.parse().unwrap(),
             model: model.to_owned(),
             format: format.as_str().to_owned(),
             family: family(format, model),

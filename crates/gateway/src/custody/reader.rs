@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use domain::chat::ChatEvent;
 use providers::collect::Collector;
 
-use super::Keeper;
-
-/// The most state of one answer that is kept, in bytes: more than the longest thoughts of any model.
-const MAX_STATE: usize = 4 * 1024 * 1024;
+use super::{Keeper, MAX_STATE};
 
 /// Reads along with a streamed answer, and keeps the state of each choice as soon as it is finished: the
 /// caller may go away, or ask again, before the stream is over.

@@ -3,13 +3,11 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{hkdf, hmac};
 use domain::caller::Caller;
+use domain::custody::Place;
 use domain::entropy::Entropy;
 use domain::secret::Secret;
 
 use super::turn::Turn;
-
-/// Where a turn is found: a hash of a call's id under the caller's key.
-pub(super) type Place = [u8; 32];
 
 /// What the keys of every caller are derived from (HKDF with SHA-256, RFC 5869).
 pub(super) struct Root(hkdf::Prk);
@@ -48,12 +46,11 @@ impl Keys {
     /// Where the turn is found that made the call of this id.
     pub(super) fn place(&self, call_id: &str) -> Place {
         let tag = hmac::sign(&self.place, call_id.as_bytes());
-        let mut place = Place::default();
-        place
-            .iter_mut()
+        let mut hash = [0; 32];
+        hash.iter_mut()
             .zip(tag.as_ref())
             .for_each(|(to, from)| *to = *from);
-        place
+        Place::new(hash)
     }
 
     /// A turn as it is kept: the nonce, then what is encrypted.

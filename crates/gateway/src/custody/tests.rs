@@ -1,9 +1,13 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use domain::key::Rate;
 use serde_json::{Value, json};
 
 use crate::chat::{Inbound, ReportWanted};
 use crate::reply::Reply;
 use crate::testing::{Act, CUSTODY, Stage, Step, caller, collect, piece, run};
+use crate::waiting::Backlog;
 
 /// What Claude answers when it thinks and calls two tools, with words in between.
 fn claude() -> Value {
@@ -421,4 +425,139 @@ fn what_is_kept_is_not_readable() {
             .open(&sealed)
             .is_none()
     );
+}
+
+#[test]
+fn what_is_only_in_the_store_is_put_back_and_looked_up_once() {
+    let mut stage = Stage::of([
+        Act::whole(200, &claude().to_string()),
+        done(),
+        done(),
+        done(),
+    ]);
+    ask(&stage, &first("claude"));
+    stage.forget_memory_of_custody();
+    for _ in 0..2 {
+        let answer = ask(&stage, &second_to_claude());
+        assert_eq!(types(&stage), WHOLE_TURN);
+        let report = answer.to_string();
+        assert!(report.contains("provider 'sim' gave"), "{report}");
+    }
+    assert_eq!(look_ups(&stage), 1, "then it is in memory");
+}
+
+#[test]
+fn the_store_gives_to_nobody_else() {
+    let mut stage = Stage::of([Act::whole(200, &claude().to_string()), done(), done()]);
+    let owner = stage.caller.clone();
+    ask(&stage, &first("claude"));
+    stage.forget_memory_of_custody();
+    stage.caller = caller(Rate::default(), None);
+    ask(&stage, &second_to_claude());
+    assert_eq!((types(&stage), look_ups(&stage)), (owned(AS_SENT), 1));
+    stage.caller = owner;
+    ask(&stage, &second_to_claude());
+    assert_eq!(types(&stage), WHOLE_TURN);
+}
+
+#[test]
+fn the_store_is_not_asked_for_what_memory_knows() {
+    let call = json!({
+        "id": "m1", "type": "message", "role": "assistant", "model": "claude-x",
+        "content": [{"type": "tool_use", "id": "toolu_7", "name": "look", "input": {}}],
+        "stop_reason": "tool_use", "stop_sequence": null,
+        "usage": {"input_tokens": 10, "output_tokens": 10},
+    });
+    let mut stage = Stage::of([
+        Act::whole(200, &call.to_string()),
+        done(),
+        Act::whole(200, &claude().to_string()),
+        done(),
+        done(),
+        done(),
+        done(),
+    ]);
+    let without_state = json!({"role": "assistant", "tool_calls": [self::call("toolu_7", "moon")]});
+    let second_without = second("claude", &without_state, &["toolu_7"]);
+    ask(&stage, &first("claude"));
+    ask(&stage, &second_without);
+    ask(&stage, &first("claude"));
+    ask(&stage, &second_to_claude());
+    assert_eq!(look_ups(&stage), 0, "it gave both answers itself");
+    stage.forget_memory_of_custody();
+    ask(&stage, &second_without);
+    ask(&stage, &second_without);
+    assert_eq!(look_ups(&stage), 1, "that there is nothing is remembered");
+    stage.clock.forward(Duration::from_mins(1));
+    ask(&stage, &second_without);
+    assert_eq!(look_ups(&stage), 2, "for a while");
+}
+
+#[test]
+fn a_store_that_does_not_answer_holds_requests_up_once() {
+    for hangs in [true, false] {
+        let mut stage = Stage::of([
+            Act::whole(200, &claude().to_string()),
+            done(),
+            done(),
+            done(),
+        ]);
+        ask(&stage, &first("claude"));
+        stage.forget_memory_of_custody();
+        stage.store.hangs.store(hangs, Ordering::Relaxed);
+        stage.store.is_down.store(!hangs, Ordering::Relaxed);
+        let before = stage.clock.elapsed();
+        for _ in 0..2 {
+            ask(&stage, &second_to_claude());
+            assert_eq!(types(&stage), AS_SENT);
+        }
+        assert_eq!(look_ups(&stage), 1);
+        assert!(stage.clock.elapsed() - before <= Duration::from_millis(250));
+        stage.store.hangs.store(false, Ordering::Relaxed);
+        stage.store.is_down.store(false, Ordering::Relaxed);
+        stage.clock.forward(Duration::from_secs(1));
+        ask(&stage, &second_to_claude());
+        assert_eq!(types(&stage), WHOLE_TURN);
+    }
+}
+
+#[test]
+fn what_is_used_is_kept_in_the_store_for_as_long_again() {
+    let mut stage = Stage::of([Act::whole(200, &claude().to_string()), done(), done()]);
+    ask(&stage, &first("claude"));
+    stage.clock.forward(CUSTODY.ttl / 2);
+    ask(&stage, &second_to_claude());
+    stage.clock.forward(CUSTODY.ttl * 3 / 4);
+    stage.forget_memory_of_custody();
+    ask(&stage, &second_to_claude());
+    assert_eq!(types(&stage), WHOLE_TURN);
+}
+
+#[test]
+fn what_the_store_does_not_take_waits() {
+    let mut stage = Stage::of([Act::whole(200, &claude().to_string()), done()]);
+    ask(&stage, &first("claude"));
+    let custody = stage.gateway.custody.clone().unwrap();
+    stage.store.is_down.store(true, Ordering::Relaxed);
+    assert!(run(&stage.clock, custody.write(10)).is_err());
+    stage.store.is_down.store(false, Ordering::Relaxed);
+    assert_eq!(run(&stage.clock, custody.write(10)).unwrap(), 1);
+    assert_eq!(run(&stage.clock, custody.write(10)).unwrap(), 0);
+    let kept = stage.store.turns.lock().unwrap();
+    assert_eq!(kept.len(), 2, "one place for each call");
+    for turn in kept.values() {
+        assert_eq!(turn.key_id, stage.caller.key_id());
+        assert_eq!(turn.provider.as_str(), "sim");
+        assert!(memchr::memmem::find(&turn.sealed, b"c2lnbmVk").is_none());
+    }
+    drop(kept);
+    stage.forget_memory_of_custody();
+}
+
+fn look_ups(stage: &Stage) -> u32 {
+    stage.store.look_ups.load(Ordering::Relaxed)
+}
+
+fn owned(types: [&str; 3]) -> Vec<String> {
+    types.map(str::to_owned).to_vec()
 }

@@ -1,9 +1,11 @@
 //! What is kept of a turn: its thoughts, and what is signed, in their places among the calls.
 
 use domain::chat::{Part, Reasoning};
+use domain::custody::Place;
 use serde::{Deserialize, Serialize};
 
 use super::issuer::Issuer;
+use super::seal::Keys;
 
 /// The reasoning state of one turn that called tools.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,10 +45,12 @@ pub(super) fn has_state(content: &[Part]) -> bool {
     })
 }
 
-/// Whether an answer has state, and calls to keep it under.
-pub(super) fn is_worth_keeping(content: &[Part]) -> bool {
-    let is_call = |part: &Part| matches!(part, Part::ToolCall(_));
-    content.iter().any(is_call) && has_state(content)
+/// The ids of the calls of an answer or a message, but for those that say nothing.
+pub(super) fn call_ids(content: &[Part]) -> impl Iterator<Item = &str> {
+    content.iter().filter_map(|part| match part {
+        Part::ToolCall(call) if !call.id.is_empty() => Some(call.id.as_str()),
+        _ => None,
+    })
 }
 
 impl Turn {
@@ -67,14 +71,17 @@ impl Turn {
         }
     }
 
-    /// The ids of its calls, in order.
-    pub(super) fn call_ids(&self) -> impl Iterator<Item = &str> {
-        self.calls().map(|(id, _)| id)
+    /// Where it is found under the keys of its owner: once for each of its calls.
+    pub(super) fn places(&self, keys: &Keys) -> Vec<Place> {
+        let ids = self.calls().map(|(id, _)| id);
+        ids.filter(|id| !id.is_empty())
+            .map(|id| keys.place(id))
+            .collect()
     }
 
     /// Whether it made the call of this id.
     pub(super) fn has_called(&self, id: &str) -> bool {
-        self.call_ids().any(|known| known == id)
+        self.calls().any(|(known, _)| known == id)
     }
 
     /// Puts the state back among the parts of a message that brings the calls `ids` without it, and says

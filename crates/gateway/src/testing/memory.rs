@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
+use domain::custody::{CustodyStore, FoundTurn, KeptTurn, Place};
 use domain::id::{KeyId, RequestId};
 use domain::response::{KeptResponse, ResponseId, ResponseStore};
 use domain::store_error::StoreError;
@@ -16,7 +17,12 @@ use jiff::Timestamp;
 pub(crate) struct Memory {
     calls: Mutex<HashMap<RequestId, Call>>,
     responses: Mutex<HashMap<ResponseId, KeptResponse>>,
+    pub(crate) turns: Mutex<HashMap<Place, KeptTurn>>,
+    /// How often turns were looked up.
+    pub(crate) look_ups: AtomicU32,
     pub(crate) is_down: AtomicBool,
+    /// It neither answers nor fails.
+    pub(crate) hangs: AtomicBool,
 }
 
 impl Memory {
@@ -102,6 +108,49 @@ impl ResponseStore for Memory {
     }
 
     async fn drop_expired_responses(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl CustodyStore for Memory {
+    async fn keep_turns(&self, turns: &[KeptTurn]) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it is down".into()));
+        }
+        let mut kept = self.turns.lock().unwrap();
+        for turn in turns {
+            kept.extend(turn.places.iter().map(|place| (*place, turn.clone())));
+        }
+        Ok(())
+    }
+
+    async fn turns(
+        &self,
+        places: &[Place],
+        owner: KeyId,
+        now: Timestamp,
+        _: u64,
+    ) -> Result<Vec<FoundTurn>, StoreError> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("it is down".into()));
+        }
+        let kept = self.turns.lock().unwrap();
+        let mut found: Vec<&KeptTurn> = places.iter().filter_map(|place| kept.get(place)).collect();
+        found.dedup();
+        found.retain(|turn| turn.key_id == owner && turn.keep_until > now);
+        let found = found.into_iter().map(|turn| FoundTurn {
+            sealed: turn.sealed.clone(),
+            keep_until: turn.keep_until,
+        });
+        Ok(found.collect())
+    }
+
+    async fn drop_expired_turns(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
         Ok(0)
     }
 }

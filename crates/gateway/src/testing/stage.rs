@@ -6,9 +6,11 @@ use bytes::Bytes;
 use domain::call::{Call, CallObserver};
 use domain::caller::Caller;
 use domain::clock::Clock;
+use domain::custody::CustodyStore;
 use domain::egress::Reach;
 use domain::key::Rate;
 use domain::name::ModelName;
+use domain::response::ResponseStore;
 use domain::secret::Secret;
 use futures_util::StreamExt;
 use providers::face::Asked;
@@ -28,6 +30,7 @@ use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
 use crate::responses::Responses;
 use crate::routes::{HangUp, Provider, Retries, Route, Routes, Timeouts};
+use crate::waiting::Backlog;
 use providers::kind::ProviderKind;
 
 /// A whole answer in OpenAI's format: 1,000 tokens in and 100 out, which cost $0.0014.
@@ -71,6 +74,7 @@ pub(crate) struct Stage {
     pub(crate) heard: Arc<Heard>,
     pub(crate) drains: mpsc::Receiver<Drain>,
     pub(crate) responses: Arc<Responses>,
+    pub(crate) store: Arc<Memory>,
     pub(crate) caller: Caller,
     pub(crate) directory: Directory,
 }
@@ -110,9 +114,10 @@ impl Stage {
         );
         let ledger = Arc::new(ledger.unwrap());
         let (drains, queue) = Drains::new(1);
+        let store = Arc::new(Memory::default());
         let responses = Arc::new(Responses::new(
             Some(std::time::Duration::from_hours(1)),
-            Arc::new(Memory::default()),
+            Arc::clone(&store) as Arc<dyn ResponseStore>,
         ));
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(rules)),
@@ -121,12 +126,7 @@ impl Stage {
             drains,
             payloads: Arc::new(Payloads::new(None)),
             responses: Arc::clone(&responses),
-            custody: Some(Arc::new(Custody::new(
-                CUSTODY,
-                &Secret::new(vec![7; 32]),
-                Arc::clone(&clock) as Arc<dyn Clock>,
-                Arc::new(Zeros),
-            ))),
+            custody: Some(custody(&store, &clock)),
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(Zeros),
@@ -145,9 +145,17 @@ impl Stage {
             heard,
             drains: queue,
             responses,
+            store,
             caller,
             directory,
         }
+    }
+
+    /// Loses what custody has in memory, as an end of the process does once everything is written.
+    pub(crate) fn forget_memory_of_custody(&mut self) {
+        let custody = self.gateway.custody.take().unwrap();
+        while run(&self.clock, custody.write(1)).unwrap() > 0 {}
+        self.gateway.custody = Some(self::custody(&self.store, &self.clock));
     }
 
     /// A request for one of the routes, which has just arrived.
@@ -192,6 +200,16 @@ pub(crate) fn collect(clock: &Hand, mut stream: Box<ReplyStream>) -> String {
         all.extend_from_slice(&bytes);
     }
     String::from_utf8(all).unwrap()
+}
+
+fn custody(store: &Arc<Memory>, clock: &Arc<Hand>) -> Arc<Custody> {
+    Arc::new(Custody::new(
+        CUSTODY,
+        &Secret::new(vec![7; 32]),
+        Arc::clone(store) as Arc<dyn CustodyStore>,
+        Arc::clone(clock) as Arc<dyn Clock>,
+        Arc::new(Zeros),
+    ))
 }
 
 fn routes(rules: Rules) -> Routes {

@@ -1,4 +1,4 @@
-//! `custody`: what is kept in memory of the reasoning state that clients leave out.
+//! `custody`: what is kept of the reasoning state that clients leave out.
 
 use std::time::Duration;
 
@@ -44,13 +44,13 @@ impl Section for Custody {
             "ttl",
             "1h",
             "How long signatures and encrypted thoughts of turns that called tools are kept after \
-             their last use, in memory and encrypted, for clients that do not send them back; \
-             `none` keeps nothing.",
+             their last use, encrypted, for clients that do not send them back; `none` keeps nothing.",
         );
         let max_bytes = fields.or(
             "max_bytes",
             "64MiB",
-            "The most that is kept of them; what was not needed for longest goes first.",
+            "The most of them that stands in memory; what was not needed for longest goes first, and is \
+             found in the store.",
         );
         Some(Self {
             ttl: ttl?,

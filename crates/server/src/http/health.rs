@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use crate::app::Shared;
-use crate::telemetry::Causes;
+use crate::telemetry::{Causes, Lost};
 
 /// `GET /`: says what this is, to whoever comes by.
 pub async fn welcome() -> &'static str {
@@ -41,7 +41,13 @@ pub async fn ready(State(app): State<Shared>) -> Response {
 
 /// `GET /metrics`: in Prometheus' text format.
 pub async fn metrics(State(app): State<Shared>) -> Response {
-    let text = app.telemetry.render(&app.ledger, &app.payloads);
+    let custody = app.custody.as_ref();
+    let lost = Lost {
+        payloads: app.payloads.lost(),
+        responses: app.responses.lost(),
+        reasoning_states: custody.map_or(0, |custody| custody.lost()),
+    };
+    let text = app.telemetry.render(&app.ledger, lost);
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

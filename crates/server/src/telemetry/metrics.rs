@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use domain::call::{Call, CallState};
 use domain::problem::ProblemKind;
 use gateway::ledger::Ledger;
-use gateway::payload::Payloads;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -29,6 +28,17 @@ pub(super) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     series: RwLock<HashMap<Labels, Arc<Series>>>,
+}
+
+/// How much was lost because the store could not keep up.
+#[derive(Debug, Clone, Copy)]
+pub struct Lost {
+    /// Payloads.
+    pub payloads: u64,
+    /// Answers that callers may refer to.
+    pub responses: u64,
+    /// Turns with reasoning state.
+    pub reasoning_states: u64,
 }
 
 /// What calls are told apart by. A failed call's model is left out: callers can make up any number of
@@ -100,11 +110,16 @@ impl Metrics {
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 
-    pub(super) fn render(&self, ledger: &Ledger, payloads: &Payloads) -> String {
+    pub(super) fn render(&self, ledger: &Ledger, lost: Lost) -> String {
         let ledger_counts = [
             ("trunkline_ledger_dispatched", ledger.dispatched()),
             ("trunkline_ledger_captured", ledger.captured()),
-            ("trunkline_payloads_lost_total", payloads.lost()),
+            ("trunkline_payloads_lost_total", lost.payloads),
+            ("trunkline_responses_lost_total", lost.responses),
+            (
+                "trunkline_reasoning_states_lost_total",
+                lost.reasoning_states,
+            ),
         ];
         for (name, count) in ledger_counts {
             self.recorder
@@ -211,6 +226,14 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "trunkline_payloads_lost_total",
             "Payloads that the store could not take.",
+        ),
+        (
+            "trunkline_responses_lost_total",
+            "Answers that callers may refer to that the store could not take.",
+        ),
+        (
+            "trunkline_reasoning_states_lost_total",
+            "Turns with reasoning state that the store could not take.",
         ),
     ];
     for (name, help) in counters {

@@ -12,10 +12,10 @@ use std::sync::OnceLock;
 use domain::call::{Call, CallObserver};
 use domain::problem::ProblemKind;
 use gateway::ledger::Ledger;
-use gateway::payload::Payloads;
 
 pub use causes::Causes;
 pub use logging::{LogSink, start_logging};
+pub use metrics::Lost;
 
 use call_line::CallLines;
 use metrics::Metrics;
@@ -54,8 +54,8 @@ impl Telemetry {
     }
 
     /// The metrics in Prometheus' text format.
-    pub fn render(&self, ledger: &Ledger, payloads: &Payloads) -> String {
-        self.metrics.render(ledger, payloads)
+    pub fn render(&self, ledger: &Ledger, lost: Lost) -> String {
+        self.metrics.render(ledger, lost)
     }
 
     /// Keeps the memory of histograms bounded between two scrapes; called every few seconds.

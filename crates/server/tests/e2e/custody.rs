@@ -4,9 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::bench::client::Client;
+use crate::bench::postgres::Database;
 use crate::bench::process::{Installation, Trunkline};
 use crate::bench::providers;
 use crate::bench::simulated::Simulated;
+use crate::bench::wait::eventually;
 
 const OTHER_KEY: &str = "the-key-of-another-application";
 
@@ -121,4 +123,51 @@ async fn nothing_is_kept_where_the_configuration_says_so() {
     let calls = calls(&say(&app, &first("get_weather")).await);
     let answer = say(&app, &second("get_weather", &calls)).await;
     assert_eq!(outcome(&answer), (false, false), "{answer}");
+}
+
+#[tokio::test]
+async fn a_model_thinks_on_after_a_restart_in_the_middle_of_its_tools() {
+    let (_simulated, installation, trunkline) = start("").await;
+    let app = trunkline.app();
+    let whole = calls(&say(&app, &first("get_weather")).await);
+    let streamed = streamed_calls(&app, &first("get_weather [[sim redacted]]")).await;
+    trunkline.stop().await;
+    let trunkline = installation.start().await;
+    let app = trunkline.app();
+    let answer = say(&app, &second("get_weather", &whole)).await;
+    assert_eq!(outcome(&answer), (true, true), "{answer}");
+    let words = "get_weather [[sim redacted]]";
+    let answer = say(&app, &second(words, &streamed)).await;
+    assert!(outcome(&answer).0, "{answer}");
+    let other = app.with_key(OTHER_KEY);
+    let answer = say(&other, &second("get_weather", &whole)).await;
+    assert_eq!(outcome(&answer), (false, false), "{answer}");
+}
+
+#[tokio::test]
+async fn a_model_thinks_on_at_another_replica() {
+    let simulated = Simulated::start().await;
+    let database = Database::create().await;
+    let configuration = format!(
+        "{}store: {}\nserver: {{ secret: the-secret-that-replicas-share-0123 }}\n",
+        providers(simulated.address),
+        database.url(),
+    );
+    let [first, second] = [(); 2].map(|()| Installation::new(&configuration));
+    let one = first.start().await;
+    // The first start of an installation makes its administrator's key; this is another replica of it.
+    let key = "trunkline-data/admin.key";
+    std::fs::create_dir(second.path("trunkline-data")).unwrap();
+    std::fs::copy(first.path(key), second.path(key)).unwrap();
+    let other = second.start().await;
+    let calls = calls(&say(&one.app(), &self::first("get_weather")).await);
+    let answer = eventually("the other replica finds the thoughts", async || {
+        let answer = say(&other.app(), &self::second("get_weather", &calls)).await;
+        outcome(&answer).0.then_some(answer)
+    })
+    .await;
+    assert_eq!(outcome(&answer), (true, true), "{answer}");
+    one.stop().await;
+    other.stop().await;
+    database.remove().await;
 }

@@ -7,6 +7,7 @@ mod batches;
 mod bench;
 mod calls;
 mod corrupt;
+mod custody;
 mod files;
 mod keys;
 mod listing;

@@ -99,7 +99,7 @@ async fn a_schema_of_an_earlier_version_is_brought_up_to_date(bench: Bench) {
         .tamper(
             "DROP TABLE calls;
              DROP TABLE call_payloads;
-             DROP TABLE responses; DROP TABLE files;
+             DROP TABLE responses; DROP TABLE files; DROP TABLE reasoning_states;
              DROP TABLE batches; DROP TABLE batch_lines;
              DELETE FROM _sqlx_migrations WHERE version > 1",
         )

@@ -2,6 +2,7 @@
 
 use domain::batch::{Batch, BatchDetails, BatchFace, BatchState, EndedLines};
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation, Payload};
+use domain::custody::{KeptTurn, Place};
 use domain::entropy::Entropy;
 use domain::file::{FilePurpose, FileStatus, StoredFile};
 use domain::id::{BatchId, FileId, KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
@@ -279,5 +280,23 @@ pub(crate) fn batch(number: u64) -> Batch {
             output: None,
             errors: None,
         },
+    }
+}
+
+/// The place of that number.
+pub(crate) fn place(number: u64) -> Place {
+    Place::new(hash(number))
+}
+
+/// A turn of the first key's with one call, to be kept for an hour.
+pub(crate) fn turn(number: u64) -> KeptTurn {
+    KeptTurn {
+        places: vec![place(number)],
+        organization_id: OrganizationId::DEFAULT,
+        project_id: ProjectId::DEFAULT,
+        key_id: key_id(1),
+        provider: "anthropic".parse().unwrap(),
+        sealed: format!("sealed {number}").into_bytes().into(),
+        keep_until: time(3600),
     }
 }

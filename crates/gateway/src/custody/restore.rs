@@ -1,0 +1,212 @@
+//! Putting state back where a request brings tool calls without it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::caller::Caller;
+use domain::chat::Message;
+use domain::clock::Moment;
+use domain::custody::{FoundTurn, Place};
+use domain::name::ProviderName;
+use providers::dialect::Format;
+
+use super::Custody;
+use super::issuer::{self, Issuer};
+use super::seal::Keys;
+use super::shelf::{Shelved, Used};
+use super::turn::{self, Turn};
+use crate::routes::Plan;
+use crate::within::within;
+
+/// The most calls of one request that are looked up in the store: the latest, if there are more.
+const MAX_LOOKED_UP: usize = 256;
+/// The most that one request brings from the store, in bytes.
+const MAX_BROUGHT: u64 = 16 * 1024 * 1024;
+/// How long a request waits for the store. What comes later is not put back.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the store is not asked again after it did not answer.
+const REST: Duration = Duration::from_secs(1);
+/// How long it is remembered that the store has nothing: another replica may be about to write it.
+const NOTHING_FOR: Duration = Duration::from_secs(30);
+
+/// A message whose state was put back.
+pub(crate) struct Restored {
+    /// Its place among the messages.
+    pub(crate) message: usize,
+    /// The account that made the state.
+    pub(crate) provider: ProviderName,
+}
+
+/// A message that brings calls without state.
+struct Bare {
+    message: usize,
+    ids: Vec<String>,
+    places: Vec<Place>,
+}
+
+impl Custody {
+    /// Puts back what `caller` left out of the turns that called tools, as far as it was kept for this caller
+    /// and the target takes it.
+    pub(crate) async fn restore(
+        &self,
+        caller: &Caller,
+        plan: &Plan,
+        format: Format,
+        messages: &mut [Message],
+    ) -> Vec<Restored> {
+        if !issuer::holds_state(&plan.target, format) {
+            return Vec::new();
+        }
+        let mut bare = bare(messages);
+        if bare.is_empty() {
+            return Vec::new();
+        }
+        let Some(keys) = self.root.keys_of(caller) else {
+            return Vec::new();
+        };
+        for Bare { ids, places, .. } in &mut bare {
+            places.extend(ids.iter().map(|id| keys.place(id)));
+        }
+        let brought = self.look_up(caller, &keys, &bare).await;
+        let target = Issuer::of(&plan.target, format);
+        let mut restored = Vec::new();
+        for bare in bare {
+            let turns = self.turns(caller, &keys, &bare, &brought);
+            let understood = turns
+                .into_iter()
+                .filter(|turn| turn.issuer.is_understood_by(&target));
+            let Some(Message::Assistant { content, .. }) = messages.get_mut(bare.message) else {
+                continue;
+            };
+            let mut provider = None;
+            for turn in understood {
+                let issuer = turn.issuer.provider.clone();
+                if turn.put_back(&bare.ids, content) {
+                    provider = Some(issuer);
+                }
+            }
+            let message = bare.message;
+            restored.extend(provider.map(|provider| Restored { message, provider }));
+        }
+        restored
+    }
+
+    /// The turns that made the calls of a message, each once.
+    fn turns(
+        &self,
+        caller: &Caller,
+        keys: &Keys,
+        bare: &Bare,
+        brought: &HashMap<Place, Bytes>,
+    ) -> Vec<Turn> {
+        let mut found: Vec<Turn> = Vec::new();
+        for (id, place) in bare.ids.iter().zip(&bare.places) {
+            if found.iter().any(|turn| turn.has_called(id)) {
+                continue;
+            }
+            let now = self.clock.moment();
+            let shelved = self.shelf().find(place, now, self.ttl);
+            let brought = || {
+                let sealed = brought.get(place)?.clone();
+                let is_due = false;
+                Some(Used { sealed, is_due })
+            };
+            let Some(Used { sealed, is_due }) = shelved.or_else(brought) else {
+                continue;
+            };
+            let Some(turn) = keys.open(&sealed) else {
+                continue;
+            };
+            if is_due {
+                self.store_later(caller, &turn, turn.places(keys), sealed);
+            }
+            found.push(turn);
+        }
+        found
+    }
+
+    /// What the store has of the calls that memory does not know. It is in memory from now on, as far as
+    /// there is room.
+    async fn look_up(&self, caller: &Caller, keys: &Keys, bare: &[Bare]) -> HashMap<Place, Bytes> {
+        let now = self.clock.moment();
+        let unknown: Vec<Place> = {
+            let mut shelf = self.shelf();
+            let places = bare.iter().flat_map(|bare| bare.places.iter().copied());
+            let unknown = places.filter(|place| !shelf.knows(place, now));
+            unknown.take(MAX_LOOKED_UP).collect()
+        };
+        if unknown.is_empty() || now < *self.rests_until() {
+            return HashMap::new();
+        }
+        let owner = caller.key_id();
+        let found = self
+            .store
+            .turns(&unknown, owner, self.clock.now(), MAX_BROUGHT);
+        let error = match within(&*self.clock, PATIENCE, found).await {
+            Some(Ok(found)) => return self.take_over(keys, &unknown, found),
+            Some(Err(error)) => error.to_string(),
+            None => format!("it did not answer within {PATIENCE:?}"),
+        };
+        tracing::warn!(%error, "reasoning state cannot be looked up; requests go on without it");
+        *self.rests_until() = self.clock.moment().after(REST);
+        HashMap::new()
+    }
+
+    fn rests_until(&self) -> MutexGuard<'_, Moment> {
+        let rests_until = self.rests_until.lock();
+        rests_until.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_over(
+        &self,
+        keys: &Keys,
+        asked: &[Place],
+        found: Vec<FoundTurn>,
+    ) -> HashMap<Place, Bytes> {
+        let now = self.clock.moment();
+        let today = self.clock.now();
+        let mut brought = HashMap::new();
+        let mut shelf = self.shelf();
+        for FoundTurn { sealed, keep_until } in found {
+            // What these keys did not seal, or a later version wrote, is as good as not there.
+            let Some(turn) = keys.open(&sealed) else {
+                continue;
+            };
+            let places = turn.places(keys);
+            brought.extend(places.iter().map(|place| (*place, sealed.clone())));
+            let left = Duration::try_from(keep_until.duration_since(today)).unwrap_or_default();
+            let until = now.after(self.ttl);
+            shelf.put(Shelved::turn(sealed, places, until, now.after(left)), now);
+        }
+        for place in asked {
+            if !brought.contains_key(place) && !shelf.knows(place, now) {
+                shelf.put(Shelved::nothing(vec![*place], now.after(NOTHING_FOR)), now);
+            }
+        }
+        brought
+    }
+}
+
+/// The messages that bring calls without state, the latest first. Some providers begin to count the ids of
+/// calls anew: the latest turn is the one that is known.
+fn bare(messages: &[Message]) -> Vec<Bare> {
+    let mut seen = HashSet::new();
+    let mut bare = Vec::new();
+    for (message, said) in messages.iter().enumerate().rev() {
+        let Message::Assistant { content, .. } = said else {
+            continue;
+        };
+        let new = turn::call_ids(content).filter(|id| seen.insert(*id));
+        let ids: Vec<String> = new.map(str::to_owned).collect();
+        if !ids.is_empty() && !turn::has_state(content) {
+            bare.push(Bare {
+                message,
+                ids,
+                places: Vec::new(),
+            });
+        }
+    }
+    bare
+}
