@@ -17,6 +17,25 @@ pub struct InvalidId {
     pub prefix: &'static str,
 }
 
+/// Room for the text of any identifier. Every call writes a dozen of them.
+struct Text([u8; 40]);
+
+impl Text {
+    const EMPTY: Self = Self([0; 40]);
+
+    fn write(&mut self, prefix: &str, id: Uuid) -> &str {
+        let mut digits = [0; uuid::fmt::Simple::LENGTH];
+        let digits = id.as_simple().encode_lower(&mut digits);
+        let (start, rest) = self.0.split_at_mut(prefix.len());
+        start.copy_from_slice(prefix.as_bytes());
+        let (end, _) = rest.split_at_mut(digits.len());
+        end.copy_from_slice(digits.as_bytes());
+        let length = prefix.len() + digits.len();
+        // ASCII from end to end.
+        str::from_utf8(&self.0[..length]).unwrap_or_default()
+    }
+}
+
 /// Writes one identifier: a newtype over a UUID that prints as, and parses only from, `prefix` and
 /// 32 hexadecimal digits.
 macro_rules! prefixed_id {
@@ -30,13 +49,15 @@ macro_rules! prefixed_id {
             pub fn new(now: Timestamp, entropy: &dyn Entropy) -> Self {
                 Self(time_ordered(now, entropy))
             }
+
+            fn write(self, text: &mut Text) -> &str {
+                text.write($prefix, self.0)
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut buffer = [0; uuid::fmt::Simple::LENGTH];
-                f.write_str($prefix)?;
-                f.write_str(self.0.as_simple().encode_lower(&mut buffer))
+                f.write_str(self.write(&mut { Text::EMPTY }))
             }
         }
 
@@ -60,7 +81,7 @@ macro_rules! prefixed_id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(self.write(&mut { Text::EMPTY }))
             }
         }
 

@@ -178,10 +178,7 @@ impl Sum for Cost {
 
 impl fmt::Display for Cost {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let nano = self.0.unsigned_abs();
-        let dollar = NANO_PER_DOLLAR.unsigned_abs();
-        write!(formatter, "{sign}{}.{:09}", nano / dollar, nano % dollar)
+        formatter.write_str(self.write(&mut Text::default()))
     }
 }
 
@@ -204,7 +201,37 @@ impl FromStr for Cost {
 
 impl Serialize for Cost {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.write(&mut Text::default()))
+    }
+}
+
+/// Room for the text of any cost: a sign, ten digits, a point and nine more. Every call writes several.
+#[derive(Default)]
+struct Text([u8; 21]);
+
+impl Cost {
+    /// Writes dollars with nine decimals, from the last digit to the first.
+    fn write(self, text: &mut Text) -> &str {
+        let mut nano = self.0.unsigned_abs();
+        let mut start = text.0.len();
+        let mut put = |digit: u8| {
+            start -= 1;
+            text.0[start] = digit;
+        };
+        let mut decimals = 0;
+        while decimals <= COST_DECIMALS || nano > 0 {
+            if decimals == COST_DECIMALS {
+                put(b'.');
+            }
+            put(b'0' + u8::try_from(nano % 10).unwrap_or_default());
+            nano /= 10;
+            decimals += 1;
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        // ASCII from end to end.
+        str::from_utf8(&text.0[start..]).unwrap_or_default()
     }
 }
 

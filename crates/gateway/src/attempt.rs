@@ -184,13 +184,13 @@ impl Gateway {
         let answered = match errand {
             Errand::Task(prepared) => {
                 let reader = &*prepared.reader;
-                self.task(plan, reader, head, body, deadline).await?
+                Box::pin(self.task(plan, reader, head, body, deadline)).await?
             }
             Errand::Chat(prepared, wanted) if wanted.streamed => {
-                self.first_content(prepared, wanted, &head, body).await?
+                Box::pin(self.first_content(prepared, wanted, &head, body)).await?
             }
             Errand::Chat(prepared, wanted) if prepared.passage.exchange().streamed => {
-                self.collected(prepared, wanted, body).await?
+                Box::pin(self.collected(prepared, wanted, body)).await?
             }
             Errand::Chat(prepared, wanted) => self.whole(prepared, wanted, &head, body).await?,
         };
@@ -213,7 +213,7 @@ impl Gateway {
         } else {
             let (egress, clock) = (&*self.egress, &*self.clock);
             let name = &provider.name;
-            fetched = self.credentials.of(name, source, egress, clock).await?;
+            fetched = Box::pin(self.credentials.of(name, source, egress, clock)).await?;
             &fetched
         };
         let target = plan.target.target();

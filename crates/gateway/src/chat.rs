@@ -341,7 +341,7 @@ impl Gateway {
         plan: &Plan,
         conversion: Option<Conversion>,
         wanted: Wanted<'_>,
-        mut call: OpenCall,
+        mut call: Box<OpenCall>,
         listener: Option<Listener>,
     ) -> Reply {
         call.answer_with(http::StatusCode::OK);
@@ -373,7 +373,7 @@ impl Gateway {
         plan: &Plan,
         conversion: Option<Conversion>,
         report: ReportWanted,
-        mut call: OpenCall,
+        mut call: Box<OpenCall>,
         listener: Option<Listener>,
     ) -> Reply {
         call.first_content();
@@ -397,7 +397,7 @@ pub(crate) async fn whole(
     plan: &Plan,
     content_type: HeaderValue,
     body: Bytes,
-    mut call: OpenCall,
+    mut call: Box<OpenCall>,
     listener: Option<Listener>,
 ) -> Reply {
     let facts = ReplyFacts {
@@ -503,7 +503,7 @@ pub(crate) fn failed(
     error: ProviderError,
     plan: &Plan,
     same_format: bool,
-    mut call: OpenCall,
+    mut call: Box<OpenCall>,
 ) -> ChatError {
     let provider = plan.target.provider.name.clone();
     let problem = provider_problem(&error, &provider, same_format);

@@ -13,7 +13,7 @@
 //! Read `turn` for what is kept and how it is put back, `restore` for when, `reader` for how it is read
 //! along, `seal` for who can open it, and `shelf` for what stands in memory.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use domain::entropy::Entropy;
 use domain::secret::Secret;
 use domain::store_error::StoreError;
 use jiff::{SignedDuration, Timestamp};
+use memchr::memmem::Finder;
 use providers::dialect::Format;
 
 use crate::routes::{Plan, ResolvedTarget};
@@ -205,10 +206,9 @@ impl Keeper {
         decode: impl FnOnce() -> Option<domain::chat::ChatResponse>,
     ) {
         /// What stands in the name of every field that holds reasoning state, in any format.
-        const MARKS: [&[u8]; 3] = [b"ignature", b"encrypted", b"redacted"];
-        let may_hold_state = MARKS
-            .iter()
-            .any(|mark| memchr::memmem::find(body, mark).is_some());
+        static MARKS: LazyLock<[Finder<'static>; 3]> =
+            LazyLock::new(|| ["ignature", "encrypted", "redacted"].map(Finder::new));
+        let may_hold_state = MARKS.iter().any(|mark| mark.find(body).is_some());
         if !may_hold_state {
             return;
         }

@@ -17,7 +17,7 @@ use crate::within::within;
 pub struct Drain {
     pub(crate) body: EgressBody,
     pub(crate) pipeline: Pipeline,
-    pub(crate) call: OpenCall,
+    pub(crate) call: Box<OpenCall>,
 }
 
 /// The bounded queue of answers without a caller.

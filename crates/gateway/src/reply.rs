@@ -81,7 +81,7 @@ pub struct ReplyStream {
 struct Flow {
     body: EgressBody,
     pipeline: Pipeline,
-    call: OpenCall,
+    call: Box<OpenCall>,
     provider: ProviderName,
     conversion: Option<Conversion>,
     report: ReportWanted,
@@ -107,7 +107,7 @@ impl ReplyStream {
     )]
     pub(crate) fn new(
         begun: Begun,
-        call: OpenCall,
+        call: Box<OpenCall>,
         plan: &Plan,
         conversion: Option<Conversion>,
         report: ReportWanted,

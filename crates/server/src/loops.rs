@@ -19,7 +19,7 @@ use crate::tasks::{Stop, Tasks};
 use crate::telemetry::Causes;
 
 /// Calls that are recorded together.
-const BATCH: usize = 500;
+const BATCH: usize = 2_000;
 /// Payloads that are kept together.
 const PAYLOADS: usize = 50;
 /// Answers, or turns with reasoning state, that are kept together.
@@ -93,8 +93,13 @@ async fn record_calls(app: Shared, mut stop: Stop) {
         }
         match recorder.app.ledger.take_batch(BATCH) {
             Ok(batch) if !batch.is_empty() => {
+                let is_full = batch.calls().len() >= BATCH;
                 if !recorder.record(batch, &mut stop).await {
                     return;
+                }
+                // What came meanwhile is few: on its own it would cost the store as much as many.
+                if !is_full && !is_stopping {
+                    is_stopping = !stop.pause(GATHER).await;
                 }
             }
             Ok(_) if is_stopping => return recorder.release().await,

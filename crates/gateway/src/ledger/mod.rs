@@ -108,10 +108,10 @@ impl Ledger {
     }
 
     /// Begins a call. Nothing is written before its first dispatch, and an opening that is dropped
-    /// before that leaves no trace.
-    pub fn open(self: &Arc<Self>, opening: Opening) -> Result<OpenCall, JournalError> {
+    /// before that leaves no trace. It is on the heap, since it is handed on from step to step.
+    pub fn open(self: &Arc<Self>, opening: Opening) -> Result<Box<OpenCall>, JournalError> {
         self.journal.check_room()?;
-        Ok(OpenCall::new(Arc::clone(self), opening))
+        Ok(Box::new(OpenCall::new(Arc::clone(self), opening)))
     }
 
     /// Waits until the ends of calls were written since the last batch was taken.

@@ -258,7 +258,7 @@ impl OpenCall {
     }
 
     /// Ends the call; when it returns, the end is in the kernel.
-    pub fn end(mut self, ending: &Ending) {
+    pub fn end(mut self: Box<Self>, ending: &Ending) {
         self.end_once(ending);
         self.ledger.write_ends();
     }
@@ -266,7 +266,7 @@ impl OpenCall {
     /// Ends the call, after whoever else is ready has had one turn to join the write; when it returns, the
     /// end is in the kernel. When it is dropped before that, the end is written soon afterwards
     /// ([`Ledger::write_ends`]).
-    pub async fn end_with_others(mut self, ending: &Ending) {
+    pub async fn end_with_others(mut self: Box<Self>, ending: &Ending) {
         self.end_once(ending);
         one_turn().await;
         self.ledger.write_ends();

@@ -67,7 +67,7 @@ fn dispatch(call: &mut OpenCall) {
     run(&Hand::default(), sending).unwrap();
 }
 
-fn sent(ledger: &Arc<Ledger>) -> OpenCall {
+fn sent(ledger: &Arc<Ledger>) -> Box<OpenCall> {
     let mut call = ledger.open(opening()).unwrap();
     dispatch(&mut call);
     call

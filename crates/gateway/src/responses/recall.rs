@@ -40,13 +40,24 @@ impl Gateway {
         envelope: &mut Envelope,
         plan: &Plan,
     ) -> Result<Recalled, ChatError> {
-        let asked = inbound.body.clone();
-        if inbound.face.format() != Format::OpenaiResponses {
-            return Ok(Recalled {
-                asked,
-                memory: None,
-            });
+        if inbound.face.format() == Format::OpenaiResponses {
+            // Large and seldom needed: on the heap it does not make every call's story larger.
+            return Box::pin(self.recall_response(caller, inbound, envelope, plan)).await;
         }
+        Ok(Recalled {
+            asked: inbound.body.clone(),
+            memory: None,
+        })
+    }
+
+    async fn recall_response(
+        &self,
+        caller: &Caller,
+        inbound: &mut Inbound,
+        envelope: &mut Envelope,
+        plan: &Plan,
+    ) -> Result<Recalled, ChatError> {
+        let asked = inbound.body.clone();
         let keeping = Keeping::read(&asked)?;
         if keeping.background {
             let detail = "`background` is not taken: answers are made while their caller waits. Send the \

@@ -1,8 +1,11 @@
 //! Passes a stream of this format on byte for byte, all but the usage-only event that was asked for on
 //! our own behalf, and puts the report before the terminal event.
 
+use std::sync::LazyLock;
+
 use bytes::{BufMut, BytesMut};
-use memchr::{memchr2, memmem};
+use memchr::memchr2;
+use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -88,8 +91,10 @@ fn is_terminal(event: &[u8]) -> bool {
 }
 
 fn is_usage_only(event: &[u8]) -> bool {
+    // Made once: it is looked for in every chunk.
+    static COUNT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_tokens"));
     // Most chunks hold text and no count; they are not worth parsing.
-    if memmem::find(event, b"_tokens").is_none() {
+    if COUNT.find(event).is_none() {
         return false;
     }
     let shape = data(event).and_then(|data| serde_json::from_slice::<Shape<'_>>(data).ok());

@@ -27,6 +27,9 @@ const COST: HeaderName = HeaderName::from_static("x-trunkline-cost-usd");
 const CACHE: HeaderName = HeaderName::from_static("x-trunkline-cache");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-trunkline-attempts");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-ms");
+const REPORT: HeaderName = HeaderName::from_static("x-trunkline-report");
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -91,8 +94,8 @@ fn inbound<A: ?Sized>(
         face,
         face_name: spoken.name,
         batch_id: None,
-        client_request_id: text(&parts.headers, "x-client-request-id", 256),
-        traceparent: text(&parts.headers, "traceparent", 64),
+        client_request_id: text(&parts.headers, &CLIENT_REQUEST_ID, 256),
+        traceparent: text(&parts.headers, &TRACEPARENT, 64),
         report: report_wanted(&parts.headers),
         asked: Asked {
             model: spoken.model,
@@ -229,7 +232,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// A field's text, cut at `max` bytes at a character's end.
-fn text(headers: &HeaderMap, name: &str, max: usize) -> Option<String> {
+fn text(headers: &HeaderMap, name: &HeaderName, max: usize) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     let end = (0..=max.min(value.len()))
         .rev()
@@ -241,10 +244,7 @@ fn text(headers: &HeaderMap, name: &str, max: usize) -> Option<String> {
 }
 
 fn report_wanted(headers: &HeaderMap) -> ReportWanted {
-    let Some(value) = headers
-        .get("x-trunkline-report")
-        .and_then(|value| value.to_str().ok())
-    else {
+    let Some(value) = headers.get(REPORT).and_then(|value| value.to_str().ok()) else {
         return ReportWanted::default();
     };
     let wants = |word: &str| {

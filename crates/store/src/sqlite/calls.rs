@@ -11,7 +11,7 @@ use crate::error::store_error;
 
 /// How many rows one statement takes. Every statement goes to SQLite's thread and back, so that most rows go
 /// in large ones; the sizes are few, so that their texts stay prepared.
-const SIZES: [usize; 3] = [50, 7, 1];
+const SIZES: [usize; 3] = [200, 20, 1];
 
 static STATEMENTS: LazyLock<[String; 3]> = LazyLock::new(|| SIZES.map(statement));
 
