@@ -13,6 +13,17 @@ pub struct Caller {
     key: Arc<VirtualKey>,
 }
 
+/// Whose something is that is kept: nobody else may know that it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The tenant's project.
+    pub project_id: ProjectId,
+    /// The key that it was made with.
+    pub key_id: KeyId,
+}
+
 impl Caller {
     /// The caller who holds `key`; whoever makes one has verified the key at `now`.
     pub fn holding(key: Arc<VirtualKey>) -> Self {
@@ -37,6 +48,15 @@ impl Caller {
     /// The tenant's project.
     pub fn project_id(&self) -> ProjectId {
         self.key.project_id
+    }
+
+    /// Whose the things are that the caller makes.
+    pub fn owner(&self) -> Owner {
+        Owner {
+            organization_id: self.organization_id(),
+            project_id: self.project_id(),
+            key_id: self.key_id(),
+        }
     }
 
     /// Whether the caller may administer and see everybody's calls.

@@ -29,6 +29,7 @@ use crate::credentials::Credentials;
 use crate::custody::Custody;
 use crate::drain::Drains;
 use crate::estimate;
+use crate::files::{FileError, Files};
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
 use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub payloads: Arc<Payloads>,
     /// Keeps answers that callers refer to later.
     pub responses: Arc<Responses>,
+    /// Files that callers refer to, and media that is handed out.
+    pub files: Arc<Files>,
     /// Keeps the reasoning state that clients leave out; `None` keeps none.
     pub custody: Option<Arc<Custody>>,
     /// How requests leave.
@@ -93,6 +96,7 @@ pub struct Gateway {
     pub(crate) limits: Arc<Limits>,
     drains: Drains,
     payloads: Arc<Payloads>,
+    pub(crate) files: Arc<Files>,
     pub(crate) custody: Option<Arc<Custody>>,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) credentials: Credentials,
@@ -183,6 +187,9 @@ pub enum ChatError {
     /// What the request refers to cannot be looked up.
     #[error("the store did not answer")]
     Store(#[from] StoreError),
+    /// A file that the request refers to cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The call cannot be written down, so it was not sent.
     #[error(transparent)]
     Ledger(#[from] JournalError),
@@ -211,6 +218,7 @@ impl Gateway {
             drains: parts.drains,
             payloads: parts.payloads,
             responses: parts.responses,
+            files: parts.files,
             custody: parts.custody,
             egress: parts.egress,
             credentials: Credentials::default(),
@@ -242,6 +250,9 @@ impl Gateway {
             .recall(caller, &mut inbound, &mut envelope, &plan)
             .await?;
         let admitted = self.admit(caller, &inbound, &envelope, &plan)?;
+        // After the estimate, which would take the bytes of a file for words.
+        self.attach_files(caller, &mut inbound, &mut envelope, &plan)
+            .await?;
         let mut prepared = self.prepare(caller, &inbound, &envelope, &plan).await?;
         inbound.body = recalled.asked;
         let rendering = rendering(&inbound, &envelope, &plan, &admitted.estimate);
@@ -492,6 +503,7 @@ fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
         provider: plan.target.provider.name.clone(),
         model: plan.target.model.clone(),
         is_simulated: plan.target.provider.kind == ProviderKind::Sim,
+        media_url: None,
         attempts: call.attempts(),
         cost: None,
         overhead: call.overhead(),

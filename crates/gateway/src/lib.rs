@@ -3,8 +3,9 @@
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
 //! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what
-//! clients leave out), [`payload`] and [`responses`] (what is kept of it), and [`catalog`] (what models can
-//! do and cost). [`task`] is the story of everything that is not a chat.
+//! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
+//! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
+//! everything that is not a chat.
 
 pub mod attempt;
 pub mod catalog;
@@ -13,6 +14,7 @@ mod credentials;
 pub mod custody;
 pub mod drain;
 mod estimate;
+pub mod files;
 pub mod ledger;
 pub mod limits;
 pub mod media;

@@ -195,7 +195,7 @@ async fn read(
 }
 
 /// The media type by the file's first bytes (WHATWG MIME Sniffing §6); servers often name it wrongly.
-fn sniff(bytes: &[u8]) -> Option<&'static str> {
+pub(crate) fn sniff(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

@@ -48,6 +48,16 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// The same answer, which can be read again at `url`.
+    pub(crate) fn stored_at(mut self, url: Option<String>) -> Self {
+        match &mut self {
+            Self::Whole { facts, .. } | Self::Stream { facts, .. } => facts.media_url = url,
+        }
+        self
+    }
+}
+
 /// What is said of an answer in the header.
 #[derive(Debug, Clone)]
 pub struct ReplyFacts {
@@ -57,6 +67,8 @@ pub struct ReplyFacts {
     pub model: String,
     /// Whether the simulated provider answered.
     pub is_simulated: bool,
+    /// Where the answer can be read again, where it was stored.
+    pub media_url: Option<String>,
     /// How often the call was sent.
     pub attempts: usize,
     /// What it cost; `None` for a stream, or when no price is known.

@@ -15,6 +15,7 @@ use providers::task::{Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 use crate::attempt::{Answered, AttemptError, Errand, Whole, read_whole, with_status};
 use crate::catalog::price;
 use crate::chat::{Admitted, ChatError, Gateway, Inbound, failed, whole};
+use crate::files::Delivery;
 use crate::limits::{Expectation, LimitReached};
 use crate::pipeline::{Pipeline, provider_error};
 use crate::reply::Reply;
@@ -57,6 +58,15 @@ impl Gateway {
         {
             return Err(ChatError::WouldDrop(report.clone()));
         }
+        let delivery = Delivery::of(
+            &self.files,
+            task.operation(),
+            caller,
+            &inbound.asked.headers,
+        );
+        if let Some(delivery) = &delivery {
+            prepared.reader = delivery.reader(prepared.reader);
+        }
         let wanted = inbound.report;
         let listener = self.listen(caller, &inbound);
         let operation = task.operation();
@@ -76,7 +86,16 @@ impl Gateway {
                     }
                     Answered::Whole(answer) => {
                         call.observe(answer.observed);
-                        whole(&plan, answer.content_type, answer.body, call, listener).await
+                        let (body, url) = match &delivery {
+                            Some(delivery) => {
+                                let kind = &answer.content_type;
+                                delivery.give_out(&self.files, kind, answer.body).await
+                            }
+                            None => (answer.body, None),
+                        };
+                        whole(&plan, answer.content_type, body, call, listener)
+                            .await
+                            .stored_at(url)
                     }
                 })
             }

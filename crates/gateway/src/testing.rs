@@ -14,11 +14,13 @@ use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
 use jiff::Timestamp;
 
 mod clock;
+mod files;
 mod memory;
 mod provider;
 mod stage;
 
 pub(crate) use clock::{BEGINNING, Hand};
+pub(crate) use files::{Records, Shelf};
 pub(crate) use memory::Memory;
 pub(crate) use provider::{Act, Script, Step, piece};
 pub(crate) use stage::{ANSWER, CUSTODY, Heard, Rules, Stage, collect};
@@ -61,6 +63,16 @@ pub(crate) struct Zeros;
 impl Entropy for Zeros {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(0);
+    }
+}
+
+/// Entropy that never repeats itself.
+#[derive(Default)]
+pub(crate) struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        Numbered(self.0.fetch_add(1, Ordering::Relaxed)).fill(bytes);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use domain::call::CallStore;
 use domain::clock::Clock;
+use domain::egress::Egress;
 use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
 use domain::key::{KeyStore, Origin, Period, VirtualKey};
@@ -12,6 +13,7 @@ use domain::secret::Secret;
 use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
+use gateway::files::Files;
 use gateway::ledger::{JournalLimits, Ledger, recovery};
 use gateway::limits::Limits;
 use gateway::payload::Payloads;
@@ -30,6 +32,7 @@ use tokio::sync::mpsc;
 use crate::config::{self, BootstrapKey, Config};
 use crate::data_dir::DataDir;
 use crate::egress::OutboundClient;
+use crate::media;
 use crate::telemetry::Telemetry;
 use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 
@@ -56,6 +59,8 @@ pub struct App {
     pub responses: Arc<Responses>,
     /// Reasoning state that clients leave out; `None` where none is kept.
     pub custody: Option<Arc<Custody>>,
+    /// Files that callers refer to, and media that is handed out.
+    pub files: Arc<Files>,
     /// Recognises callers.
     pub ring: Arc<KeyRing>,
     /// Issues keys.
@@ -136,6 +141,17 @@ impl App {
             now: unix_seconds,
             ..sim::Options::default()
         }));
+        let egress: Arc<dyn Egress> =
+            Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?);
+        let files = Files::new(
+            config.media.rules,
+            &installation_secret(config, data_dir, &*entropy)?,
+            Arc::new(store.clone()),
+            media::open(&config.media, data_dir, Arc::clone(&egress))?,
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
+        let files = Arc::new(files.reached_at(config.media.public_url.clone()));
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(config, started_at)),
             ledger: Arc::clone(&ledger),
@@ -143,8 +159,9 @@ impl App {
             drains,
             payloads: Arc::clone(&payloads),
             responses: Arc::clone(&responses),
+            files: Arc::clone(&files),
             custody: custody.clone(),
-            egress: Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?),
+            egress,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             settings: Settings {
@@ -158,6 +175,7 @@ impl App {
             payloads,
             responses,
             custody,
+            files,
             ring,
             desk,
             store,

@@ -34,6 +34,11 @@ impl DataDir {
         self.0.join("journal")
     }
 
+    /// Where files and generated media lie, unless they lie in object storage.
+    pub fn media(&self) -> PathBuf {
+        self.0.join("media")
+    }
+
     /// Where the admin key is written.
     pub fn admin_key(&self) -> PathBuf {
         self.0.join("admin.key")

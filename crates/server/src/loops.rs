@@ -41,6 +41,10 @@ const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_mins(10);
 /// Payloads, kept answers, or places of reasoning state that are deleted together.
 const EXPIRED: u32 = 1_000;
+/// How often files are looked for whose time has passed.
+const FILES_PAUSE: Duration = Duration::from_mins(1);
+/// Files that are removed together.
+const ENDED_FILES: u32 = 100;
 /// How long an answer without a caller is read.
 const DRAIN_BOUND: Duration = Duration::from_mins(2);
 /// Answers without a caller that are read at the same time.
@@ -59,6 +63,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(follow_keys(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
+    tasks.start(remove_ended_files(Arc::clone(app), stop()));
     tasks.start(drain(
         Arc::clone(app),
         queues.drains,
@@ -299,6 +304,31 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     while store.drop_expired_responses(now, EXPIRED).await? == all {}
     while store.drop_expired_turns(now, EXPIRED).await? == all {}
     Ok(())
+}
+
+/// Removes files whose time has passed, page by page.
+async fn remove_ended_files(app: Shared, mut stop: Stop) {
+    loop {
+        let removed = match app.files.remove_ended(ENDED_FILES).await {
+            Ok(removed) => removed,
+            Err(error) => {
+                tracing::warn!(
+                    error = %Causes(&error),
+                    "files whose time has passed cannot be removed; it is tried again"
+                );
+                0
+            }
+        };
+        // A full page: there may be more.
+        let pause = if removed == ENDED_FILES as usize {
+            STORE_PAUSE
+        } else {
+            FILES_PAUSE
+        };
+        if !stop.pause(pause).await {
+            return;
+        }
+    }
 }
 
 async fn drain(app: Shared, mut drains: mpsc::Receiver<Drain>, tasks: Arc<Tasks>, mut stop: Stop) {

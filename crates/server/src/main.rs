@@ -14,6 +14,7 @@ mod egress;
 mod greeting;
 mod http;
 mod loops;
+mod media;
 mod reload;
 mod serve;
 mod tasks;

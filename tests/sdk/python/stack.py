@@ -79,12 +79,15 @@ class Sim(Service):
 class Gateway(Service):
     """`trunkline serve`: with the suites' configuration in front of `sim`, or with none at all."""
 
-    def __init__(self, home: Path, sim: Sim | None = None) -> None:
+    def __init__(self, home: Path, sim: Sim | None = None, more: str = "") -> None:
+        """`more` is appended to the suites' configuration."""
         data = home / "data"
         arguments = ["serve", "--data-dir", str(data)]
         environment = {}
         if sim:
-            arguments += ["--config", str(CONFIGURATION)]
+            configuration = home / CONFIGURATION.name
+            configuration.write_text(CONFIGURATION.read_text() + more)
+            arguments += ["--config", str(configuration)]
             environment = {"SIM_URL": sim.url, "GOOGLE_KEY": sim.google_key()}
         super().__init__(arguments, home, ready="/readyz", environment=environment)
         self.admin_key = (data / "admin.key").read_text().strip()

@@ -162,6 +162,16 @@ impl FilePurpose {
 }
 
 impl FileName {
+    /// The name of a file whose owner gave it none.
+    pub fn unnamed() -> Self {
+        Self("upload".into())
+    }
+
+    /// The name of a file that was made here: `generated.` and its extension.
+    pub(crate) fn generated(extension: &str) -> Self {
+        Self(format!("generated.{extension}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,6 @@
 //! Bytes that are too large for a database row: where they lie and what they are.
 
+mod extension;
 mod port;
 
 use std::fmt;
@@ -46,6 +47,11 @@ impl ObjectName {
 }
 
 impl MediaType {
+    /// `application/octet-stream`: bytes of which nothing is known.
+    pub fn octet_stream() -> Self {
+        Self("application/octet-stream".into())
+    }
+
     /// The type as text.
     pub fn as_str(&self) -> &str {
         &self.0

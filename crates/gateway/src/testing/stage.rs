@@ -19,11 +19,15 @@ use providers::hosts::HostRow;
 use providers::openai::OpenaiChat;
 use tokio::sync::mpsc;
 
-use super::{Act, Directory, Hand, Memory, Script, Zeros, caller, replica, request_id, run};
+use super::{
+    Act, Counting, Directory, Hand, Memory, Records, Script, Shelf, Zeros, caller, replica,
+    request_id, run,
+};
 use crate::catalog::Catalog;
 use crate::chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};
 use crate::custody::{Custody, CustodyRules};
 use crate::drain::{Drain, Drains};
+use crate::files::{FileRules, Files};
 use crate::ledger::{JournalLimits, Ledger, Sync};
 use crate::limits::Limits;
 use crate::payload::Payloads;
@@ -40,6 +44,15 @@ pub(crate) const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","create
 pub(crate) const CUSTODY: CustodyRules = CustodyRules {
     ttl: std::time::Duration::from_hours(1),
     max_bytes: 64 * 1024,
+};
+
+/// What bounds the gateway's files.
+const FILES: FileRules = FileRules {
+    max_file: 1_024,
+    max_total: 2_048,
+    uploads_for: Some(std::time::Duration::from_hours(24)),
+    generated_for: std::time::Duration::from_hours(1),
+    delivers_urls: true,
 };
 
 /// Hears of every call that has ended.
@@ -75,6 +88,8 @@ pub(crate) struct Stage {
     pub(crate) drains: mpsc::Receiver<Drain>,
     pub(crate) responses: Arc<Responses>,
     pub(crate) store: Arc<Memory>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) shelf: Arc<Shelf>,
     pub(crate) caller: Caller,
     pub(crate) directory: Directory,
 }
@@ -119,6 +134,15 @@ impl Stage {
             Some(std::time::Duration::from_hours(1)),
             Arc::clone(&store) as Arc<dyn ResponseStore>,
         ));
+        let shelf = Arc::new(Shelf::default());
+        let files = Arc::new(Files::new(
+            FILES,
+            &Secret::new(vec![7; 32]),
+            Arc::new(Records::default()),
+            Arc::clone(&shelf) as Arc<dyn domain::media::MediaStore>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::new(Counting::default()),
+        ));
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(rules)),
             ledger: Arc::clone(&ledger),
@@ -126,6 +150,7 @@ impl Stage {
             drains,
             payloads: Arc::new(Payloads::new(None)),
             responses: Arc::clone(&responses),
+            files: Arc::clone(&files),
             custody: Some(custody(&store, &clock)),
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -146,6 +171,8 @@ impl Stage {
             drains: queue,
             responses,
             store,
+            files,
+            shelf,
             caller,
             directory,
         }

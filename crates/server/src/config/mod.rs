@@ -29,6 +29,7 @@ mod key;
 mod kind;
 mod ledger;
 mod mapping;
+mod media;
 mod node;
 mod path;
 mod price;
@@ -48,6 +49,7 @@ mod yaml;
 
 pub use key::BootstrapKey;
 pub use ledger::{Keep, KeepFor, Sync};
+pub use media::{Media, MediaPlace, S3Bucket};
 pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub responses: Responses,
     /// What is kept of the reasoning state that clients leave out.
     pub custody: Custody,
+    /// Files and generated media.
+    pub media: Media,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Who answers: as configured, or found from the environment, or the simulated provider. Never empty.
@@ -131,7 +135,9 @@ impl Config {
                 None => discovery::providers(environment, &mut problems),
             };
             sections.check(&found, &root, &mut reading);
-            sections.assemble(found)
+            let mut config = sections.assemble(found)?;
+            config.media.complete(environment);
+            Some(config)
         });
         problems.extend(reading.into_problems());
         Problems::or(problems, config)
@@ -160,6 +166,7 @@ impl Config {
             ("payloads", self.payloads != old.payloads),
             ("responses", self.responses != old.responses),
             ("custody", self.custody != old.custody),
+            ("media", !self.media.is_same(&old.media)),
             ("telemetry", self.telemetry != old.telemetry),
         ]
         .into_iter()
@@ -201,6 +208,7 @@ struct Sections {
     payloads: Option<Payloads>,
     responses: Option<Responses>,
     custody: Option<Custody>,
+    media: Option<Media>,
     telemetry: Option<Telemetry>,
     /// `None` when the file names none.
     providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
@@ -234,6 +242,10 @@ impl Section for Sections {
             custody: fields.section(
                 "custody",
                 "What is kept in memory of the reasoning state that clients leave out.",
+            ),
+            media: fields.section(
+                "media",
+                "Files that callers upload, and media that models make.",
             ),
             telemetry: fields.section("telemetry", "Logs and traces."),
             providers: fields.named_sections(
@@ -295,6 +307,7 @@ impl Sections {
             payloads: self.payloads?,
             responses: self.responses?,
             custody: self.custody?,
+            media: self.media?,
             telemetry: self.telemetry?,
             routes: self
                 .models

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::problem::{Problem, ProblemKind};
 use gateway::reply::{Reply, ReplyFacts};
 use gateway::{ChatError, Inbound, ReportWanted};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -30,6 +30,7 @@ const OVERHEAD: HeaderName = HeaderName::from_static("x-trunkline-overhead-ms");
 const REPORT: HeaderName = HeaderName::from_static("x-trunkline-report");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const MEDIA_URL: HeaderName = HeaderName::from_static("x-trunkline-media-url");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -84,9 +85,13 @@ fn inbound<A: ?Sized>(
     face: &'static A,
     spoken: Spoken,
     arrival: &Arrival,
-    parts: Parts,
+    mut parts: Parts,
     body: Bytes,
 ) -> Inbound<A> {
+    // HTTP/2 names the host in the URI, and links to media begin with it.
+    if let Some(authority) = parts.uri.authority() {
+        insert(&mut parts.headers, HOST, authority.as_str());
+    }
     Inbound {
         request_id: arrival.request_id,
         started_at: arrival.at,
@@ -218,6 +223,9 @@ fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     );
     if let Some(cost) = facts.cost {
         insert(headers, COST, &cost.to_string());
+    }
+    if let Some(url) = &facts.media_url {
+        insert(headers, MEDIA_URL, url);
     }
     if facts.is_simulated {
         headers.insert(SIMULATED, HeaderValue::from_static("true"));

@@ -53,6 +53,7 @@ impl IntoProblem for ChatError {
                 Problem::new(ProblemKind::NotFound, detail).with_param(param)
             }
             Self::Store(error) => error.into_problem(),
+            Self::File(error) => error.into_problem(),
             Self::Ledger(error) => error.into_problem(),
             Self::Provider(error) => {
                 Problem::new(ProblemKind::ProviderFailed, error.message.clone())

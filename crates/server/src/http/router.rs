@@ -2,15 +2,15 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use domain::problem::{Problem, ProblemKind};
 use providers::openai::OpenaiChat;
 
 use super::faces::Api;
 use super::request::Arrival;
-use super::{call, envelope, health, keys, logs, models, openapi, responses};
+use super::{call, envelope, files, health, keys, logs, media, models, openapi, responses};
 use crate::app::Shared;
 
 /// Every route.
@@ -35,6 +35,14 @@ pub fn router(app: Shared) -> Router {
             "/v1/responses/{id}/input_items",
             get(responses::input_items),
         )
+        // Files
+        .route("/v1/files", all_files())
+        .route("/v1/files/{id}", one_file())
+        .route("/v1/files/{id}/content", get(files::content))
+        .route("/anthropic/v1/files", all_files())
+        .route("/anthropic/v1/files/{id}", one_file())
+        .route("/anthropic/v1/files/{id}/content", get(files::content))
+        .route("/media/{id}", get(media::read))
         // The platform API
         .route("/api/v1/db/logs", get(logs::list))
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
@@ -53,6 +61,17 @@ pub fn router(app: Shared) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
+}
+
+/// Files are larger than other bodies, and not held in memory: what bounds them is `media.max_file`.
+fn all_files() -> MethodRouter<Shared> {
+    get(files::list)
+        .post(files::create)
+        .layer(DefaultBodyLimit::disable())
+}
+
+fn one_file() -> MethodRouter<Shared> {
+    get(files::retrieve).delete(files::delete)
 }
 
 async fn nothing_here(State(_): State<Shared>, request: Request) -> Response {

@@ -12,6 +12,7 @@ mod commands;
 mod custody;
 mod failures;
 mod fidelity;
+mod files;
 mod interruption;
 mod keys;
 mod reload;

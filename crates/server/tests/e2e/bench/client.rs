@@ -63,8 +63,10 @@ impl Client {
     ) -> anyhow::Result<Open> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.address))
-            .header("content-type", "application/json");
+            .uri(format!("http://{}{path}", self.address));
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
         if !self.key.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.key));
         }

@@ -1,0 +1,48 @@
+// Files by the official clients: uploaded, listed, read, deleted, and referred to in a chat.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import Anthropic from '@anthropic-ai/sdk';
+import { toFile } from 'openai';
+
+import { startStack, TARGETS } from './stack.js';
+
+const stack = await startStack();
+const client = stack.client();
+const PDF = Buffer.from('%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF\n');
+
+test('a file is uploaded, found, read and deleted', async () => {
+  // The suite's `server.max_body` is smaller.
+  const content = Buffer.alloc(6_000_000, 'line\n');
+  const file = await client.files.create({ file: await toFile(content, 'lines.jsonl'), purpose: 'batch' });
+  assert.deepEqual([file.object, file.filename, file.bytes], ['file', 'lines.jsonl', content.length]);
+  assert.deepEqual(await client.files.retrieve(file.id), file);
+  const read = await client.files.content(file.id);
+  assert.ok(Buffer.from(await read.arrayBuffer()).equals(content));
+  const ids = [];
+  for await (const other of client.files.list({ purpose: 'batch', limit: 1 })) ids.push(other.id);
+  assert.ok(ids.includes(file.id));
+  assert.equal((await client.files.delete(file.id)).deleted, true);
+  await assert.rejects(client.files.retrieve(file.id), { status: 404 });
+});
+
+test('Anthropic\'s client keeps files too', async () => {
+  const claude = new Anthropic({ baseURL: stack.gatewayUrl, apiKey: client.apiKey, maxRetries: 0 });
+  const file = await claude.beta.files.upload({ file: await toFile(Buffer.from('hello'), 'notes.txt', { type: 'text/plain' }) });
+  assert.deepEqual([file.type, file.mime_type, file.size_bytes], ['file', 'text/plain', 5]);
+  assert.equal(await (await claude.beta.files.download(file.id)).text(), 'hello');
+  const ids = [];
+  for await (const other of claude.beta.files.list({ limit: 1 })) ids.push(other.id);
+  assert.ok(ids.includes(file.id));
+  assert.equal((await claude.beta.files.delete(file.id)).type, 'file_deleted');
+});
+
+for (const model of TARGETS) {
+  test(`${model} reads a file that a chat refers to`, async () => {
+    const file = await client.files.create({ file: await toFile(PDF, 'a.pdf'), purpose: 'user_data' });
+    const content = [{ type: 'text', text: 'What is in it?' }, { type: 'file', file: { file_id: file.id } }];
+    const completion = await client.chat.completions.create({ model, messages: [{ role: 'user', content }] });
+    assert.ok(completion.choices[0].message.content);
+  });
+}
