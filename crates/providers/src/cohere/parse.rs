@@ -61,6 +61,7 @@ pub(super) fn request(body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
         for (ours, theirs) in [
             ("reasoning_content", "content"),
             ("annotations", "citations"),
+            ("native_annotations", "citations"),
         ] {
             let theirs = format!("{path}.{theirs}");
             request.paths.insert(format!("{path}.{ours}"), theirs);

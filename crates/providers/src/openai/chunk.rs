@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::annotations;
 use super::fields::Name;
 
 /// One chunk.
@@ -97,6 +98,7 @@ pub(super) struct Delta<'a> {
     pub(super) reasoning_details: Option<Vec<&'a RawValue>>,
     pub(super) tool_calls: Option<Vec<CallDelta<'a>>>,
     pub(super) annotations: Option<Vec<&'a RawValue>>,
+    pub(super) native_annotations: Option<Vec<&'a RawValue>>,
     pub(super) extra_content: Option<ExtraContent<'a>>,
     /// What nobody knows and is not `null`.
     pub(super) unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
@@ -181,6 +183,7 @@ impl<'de> Visitor<'de> for DeltaVisitor {
                 "reasoning_details" => delta.reasoning_details = map.next_value()?,
                 "tool_calls" => delta.tool_calls = map.next_value()?,
                 "annotations" => delta.annotations = map.next_value()?,
+                annotations::NATIVE => delta.native_annotations = map.next_value()?,
                 "extra_content" => delta.extra_content = map.next_value()?,
                 _ => {
                     let raw: &RawValue = map.next_value()?;

@@ -1,11 +1,11 @@
 //! Reads a whole answer. Lenient: hosts leave fields out and add their own, which are kept.
 
-use domain::chat::{Annotation, ChatResponse, Choice, Extensions, Part, Reasoning, Text, ToolCall};
+use domain::chat::{ChatResponse, Choice, Extensions, Part, Reasoning, Text, ToolCall};
 use serde_json::value::RawValue;
 
 use super::fields::{self, Fields, Kind};
 use super::parse::FORMAT;
-use super::{error, finish, parse_message, usage};
+use super::{annotations, error, finish, parse_message, usage};
 use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
 use crate::face::InvalidRequest;
@@ -114,7 +114,7 @@ fn message_parts(
         content(raw, &mut parts)?;
     }
     let signature = parse_message::thought_signature(&mut message, extensions)?;
-    let annotations = message.list("annotations")?.unwrap_or_default();
+    let annotations = annotations::take(&mut message)?;
     if signature.is_some() || !annotations.is_empty() {
         let mut text = match parts.pop() {
             Some(Part::Text(text)) => text,
@@ -124,10 +124,7 @@ fn message_parts(
             }
         };
         text.signature = signature;
-        for (_, raw) in annotations {
-            text.annotations
-                .extend(serde_json::from_str::<Annotation>(raw.get()));
-        }
+        text.annotations = annotations;
         parts.push(Part::Text(text));
     }
     if let Some(refusal) = message.text("refusal")?.filter(|text| !text.is_empty()) {

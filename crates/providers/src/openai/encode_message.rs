@@ -12,7 +12,7 @@ use super::parse::FORMAT;
 use super::past_thoughts::Thinking;
 use super::render::{OwnUnknown, unknown};
 use super::wire::{Detail, Extra, ExtraContent, Leftovers, WireCall, refusals, texts};
-use super::{media, past_thoughts};
+use super::{annotations, media, past_thoughts};
 use crate::hosts::Quirks;
 
 /// Why a prompt-cache breakpoint is dropped.
@@ -373,7 +373,12 @@ impl<'a> Writer<'a, '_> {
         let refusal: String = refusals(parts).collect();
         message.refusal = (!refusal.is_empty()).then_some(refusal);
         past_thoughts::write(&mut message, parts, self.quirks, &self.path, self.report);
-        message.annotations = texts(parts).flat_map(|text| &text.annotations).collect();
+        let (own, native) = annotations::parted(texts(parts));
+        message.annotations = own;
+        if !native.is_empty() {
+            let path = format!("{}.{}", self.path, annotations::NATIVE);
+            self.report.drop(path, annotations::FOREIGN);
+        }
         message.extra_content = texts(parts)
             .find_map(|text| text.signature.as_deref())
             .map(ExtraContent::signed);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::annotations;
 use super::parse::FORMAT;
 use super::render::{self, Block, OwnUnknown, append};
 use super::usage::Shown;
@@ -70,6 +71,8 @@ struct Delta<'a> {
     tool_calls: Option<[WireCall<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<[&'a Value; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_annotations: Option<[&'a Value; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,6 +244,17 @@ impl ChunkEncoder {
         append(value, out);
         out.put_slice(b"}\n\n");
     }
+
+    /// A citation of a kind that clients do not know stands beside theirs.
+    fn annotate(&mut self, choice: u32, annotation: &Value, out: &mut BytesMut) {
+        let mut delta = Delta::default();
+        if annotations::is_of(annotation, &[annotations::URL]) {
+            delta.annotations = Some([annotation]);
+        } else {
+            delta.native_annotations = Some([annotation]);
+        }
+        self.delta(choice, delta, out);
+    }
 }
 
 impl Progress {
@@ -335,11 +349,7 @@ impl StreamEncoder for ChunkEncoder {
                 self.chunk(choice, out);
             }
             ChatEvent::Annotation { choice, annotation } => {
-                let delta = Delta {
-                    annotations: Some([annotation]),
-                    ..Delta::default()
-                };
-                self.delta(*choice, delta, out);
+                self.annotate(*choice, annotation, out);
             }
             ChatEvent::Unknown {
                 choice,

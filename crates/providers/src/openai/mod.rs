@@ -6,6 +6,7 @@
 //! `stream`, `error`, `usage`. Both stand on `fields` (JSON read by path) and `wire` (what requests and
 //! answers have in common on the way out).
 
+mod annotations;
 pub mod batches;
 mod body;
 mod call_ids;

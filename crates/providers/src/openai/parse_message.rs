@@ -1,14 +1,13 @@
 //! Reads messages and their parts.
 
 use domain::chat::{
-    Annotation, CacheControl, Extensions, Media, Message, Part, Reasoning, Source, Text, ToolCall,
-    ToolResult,
+    CacheControl, Extensions, Media, Message, Part, Reasoning, Source, Text, ToolCall, ToolResult,
 };
 use serde_json::value::RawValue;
 
 use super::fields::{self, Fields, Kind};
 use super::parse::{FORMAT, cache_control};
-use super::{media, parse_blocks};
+use super::{annotations, media, parse_blocks};
 use crate::face::InvalidRequest;
 
 /// Reads one message.
@@ -221,12 +220,9 @@ fn assistant_content(
     {
         text.signature = Some(signature);
     }
-    let annotations = fields.list("annotations")?.unwrap_or_default();
+    let annotations = annotations::take(fields)?;
     if let Some(Part::Text(text)) = parts.last_mut() {
-        for (_, raw) in annotations {
-            text.annotations
-                .extend(serde_json::from_str::<Annotation>(raw.get()));
-        }
+        text.annotations = annotations;
     }
     if let Some(refusal) = fields.text("refusal")? {
         parts.push(Part::Refusal(refusal));

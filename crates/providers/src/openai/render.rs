@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::annotations;
 use super::fields::Fields;
 use super::parse::FORMAT;
 use super::usage::Shown;
@@ -62,6 +63,8 @@ struct WireMessage<'a> {
     tool_calls: Vec<ShownCall<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     annotations: Vec<&'a Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    native_annotations: Vec<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -190,6 +193,7 @@ fn wire_message(parts: &[Part]) -> WireMessage<'_> {
             _ => {}
         }
     }
+    let (annotations, native_annotations) = annotations::parted(texts(parts));
     WireMessage {
         role: "assistant",
         content: content(
@@ -200,7 +204,8 @@ fn wire_message(parts: &[Part]) -> WireMessage<'_> {
         reasoning_content: reasoning_content(parts),
         reasoning_details: reasoning_details(parts),
         tool_calls,
-        annotations: texts(parts).flat_map(|text| &text.annotations).collect(),
+        annotations,
+        native_annotations,
         extra_content: texts(parts)
             .find_map(|text| text.signature.as_deref())
             .map(ExtraContent::signed),

@@ -182,7 +182,8 @@ impl ChunkDecoder {
         for call in delta.tool_calls.unwrap_or_default() {
             self.call(place, choice, call, events)?;
         }
-        for raw in delta.annotations.unwrap_or_default() {
+        let annotations = [delta.annotations, delta.native_annotations];
+        for raw in annotations.into_iter().flatten().flatten() {
             if let Ok(annotation) = serde_json::from_str(raw.get()) {
                 events.push(ChatEvent::Annotation { choice, annotation });
             }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::parse::FORMAT;
-use super::responses;
+use super::{annotations, responses};
 
 /// A tool call, or a piece of one in a stream.
 #[derive(Serialize, Default)]
@@ -204,10 +204,11 @@ impl<'a> Extra<'a> {
 }
 
 /// The fields of a message that are written by name.
-const MESSAGE_FIELDS: [&str; 9] = [
+const MESSAGE_FIELDS: [&str; 10] = [
     "annotations",
     "content",
     "extra_content",
+    annotations::NATIVE,
     "provider_content",
     "reasoning_content",
     "reasoning_details",

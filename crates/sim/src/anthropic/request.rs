@@ -350,6 +350,17 @@ fn bookkeeping(root: &Node<'_, '_>) -> Result<(), Failure> {
     if let Some(speed) = root.present("speed") {
         one_of(&speed, &["standard", "fast"])?;
     }
+    if let Some(geography) = root.present("inference_geo") {
+        text(&geography)?;
+    }
+    if let Some(diagnostics) = root.present("diagnostics") {
+        object(&diagnostics, &["previous_message_id"])?;
+    }
+    if let Some(container) = root.present("container")
+        && container.text().is_none()
+    {
+        object(&container, &["id", "skills"])?;
+    }
     Ok(())
 }
 

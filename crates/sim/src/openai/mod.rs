@@ -7,6 +7,7 @@ mod completions;
 mod error;
 mod messages;
 pub(crate) mod model;
+mod options;
 mod parameters;
 mod reply;
 mod request;

@@ -93,6 +93,22 @@ pub(super) fn sampling_parameters(root: &Node<'_, '_>, class: Class) -> Result<(
     Ok(())
 }
 
+/// How much likelier single tokens are; models that reason take no such thing.
+pub(super) fn bias(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
+    let Some(bias) = root.present("logit_bias") else {
+        return Ok(());
+    };
+    let tokens: Vec<&str> = bias.members().map(|(key, _)| key).collect();
+    object(&bias, &tokens)?;
+    for (_, weight) in bias.members() {
+        integer(&weight, -100, 100)?;
+    }
+    if class.reasons() {
+        return Err(unsupported_parameter(&bias, None));
+    }
+    Ok(())
+}
+
 pub(super) fn choices(root: &Node<'_, '_>) -> Result<usize, Failure> {
     let Some(n) = root.present("n") else {
         return Ok(1);

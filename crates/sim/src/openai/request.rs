@@ -9,9 +9,10 @@ use super::check::{
 };
 use super::messages::{self, Conversation};
 use super::model::Class;
+use super::options;
 use super::parameters::{
-    EFFORTS, Streaming, bookkeeping, choices, effort_tokens, known_parameters, sampling_parameters,
-    stops, streaming,
+    EFFORTS, Streaming, bias, bookkeeping, choices, effort_tokens, known_parameters,
+    sampling_parameters, stops, streaming,
 };
 use super::tools;
 use crate::azure;
@@ -89,6 +90,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let stream = streaming(&root)?;
     sampling(&root, class)?;
     bookkeeping(&root)?;
+    options::of_chat(&root)?;
     let output_limit = output_limit(&root, class)?;
     let reasoning = reasoning(&root, class, !tools.list.is_empty())?;
     let input = conversation.tokens + tools.tokens + tokens::MESSAGE;
@@ -154,18 +156,7 @@ fn class(ask: &Ask<'_>, model: &str) -> Result<Class, Failure> {
 
 fn sampling(root: &Node<'_, '_>, class: Class) -> Result<(), Failure> {
     sampling_parameters(root, class)?;
-    if let Some(bias) = root.present("logit_bias") {
-        object(
-            &bias,
-            &bias.members().map(|(key, _)| key).collect::<Vec<_>>(),
-        )?;
-        for (_, weight) in bias.members() {
-            integer(&weight, -100, 100)?;
-        }
-        if class.reasons() {
-            return Err(unsupported_parameter(&bias, None));
-        }
-    }
+    bias(root, class)?;
     if let Some(seed) = root.present("seed") {
         integer(&seed, i64::MIN, i64::MAX)?;
     }

@@ -3,8 +3,25 @@
 use domain::chat::Annotation;
 use serde_json::{Map, Value};
 
-/// The nested objects, by the type that names them.
-const URL: &str = "url_citation";
+use super::super::annotations::{self, URL};
+use super::super::fields::Fields;
+use crate::face::InvalidRequest;
+
+/// Takes the citations of a part, as the domain keeps them.
+pub(super) fn take(part: &mut Fields<'_>) -> Result<Vec<Annotation>, InvalidRequest> {
+    let taken = annotations::take(part)?;
+    Ok(taken.into_iter().map(nested).collect())
+}
+
+/// The citations that clients take, as this format writes them, then the others.
+pub(super) fn parted(annotations: &[Annotation]) -> (Vec<Annotation>, Vec<Annotation>) {
+    annotations.iter().map(flat).partition(is_own)
+}
+
+/// Whether a citation is of a kind that this format's clients know.
+pub(super) fn is_own(annotation: &Annotation) -> bool {
+    annotations::is_of(annotation, &annotations::RESPONSES)
+}
 
 /// As the domain keeps it: `{"type": "url_citation", "url_citation": {…}}`.
 pub(super) fn nested(annotation: Annotation) -> Annotation {

@@ -195,13 +195,10 @@ impl<'e> Parts<'e> {
                     let probabilities = part.list("logprobs")?.unwrap_or_default();
                     let raws = probabilities.into_iter().map(|(_, raw)| raw.to_owned());
                     self.logprobs.extend(raws);
-                    let annotations = part.list("annotations")?.unwrap_or_default();
+                    let annotations = annotations::take(&mut part)?;
                     self.content.push(Part::Text(Text {
                         text: part.text("text")?.unwrap_or_default(),
-                        annotations: annotations
-                            .into_iter()
-                            .filter_map(|(_, raw)| annotation(raw))
-                            .collect(),
+                        annotations,
                         ..Text::default()
                     }));
                 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::chat::{ChatRequest, Conversion, Effort, OutputFormat, ReasoningRequest};
+use domain::chat::{ChatRequest, Conversion, Effort, OutputFormat, Part, ReasoningRequest};
 use domain::model::ReasoningControl;
 use serde::Serialize;
 use serde_json::Value;
@@ -93,6 +93,22 @@ struct WireReasoning<'a> {
     extra: Extra<'a>,
 }
 
+/// The format has no part for audio (<https://platform.openai.com/docs/api-reference/responses/create>).
+const HEARS_NOTHING: &str = "OpenAI's Responses API hears no audio. Send a transcript, or ask a model that answers chat completions.";
+
+/// Where the first recording stands.
+fn audio(request: &ChatRequest) -> Option<String> {
+    request
+        .messages
+        .iter()
+        .enumerate()
+        .find_map(|(message, it)| {
+            let is_audio = |part: &Part| matches!(part, Part::Audio(_));
+            let part = it.content().iter().position(is_audio)?;
+            Some(format!("messages[{message}].content[{part}]"))
+        })
+}
+
 /// Writes the body and reports.
 pub(super) fn body(
     request: &ChatRequest,
@@ -103,6 +119,9 @@ pub(super) fn body(
             "n",
             "The target gives one answer to a request; ask for one, or ask several times.",
         ));
+    }
+    if let Some(path) = audio(request) {
+        return Err(Refusal::of(path, HEARS_NOTHING));
     }
     let mut report = Conversion::default();
     let mut leftovers = Leftovers::taken_by(request, takes);

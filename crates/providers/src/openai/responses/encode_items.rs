@@ -6,11 +6,10 @@ use domain::chat::{
 };
 use serde_json::value::RawValue;
 
+use super::super::annotations::{FOREIGN, NATIVE};
 use super::super::media;
 use super::super::wire::{Extra, Leftovers};
-use super::wire::{
-    Breakpoint, Content, InputAudio, KnownItem, KnownPart, Summary, WireItem, WirePart,
-};
+use super::wire::{Breakpoint, Content, KnownItem, KnownPart, Summary, WireItem, WirePart};
 use super::words::FORMAT;
 use super::{annotations, custody, parse_tools};
 
@@ -226,13 +225,13 @@ impl<'a> Writer<'a, '_> {
             },
             Part::Image(media) => self.image(media, path)?,
             Part::Document(media) => self.document(media, path),
-            Part::Audio(media) => self.audio(media, path)?,
             Part::Unknown { format, raw } if *format == FORMAT => return Some(WirePart::Raw(raw)),
             Part::Unknown { format, .. } => {
                 self.foreign(path, format);
                 return None;
             }
-            Part::Refusal(_) | Part::Reasoning(_) | Part::ToolCall(_) => {
+            // A request with audio was refused before.
+            Part::Audio(_) | Part::Refusal(_) | Part::Reasoning(_) | Part::ToolCall(_) => {
                 let reason = "only the model says such things";
                 self.report.drop(path.to_owned(), reason);
                 return None;
@@ -293,21 +292,6 @@ impl<'a> Writer<'a, '_> {
             detail: media.detail.as_deref(),
             prompt_cache_breakpoint,
         }
-    }
-
-    fn audio(&mut self, media: &'a Media, path: &str) -> Option<KnownPart<'a>> {
-        self.cache(media.cache, path);
-        let Source::Inline { media_type, base64 } = &media.source else {
-            self.report
-                .drop(path.to_owned(), "audio must come with its bytes");
-            return None;
-        };
-        Some(KnownPart::InputAudio {
-            input_audio: InputAudio {
-                data: base64,
-                format: media::audio_format(media_type),
-            },
-        })
     }
 
     /// The model's turn: one item for what it says in one go, one for each thought and call.
@@ -393,12 +377,15 @@ impl<'a> Writer<'a, '_> {
             let reason = "the signature is another provider's";
             self.report.drop(path.to_owned(), reason);
         }
-        (!text.text.is_empty()).then(|| {
-            WirePart::Known(KnownPart::OutputText {
-                text: &text.text,
-                annotations: text.annotations.iter().map(annotations::flat).collect(),
-            })
-        })
+        let (annotations, native) = annotations::parted(&text.annotations);
+        if !native.is_empty() {
+            let path = format!("{path}.{NATIVE}");
+            self.report.drop(path, FOREIGN);
+        }
+        (!text.text.is_empty()).then_some(WirePart::Known(KnownPart::OutputText {
+            text: &text.text,
+            annotations,
+        }))
     }
 
     /// Words of another item of the caller's are another item here too.

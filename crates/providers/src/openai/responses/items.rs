@@ -65,6 +65,9 @@ pub(super) enum Status {
 pub(super) enum Content {
     OutputText {
         annotations: Vec<Annotation>,
+        /// Of kinds that the format's clients do not know.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        native_annotations: Vec<Annotation>,
         logprobs: Vec<Box<RawValue>>,
         text: String,
     },
@@ -84,6 +87,7 @@ impl Content {
     pub(super) fn text(text: &str) -> Self {
         Self::OutputText {
             annotations: Vec::new(),
+            native_annotations: Vec::new(),
             logprobs: Vec::new(),
             text: text.to_owned(),
         }
@@ -286,8 +290,10 @@ impl List<'_> {
 
     fn text(&mut self, text: &Text) {
         if !text.text.is_empty() || !text.annotations.is_empty() {
+            let (annotations, native_annotations) = annotations::parted(&text.annotations);
             self.content(Content::OutputText {
-                annotations: text.annotations.iter().map(annotations::flat).collect(),
+                annotations,
+                native_annotations,
                 logprobs: Vec::new(),
                 text: text.text.clone(),
             });

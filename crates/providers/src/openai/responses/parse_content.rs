@@ -1,6 +1,6 @@
 //! Reads the content of messages and of tools' results.
 
-use domain::chat::{Annotation, CacheControl, Extensions, Media, Part, Source, Text};
+use domain::chat::{CacheControl, Extensions, Media, Part, Source, Text};
 use serde_json::value::RawValue;
 
 use super::super::fields::{self, Fields, Kind};
@@ -41,18 +41,14 @@ fn part(
     let kind = fields.required_text("type")?;
     let part = match kind.as_str() {
         "input_text" | "output_text" | "text" => {
-            let annotations = fields.list("annotations")?.unwrap_or_default();
+            let annotations = annotations::take(&mut fields)?;
             // Of an earlier answer; nobody takes them back.
             fields.take("logprobs");
             Part::Text(Text {
                 text: fields.required_text("text")?,
                 cache: breakpoint(&mut fields, extensions)?,
                 signature: None,
-                annotations: annotations
-                    .into_iter()
-                    .filter_map(|(_, raw)| serde_json::from_str::<Annotation>(raw.get()).ok())
-                    .map(annotations::nested)
-                    .collect(),
+                annotations,
             })
         }
         "refusal" => Part::Refusal(fields.required_text("refusal")?),

@@ -4,6 +4,7 @@ use domain::chat::{ChatEvent, Part, Reasoning};
 use serde_json::value::RawValue;
 
 use super::super::fields::Fields;
+use super::annotations;
 use super::custody::Sealed;
 use super::decode::{self, Opened};
 use super::stream::EventDecoder;
@@ -67,9 +68,8 @@ impl EventDecoder {
                         events.push(ChatEvent::Text { choice: 0, text });
                     }
                     let known = usize::try_from(told.unwrap_or(0)).unwrap_or(usize::MAX);
-                    let annotations = part.list("annotations")?.unwrap_or_default();
+                    let annotations = annotations::take(&mut part)?;
                     let untold = annotations.into_iter().skip(known);
-                    let untold = untold.filter_map(|(_, raw)| decode::annotation(raw));
                     events.extend(untold.map(|annotation| ChatEvent::Annotation {
                         choice: 0,
                         annotation,

@@ -123,9 +123,6 @@ pub(super) enum KnownPart<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         prompt_cache_breakpoint: Option<Breakpoint<'a>>,
     },
-    InputAudio {
-        input_audio: InputAudio<'a>,
-    },
 }
 
 /// A prompt-cache breakpoint.
@@ -134,10 +131,4 @@ pub(super) struct Breakpoint<'a> {
     pub(super) mode: &'static str,
     #[serde(flatten)]
     pub(super) extra: Extra<'a>,
-}
-
-#[derive(Serialize)]
-pub(super) struct InputAudio<'a> {
-    pub(super) data: &'a str,
-    pub(super) format: &'a str,
 }

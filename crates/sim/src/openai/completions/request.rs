@@ -9,7 +9,7 @@ use super::super::check::{
 use super::super::error;
 use super::super::model::Class;
 use super::super::parameters::{
-    Streaming, choices, known_parameters, sampling_parameters, stops, streaming,
+    Streaming, bias, choices, known_parameters, sampling_parameters, stops, streaming,
 };
 use super::super::request::{model, unknown_model};
 use crate::cache::Prefix;
@@ -58,6 +58,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let stream = streaming(&root)?;
     best_of(&root, n, stream)?;
     sampling_parameters(&root, class)?;
+    bias(&root, class)?;
     if let Some(logprobs) = root.present("logprobs") {
         integer(&logprobs, 0, 5)?;
     }

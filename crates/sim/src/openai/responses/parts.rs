@@ -7,7 +7,7 @@ use crate::node::Node;
 use crate::vendor::Failure;
 
 /// What a user, a system or a developer message may hold.
-pub(super) const INPUT: [&str; 4] = ["input_text", "input_image", "input_file", "input_audio"];
+pub(super) const INPUT: [&str; 3] = ["input_text", "input_image", "input_file"];
 /// What an assistant message may hold.
 pub(super) const OUTPUT: [&str; 2] = ["output_text", "refusal"];
 /// What a function may answer with.
@@ -50,11 +50,7 @@ pub(super) fn content(
                 spoken(&part, "refusal", &mut said, heard)?;
             }
             "input_image" => heard.tokens += image(&part)?,
-            "input_file" => heard.tokens += file(&part)?,
-            _ => {
-                object(&part, &["type", "input_audio"])?;
-                attachments::audio(&required(&part, "input_audio")?)?;
-            }
+            _ => heard.tokens += file(&part)?,
         }
     }
     Ok(said)

@@ -9,6 +9,7 @@ use super::super::check::{
 };
 use super::super::error;
 use super::super::model::Class;
+use super::super::options;
 use super::super::parameters::{EFFORTS, bookkeeping, effort_tokens, sampling_parameters};
 use super::items::{Heard, Reader};
 use super::tools::{self, Tools};
@@ -102,6 +103,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         integer(&top, 0, 20)?;
     }
     bookkeeping(&root)?;
+    options::of_responses(&root)?;
     lasting(&root)?;
     include(&root, class)?;
     let output_limit = output_limit(&root, class)?;

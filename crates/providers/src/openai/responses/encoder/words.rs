@@ -81,16 +81,24 @@ impl EventEncoder {
         close(out);
     }
 
+    /// What clients do not know is told when its part is done: they refuse an event with it.
     pub(super) fn annotate(&mut self, choice: u32, annotation: &Annotation, out: &mut BytesMut) {
         let (place, index) = self.part(choice, Kind::Text, out);
         let annotation = annotations::flat(annotation);
-        let mut number = 0;
-        if let Some(Content::OutputText { annotations, .. }) =
-            self.parts(place).and_then(|parts| parts.last_mut())
-        {
-            number = annotations.len();
-            annotations.push(annotation.clone());
+        let Some(Content::OutputText {
+            annotations,
+            native_annotations,
+            ..
+        }) = self.parts(place).and_then(|parts| parts.last_mut())
+        else {
+            return;
+        };
+        if !annotations::is_own(&annotation) {
+            native_annotations.push(annotation);
+            return;
         }
+        let number = annotations.len();
+        annotations.push(annotation.clone());
         self.item_event("response.output_text.annotation.added", place, out);
         field("content_index", &index, out);
         field("annotation_index", &number, out);
