@@ -135,6 +135,33 @@ fn a_host_is_spoken_to_in_the_formats_that_it_serves() {
 }
 
 #[test]
+fn a_model_that_thinks_with_tools_under_responses_only_is_asked_there_unless_the_caller_speaks_chat()
+ {
+    let routes = Routes::new(
+        [of_kind("openai", ProviderKind::Openai)],
+        [],
+        Catalog::builtin(),
+    );
+    let spoken = |model: &str, face| {
+        let plan = routes
+            .plan(&format!("openai/{model}").parse().unwrap())
+            .unwrap();
+        plan.dialect(face).map(|dialect| dialect.format())
+    };
+    for (model, face, expected) in [
+        (
+            "gpt-5.6",
+            Format::AnthropicMessages,
+            Format::OpenaiResponses,
+        ),
+        ("gpt-5.6", Format::OpenaiChat, Format::OpenaiChat),
+        ("gpt-4.1", Format::AnthropicMessages, Format::OpenaiChat),
+    ] {
+        assert_eq!(spoken(model, face), Some(expected), "{model}");
+    }
+}
+
+#[test]
 fn another_host_under_a_vendors_kind_does_not_take_the_vendors_prices() {
     let name = |provider: &Provider| catalog_name(provider).to_owned();
     assert_eq!(name(&of_kind("work", ProviderKind::Openai)), "openai");

@@ -167,10 +167,16 @@ impl Dialect for OpenaiChat {
 }
 
 /// The formats in which a host chats with `model`, the one to translate into first. Of a model that OpenAI
-/// serves under `/responses` only, that is the only one.
+/// serves under `/responses` only, that is the only one; of one that thinks with tools only there, the first.
 pub fn dialects(model: &str, serves: Serves) -> &'static [&'static dyn Dialect] {
     match (serves.responses, serves.completions) {
         (true, _) if model::answers_responses_only(model) => &[&OpenaiResponses],
+        (true, true) if model::thinks_with_tools_by_responses(model) => {
+            &[&OpenaiResponses, &OpenaiChat, &OpenaiCompletions]
+        }
+        (true, false) if model::thinks_with_tools_by_responses(model) => {
+            &[&OpenaiResponses, &OpenaiChat]
+        }
         (true, true) => &[&OpenaiChat, &OpenaiResponses, &OpenaiCompletions],
         (true, false) => &[&OpenaiChat, &OpenaiResponses],
         (false, true) => &[&OpenaiChat, &OpenaiCompletions],

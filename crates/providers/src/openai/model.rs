@@ -37,6 +37,18 @@ pub(super) fn answers_responses_only(model: &str) -> bool {
         || (is_openais && (is_one("pro") || is_one("codex") || name.contains("-deep-research")))
 }
 
+/// Whether the model thinks between the calls of functions under `/responses` only: since `gpt-5.4`, chat
+/// completions refuse functions beside an effort
+/// (<https://platform.openai.com/docs/guides/latest-model>).
+pub(super) fn thinks_with_tools_by_responses(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let release = name.strip_prefix("gpt-5.").and_then(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_digit());
+        rest.get(..end.unwrap_or(rest.len()))?.parse::<u32>().ok()
+    });
+    is_reasoning_name(name) && release.is_some_and(|release| release >= 4)
+}
+
 /// `o1`, `o3-mini`, `gpt-5.4-nano`, but not `gpt-5-chat-latest`; behind whatever path a host puts before it.
 fn is_reasoning_name(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
@@ -88,6 +100,23 @@ mod tests {
             "gemini-3-pro",
         ] {
             assert!(!answers_responses_only(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn models_that_think_with_tools_under_responses_are_known_by_name() {
+        for name in ["gpt-5.4", "gpt-5.4-nano", "openai/gpt-5.6-sol", "gpt-5.10"] {
+            assert!(thinks_with_tools_by_responses(name), "{name}");
+        }
+        for name in [
+            "gpt-5",
+            "gpt-5.2",
+            "gpt-5.5-chat-latest",
+            "gpt-4.1",
+            "o3",
+            "gpt-5.",
+        ] {
+            assert!(!thinks_with_tools_by_responses(name), "{name}");
         }
     }
 
