@@ -160,6 +160,42 @@ fn every_link_in_the_documentation_leads_somewhere() {
 }
 
 #[test]
+fn every_test_that_the_documentation_names_is_in_the_file_that_it_links() {
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for (name, file) in linked_tests(&text) {
+            count += 1;
+            let source = fs::read_to_string(document.parent().unwrap().join(&file));
+            let is_there = source.is_ok_and(|source| {
+                ["fn ", "def "]
+                    .iter()
+                    .any(|word| source.contains(&format!("{word}{name}(")))
+            });
+            if !is_there {
+                missing.push(format!("{}: {name} in {file}", document.display()));
+            }
+        }
+    }
+    assert!(count > 40, "only {count} tests were found");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// `docs/fidelity.md` counts what a translation must not lose; fixtures refer to the numbers.
+#[test]
+fn every_matter_of_fidelity_is_there_once_and_held_by_something() {
+    let page = fs::read_to_string(root().join("docs/fidelity.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+        Some((number.parse::<u32>().ok()?, links(rest).len()))
+    });
+    let (numbers, held): (Vec<u32>, Vec<usize>) = rows.unzip();
+    assert_eq!(numbers, (1..=85).collect::<Vec<_>>());
+    assert!(!held.contains(&0));
+}
+
+#[test]
 fn every_path_that_the_documentation_names_is_there() {
     let mut missing = Vec::new();
     for document in documents() {
@@ -256,6 +292,22 @@ fn links(text: &str) -> Vec<String> {
         .filter_map(|rest| rest.split(')').next())
         .filter(|target| !target.contains("://"))
         .map(str::to_owned)
+        .collect()
+}
+
+/// Names of tests, in backticks as the text of a link, and the files that they are said to be in.
+fn linked_tests(text: &str) -> Vec<(String, String)> {
+    let prose = prose(text);
+    let linked = prose.split("[`").skip(1);
+    linked
+        .filter_map(|rest| {
+            let (name, rest) = rest.split_once("`](")?;
+            let (file, _) = rest.split_once(')')?;
+            let is_name = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_');
+            let is_source = [".rs", ".py"].iter().any(|ending| file.ends_with(ending));
+            (name.contains('_') && name.chars().all(is_name) && is_source)
+                .then(|| (name.to_owned(), file.to_owned()))
+        })
         .collect()
 }
 
