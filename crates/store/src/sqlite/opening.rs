@@ -61,17 +61,57 @@ pub(crate) async fn open(file: &Path) -> Result<Pools, StoreError> {
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let write = pool()
-        .max_connections(1)
-        .connect_with(options.clone())
-        .await
-        .map_err(store_error)?;
+    let write = behind(pool().max_connections(1), options.clone()).await?;
     migrate(&write).await?;
     let read = pool()
         .max_connections(READERS)
         .connect_lazy_with(options.read_only(true));
     Ok(Pools { write, read })
 }
+
+/// Connects from a thread that steps back, so that the connection's own thread, which inherits that, writes
+/// when nobody else has to do. Whoever waits for an answer is not to wait for the record of another.
+async fn behind(
+    pool: SqlitePoolOptions,
+    options: SqliteConnectOptions,
+) -> Result<SqlitePool, StoreError> {
+    let (tell, connected) = tokio::sync::oneshot::channel();
+    let connect = move || {
+        step_back();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        let connected = match runtime {
+            Ok(runtime) => runtime.block_on(pool.connect_with(options)),
+            Err(error) => Err(sqlx::Error::Io(error)),
+        };
+        // Nobody hears it who no longer wants to open the store.
+        drop(tell.send(connected));
+    };
+    let failed = |error: io::Error| StoreError::Failed(Box::new(error));
+    std::thread::Builder::new()
+        .name("store-opening".to_owned())
+        .spawn(connect)
+        .map_err(failed)?;
+    let connected = connected
+        .await
+        .map_err(|_| failed(io::Error::other("the thread that opens the store ended")))?;
+    connected.map_err(store_error)
+}
+
+/// Gives others the right of way. Of a core that is always busy a quarter is left, more than the records of a
+/// full load need.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    // Of this thread, on Linux (setpriority(2)). Stepping back is always permitted.
+    let stepped_back =
+        getpriority_process(None).and_then(|nice| setpriority_process(None, nice + 5));
+    debug_assert!(stepped_back.is_ok());
+}
+
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot create {}", .file.display())]

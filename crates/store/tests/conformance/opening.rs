@@ -252,3 +252,31 @@ async fn every_table_of_postgresql_names_its_tenant() {
     })
     .await;
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_thread_that_writes_to_sqlite_gives_others_the_right_of_way() {
+    /// The nineteenth field of `stat`, the seventeenth after the name (proc_pid_stat(5)).
+    fn nice(task: &std::path::Path) -> Option<i32> {
+        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+        let (name, rest) = stat.rsplit_once(')')?;
+        let is_worker = name.contains("sqlx-sqlite");
+        rest.split_whitespace()
+            .nth(16)?
+            .parse()
+            .ok()
+            .filter(|_| is_worker)
+    }
+
+    bench::run(Kind::Sqlite, |bench| async move {
+        bench.store.is_ready().await.unwrap();
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let mut workers: Vec<i32> = tasks.filter_map(|task| nice(&task.ok()?.path())).collect();
+        workers.sort_unstable();
+        let [reads, writes] = workers[..] else {
+            panic!("{workers:?}: one thread reads, and one writes")
+        };
+        assert_eq!(writes, (reads + 5).min(19));
+    })
+    .await;
+}
