@@ -256,7 +256,7 @@ async fn every_table_of_postgresql_names_its_tenant() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_thread_that_writes_to_sqlite_gives_others_the_right_of_way() {
-    /// The nineteenth field of `stat`, the seventeenth after the name (proc_pid_stat(5)).
+    /// The nineteenth field of `stat`, the seventeenth after the name (`proc_pid_stat(5)`).
     fn nice(task: &std::path::Path) -> Option<i32> {
         let stat = std::fs::read_to_string(task.join("stat")).ok()?;
         let (name, rest) = stat.rsplit_once(')')?;
