@@ -10,7 +10,7 @@
 //! | vendor | paths | credentials |
 //! | --- | --- | --- |
 //! | OpenAI | `/v1/chat/completions`, `/v1/responses…`, `/v1/completions`, `/v1/models` | any bearer token |
-//! | Anthropic | `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models` | any `x-api-key` or bearer token |
+//! | Anthropic | `/v1/messages`, `/v1/messages/count_tokens`, `/v1/messages/batches…`, `/v1/models` | any `x-api-key` or bearer token |
 //! | Gemini | `/v1beta/models/{model}:…` and `/v1/models/{model}:…`, `/v1beta/models` | any `x-goog-api-key`, `?key=` or bearer token |
 //! | Cohere | `/v2/chat`, `/v1/models` | any bearer token |
 //! | Amazon Bedrock | `/model/{id}/converse`, `converse-stream`, `invoke`, `invoke-with-response-stream`, `count-tokens` | a signature with [`AWS_ACCESS_KEY_ID`] or temporary keys, or any bearer token |

@@ -1,6 +1,7 @@
 //! Anthropic's messages.
 //! Reference: <https://docs.claude.com/en/api/messages>.
 
+pub(crate) mod batches;
 mod check;
 mod content;
 mod error;

@@ -37,6 +37,7 @@ pub(crate) enum Other {
 }
 
 pub(crate) const OPENAI: House = House::Chatting(Face::OpenAi, Host::OpenAi);
+pub(crate) const ANTHROPIC: House = House::Chatting(Face::Anthropic, Host::Anthropic);
 pub(crate) const GEMINI: House = House::Chatting(Face::Gemini, Host::Gemini);
 pub(crate) const VERTEX: House = House::Chatting(Face::Gemini, Host::Vertex);
 

@@ -30,6 +30,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
+use crate::anthropic;
 use crate::body::SimBody;
 use crate::digest::Digest;
 use crate::directive::{Directive, Fault, InvalidDirective, Voice};
@@ -177,6 +178,7 @@ pub(crate) async fn respond(sim: &Sim, head: &Parts, body: &Bytes) -> Option<Res
         }
         Work::Batch => {
             let output = match known {
+                Ok(()) if house == house::ANTHROPIC => anthropic::batches::look(sim, &asked).await,
                 Ok(()) => openai::tasks::batches::look(sim, &asked).await,
                 Err(failure) => Err(failure),
             };

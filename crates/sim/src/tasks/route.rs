@@ -3,11 +3,12 @@
 use http::Method;
 use http::request::Parts;
 
-use super::house::{GEMINI, OPENAI, VERTEX};
+use super::house::{ANTHROPIC, GEMINI, OPENAI, VERTEX};
 use super::{
     Endpoint, House, Other, Work, black_forest_labs, cohere, deepgram, elevenlabs, fal, replicate,
     stability,
 };
+use crate::anthropic;
 use crate::gemini::tasks as gemini;
 use crate::openai::tasks as openai;
 
@@ -55,6 +56,7 @@ fn posted(path: &str) -> Option<Endpoint> {
         "/v1/rerank" => make(OPENAI, openai::rerank::rank),
         "/v1/files" => look(OPENAI, openai::files::upload),
         "/v1/batches" => look(OPENAI, openai::batches::create),
+        "/v1/messages/batches" => look(ANTHROPIC, anthropic::batches::create),
         "/v1/speech-to-text" => return other(Other::ElevenLabs, elevenlabs::hear),
         "/v1/speak" => return other(Other::Deepgram, deepgram::speak),
         "/v1/listen" => return other(Other::Deepgram, deepgram::listen),
@@ -87,6 +89,9 @@ fn posted_below(path: &str) -> Option<Endpoint> {
     }
     if rest.starts_with("flux-") {
         return other(Other::BlackForestLabs, black_forest_labs::submit);
+    }
+    if rest.starts_with("messages/batches/") && rest.ends_with("/cancel") {
+        return Some(look(ANTHROPIC, anthropic::batches::cancel));
     }
     if rest.starts_with("batches/") && rest.ends_with("/cancel") {
         return Some(look(OPENAI, openai::batches::cancel));
@@ -135,6 +140,16 @@ fn got(path: &str) -> Option<Endpoint> {
             openai::files::get
         };
         return Some(look(OPENAI, work));
+    }
+    if rest.starts_with("messages/batches/") {
+        return Some(if rest.ends_with("/results") {
+            look(ANTHROPIC, anthropic::batches::results)
+        } else {
+            Endpoint {
+                house: ANTHROPIC,
+                work: Work::Batch,
+            }
+        });
     }
     if rest.starts_with("batches/") {
         return Some(Endpoint {

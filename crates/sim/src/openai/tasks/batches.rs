@@ -133,7 +133,9 @@ fn faults(file: &[u8], endpoint: &str) -> Vec<Value> {
 
 /// `GET /v1/batches`
 pub(crate) fn list(asked: &Asked<'_>) -> Result<Output, Failure> {
-    page(asked, asked.shelf.batches(), 100)
+    let is_openai = |batch: &Value| batch["object"] == "batch";
+    let batches = asked.shelf.batches().into_iter().filter(is_openai);
+    page(asked, batches.collect(), 100)
 }
 
 /// `POST /v1/batches/{id}/cancel`
@@ -176,7 +178,11 @@ fn find(asked: &Asked<'_>) -> Result<Value, Failure> {
         .strip_prefix("/v1/batches/")
         .unwrap_or_default();
     let id = rest.split('/').next().unwrap_or_default();
-    asked.shelf.batch(id).ok_or_else(|| {
+    let found = asked
+        .shelf
+        .batch(id)
+        .filter(|batch| batch["object"] == "batch");
+    found.ok_or_else(|| {
         Failure::new(404, INVALID, format!("No batch found with id '{id}'.")).at("id")
     })
 }
