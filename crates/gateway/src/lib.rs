@@ -5,9 +5,10 @@
 //! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what
 //! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
 //! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
-//! everything that is not a chat.
+//! everything that is not a chat, and [`batches`] that of many requests at once.
 
 pub mod attempt;
+pub mod batches;
 pub mod catalog;
 pub mod chat;
 mod credentials;

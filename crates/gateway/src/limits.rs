@@ -131,7 +131,23 @@ impl Limits {
             input_tokens: expected.input_tokens,
             output_tokens,
             reserved: Cost::ZERO,
+            is_of_this_minute: true,
         })
+    }
+
+    /// Admits what was admitted before and has been done already, as a line of a batch that a provider ran:
+    /// only what it cost counts, not its tokens in the minute in which it is settled.
+    pub fn admit_settled(&self, caller: &Caller) -> Admission {
+        Admission {
+            caller: caller.clone(),
+            clock: Arc::clone(&self.clock),
+            count: self.count_of(caller.key_id()),
+            second: second_of(self.clock.moment()),
+            input_tokens: 0,
+            output_tokens: 0,
+            reserved: Cost::ZERO,
+            is_of_this_minute: false,
+        }
     }
 
     fn count_of(&self, key: KeyId) -> Arc<Mutex<KeyCount>> {
@@ -158,6 +174,8 @@ pub struct Admission {
     input_tokens: u64,
     output_tokens: u64,
     reserved: Cost,
+    /// Whether its tokens count in the minute in which it ends.
+    is_of_this_minute: bool,
 }
 
 impl Admission {
@@ -198,13 +216,15 @@ impl Admission {
         let taken = input_tokens.saturating_add(output_tokens);
         {
             let mut count = locked(&self.count);
-            if output_tokens > 0 {
+            if output_tokens > 0 && self.is_of_this_minute {
                 // A call that said nothing teaches nothing about those that do.
                 count.learn(output_tokens);
             }
-            count
-                .tokens
-                .correct(second, self.second, difference(taken, expected));
+            if self.is_of_this_minute {
+                count
+                    .tokens
+                    .correct(second, self.second, difference(taken, expected));
+            }
             count.purses.add(cost, now);
             count.reserved = count.reserved.saturating_sub(self.reserved);
         }

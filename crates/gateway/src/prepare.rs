@@ -74,7 +74,7 @@ impl Gateway {
     ) -> Result<Prepared, ChatError> {
         let format = inbound.face.format();
         let dialect = plan.dialect(format).ok_or_else(|| no_chat(plan))?;
-        if dialect.format() == format && passes(inbound, envelope, plan, dialect) {
+        if dialect.format() == format && passes(&inbound.body, envelope, plan, dialect) {
             Ok(verbatim(inbound, envelope, plan, dialect)?)
         } else {
             // Large and not always needed: on the heap it does not make every call's story larger.
@@ -136,11 +136,10 @@ impl Gateway {
 }
 
 /// Whether the target takes the caller's bytes as they are written.
-fn passes(inbound: &Inbound, envelope: &Envelope, plan: &Plan, dialect: &dyn Dialect) -> bool {
+pub(crate) fn passes(body: &[u8], envelope: &Envelope, plan: &Plan, dialect: &dyn Dialect) -> bool {
     let quirks = plan.target.provider.host.quirks;
     let is_chat = dialect.format() == Format::OpenaiChat;
-    dialect.takes_as_written(&inbound.body)
-        && !(is_chat && hosts::needs_translation(quirks, envelope, &inbound.body))
+    dialect.takes_as_written(body) && !(is_chat && hosts::needs_translation(quirks, envelope, body))
 }
 
 fn in_the_callers_words(refusal: Refusal, face: &dyn Face, request: &ChatRequest) -> Refusal {

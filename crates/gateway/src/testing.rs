@@ -13,12 +13,14 @@ use domain::id::{KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
 use jiff::Timestamp;
 
+mod batches;
 mod clock;
 mod files;
 mod memory;
 mod provider;
 mod stage;
 
+pub(crate) use batches::KeptBatches;
 pub(crate) use clock::{BEGINNING, Hand};
 pub(crate) use files::{Records, Shelf};
 pub(crate) use memory::Memory;

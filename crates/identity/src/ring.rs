@@ -99,6 +99,12 @@ impl KeyRing {
         configured
     }
 
+    /// Who holds a key, whether it is still good or not: for what goes on without its caller.
+    pub fn holder(&self, id: KeyId) -> Option<Caller> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.by_id.get(&id).map(Arc::clone).map(Caller::holding)
+    }
+
     /// Whether the store has a key, good at `now`, whose holder may administer.
     pub fn has_stored_admin(&self, now: Timestamp) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);

@@ -10,6 +10,7 @@ use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
 use domain::key::{KeyStore, Origin, Period, VirtualKey};
 use domain::secret::Secret;
+use gateway::batches::{BatchParts, Batches};
 use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
@@ -32,6 +33,7 @@ use tokio::sync::mpsc;
 use crate::config::{self, BootstrapKey, Config};
 use crate::data_dir::DataDir;
 use crate::egress::OutboundClient;
+use crate::http::problem::IntoProblem;
 use crate::media;
 use crate::telemetry::Telemetry;
 use crate::world::{SystemClock, SystemEntropy, unix_seconds};
@@ -61,6 +63,8 @@ pub struct App {
     pub custody: Option<Arc<Custody>>,
     /// Files that callers refer to, and media that is handed out.
     pub files: Arc<Files>,
+    /// Many requests at once.
+    pub batches: Arc<Batches>,
     /// Recognises callers.
     pub ring: Arc<KeyRing>,
     /// Issues keys.
@@ -115,9 +119,10 @@ impl App {
         );
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
+        let replica = ReplicaId::new(started_at, &*entropy);
         let ledger = Arc::new(Ledger::new(
             &data_dir.journal(),
-            ReplicaId::new(started_at, &*entropy),
+            replica,
             match config.ledger.sync {
                 config::Sync::Always => gateway::ledger::Sync::Always,
                 config::Sync::Every(_) => gateway::ledger::Sync::Periodic,
@@ -169,6 +174,16 @@ impl App {
                 ..Settings::default()
             },
         });
+        let keys = Arc::clone(&ring);
+        let batches = Arc::new(Batches::new(BatchParts {
+            rules: config.batches.rules(),
+            store: Arc::new(store.clone()),
+            replica,
+            holder: Box::new(move |key| keys.holder(key)),
+            explain: IntoProblem::into_problem,
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        }));
         let app = Self {
             gateway,
             ledger,
@@ -176,6 +191,7 @@ impl App {
             responses,
             custody,
             files,
+            batches,
             ring,
             desk,
             store,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::batch::BatchStore;
 use domain::call::CallStore;
 use domain::clock::Moment;
 use domain::custody::CustodyStore;
@@ -12,6 +13,7 @@ use domain::store_error::StoreError;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
 use gateway::waiting::Backlog;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::{Queues, Shared};
@@ -39,10 +41,14 @@ const KEYS_PAUSE: Duration = Duration::from_millis(500);
 const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
 /// How often partitions are made and payloads whose time has passed are deleted.
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_mins(10);
-/// Payloads, kept answers, or places of reasoning state that are deleted together.
+/// Payloads, kept answers, batches, or places of reasoning state that are deleted together.
 const EXPIRED: u32 = 1_000;
 /// How often files are looked for whose time has passed.
 const FILES_PAUSE: Duration = Duration::from_mins(1);
+/// How often batches are looked for that other processes made or left.
+const BATCHES_PAUSE: Duration = Duration::from_secs(1);
+/// Batches that are worked on at the same time. Most of them wait for a provider, or for their lines' turn.
+const BATCHES: usize = 256;
 /// Files that are removed together.
 const ENDED_FILES: u32 = 100;
 /// How long an answer without a caller is read.
@@ -64,6 +70,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
+    tasks.start(work_on_batches(Arc::clone(app), Arc::clone(tasks), stop()));
     tasks.start(drain(
         Arc::clone(app),
         queues.drains,
@@ -303,6 +310,9 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     while store.drop_expired_payloads(now, EXPIRED).await? == all {}
     while store.drop_expired_responses(now, EXPIRED).await? == all {}
     while store.drop_expired_turns(now, EXPIRED).await? == all {}
+    let keep = SignedDuration::try_from(app.batches.rules().keep).unwrap_or(SignedDuration::MAX);
+    let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
+    while store.drop_old_batches(before, EXPIRED).await? == all {}
     Ok(())
 }
 
@@ -327,6 +337,47 @@ async fn remove_ended_files(app: Shared, mut stop: Stop) {
         };
         if !stop.pause(pause).await {
             return;
+        }
+    }
+}
+
+/// Works on batches until it is time to stop; then lines that were asked are waited for, and no other is.
+async fn work_on_batches(app: Shared, tasks: Arc<Tasks>, mut stop: Stop) {
+    let room = Arc::new(Semaphore::new(BATCHES));
+    let mut has_failed = false;
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
+        match app.batches.claim().await {
+            Ok(Some(batch)) => {
+                let app = Arc::clone(&app);
+                tasks.start(async move {
+                    let id = batch.id;
+                    // The story of a batch is long: on the heap it stays where it is.
+                    let worked = Box::pin(app.batches.work(&app.gateway, batch)).await;
+                    if let Err(unfinished) = worked {
+                        tracing::warn!(batch_id = %id, error = %Causes(&unfinished), "the work on a batch was left");
+                    }
+                    drop(place);
+                });
+                has_failed = false;
+                continue;
+            }
+            Ok(None) => has_failed = false,
+            Err(error) => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::warn!(error = %Causes(&error), "batches cannot be looked for");
+                }
+            }
+        }
+        drop(place);
+        tokio::select! {
+            () = app.batches.arrived() => {}
+            goes_on = stop.pause(BATCHES_PAUSE) => if !goes_on {
+                return app.batches.halt();
+            },
         }
     }
 }

@@ -159,6 +159,8 @@ impl Variables<'_> {
             }
             _ => None,
         };
+        let mut at = host.kind.row.map_or(Host::NONE, Host::of);
+        at.serves.batches |= host.kind.speaks == ProviderKind::Anthropic;
         Some(Provider {
             name,
             kind: host.kind.speaks,
@@ -170,7 +172,7 @@ impl Variables<'_> {
             },
             base_url: base_url.map_or(host.base_url.to_owned(), |url| url.as_str().to_owned()),
             credential: Some(Credential::ApiKey(api_key.0).into()),
-            host: host.kind.row.map_or(Host::NONE, Host::of),
+            host: at,
             hang_up: HangUp::default(),
         })
     }

@@ -20,6 +20,7 @@ use serde_json::Value;
 use store::Location;
 
 mod base_url;
+mod batches;
 mod credential;
 mod custody;
 mod discovery;
@@ -53,6 +54,7 @@ pub use media::{Media, MediaPlace, S3Bucket};
 pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
 
+use batches::Batches;
 use custody::Custody;
 use fields::{Fields, Section};
 use ledger::{Ledger, Payloads, Responses};
@@ -84,6 +86,8 @@ pub struct Config {
     pub custody: Custody,
     /// Files and generated media.
     pub media: Media,
+    /// What bounds batches.
+    pub batches: Batches,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Who answers: as configured, or found from the environment, or the simulated provider. Never empty.
@@ -166,6 +170,7 @@ impl Config {
             ("payloads", self.payloads != old.payloads),
             ("responses", self.responses != old.responses),
             ("custody", self.custody != old.custody),
+            ("batches", self.batches != old.batches),
             ("media", !self.media.is_same(&old.media)),
             ("telemetry", self.telemetry != old.telemetry),
         ]
@@ -209,6 +214,7 @@ struct Sections {
     responses: Option<Responses>,
     custody: Option<Custody>,
     media: Option<Media>,
+    batches: Option<Batches>,
     telemetry: Option<Telemetry>,
     /// `None` when the file names none.
     providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
@@ -246,6 +252,10 @@ impl Section for Sections {
             media: fields.section(
                 "media",
                 "Files that callers upload, and media that models make.",
+            ),
+            batches: fields.section(
+                "batches",
+                "Many requests that are handed over together, and answered within a day.",
             ),
             telemetry: fields.section("telemetry", "Logs and traces."),
             providers: fields.named_sections(
@@ -308,6 +318,7 @@ impl Sections {
             responses: self.responses?,
             custody: self.custody?,
             media: self.media?,
+            batches: self.batches?,
             telemetry: self.telemetry?,
             routes: self
                 .models

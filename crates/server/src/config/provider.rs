@@ -83,6 +83,13 @@ impl Section for Endpoint {
             "What happens to an answer when its caller goes away: `cancel` closes it, `drain` \
              reads it to its end so that its usage is known.",
         );
+        let batch_api: Option<bool> = fields.optional(
+            "batch_api",
+            "true",
+            "Whether it runs batches itself, by OpenAI's `/files` and `/batches` or Anthropic's \
+             message batches; then batches are handed over to it at its price for them. Of OpenAI \
+             itself and of kind `anthropic` it does; other hosts are asked line by line.",
+        );
         let kind = kind?;
         let row = kind.row.or_else(|| host_at(kind, base_url.as_ref()));
         if kind.speaks == ProviderKind::Sim {
@@ -97,7 +104,18 @@ impl Section for Endpoint {
         };
         let region = places.region.as_ref().map(|word| word.0.as_str());
         let source = credentials.source(kind, is_required, region, fields);
-        let host = places.host(kind, row, source.as_ref(), fields);
+        let mut host = places.host(kind, row, source.as_ref(), fields);
+        host.serves.batches = match kind.speaks {
+            ProviderKind::Openai => batch_api.unwrap_or(host.serves.batches),
+            ProviderKind::Anthropic => batch_api.unwrap_or(true),
+            _ => {
+                if batch_api == Some(true) {
+                    let problem = format!("kind `{}` has no batches of its own here", kind.word());
+                    fields.refuse("batch_api", Complaint::new(problem));
+                }
+                false
+            }
+        };
         if let Some(url) = &base_url {
             if let Some(complaint) = misshapen(kind, url) {
                 fields.refuse("base_url", complaint);

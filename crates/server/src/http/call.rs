@@ -137,7 +137,7 @@ fn respond(reply: Reply) -> Response<Answer> {
 }
 
 /// Reads a body of at most `max` bytes.
-async fn read<B>(body: B, max: usize) -> Result<Bytes, Problem>
+pub async fn read<B>(body: B, max: usize) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod auth;
+pub mod batches;
 pub mod call;
 pub mod connection;
 pub mod envelope;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod keys;
 pub mod logs;
 pub mod media;
+pub mod message_batches;
 pub mod models;
 pub mod openapi;
 pub mod problem;

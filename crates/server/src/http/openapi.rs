@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config;
 
+mod batches;
 mod faces;
 mod files;
 
@@ -30,7 +31,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(ours(&files::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },

@@ -5,6 +5,7 @@ use domain::chat::Conversion;
 use domain::problem::{Problem, ProblemKind};
 use domain::store_error::StoreError;
 use gateway::ChatError;
+use gateway::batches::BatchError;
 use gateway::ledger::JournalError;
 use gateway::limits::LimitReached;
 use identity::desk::DeskError;
@@ -82,6 +83,33 @@ impl IntoProblem for LimitReached {
                 };
                 Problem::new(ProblemKind::BudgetExhausted, detail)
             }
+        }
+    }
+}
+
+impl IntoProblem for BatchError {
+    fn into_problem(self) -> Problem {
+        let sentence = capitalised(&self.to_string());
+        match self {
+            Self::Unknown(id) => Problem::new(
+                ProblemKind::NotFound,
+                format!("No batch found with id '{id}'."),
+            ),
+            Self::Invalid(invalid) => Problem {
+                param: invalid.param,
+                ..Problem::new(ProblemKind::InvalidRequest, invalid.detail)
+            },
+            Self::TooMany { .. } => Problem::new(
+                ProblemKind::RateLimited,
+                format!("{sentence} (batches.max_open). Wait for one of them, or cancel one."),
+            ),
+            Self::NotEnded => Problem::new(
+                ProblemKind::InvalidRequest,
+                format!("{sentence}. Wait for it, or cancel it."),
+            ),
+            Self::HasEnded(_) => Problem::new(ProblemKind::InvalidRequest, format!("{sentence}.")),
+            Self::File(error) => error.into_problem(),
+            Self::Store(error) => error.into_problem(),
         }
     }
 }

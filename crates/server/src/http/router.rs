@@ -10,7 +10,10 @@ use providers::openai::OpenaiChat;
 
 use super::faces::Api;
 use super::request::Arrival;
-use super::{call, envelope, files, health, keys, logs, media, models, openapi, responses};
+use super::{
+    batches, call, envelope, files, health, keys, logs, media, message_batches, models, openapi,
+    responses,
+};
 use crate::app::Shared;
 
 /// Every route.
@@ -34,6 +37,30 @@ pub fn router(app: Shared) -> Router {
         .route(
             "/v1/responses/{id}/input_items",
             get(responses::input_items),
+        )
+        // Batches
+        .route("/v1/batches", get(batches::list).post(batches::create))
+        .route("/v1/batches/{id}", get(batches::retrieve))
+        .route("/v1/batches/{id}/cancel", post(batches::cancel))
+        .route("/v1/messages/batches", all_message_batches())
+        .route("/v1/messages/batches/{id}", one_message_batch())
+        .route(
+            "/v1/messages/batches/{id}/results",
+            get(message_batches::results),
+        )
+        .route(
+            "/v1/messages/batches/{id}/cancel",
+            post(message_batches::cancel),
+        )
+        .route("/anthropic/v1/messages/batches", all_message_batches())
+        .route("/anthropic/v1/messages/batches/{id}", one_message_batch())
+        .route(
+            "/anthropic/v1/messages/batches/{id}/results",
+            get(message_batches::results),
+        )
+        .route(
+            "/anthropic/v1/messages/batches/{id}/cancel",
+            post(message_batches::cancel),
         )
         // Files
         .route("/v1/files", all_files())
@@ -61,6 +88,14 @@ pub fn router(app: Shared) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
+}
+
+fn all_message_batches() -> MethodRouter<Shared> {
+    get(message_batches::list).post(message_batches::create)
+}
+
+fn one_message_batch() -> MethodRouter<Shared> {
+    get(message_batches::retrieve).delete(message_batches::delete)
 }
 
 /// Files are larger than other bodies, and not held in memory: what bounds them is `media.max_file`.
