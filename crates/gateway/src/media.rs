@@ -70,7 +70,7 @@ pub async fn fetch_into(
             );
             Refusal::of("messages", detail)
         })?;
-        let base64 = STANDARD.encode(&bytes);
+        let base64 = STANDARD.encode(&bytes).into();
         replace(request, url, &Source::Inline { media_type, base64 });
     }
     Ok(())

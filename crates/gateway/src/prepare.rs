@@ -7,7 +7,7 @@ use domain::chat::{ChatRequest, Conversion};
 use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
 use providers::face::{Envelope, Face};
-use providers::hosts;
+use providers::{hosts, lift};
 
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::custody::Restored;
@@ -90,7 +90,7 @@ impl Gateway {
         dialect: &'static dyn Dialect,
     ) -> Result<Prepared, ChatError> {
         let target = plan.target.target();
-        let mut request = inbound.face.parse(&inbound.asked, &inbound.body)?;
+        let mut request = lift::parse(inbound.face, &inbound.asked, &inbound.body)?;
         let restored = match &self.custody {
             Some(custody) => {
                 let (format, messages) = (dialect.format(), &mut request.messages);

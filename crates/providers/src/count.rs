@@ -343,7 +343,7 @@ mod tests {
         let pdf = b"%PDF-1.4 /Type /Pages /Type /Page /Type/Page\n/Type /Page>";
         let source = Source::Inline {
             media_type: "application/pdf".to_owned(),
-            base64: STANDARD.encode(pdf),
+            base64: STANDARD.encode(pdf).into(),
         };
         assert_eq!(pages(&source), 3);
     }

@@ -4,6 +4,7 @@
 //! [`face`] (the caller's side),
 //! [`framing`] (how streams are cut into events), then one folder per format. [`tap`] reads along where
 //! bytes pass untouched, [`collect`] folds a stream into a whole answer and [`unfold`] does the reverse;
+//! [`lift`] spares pictures the reading;
 //! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat. [`count`]
 //! estimates how many tokens a request has. [`batches`] hands many requests over at once.
 
@@ -32,6 +33,7 @@ pub mod host;
 pub mod hosts;
 pub mod images;
 pub mod kind;
+pub mod lift;
 mod media;
 pub mod moderation;
 pub mod multipart;

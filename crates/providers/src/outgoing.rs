@@ -4,12 +4,16 @@ use bytes::Bytes;
 use domain::chat::{ChatRequest, Media, Message, Part, Source};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use serde::Serialize;
 
 use crate::dialect::{DecodeError, Refusal};
 use crate::url;
 
 /// The media type of JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Room for a body beside its media, in bytes; it grows where that is not enough.
+const WITHOUT_MEDIA: usize = 4 * 1024;
 
 /// A `POST` of a body.
 pub(crate) fn post(
@@ -53,6 +57,22 @@ pub(crate) fn post_json(
     body: &serde_json::Value,
 ) -> Result<Request<Bytes>, Refusal> {
     post(url, &JSON, accept, body.to_string().into())
+}
+
+/// A chat's body as JSON. Room for its pictures is made before: to grow by doubling would copy them several
+/// times, and hold them twice.
+pub(crate) fn json(body: &impl Serialize, request: &ChatRequest) -> serde_json::Result<Vec<u8>> {
+    let parts = request.messages.iter().flat_map(Message::content);
+    let inline = parts.map(|part| match part {
+        Part::Image(media) | Part::Document(media) | Part::Audio(media) => match &media.source {
+            Source::Inline { base64, .. } => base64.len(),
+            _ => 0,
+        },
+        _ => 0,
+    });
+    let mut json = Vec::with_capacity(WITHOUT_MEDIA + inline.sum::<usize>());
+    serde_json::to_writer(&mut json, body)?;
+    Ok(json)
 }
 
 /// A look at an address that a provider's answer named. It must be an absolute web address: whatever else it

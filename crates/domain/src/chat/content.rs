@@ -1,5 +1,6 @@
 //! The pieces that messages and answers are made of.
 
+use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 /// One piece of content, in its place among the others.
@@ -82,8 +83,9 @@ pub enum Source {
     Inline {
         /// The media type (RFC 9110 §8.3.1), such as `image/png`.
         media_type: String,
-        /// The bytes in standard base64 with padding (RFC 4648 §4).
-        base64: String,
+        /// The bytes in standard base64 with padding (RFC 4648 §4); mostly a part of the caller's own
+        /// body, which is shared and not copied.
+        base64: ByteString,
     },
     /// On the web, for the provider to fetch.
     Url {

@@ -82,7 +82,7 @@ fn a_picture_is_put_in_place_under_the_type_that_its_bytes_say() {
     let (_, request) = fetched([picture()]);
     let inline = Source::Inline {
         media_type: "image/png".to_owned(),
-        base64: "iVBORwE=".to_owned(),
+        base64: "iVBORwE=".into(),
     };
     assert_eq!(source(&request.unwrap()), Some(&inline));
 }

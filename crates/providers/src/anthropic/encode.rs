@@ -16,6 +16,7 @@ use super::tools::{self, ToolNames};
 use super::{cache, messages, output, sampling, wire};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// Above this bound on the output, in tokens, an answer that is not streamed may outlast the
 /// connection: the official clients refuse it, reckoning with an hour for 128,000 tokens and ten minutes
@@ -50,6 +51,8 @@ pub(super) struct Body {
     pub(super) json: Bytes,
     /// The `anthropic-beta` field that goes with it.
     pub(super) betas: Option<HeaderValue>,
+    /// Whether it has one of the fields that only the older version of the API knows.
+    pub(super) samples: bool,
     pub(super) report: Conversion,
     pub(super) exchange: Exchange,
 }
@@ -103,13 +106,15 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
         native: extensions(request, &mut report),
     };
     cache::limit_breakpoints(&mut body, &mut report);
-    let json = serde_json::to_vec(&body).map_err(|error| Refusal {
+    let samples = body.temperature.is_some() || body.top_p.is_some() || body.top_k.is_some();
+    let json = outgoing::json(&body, request).map_err(|error| Refusal {
         detail: format!("The request cannot be written as JSON: {error}"),
         param: None,
     })?;
     Ok(Body {
         json: Bytes::from(json),
         betas: betas(request, &mut report),
+        samples,
         report,
         exchange: Exchange {
             tool_names: names.renamed(),

@@ -35,6 +35,7 @@ use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse, Part};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
+use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::response::Parts;
 use jiff::Timestamp;
@@ -50,6 +51,9 @@ use usage::NativeUsage;
 /// The format's name in the domain's `Unknown` and `Hosted` items.
 const FORMAT: &str = Format::AnthropicMessages.as_str();
 
+/// The field that says the version of the API.
+const VERSION_FIELD: &str = "anthropic-version";
+
 /// The version that current clients send.
 const VERSION: &str = "2026-10-21";
 
@@ -58,6 +62,15 @@ const VERSION: &str = "2026-10-21";
 /// models that still take it. Otherwise the two versions differ in nothing that a translation writes.
 /// <https://platform.claude.com/docs/en/api/versioning>
 const VERSION_WITH_SAMPLING: &str = "2023-06-01";
+
+/// The version for a request with or without such fields.
+fn version(samples: bool) -> HeaderValue {
+    HeaderValue::from_static(if samples {
+        VERSION_WITH_SAMPLING
+    } else {
+        VERSION
+    })
+}
 
 /// The target's side of Anthropic's Messages format: `POST {base_url}/v1/messages`, authenticated by
 /// `x-api-key`, which takes precedence where a host also knows `Authorization: Bearer`.
@@ -84,6 +97,7 @@ impl Dialect for AnthropicMessages {
     ) -> Result<Encoded, Refusal> {
         let body = encode::body(request, target)?;
         let mut fields = HeaderMap::new();
+        fields.insert(VERSION_FIELD, version(body.samples));
         if let Some(betas) = body.betas {
             fields.insert("anthropic-beta", betas);
         }
@@ -102,22 +116,21 @@ impl Dialect for AnthropicMessages {
         fields: &HeaderMap,
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal> {
-        let samples =
-            serde_json::from_slice::<wire::SamplingFields>(&body).is_ok_and(|fields| fields.any());
-        let version = if samples {
-            VERSION_WITH_SAMPLING
-        } else {
-            VERSION
-        };
+        let mut fields = fields.clone();
+        // What was translated says its version; of what passes untouched, the body tells.
+        if !fields.contains_key(VERSION_FIELD) {
+            let sampling = serde_json::from_slice::<wire::SamplingFields>(&body);
+            let samples = sampling.is_ok_and(|fields| fields.any());
+            fields.insert(VERSION_FIELD, version(samples));
+        }
         let mut request = http::Request::post(format!("{}/v1/messages", target.base_url))
             .header(CONTENT_TYPE, "application/json")
-            .header("anthropic-version", version)
             .body(body)
             .map_err(|error| Refusal {
                 detail: format!("The provider's base URL is not usable: {error}."),
                 param: None,
             })?;
-        request.headers_mut().extend(fields.clone());
+        request.headers_mut().extend(fields);
         Ok(request)
     }
 
@@ -177,7 +190,7 @@ mod tests {
         }
     }
 
-    fn version(body: &'static str) -> String {
+    fn version_of(body: &'static str) -> String {
         let capabilities = Capabilities::default();
         let request = AnthropicMessages
             .request(
@@ -193,9 +206,12 @@ mod tests {
 
     #[test]
     fn a_body_that_passes_untouched_gets_the_version_that_takes_it() {
-        assert_eq!(version(r#"{"model":"m","top_k":5}"#), VERSION_WITH_SAMPLING);
-        assert_eq!(version(r#"{"model":"m","max_tokens":5}"#), VERSION);
-        assert_eq!(version(r#"{"metadata":{"temperature":1}}"#), VERSION);
+        assert_eq!(
+            version_of(r#"{"model":"m","top_k":5}"#),
+            VERSION_WITH_SAMPLING
+        );
+        assert_eq!(version_of(r#"{"model":"m","max_tokens":5}"#), VERSION);
+        assert_eq!(version_of(r#"{"metadata":{"temperature":1}}"#), VERSION);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::anthropic::model::Model;
 use crate::anthropic::tools::ToolNames;
 use crate::dialect::{Encoded, Refusal, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// What is known of the target model.
 #[derive(Debug)]
@@ -134,7 +135,7 @@ pub(super) fn request(request: &ChatRequest, target: &Target<'_>) -> Result<Enco
         native: extras.native,
     };
     cache::limit_breakpoints(&mut body, &mut report);
-    let json = serde_json::to_vec(&body).map_err(|error| Refusal {
+    let json = outgoing::json(&body, request).map_err(|error| Refusal {
         detail: format!("The request cannot be written as JSON: {error}"),
         param: None,
     })?;

@@ -12,6 +12,7 @@ use super::names::ToolNames;
 use super::{FORMAT, messages, sampling, tools, wire};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// The most texts at which the output may end.
 const MAX_STOPS: usize = 5;
@@ -70,7 +71,7 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
         stream: request.stream,
         native,
     };
-    let json = serde_json::to_vec(&body).map_err(|error| Refusal {
+    let json = outgoing::json(&body, request).map_err(|error| Refusal {
         detail: format!("The request cannot be written as JSON: {error}."),
         param: None,
     })?;

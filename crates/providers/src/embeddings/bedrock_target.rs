@@ -124,7 +124,7 @@ fn pieces<'a>(
                 Source::Inline { media_type, base64 }
                     if sees && media_type.starts_with("image/") =>
                 {
-                    picture.replace(base64.as_str())
+                    picture.replace(&**base64)
                 }
                 _ => return Err(unfit(path(), sees)),
             },

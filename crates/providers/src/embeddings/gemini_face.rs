@@ -259,7 +259,7 @@ fn part(
         if let Some(mut data) = fields.object(name)? {
             let media_type = mime_type(&mut data)?;
             let base64 = data.required_text("data")?;
-            let base64 = standard_base64(&base64, &data.path_of("data"))?;
+            let base64 = standard_base64(&base64, &data.path_of("data"))?.into();
             return Ok(media(Source::Inline { media_type, base64 }));
         }
     }

@@ -15,6 +15,7 @@ use super::wire::request::{Request, ThinkingConfig};
 use super::{config, contents, thinking};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
+use crate::outgoing;
 
 /// Whose service a body is for. They share the format but for a few fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,7 @@ pub(super) fn body(
         let reason = "Google's own words for it, which the request has as well, go before";
         report.change("reasoning_effort", reason);
     }
-    let json = serde_json::to_vec(&body).map_err(|error| {
+    let json = outgoing::json(&body, request).map_err(|error| {
         Refusal::of(
             "messages",
             format!("the request cannot be written: {error}"),

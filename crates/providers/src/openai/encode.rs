@@ -10,6 +10,7 @@ use super::wire::Leftovers;
 use super::{encode_message, encode_reasoning, encode_tools, model, render};
 use crate::dialect::{Refusal, Target};
 use crate::hosts::{OutputBound, Quirks, SchemaSupport};
+use crate::outgoing;
 
 /// Writes the body and reports.
 pub(super) fn body(
@@ -115,7 +116,7 @@ pub(super) fn body(
         report.drop(path.to_owned(), "the target's format has no place for it");
     }
     // Keys are strings and memory grows: serialisation has no way to fail.
-    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    let bytes = outgoing::json(&body, request).unwrap_or_default();
     Ok((bytes, report))
 }
 

@@ -166,7 +166,7 @@ fn audio(
     let format = audio.required_text("format")?;
     let source = Source::Inline {
         media_type: media::audio_type(&format),
-        base64: media::standard_base64(&data, &audio.path_of("data"))?,
+        base64: media::standard_base64(&data, &audio.path_of("data"))?.into(),
     };
     audio.keep_rest(extensions);
     Ok(Media {

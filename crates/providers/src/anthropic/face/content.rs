@@ -157,7 +157,7 @@ fn media_source(kind: &str, source: &mut Fields<'_>) -> Result<Option<Source>, I
             let data = source.required_text("data")?;
             Source::Inline {
                 media_type: source.required_text("media_type")?,
-                base64: standard_base64(&data, &source.path_of("data"))?,
+                base64: standard_base64(&data, &source.path_of("data"))?.into(),
             }
         }
         "url" => Source::Url {

@@ -31,7 +31,7 @@ pub(super) fn read(
         let path = data.path_of("data");
         Source::Inline {
             media_type,
-            base64: standard_base64(&data.required_text("data")?, &path)?,
+            base64: standard_base64(&data.required_text("data")?, &path)?.into(),
         }
     } else {
         let url = data.required_text("fileUri")?;

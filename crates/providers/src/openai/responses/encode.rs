@@ -18,6 +18,7 @@ use super::wire::WireItem;
 use super::words::{self, FORMAT};
 use super::{encode_items, encode_tools};
 use crate::dialect::{Format, Refusal, Target};
+use crate::outgoing;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -181,7 +182,7 @@ pub(super) fn body(
         }
     }
     // Keys are strings and memory grows: serialisation has no way to fail.
-    Ok((serde_json::to_vec(&body).unwrap_or_default(), report))
+    Ok((outgoing::json(&body, request).unwrap_or_default(), report))
 }
 
 /// Extensions that are written in another place than their own.

@@ -133,7 +133,7 @@ fn audio(fields: &mut Fields<'_>, extensions: &mut Extensions) -> Result<Media, 
     let data = audio.required_text("data")?;
     let source = Source::Inline {
         media_type: media::audio_type(&audio.required_text("format")?),
-        base64: media::standard_base64(&data, &audio.path_of("data"))?,
+        base64: media::standard_base64(&data, &audio.path_of("data"))?.into(),
     };
     audio.keep_rest(extensions);
     Ok(Media {
