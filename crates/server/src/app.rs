@@ -148,15 +148,7 @@ impl App {
         }));
         let egress: Arc<dyn Egress> =
             Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?);
-        let files = Files::new(
-            config.media.rules,
-            &installation_secret(config, data_dir, &*entropy)?,
-            Arc::new(store.clone()),
-            media::open(&config.media, data_dir, Arc::clone(&egress))?,
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-        );
-        let files = Arc::new(files.reached_at(config.media.public_url.clone()));
+        let files = files(config, data_dir, &store, &egress, &clock, &entropy)?;
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(config, started_at)),
             ledger: Arc::clone(&ledger),
@@ -174,16 +166,7 @@ impl App {
                 ..Settings::default()
             },
         });
-        let keys = Arc::clone(&ring);
-        let batches = Arc::new(Batches::new(BatchParts {
-            rules: config.batches.rules(),
-            store: Arc::new(store.clone()),
-            replica,
-            holder: Box::new(move |key| keys.holder(key)),
-            explain: IntoProblem::into_problem,
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-        }));
+        let batches = batches(config, replica, &store, &ring, &clock, &entropy);
         let app = Self {
             gateway,
             ledger,
@@ -216,6 +199,47 @@ fn journal_limits(max_bytes: u64) -> JournalLimits {
         max_bytes,
         segment_bytes: SEGMENT_BYTES.min(max_bytes / MIN_SEGMENTS),
     }
+}
+
+/// Batches, whose lines are asked with the keys of the ring.
+fn batches(
+    config: &Config,
+    replica: ReplicaId,
+    store: &Store,
+    ring: &Arc<KeyRing>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Arc<Batches> {
+    let ring = Arc::clone(ring);
+    Arc::new(Batches::new(BatchParts {
+        rules: config.batches.rules(),
+        store: Arc::new(store.clone()),
+        replica,
+        holder: Box::new(move |key| ring.holder(key)),
+        explain: IntoProblem::into_problem,
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    }))
+}
+
+/// Files, with their bytes where the configuration says.
+fn files(
+    config: &Config,
+    data_dir: &DataDir,
+    store: &Store,
+    egress: &Arc<dyn Egress>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> anyhow::Result<Arc<Files>> {
+    let files = Files::new(
+        config.media.rules,
+        &installation_secret(config, data_dir, &**entropy)?,
+        Arc::new(store.clone()),
+        media::open(&config.media, data_dir, Arc::clone(egress))?,
+        Arc::clone(clock),
+        Arc::clone(entropy),
+    );
+    Ok(Arc::new(files.reached_at(config.media.public_url.clone())))
 }
 
 /// Opens the store that the configuration names.

@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    const TTL: Duration = Duration::from_secs(60);
+    const TTL: Duration = Duration::from_mins(1);
 
     fn place(number: u8) -> Place {
         Place::new([number; 32])

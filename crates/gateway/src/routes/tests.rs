@@ -146,7 +146,7 @@ fn a_model_that_thinks_with_tools_under_responses_only_is_asked_there_unless_the
         let plan = routes
             .plan(&format!("openai/{model}").parse().unwrap())
             .unwrap();
-        plan.dialect(face).map(|dialect| dialect.format())
+        plan.dialect(face).map(Dialect::format)
     };
     for (model, face, expected) in [
         (

@@ -30,7 +30,7 @@ fn openai() -> [(String, Value); 3] {
             },
         },
     });
-    let listed = [query("after", json!({ "type": "string" })), limit(100)];
+    let listed = [query("after", &json!({ "type": "string" })), limit(100)];
     [
         (
             "/v1/batches".to_owned(),
@@ -67,8 +67,8 @@ fn anthropic(prefix: &str, name: &str) -> [(String, Value); 4] {
     });
     let text = json!({ "type": "string" });
     let listed = [
-        query("after_id", text.clone()),
-        query("before_id", text),
+        query("after_id", &text),
+        query("before_id", &text),
         limit(1_000),
     ];
     let all = format!("{prefix}/messages/batches");
@@ -123,13 +123,13 @@ fn id() -> Value {
     json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } })
 }
 
-fn query(name: &str, schema: Value) -> Value {
+fn query(name: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "schema": schema })
 }
 
 fn limit(max: u32) -> Value {
     query(
         "limit",
-        json!({ "type": "integer", "minimum": 1, "maximum": max, "default": 20 }),
+        &json!({ "type": "integer", "minimum": 1, "maximum": max, "default": 20 }),
     )
 }
