@@ -16,6 +16,8 @@ use super::shape::Shape;
 use crate::app::App;
 use crate::http::problem::IntoProblem;
 
+/// How long the next bytes of a form may take to arrive: whoever is silent keeps others from writing.
+const SILENCE: Duration = Duration::from_mins(1);
 /// The longest value of a part that is not the file, in bytes.
 const MAX_VALUE: usize = 256;
 /// The most parts of one form.
@@ -42,11 +44,7 @@ pub(super) async fn keep(
     let mut said = Said::default();
     let mut file = None;
     for _ in 0..MAX_PARTS {
-        let Some(part) = form
-            .next_field()
-            .await
-            .map_err(|error| unreadable(&error))?
-        else {
+        let Some(part) = in_time(form.next_field()).await? else {
             return finish(said, file, shape).await;
         };
         match (part.name().unwrap_or_default(), shape) {
@@ -89,7 +87,7 @@ async fn receive<'f>(
     let media_type = media_type(&part, &filename);
     let begun = app.files.begin(caller.owner()).await;
     let mut upload = begun.map_err(IntoProblem::into_problem)?;
-    while let Some(piece) = part.chunk().await.map_err(|error| unreadable(&error))? {
+    while let Some(piece) = in_time(part.chunk()).await? {
         let written = upload.write(piece).await;
         written.map_err(IntoProblem::into_problem)?;
     }
@@ -197,7 +195,7 @@ fn keep_for(anchor: Option<&str>, seconds: Option<&str>) -> Result<Option<Durati
 /// The short text of a part.
 async fn value(name: &str, mut part: Field<'_>) -> Result<String, Problem> {
     let mut value = Vec::new();
-    while let Some(piece) = part.chunk().await.map_err(|error| unreadable(&error))? {
+    while let Some(piece) = in_time(part.chunk()).await? {
         value.extend_from_slice(&piece);
         if value.len() > MAX_VALUE {
             let detail = format!("`{name}` has more than {MAX_VALUE} bytes.");
@@ -206,6 +204,16 @@ async fn value(name: &str, mut part: Field<'_>) -> Result<String, Problem> {
     }
     String::from_utf8(value)
         .map_err(|_| invalid(Some(name), format!("`{name}` must be UTF-8 text.")))
+}
+
+/// What comes next of a form, unless it is too long in coming.
+async fn in_time<T>(coming: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+    let came = tokio::time::timeout(SILENCE, coming).await.map_err(|_| {
+        let seconds = SILENCE.as_secs();
+        let detail = format!("The form stopped arriving: nothing came for {seconds} s.");
+        invalid(None, detail)
+    })?;
+    came.map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &MultipartError) -> Problem {
