@@ -35,6 +35,8 @@ pub struct Capabilities {
     pub reasoning_always_on: Option<bool>,
     /// Whether it calls tools.
     pub tools: Option<bool>,
+    /// Whether a tool call can be forced (`tool_choice` of a tool, or of any).
+    pub forced_tool_choice: Option<bool>,
     /// Whether it calls several tools in one turn.
     pub parallel_tools: Option<bool>,
     /// Whether it sees images.

@@ -19,6 +19,8 @@ pub enum ProblemKind {
     PermissionDenied,
     /// Nothing is there under this path.
     NotFound,
+    /// Someone else was faster, so that what is asked no longer fits.
+    Conflict,
     /// The model name is not one that is served.
     UnknownModel,
     /// The method is not one that the path takes.
@@ -61,6 +63,7 @@ impl ProblemKind {
             Self::Unauthenticated => "invalid_api_key",
             Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
             Self::UnknownModel => "model_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "request_too_large",
@@ -92,6 +95,7 @@ impl ProblemKind {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownModel => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited | Self::BudgetExhausted | Self::ProviderRateLimited => {
@@ -113,6 +117,7 @@ impl ProblemKind {
             Self::Unauthenticated => "A valid API key is needed",
             Self::PermissionDenied => "The API key does not permit this",
             Self::NotFound => "There is nothing here",
+            Self::Conflict => "Someone else was faster",
             Self::UnknownModel => "The model is not served",
             Self::MethodNotAllowed => "The method is not allowed",
             Self::TooLarge => "The request is too large",

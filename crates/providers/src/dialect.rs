@@ -93,6 +93,12 @@ pub trait Dialect: Send + Sync {
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal>;
 
+    /// Reports what [`Dialect::request`] leaves out of a caller's own `fields` because this host refuses it,
+    /// where the bytes pass verbatim. The report of a translation has it already.
+    fn report_left_out(&self, target: &Target<'_>, fields: &HeaderMap, report: &mut Conversion) {
+        let _ = (target, fields, report);
+    }
+
     /// Whether this host takes a caller's body of this format as it is written, the listed edits aside.
     /// Where it does not, for something that can be put right (a picture that must be fetched first), the
     /// call is translated from the format into itself.

@@ -1,7 +1,7 @@
 //! Formats that a platform serves at URLs of its own.
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse};
+use domain::chat::{ChatRequest, ChatResponse, Conversion};
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
 use http::HeaderMap;
@@ -40,6 +40,11 @@ pub(crate) trait Elsewhere: Send + Sync {
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal>;
 
+    /// As [`Dialect::report_left_out`].
+    fn report_left_out(&self, target: &Target<'_>, fields: &HeaderMap, report: &mut Conversion) {
+        self.own().report_left_out(target, fields, report);
+    }
+
     /// As [`Dialect::decode_error`].
     fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
         self.own().decode_error(head, body, now)
@@ -72,6 +77,10 @@ impl<E: Elsewhere> Dialect for E {
         body: Bytes,
     ) -> Result<http::Request<Bytes>, Refusal> {
         Elsewhere::request(self, target, stream, fields, body)
+    }
+
+    fn report_left_out(&self, target: &Target<'_>, fields: &HeaderMap, report: &mut Conversion) {
+        Elsewhere::report_left_out(self, target, fields, report);
     }
 
     fn decode(

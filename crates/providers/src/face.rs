@@ -21,6 +21,8 @@ pub struct Asked {
     pub stream: Option<bool>,
     /// The request's fields.
     pub headers: HeaderMap,
+    /// The gateway's own identifier of the request, for answers that want one where the provider gave none.
+    pub request_id: String,
 }
 
 /// What is read of every request before anything is decided; the rest of the body stays raw.

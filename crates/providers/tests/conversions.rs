@@ -504,6 +504,7 @@ impl AskedFile {
             model: self.model.as_ref().map(|model| model.parse().unwrap()),
             stream: self.stream,
             headers: self.fields.iter().map(field).collect(),
+            ..Asked::default()
         }
     }
 }

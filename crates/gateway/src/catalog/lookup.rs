@@ -263,6 +263,7 @@ fn merged(known: &Capabilities, configured: &Capabilities) -> Capabilities {
         reasoning: configured.reasoning.or(known.reasoning),
         reasoning_always_on: configured.reasoning_always_on.or(known.reasoning_always_on),
         tools: configured.tools.or(known.tools),
+        forced_tool_choice: configured.forced_tool_choice.or(known.forced_tool_choice),
         parallel_tools: configured.parallel_tools.or(known.parallel_tools),
         images: configured.images.or(known.images),
         documents: configured.documents.or(known.documents),

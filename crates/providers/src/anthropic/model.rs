@@ -103,11 +103,14 @@ impl<'a> Model<'a> {
 
     /// Whether a tool call can be forced.
     pub(crate) fn takes_forced_tools(&self) -> bool {
-        self.release.is_none_or(|release| match release.family {
-            Family::Fable => release.is_before(5, 1),
-            Family::Opus | Family::Sonnet => release.is_before(5, 5),
-            Family::Haiku | Family::Other => true,
-        })
+        let by_name = || {
+            self.release.is_none_or(|release| match release.family {
+                Family::Fable => release.is_before(5, 1),
+                Family::Opus | Family::Sonnet => release.is_before(5, 5),
+                Family::Haiku | Family::Other => true,
+            })
+        };
+        self.capabilities.forced_tool_choice.unwrap_or_else(by_name)
     }
 
     /// Whether `output_config.format` is taken.
@@ -262,6 +265,7 @@ mod tests {
         let capabilities = Capabilities {
             sampling: Some(true),
             max_output_tokens: Some(1_000),
+            forced_tool_choice: Some(true),
             ..Capabilities::default()
         };
         let target = Target {
@@ -273,6 +277,7 @@ mod tests {
         let model = Model::of(&target);
         assert!(model.takes_sampling());
         assert_eq!(model.default_max_output(), 1_000);
+        assert!(model.takes_forced_tools());
         assert!(model.always_thinks());
     }
 }

@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html>
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, ChatResponse, Part, Source, Tool};
+use domain::chat::{ChatRequest, ChatResponse, Conversion, Part, Source, Tool};
 use domain::provider_error::ProviderError;
 use domain::usage::{ServiceTier, Usage};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -57,12 +57,15 @@ impl Dialect for AnthropicOnBedrock {
     ) -> Result<Encoded, Refusal> {
         refuse_what_bedrock_lacks(request)?;
         let mut encoded = AnthropicMessages.encode(request, target, now)?;
-        betas::for_host(BetaHost::Bedrock, target.model, &encoded.fields)
-            .report(&mut encoded.report);
+        self.report_left_out(target, &encoded.fields, &mut encoded.report);
         if let Some(tier) = request.service_tier {
             move_tier(tier, &mut encoded)?;
         }
         Ok(encoded)
+    }
+
+    fn report_left_out(&self, target: &Target<'_>, fields: &HeaderMap, report: &mut Conversion) {
+        betas::for_host(BetaHost::Bedrock, target.model, fields).report(report);
     }
 
     fn request(
@@ -254,6 +257,24 @@ mod tests {
             .unwrap();
         assert!(!request.headers().contains_key(betas::FIELD));
         String::from_utf8(request.into_body().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_feature_that_stays_behind_is_reported_where_the_bytes_pass() {
+        let capabilities = Capabilities::default();
+        let target = Target {
+            model: "us.anthropic.claude-opus-4-8",
+            base_url: "https://bedrock-runtime.us-east-1.amazonaws.com",
+            capabilities: &capabilities,
+            host: &Host::NONE,
+        };
+        let mut fields = HeaderMap::new();
+        let asked = HeaderValue::from_static("effort-2025-11-24,files-api-2025-04-14");
+        fields.insert(betas::FIELD, asked);
+        let mut report = Conversion::default();
+        AnthropicOnBedrock.report_left_out(&target, &fields, &mut report);
+        assert_eq!(report.dropped.len(), 1);
+        assert!(report.dropped[0].reason.contains("files-api-2025-04-14"));
     }
 
     #[test]

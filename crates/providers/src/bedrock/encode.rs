@@ -44,7 +44,10 @@ impl<'a> Facts<'a> {
             family,
             capabilities,
             takes_schemas,
-            takes_forced_tools: claude.as_ref().is_none_or(Model::takes_forced_tools),
+            takes_forced_tools: match &claude {
+                Some(model) => model.takes_forced_tools(),
+                None => capabilities.forced_tool_choice != Some(false),
+            },
             will_think: reasoning::is_wanted(&request.reasoning, family, claude.as_ref()),
             claude,
         }

@@ -86,7 +86,7 @@ impl Caller for CohereEmbeddings {
         })
     }
 
-    fn parse(&self, _: &Asked, body: &[u8]) -> Result<Parsed, InvalidRequest> {
+    fn parse(&self, asked: &Asked, body: &[u8]) -> Result<Parsed, InvalidRequest> {
         let mut fields = Fields::read_body(envelope::text(body)?)?;
         let mut extensions = Extensions::new();
         let model = passing::required_model(&mut fields)?;
@@ -110,6 +110,7 @@ impl Caller for CohereEmbeddings {
         };
         let carried = fields.look("embedding_types").map(|_| "embedding_types");
         let shape = Shape {
+            id: asked.request_id.clone(),
             texts: texts(&inputs),
             estimate: super::estimated_tokens(&inputs),
             ..shape(&mut fields)?
@@ -211,6 +212,8 @@ fn image(url: &str, path: &str) -> Result<EmbeddingPart, InvalidRequest> {
 /// How the answer is written.
 #[derive(Default)]
 struct Shape {
+    /// The answer's identifier, where the provider gives it none.
+    id: String,
     float: bool,
     base64: bool,
     /// The texts, which the answer repeats; `None` where something else was asked for.
@@ -277,7 +280,7 @@ fn render(response: &EmbeddingResponse, shape: &Shape) -> Bytes {
         .map_or(shape.estimate, |usage| usage.input_tokens);
     let base64 = || response.vectors.iter().map(|it| vector::to_base64(it));
     let answer = Answer {
-        id: response.id.as_deref().unwrap_or_default(),
+        id: response.id.as_deref().unwrap_or(&shape.id),
         embeddings: Vectors {
             float: shape.float.then_some(&response.vectors),
             base64: shape.base64.then(|| base64().collect()),

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::encode_message::{Ephemeral, NO_BREAKPOINTS, ephemeral};
 use super::parse::FORMAT;
+use super::strictness;
 use super::wire::{Extra, Leftovers};
 use crate::hosts::{ForcedCalls, Quirks};
 
@@ -94,13 +95,16 @@ pub(super) fn tools<'a>(
                 if cache.is_some() && !quirks.additions {
                     report.drop(format!("{path}.cache_control"), NO_BREAKPOINTS);
                 }
+                let parameters = parameters.as_deref();
+                let strict =
+                    strictness::of_tool(*strict, parameters, request.format, &path, report);
                 tools.push(WireTool::Function {
                     kind: "function",
                     function: WireFunction {
                         name,
                         description: description.as_deref(),
-                        parameters: parameters.as_deref(),
-                        strict: *strict,
+                        parameters,
+                        strict,
                         extra: leftovers.at(&format!("{path}.function")),
                     },
                     cache_control: cache.filter(|_| quirks.additions).map(ephemeral),

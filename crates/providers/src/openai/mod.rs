@@ -38,6 +38,7 @@ pub(crate) mod render;
 mod request_body;
 pub mod responses;
 mod stream;
+mod strictness;
 mod template;
 #[cfg(test)]
 mod tests;

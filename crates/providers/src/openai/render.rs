@@ -323,6 +323,7 @@ pub(super) fn kind_and_code(kind: ProblemKind) -> (&'static str, Option<&'static
         | ProblemKind::Unauthenticated
         | ProblemKind::PermissionDenied
         | ProblemKind::NotFound
+        | ProblemKind::Conflict
         | ProblemKind::UnknownModel
         | ProblemKind::MethodNotAllowed
         | ProblemKind::TooLarge

@@ -74,12 +74,12 @@ impl Task for CohereRerank {
 
     fn prepare(
         &self,
-        _: &Asked,
+        asked: &Asked,
         body: &Bytes,
         kind: ProviderKind,
         target: &Target<'_>,
     ) -> Result<PreparedTask, Refusal> {
-        prepare(*self, body, kind, target)
+        prepare(*self, asked, body, kind, target)
     }
 
     fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
@@ -98,12 +98,12 @@ impl Task for JinaRerank {
 
     fn prepare(
         &self,
-        _: &Asked,
+        asked: &Asked,
         body: &Bytes,
         kind: ProviderKind,
         target: &Target<'_>,
     ) -> Result<PreparedTask, Refusal> {
-        prepare(*self, body, kind, target)
+        prepare(*self, asked, body, kind, target)
     }
 
     fn render_error(&self, problem: &Problem, _: &str) -> (StatusCode, Bytes) {
@@ -130,6 +130,7 @@ fn envelope(body: &[u8]) -> Result<TaskEnvelope, InvalidRequest> {
 
 fn prepare(
     caller: impl Caller + 'static,
+    asked: &Asked,
     body: &Bytes,
     kind: ProviderKind,
     target: &Target<'_>,
@@ -162,6 +163,7 @@ fn prepare(
         report: Some(report),
         reader: Box::new(Reader {
             caller,
+            id: asked.request_id.clone(),
             request,
             decode,
             model: target.model.to_owned(),
@@ -239,6 +241,8 @@ fn shown(document: &RankedDocument) -> Value {
 
 struct Reader<C> {
     caller: C,
+    /// The answer's identifier, where the provider gives it none.
+    id: String,
     request: RerankRequest,
     decode: fn(&[u8]) -> Result<RerankResponse, DecodeError>,
     model: String,
@@ -257,6 +261,7 @@ impl<C: Caller> TaskReader for Reader<C> {
         let usage = response.usage;
         let response_model = response.model.clone();
         response.model.get_or_insert_with(|| self.model.clone());
+        response.id.get_or_insert_with(|| self.id.clone());
         Ok(TaskStep::Done(TaskAnswer {
             body: self.caller.render(&self.request, &response),
             content_type: JSON,

@@ -2,7 +2,7 @@
 //! (<https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai>).
 
 use bytes::Bytes;
-use domain::chat::ChatRequest;
+use domain::chat::{ChatRequest, Conversion};
 use domain::provider_error::ProviderError;
 use http::HeaderMap;
 use http::response::Parts;
@@ -39,9 +39,12 @@ impl Elsewhere for VertexAnthropic {
         now: Timestamp,
     ) -> Result<Encoded, Refusal> {
         let mut encoded = AnthropicMessages.encode(request, target, now)?;
-        betas::for_host(BetaHost::Vertex, target.model, &encoded.fields)
-            .report(&mut encoded.report);
+        Elsewhere::report_left_out(self, target, &encoded.fields, &mut encoded.report);
         Ok(encoded)
+    }
+
+    fn report_left_out(&self, target: &Target<'_>, fields: &HeaderMap, report: &mut Conversion) {
+        betas::for_host(BetaHost::Vertex, target.model, fields).report(report);
     }
 
     /// Takes `model` out of the body and puts `anthropic_version` in; no other byte is touched. Of the

@@ -24,6 +24,7 @@ impl From<AskedFile> for Asked {
             model: file.model.map(|model| model.parse().unwrap()),
             stream: file.stream,
             headers: file.fields.into_iter().map(field).collect(),
+            request_id: "req_of_the_gateway".to_owned(),
         }
     }
 }

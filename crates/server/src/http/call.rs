@@ -106,6 +106,7 @@ fn inbound<A: ?Sized>(
             model: spoken.model,
             stream: spoken.stream,
             headers: parts.headers,
+            request_id: arrival.request_id.to_string(),
         },
         body,
     }

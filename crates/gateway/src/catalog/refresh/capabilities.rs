@@ -17,6 +17,7 @@ pub(super) fn capabilities(provider: &str, id: &str, row: &Row) -> Capabilities 
         reasoning: reasoning(provider, id, row),
         reasoning_always_on: flag("thinking_always_on"),
         tools: flag("supports_function_calling"),
+        forced_tool_choice: flag("supports_forced_tool_use"),
         parallel_tools: flag("supports_parallel_function_calling"),
         images: flag("supports_vision").or(flag("supports_image_input")),
         documents: flag("supports_pdf_input"),

@@ -97,6 +97,10 @@ fn capabilities_are_known_for_the_models_people_use() {
     assert_eq!(opus.sampling, Some(false));
     assert_eq!(opus.prefill, Some(false));
     assert_eq!(opus.max_output_tokens, Some(128_000));
+    for (model, takes_forced_tools) in [("claude-opus-5-5", false), ("claude-haiku-5-5", true)] {
+        let claude = facts("anthropic", model);
+        assert_eq!(claude.forced_tool_choice, Some(takes_forced_tools));
+    }
     let haiku = facts("anthropic", "claude-haiku-4-5-20251001");
     assert_eq!(haiku.reasoning, Some(ReasoningControl::Budget));
     let gemini = facts("gemini", "gemini-3.1-pro-preview");

@@ -103,6 +103,7 @@ fn code(problem: &Problem) -> Option<&str> {
 fn word(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::InvalidRequest
+        | ProblemKind::Conflict
         | ProblemKind::MethodNotAllowed
         | ProblemKind::ContextTooLong
         | ProblemKind::Unsupported

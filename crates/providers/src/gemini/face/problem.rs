@@ -106,6 +106,7 @@ fn status(kind: ProblemKind) -> &'static str {
         ProblemKind::Unauthenticated => "UNAUTHENTICATED",
         ProblemKind::PermissionDenied => "PERMISSION_DENIED",
         ProblemKind::NotFound | ProblemKind::UnknownModel => "NOT_FOUND",
+        ProblemKind::Conflict => "ABORTED",
         ProblemKind::MethodNotAllowed => "UNIMPLEMENTED",
         ProblemKind::RateLimited
         | ProblemKind::BudgetExhausted

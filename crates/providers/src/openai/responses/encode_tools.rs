@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::super::strictness;
 use super::super::wire::{Extra, Leftovers};
 use super::words::FORMAT;
 use super::{encode_items, parse_tools};
@@ -61,7 +62,10 @@ pub(super) fn tools<'a>(
                     );
                 }
                 let (description, extra) = (description.as_deref(), leftovers.at(&path));
-                tools.push(if parse_tools::is_custom(parameters.as_deref()) {
+                let parameters = parameters.as_deref();
+                let strict =
+                    strictness::of_tool(*strict, parameters, request.format, &path, report);
+                tools.push(if parse_tools::is_custom(parameters) {
                     WireTool::Custom {
                         kind: "custom",
                         name,
@@ -73,7 +77,7 @@ pub(super) fn tools<'a>(
                         kind: "function",
                         name,
                         description,
-                        parameters: parameters.as_deref(),
+                        parameters,
                         // Left out, it would be true, which others do not mean by leaving it out.
                         strict: strict.unwrap_or(false),
                         extra,
