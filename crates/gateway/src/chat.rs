@@ -35,7 +35,7 @@ use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
 use crate::problem::provider_problem;
-use crate::reply::{Reply, ReplyFacts, ReplyStream};
+use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::Responses;
 use crate::routes::{Plan, Routes, UnknownModel};
 
@@ -170,6 +170,14 @@ pub enum ChatError {
     /// A limit of the caller's is reached.
     #[error(transparent)]
     LimitReached(#[from] LimitReached),
+    /// The caller's key has a budget, and what the model costs is not known: the budget could not hold.
+    #[error("the key has a budget and model {model} of provider {provider} has no price")]
+    Unpriced {
+        /// The provider.
+        provider: ProviderName,
+        /// The model in the provider's words.
+        model: String,
+    },
     /// The target cannot do what is asked.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -253,7 +261,7 @@ impl Gateway {
         // After the estimate, which would take the bytes of a file for words.
         self.attach_files(caller, &mut inbound, &mut envelope, &plan)
             .await?;
-        let mut prepared = self.prepare(caller, &inbound, &envelope, &plan).await?;
+        let prepared = self.prepare(caller, &inbound, &envelope, &plan).await?;
         inbound.body = recalled.asked;
         let rendering = rendering(&inbound, &envelope, &plan, &admitted.estimate);
         let format = prepared.dialect.format();
@@ -275,9 +283,9 @@ impl Gateway {
         let errand = Errand::Chat(&prepared, wanted);
         match self.attempt(&plan, errand, &mut call).await {
             Ok(answered) => {
-                let report = prepared.passage.take_report();
+                let passed = prepared.passage.into_passed();
                 Ok(self
-                    .reply(answered, &plan, report, wanted, call, listener)
+                    .reply(answered, &plan, passed, wanted, call, listener)
                     .await)
             }
             Err(AttemptError::Provider(error)) => Err(failed(error, &plan, same_format, call)),
@@ -307,12 +315,12 @@ impl Gateway {
         inbound: &Inbound,
         envelope: &Envelope,
         plan: &Plan,
-    ) -> Result<Admitted, LimitReached> {
+    ) -> Result<Admitted, ChatError> {
         let input_tokens = estimate::input_tokens(&inbound.body);
         let max_output_tokens = envelope
             .max_output_tokens
             .map(|tokens| tokens.saturating_mul(u64::from(envelope.choices)));
-        let mut admission = self.limits.admit(
+        let admission = self.limits.admit(
             caller,
             Expectation {
                 input_tokens,
@@ -320,15 +328,7 @@ impl Gateway {
             },
         )?;
         let estimate = Usage::text(input_tokens, admission.expected_output_tokens());
-        let priced = plan.target.facts.as_deref().and_then(|facts| {
-            price(facts, &estimate, ServiceTier::Standard, inbound.started_at).ok()
-        });
-        admission.reserve(priced.as_ref().map_or(Cost::ZERO, |priced| priced.total))?;
-        Ok(Admitted {
-            admission,
-            estimate,
-            priced,
-        })
+        set_aside(admission, plan, estimate, inbound.started_at)
     }
 
     /// Begins to keep what is said, where it is wanted.
@@ -350,7 +350,7 @@ impl Gateway {
         &self,
         answered: Answered,
         plan: &Plan,
-        conversion: Option<Conversion>,
+        passed: Passed,
         wanted: Wanted<'_>,
         mut call: Box<OpenCall>,
         listener: Option<Listener>,
@@ -359,7 +359,7 @@ impl Gateway {
         match answered {
             Answered::Whole(answer) => {
                 call.observe(answer.observed);
-                let report = report_of(wanted.report, conversion.as_ref(), &mut call);
+                let report = report_of(wanted.report, &passed.conversion, &mut call);
                 let body = match (answer.response, &report) {
                     (None, None) => answer.body,
                     (None, Some(report)) => wanted.face.attach_report(answer.body, report),
@@ -372,7 +372,7 @@ impl Gateway {
                 whole(plan, answer.content_type, body, call, listener).await
             }
             Answered::Stream(begun) => {
-                self.stream(begun, plan, conversion, wanted.report, call, listener)
+                self.stream(begun, plan, passed, wanted.report, call, listener)
             }
         }
     }
@@ -382,7 +382,7 @@ impl Gateway {
         &self,
         begun: Begun,
         plan: &Plan,
-        conversion: Option<Conversion>,
+        passed: Passed,
         report: ReportWanted,
         mut call: Box<OpenCall>,
         listener: Option<Listener>,
@@ -392,9 +392,7 @@ impl Gateway {
         let content_type = begun.content_type.clone();
         let clock = Arc::clone(&self.clock);
         let drains = self.drains.clone();
-        let stream = ReplyStream::new(
-            begun, call, plan, conversion, report, clock, drains, listener,
-        );
+        let stream = ReplyStream::new(begun, call, plan, passed, report, clock, drains, listener);
         Reply::Stream {
             facts,
             content_type,
@@ -434,10 +432,34 @@ pub(crate) struct Admitted {
     pub(crate) priced: Option<Priced>,
 }
 
+/// Sets aside of the caller's budget what the call is expected to take.
+pub(crate) fn set_aside(
+    mut admission: Admission,
+    plan: &Plan,
+    estimate: Usage,
+    now: Timestamp,
+) -> Result<Admitted, ChatError> {
+    let facts = plan.target.facts.as_deref();
+    let priced = facts.and_then(|facts| price(facts, &estimate, ServiceTier::Standard, now).ok());
+    let takes_something = estimate != Usage::default();
+    if priced.is_none() && takes_something && admission.has_budget() {
+        return Err(ChatError::Unpriced {
+            provider: plan.target.provider.name.clone(),
+            model: plan.target.model.clone(),
+        });
+    }
+    admission.reserve(priced.as_ref().map_or(Cost::ZERO, |priced| priced.total))?;
+    Ok(Admitted {
+        admission,
+        estimate,
+        priced,
+    })
+}
+
 /// The report that the caller wants, as it goes into the answer's `trunkline` field.
 pub(crate) fn report_of(
     wanted: ReportWanted,
-    conversion: Option<&Conversion>,
+    conversion: &Conversion,
     call: &mut OpenCall,
 ) -> Option<serde_json::Value> {
     if !wanted.any() {
@@ -448,8 +470,6 @@ pub(crate) fn report_of(
         report.insert("cost".to_owned(), json!(call.cost()));
     }
     if wanted.conversion {
-        let nothing_translated = Conversion::default();
-        let conversion = conversion.unwrap_or(&nothing_translated);
         report.insert("conversion".to_owned(), json!(conversion));
     }
     Some(report.into())

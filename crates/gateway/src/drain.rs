@@ -33,8 +33,9 @@ impl Drains {
         (Self { queue }, drains)
     }
 
-    /// Takes an answer in; when the queue is full, the answer is dropped and so cancelled.
-    pub(crate) fn offer(&self, drain: Drain) {
+    /// Takes an answer in; when the queue is full, the answer is dropped, and what it costs is estimated.
+    pub(crate) fn offer(&self, mut drain: Drain) {
+        drain.call.drain();
         if let Err(refused) = self.queue.try_send(drain) {
             drop(refused);
         }

@@ -184,6 +184,11 @@ impl Admission {
         self.output_tokens
     }
 
+    /// Whether the key may spend so much and no more.
+    pub fn has_budget(&self) -> bool {
+        self.caller.key().budget.is_some()
+    }
+
     /// Sets `cost` aside from the key's budget. A call that is alone may use the rest of a budget even
     /// when it may take more than the rest.
     pub fn reserve(&mut self, cost: Cost) -> Result<(), LimitReached> {

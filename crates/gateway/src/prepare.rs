@@ -12,6 +12,7 @@ use providers::{hosts, lift};
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::custody::Restored;
 use crate::media;
+use crate::reply::Passed;
 use crate::routes::Plan;
 
 /// A request, ready to be sent as often as it takes.
@@ -32,6 +33,8 @@ pub enum Passage {
         withhold_usage: bool,
         /// For the tap.
         exchange: Exchange,
+        /// What of the fields beside the body the host does not take.
+        left_out: Conversion,
     },
     /// Through the domain's chat model.
     Translated {
@@ -55,11 +58,19 @@ impl Passage {
         matches!(self, Self::Verbatim { .. })
     }
 
-    /// Takes the report of what was carried, changed, dropped; `None` where nothing was translated.
-    pub(crate) fn take_report(&mut self) -> Option<Conversion> {
-        match self {
-            Self::Verbatim { .. } => None,
-            Self::Translated { report, .. } => Some(std::mem::take(report)),
+    /// What the caller may be told of it.
+    pub(crate) fn into_passed(self) -> Passed {
+        let same_format = self.is_verbatim();
+        let (Self::Verbatim {
+            left_out: conversion,
+            ..
+        }
+        | Self::Translated {
+            report: conversion, ..
+        }) = self;
+        Passed {
+            same_format,
+            conversion,
         }
     }
 }
@@ -75,7 +86,7 @@ impl Gateway {
         let format = inbound.face.format();
         let dialect = plan.dialect(format).ok_or_else(|| no_chat(plan))?;
         if dialect.format() == format && passes(&inbound.body, envelope, plan, dialect) {
-            Ok(verbatim(inbound, envelope, plan, dialect)?)
+            verbatim(inbound, envelope, plan, dialect)
         } else {
             // Large and not always needed: on the heap it does not make every call's story larger.
             Box::pin(self.translated(caller, inbound, plan, dialect)).await
@@ -163,16 +174,17 @@ fn verbatim(
     envelope: &Envelope,
     plan: &Plan,
     dialect: &'static dyn Dialect,
-) -> Result<Prepared, Refusal> {
+) -> Result<Prepared, ChatError> {
     let target = &plan.target;
     let face = inbound.face;
+    let fields = face.forwarded(&inbound.asked);
+    let mut left_out = Conversion::default();
+    dialect.report_left_out(&target.target(), &fields, &mut left_out);
+    if plan.strict && !left_out.is_lossless() {
+        return Err(ChatError::WouldDrop(left_out));
+    }
     let spliced = face.splice(envelope, &inbound.body, &target.model);
-    let request = dialect.request(
-        &target.target(),
-        envelope.stream,
-        &face.forwarded(&inbound.asked),
-        spliced.body,
-    )?;
+    let request = dialect.request(&target.target(), envelope.stream, &fields, spliced.body)?;
     let exchange = Exchange {
         streamed: envelope.stream,
         model: target.model.clone(),
@@ -181,6 +193,7 @@ fn verbatim(
     let passage = Passage::Verbatim {
         withhold_usage: spliced.withhold_usage,
         exchange,
+        left_out,
     };
     Ok(Prepared {
         dialect,

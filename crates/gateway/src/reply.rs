@@ -77,6 +77,14 @@ pub struct ReplyFacts {
     pub overhead: Duration,
 }
 
+/// How the request passed, as far as the caller may be told.
+pub(crate) struct Passed {
+    /// The caller speaks the provider's format, and so gets the provider's own words.
+    pub(crate) same_format: bool,
+    /// What was carried, changed, dropped.
+    pub(crate) conversion: Conversion,
+}
+
 /// The body of a streamed answer. It ends the call when it ends; dropping it before is how the caller
 /// goes away.
 pub struct ReplyStream {
@@ -95,9 +103,8 @@ struct Flow {
     pipeline: Pipeline,
     call: Box<OpenCall>,
     provider: ProviderName,
-    conversion: Option<Conversion>,
+    passed: Passed,
     report: ReportWanted,
-    same_format: bool,
     hang_up: HangUp,
     is_over: bool,
 }
@@ -121,7 +128,7 @@ impl ReplyStream {
         begun: Begun,
         call: Box<OpenCall>,
         plan: &Plan,
-        conversion: Option<Conversion>,
+        passed: Passed,
         report: ReportWanted,
         clock: Arc<dyn Clock>,
         drains: Drains,
@@ -135,9 +142,7 @@ impl ReplyStream {
                 pipeline: *begun.pipeline,
                 call,
                 provider: plan.target.provider.name.clone(),
-                // What was not translated is in the provider's own words.
-                same_format: conversion.is_none(),
-                conversion,
+                passed,
                 report,
                 hang_up: plan.target.provider.hang_up,
                 is_over: begun.is_over,
@@ -178,7 +183,7 @@ impl ReplyStream {
         flow.call.observe(flow.pipeline.observed().clone());
         match finished {
             Ok(()) => {
-                let report = report_of(flow.report, flow.conversion.as_ref(), &mut flow.call);
+                let report = report_of(flow.report, &flow.passed.conversion, &mut flow.call);
                 flow.pipeline.close(report.as_ref(), &mut self.written);
                 flow.call.end(&Ending::Answered);
             }
@@ -199,7 +204,7 @@ impl ReplyStream {
 
 impl Flow {
     fn fail(mut self, error: ProviderError, written: &mut Vec<Bytes>) {
-        let problem = provider_problem(&error, &self.provider, self.same_format);
+        let problem = provider_problem(&error, &self.provider, self.passed.same_format);
         self.pipeline.fail(&problem, written);
         self.call.end(&Ending::Broke(error));
     }

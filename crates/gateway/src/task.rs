@@ -5,20 +5,17 @@ use bytes::Bytes;
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::egress::{EgressBody, Reach};
-use domain::money::Cost;
 use domain::provider_error::{Cause, ProviderError};
-use domain::usage::ServiceTier;
 use http::response::Parts;
 use providers::tap::Observed;
 use providers::task::{Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
 use crate::attempt::{Answered, AttemptError, Errand, Whole, read_whole, with_status};
-use crate::catalog::price;
-use crate::chat::{Admitted, ChatError, Gateway, Inbound, failed, whole};
+use crate::chat::{Admitted, ChatError, Gateway, Inbound, failed, set_aside, whole};
 use crate::files::Delivery;
-use crate::limits::{Expectation, LimitReached};
+use crate::limits::Expectation;
 use crate::pipeline::{Pipeline, provider_error};
-use crate::reply::Reply;
+use crate::reply::{Passed, Reply};
 use crate::routes::Plan;
 
 /// The most steps of one task: a provider that has not finished after so many questions never will.
@@ -82,7 +79,11 @@ impl Gateway {
                 call.answer_with(http::StatusCode::OK);
                 Ok(match answered {
                     Answered::Stream(begun) => {
-                        self.stream(begun, &plan, report, wanted, call, listener)
+                        let passed = Passed {
+                            same_format: report.is_none(),
+                            conversion: report.unwrap_or_default(),
+                        };
+                        self.stream(begun, &plan, passed, wanted, call, listener)
                     }
                     Answered::Whole(answer) => {
                         call.observe(answer.observed);
@@ -119,7 +120,7 @@ impl Gateway {
         let model = envelope.model;
         let opening = inbound.opening(operation, false, model, caller, plan, admitted);
         let mut call = self.ledger.open(opening)?;
-        call.answer_here();
+        call.answer_for(plan.target.provider.name.clone());
         call.answer_with(http::StatusCode::OK);
         call.observe(observed(&answer));
         Ok(whole(plan, answer.content_type, answer.body, call, listener).await)
@@ -132,22 +133,14 @@ impl Gateway {
         inbound: &Inbound<dyn Task>,
         envelope: &TaskEnvelope,
         plan: &Plan,
-    ) -> Result<Admitted, LimitReached> {
+    ) -> Result<Admitted, ChatError> {
         let estimate = envelope.estimate;
         let expected = Expectation {
             input_tokens: estimate.input_tokens,
             max_output_tokens: Some(estimate.output_tokens),
         };
-        let mut admission = self.limits.admit(caller, expected)?;
-        let priced = plan.target.facts.as_deref().and_then(|facts| {
-            price(facts, &estimate, ServiceTier::Standard, inbound.started_at).ok()
-        });
-        admission.reserve(priced.as_ref().map_or(Cost::ZERO, |priced| priced.total))?;
-        Ok(Admitted {
-            admission,
-            estimate,
-            priced,
-        })
+        let admission = self.limits.admit(caller, expected)?;
+        set_aside(admission, plan, estimate, inbound.started_at)
     }
 
     /// Reads the answer to a task, asking again for as long as the provider is still at it.

@@ -65,6 +65,9 @@ pub enum DeskError {
     /// There is no such key, or it is revoked.
     #[error("there is no active key {0}")]
     NoSuchKey(KeyId),
+    /// Someone else rotated the key at the same moment: its text is theirs, and good.
+    #[error("key {0} was rotated at the same moment")]
+    RotatedMeanwhile(KeyId),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -163,13 +166,22 @@ impl Desk {
             },
             at: now,
         };
-        let key = self
-            .store
-            .rotate_key(id, &rotation)
-            .await?
-            .ok_or(DeskError::NoSuchKey(id))?;
+        let Some(key) = self.store.rotate_key(id, &rotation).await? else {
+            return Err(self.why_not_rotated(&old).await?);
+        };
         self.ring.update([key.clone()]);
         Ok((key, text))
+    }
+
+    async fn why_not_rotated(&self, old: &VirtualKey) -> Result<DeskError, StoreError> {
+        let known = self.store.key(old.id).await?;
+        let is_active = |key: &VirtualKey| key.revoked_at.is_none_or(|at| at > self.clock.now());
+        let is_other = |key: &VirtualKey| is_active(key) && key.hash != old.hash;
+        Ok(if known.as_ref().is_some_and(is_other) {
+            DeskError::RotatedMeanwhile(old.id)
+        } else {
+            DeskError::NoSuchKey(old.id)
+        })
     }
 
     /// Ends a key now. Calls that it has begun go on.

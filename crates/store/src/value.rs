@@ -26,6 +26,17 @@ pub(crate) fn kept(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Those of a list's rows that can be read. One that only a later version understands, or that is spoilt, is
+/// named in the log and does not cost the others.
+pub(crate) fn readable<T>(rows: impl IntoIterator<Item = Result<T, StoreError>>) -> Vec<T> {
+    let skip = |error: &StoreError| {
+        tracing::error!(%error, "a row cannot be read; the list goes on without it");
+    };
+    rows.into_iter()
+        .filter_map(|row| row.inspect_err(skip).ok())
+        .collect()
+}
+
 /// Reads the columns of one row and remembers which row it is.
 pub(crate) struct Reader<'r> {
     pub(crate) table: &'static str,

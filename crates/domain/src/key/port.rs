@@ -38,7 +38,8 @@ pub trait KeyStore: Send + Sync {
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<Option<VirtualKey>, StoreError>;
 
     /// Replaces a key's text; `previous` stays good until its time comes. Answers the key as it is
-    /// then; `None` when there is none of that identifier or it is revoked.
+    /// then; `None` when there is none of that identifier, it is revoked, or its text is no longer
+    /// `previous`: of two rotations at the same time one is made.
     async fn rotate_key(
         &self,
         id: KeyId,

@@ -1,6 +1,10 @@
 use domain::call::{CallState, EndReason};
 use domain::chat::FinishReason;
+use domain::money::Cost;
+use domain::problem::Problem;
 use futures_util::stream;
+use providers::anthropic::AnthropicMessages;
+use providers::kind::ProviderKind;
 
 use super::*;
 use crate::chat::ChatError;
@@ -31,15 +35,38 @@ fn a_provider_that_asks_for_patience_gets_it() {
     assert_eq!(call.state, CallState::Settled);
 }
 
+/// What a caller of Anthropic's messages is told when Claude at Vertex AI answers with this error.
+fn told_by_claude_at_vertex(status: u16, error: &str) -> Problem {
+    let rules = Rules {
+        kind: Some(ProviderKind::Vertex),
+        ..Rules::default()
+    };
+    let stage = Stage::with(rules, [Act::whole(status, error)]);
+    let asked = r#"{"model":"claude","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let mut inbound = stage.inbound(asked);
+    inbound.face = &AnthropicMessages;
+    match run(&stage.clock, stage.gateway.chat(&stage.caller, inbound)) {
+        Err(ChatError::Failed { problem, .. }) => *problem,
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("it did not fail"),
+    }
+}
+
 #[test]
 fn what_went_wrong_is_read_in_the_format_that_was_spoken() {
     let quota = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.",
         "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"60s"}]}}]"#;
-    let stage = Stage::of([Act::Answer(429, Vec::new(), vec![piece(quota)])]);
-    let Err(ChatError::Failed { problem, .. }) = stage.chat(&ASK.replace("gpt", "gemini")) else {
-        panic!("it did not fail")
-    };
+    let problem = told_by_claude_at_vertex(429, quota);
     assert_eq!(problem.retry_after, Some(Duration::from_mins(1)));
+    assert_eq!(problem.detail, "Quota exceeded.");
+    assert_eq!(
+        problem.verbatim, None,
+        "Google's words are no error of Anthropic's"
+    );
+
+    let own = r#"{"type":"error","error":{"type":"invalid_request_error","message":"No."}}"#;
+    let problem = told_by_claude_at_vertex(400, own);
+    assert_eq!(problem.verbatim.as_deref(), Some(own.as_bytes()));
 }
 
 #[test]
@@ -84,6 +111,54 @@ fn the_total_time_bounds_attempts_and_waits_together() {
     assert_eq!(problem.kind, domain::problem::ProblemKind::ProviderTimeout);
     assert_eq!(stage.clock.elapsed(), Duration::from_secs(5));
     assert_eq!(stage.heard.only().error_type.as_deref(), Some("timeout"));
+}
+
+#[test]
+fn what_a_provider_did_of_which_nothing_came_back_is_estimated_and_counts() {
+    let broken = || Act::Refuse(EgressError::Broken("reset".to_owned()));
+    let half = || Act::Answer(200, Vec::new(), vec![piece("{\"id\":"), Step::Break]);
+    for (asked, act, error_type) in [
+        (ASK, Act::Hang, "timeout"),
+        (STREAM, Act::Hang, "timeout"),
+        (
+            STREAM,
+            Act::stream([piece(": ping\n\n"), Step::Hang]),
+            "timeout",
+        ),
+        (ASK, broken(), "interrupted"),
+        (STREAM, broken(), "interrupted"),
+        (ASK, half(), "interrupted"),
+        (STREAM, Act::stream([Step::Break]), "interrupted"),
+    ] {
+        let stage = Stage::of([act]);
+        let Err(ChatError::Failed { attempts, .. }) = stage.chat(asked) else {
+            panic!("{error_type}")
+        };
+        assert_eq!(attempts, 1, "what may have been done is not done again");
+        let call = stage.heard.only();
+        let ended = (call.state, call.end_reason);
+        let expected = (CallState::Estimated, Some(EndReason::ProviderError));
+        assert_eq!(ended, expected, "{error_type}");
+        assert_eq!(call.error_type.as_deref(), Some(error_type));
+        assert!(call.usage.input_tokens > 0 && call.usage.output_tokens > 0);
+        assert!(call.cost_usd.unwrap() > Cost::ZERO, "{error_type}");
+    }
+}
+
+#[test]
+fn what_a_provider_never_saw_or_turned_away_costs_nothing() {
+    let refused = || Act::Refuse(EgressError::Connect("no".to_owned()));
+    for acts in [
+        [refused(), refused(), refused()],
+        [504, 500, 400].map(|status| Act::whole(status, "{}")),
+    ] {
+        let stage = Stage::of(acts);
+        assert!(stage.chat(ASK).is_err());
+        let call = stage.heard.only();
+        assert_eq!(call.state, CallState::Failed);
+        assert_eq!(call.cost_usd, Some(Cost::ZERO));
+        assert_eq!(call.usage, domain::usage::Usage::default());
+    }
 }
 
 #[test]

@@ -298,6 +298,77 @@ fn a_call_that_is_dropped_at_any_stage_ends_once_and_holds_nothing() {
     }
 }
 
+/// A stage whose model nobody knows the price of.
+fn without_a_price(acts: impl IntoIterator<Item = Act>) -> Stage {
+    let rules = Rules {
+        kind: Some(ProviderKind::Openai),
+        ..Rules::default()
+    };
+    Stage::with(rules, acts)
+}
+
+#[test]
+fn a_budget_is_not_spent_on_what_has_no_price() {
+    let stage = Stage {
+        caller: limited(),
+        ..without_a_price([Act::Hang])
+    };
+    let Err(ChatError::Unpriced { provider, model }) = stage.chat(ASK) else {
+        panic!("it was sent")
+    };
+    assert_eq!((provider.as_str(), &*model), ("sim", "gpt"));
+    assert_eq!(stage.script.requests(), 0);
+    assert!(has_all_but(&stage, Cost::ZERO), "nothing is held");
+}
+
+#[test]
+fn a_key_without_a_budget_may_use_what_has_no_price() {
+    let stage = without_a_price([Act::whole(200, ANSWER)]);
+    whole(stage.chat(ASK));
+    assert_eq!(stage.heard.only().cost_usd, None);
+}
+
+/// A request of Anthropic's format for a feature that Vertex AI does not take.
+fn with_a_beta(stage: &Stage) -> Inbound {
+    let body = r#"{"model":"claude","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let mut inbound = stage.inbound(body);
+    inbound.face = &providers::anthropic::AnthropicMessages;
+    inbound.asked.headers.insert(
+        "anthropic-beta",
+        HeaderValue::from_static("no-such-feature-2026-01-01"),
+    );
+    inbound.report.conversion = true;
+    inbound
+}
+
+#[test]
+fn a_field_that_a_host_does_not_take_is_reported_although_the_bytes_pass() {
+    let rules = Rules {
+        kind: Some(ProviderKind::Vertex),
+        ..Rules::default()
+    };
+    let answer = r#"{"id":"m","type":"message","role":"assistant","model":"c","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let stage = Stage::with(rules, [Act::whole(200, answer)]);
+    let asked = stage.gateway.chat(&stage.caller, with_a_beta(&stage));
+    let (_, body) = whole(run(&stage.clock, asked));
+    assert!(
+        body.contains(r#""dropped":[{"field":"anthropic-beta""#),
+        "{body}"
+    );
+
+    let strict = Rules {
+        strict: true,
+        ..rules
+    };
+    let stage = Stage::with(strict, [Act::Hang]);
+    let asked = stage.gateway.chat(&stage.caller, with_a_beta(&stage));
+    let Err(ChatError::WouldDrop(lost)) = run(&stage.clock, asked) else {
+        panic!("it was sent")
+    };
+    assert_eq!(lost.dropped.len(), 1);
+    assert_eq!(stage.script.requests(), 0);
+}
+
 #[test]
 fn a_call_that_waits_for_media_and_is_dropped_was_never_sent() {
     let stage = Stage {

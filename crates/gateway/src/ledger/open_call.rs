@@ -94,8 +94,10 @@ pub struct OpenCall {
     /// What that costs, where it was asked for.
     priced: Option<Priced>,
     status: Option<u16>,
-    /// Nobody is asked: the call is recorded although it was never sent.
-    is_answered_here: bool,
+    /// Nobody is asked: the call is recorded for this provider although it was never sent.
+    answered_for: Option<ProviderName>,
+    /// The caller went away, and the provider goes on: its answer is read to the end.
+    is_drained: bool,
     has_ended: bool,
 }
 
@@ -134,7 +136,8 @@ impl OpenCall {
             observed: Observed::default(),
             priced: None,
             status: None,
-            is_answered_here: false,
+            answered_for: None,
+            is_drained: false,
             has_ended: false,
         }
     }
@@ -221,9 +224,15 @@ impl OpenCall {
         self.first_content.get_or_insert(self.ledger.clock.moment());
     }
 
-    /// Notes that the call is answered without being sent to anyone.
-    pub fn answer_here(&mut self) {
-        self.is_answered_here = true;
+    /// Notes that the call is answered here, in the place of `provider`, without being sent to anyone.
+    pub fn answer_for(&mut self, provider: ProviderName) {
+        self.answered_for = Some(provider);
+    }
+
+    /// Notes that the answer is to be read to its end although the caller went away: the provider goes on,
+    /// and charges, whether or not that succeeds.
+    pub fn drain(&mut self) {
+        self.is_drained = true;
     }
 
     /// Notes the status code that the caller sees.
@@ -279,7 +288,7 @@ impl OpenCall {
         if let Err(error) = self.conclude_announcement() {
             tracing::error!(request_id = %self.intent.request_id, %error, "an attempt could not be journaled");
         }
-        if self.segments.is_empty() && !self.is_answered_here {
+        if self.segments.is_empty() && self.answered_for.is_none() {
             return;
         }
         let now = self.ledger.clock.moment();
@@ -305,12 +314,19 @@ impl OpenCall {
 
     fn verdict(&self, ending: &Ending) -> (CallState, Option<EndReason>) {
         let knows_usage = self.observed.usage.is_some();
+        let has_finished = self.observed.finish.is_some();
         match ending {
             Ending::Answered if knows_usage => (CallState::Settled, None),
             Ending::Answered => (CallState::Estimated, Some(EndReason::NoUsage)),
+            Ending::CallerGone if self.is_drained && !(knows_usage && has_finished) => {
+                (CallState::Estimated, Some(EndReason::CallerGone))
+            }
             Ending::CallerGone => (CallState::Cancelled, Some(EndReason::CallerGone)),
+            Ending::Failed(_) if self.is_outcome_unknown() => {
+                (CallState::Estimated, Some(EndReason::ProviderError))
+            }
             Ending::Failed(_) => (CallState::Failed, Some(EndReason::ProviderError)),
-            Ending::Broke(_) if self.observed.finish.is_some() && knows_usage => {
+            Ending::Broke(_) if has_finished && knows_usage => {
                 (CallState::Settled, Some(EndReason::ProviderBroke))
             }
             Ending::Broke(_) if self.observed.has_content || knows_usage => {
@@ -323,13 +339,14 @@ impl OpenCall {
     /// What the call took so far: what the provider says. Of an answer that is not complete it may not
     /// have said all: then at least the output that was seen counts, at four bytes a token. Where it
     /// says nothing, the input counts as it was estimated before it was sent, unless the provider turned
-    /// the call away or it never left. Of what is not a chat, the whole estimate counts then.
+    /// the call away or it never left. Of what is not a chat, and of what nothing ever came back, the whole
+    /// estimate counts then.
     fn usage(&self) -> Usage {
         let output_seen = self.observed.output_bytes.div_ceil(4);
         let is_turned_away = self
             .attempts
             .last()
-            .is_none_or(|last| last.error_type.is_some());
+            .is_none_or(|last| last.error_type.is_some() && !self.is_outcome_unknown());
         match self.observed.usage {
             Some(usage) if self.observed.finish.is_some() => usage,
             Some(usage) => Usage {
@@ -337,11 +354,24 @@ impl OpenCall {
                 ..usage
             },
             None if is_turned_away => Usage::default(),
+            None if self.is_outcome_unknown() => self.intent.estimate,
             None if self.intent.operation == Operation::Chat => {
                 Usage::text(self.intent.estimate.input_tokens, output_seen)
             }
             None => self.intent.estimate,
         }
+    }
+
+    /// Whether the provider may have done the work, and charge for it, although no answer came: it did not
+    /// come in time, or the connection broke before there was one.
+    fn is_outcome_unknown(&self) -> bool {
+        self.attempts.last().is_some_and(|last| {
+            let has_failed = last
+                .status
+                .is_some_and(|status| !(200..300).contains(&status));
+            let is_lost = matches!(last.error_type, Some(Cause::Timeout | Cause::Interrupted));
+            is_lost && !has_failed
+        })
     }
 
     fn price(&self, usage: &Usage) -> Option<Priced> {
@@ -382,7 +412,10 @@ impl OpenCall {
             operation: self.intent.operation,
             face: self.intent.face,
             streamed: self.intent.streamed,
-            provider: attempts.last().map(|attempt| attempt.provider.clone()),
+            provider: attempts
+                .last()
+                .map(|attempt| attempt.provider.clone())
+                .or_else(|| self.answered_for.take()),
             request_model: self.intent.request_model.clone(),
             response_model: self.observed.response_model.take(),
             route: self.intent.route.take(),

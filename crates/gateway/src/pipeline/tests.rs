@@ -42,6 +42,7 @@ fn pipeline(is_verbatim: bool, withhold_usage: bool, reports: bool) -> Pipeline 
         Passage::Verbatim {
             withhold_usage,
             exchange,
+            left_out: domain::chat::Conversion::default(),
         }
     } else {
         Passage::Translated {

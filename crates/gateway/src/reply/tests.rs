@@ -212,11 +212,28 @@ fn a_drain_has_its_bound() {
     let clock = Arc::clone(&stage.clock) as Arc<dyn Clock>;
     run(&stage.clock, drain.run(clock, Duration::from_secs(30)));
     assert_eq!(stage.clock.elapsed(), Duration::from_secs(30));
-    assert_eq!(stage.heard.only().usage.output_tokens, 2);
+    let call = stage.heard.only();
+    assert_eq!(call.usage.output_tokens, 2);
+    assert_eq!(ended(&call), undrained());
+}
+
+/// How a call ends whose answer could not be read to its end, although the provider makes it.
+fn undrained() -> (CallState, Option<EndReason>) {
+    (CallState::Estimated, Some(EndReason::CallerGone))
 }
 
 #[test]
-fn a_drain_beyond_the_queue_or_after_it_is_cancelled_with_what_was_seen() {
+fn an_answer_that_breaks_without_its_caller_is_estimated() {
+    let mut stage = Stage::with(drained(), [Act::stream([piece(HELLO), Step::Break])]);
+    drop(stage.stream(ASK));
+    let drain = stage.drains.try_recv().unwrap();
+    let clock = Arc::clone(&stage.clock) as Arc<dyn Clock>;
+    run(&stage.clock, drain.run(clock, Duration::from_secs(30)));
+    assert_eq!(ended(&stage.heard.only()), undrained());
+}
+
+#[test]
+fn a_drain_beyond_the_queue_or_after_it_is_estimated_by_what_was_seen() {
     let act = || Act::stream([piece(HELLO), Step::Hang]);
     let mut stage = Stage::with(drained(), [act(), act(), act()]);
     drop(stage.stream(ASK));
@@ -229,6 +246,7 @@ fn a_drain_beyond_the_queue_or_after_it_is_cancelled_with_what_was_seen() {
     let calls = stage.heard.calls();
     assert_eq!(calls.len(), 3);
     assert!(calls.iter().all(|call| call.usage.output_tokens == 2));
+    assert!(calls.iter().all(|call| ended(call) == undrained()));
 }
 
 #[test]

@@ -97,6 +97,8 @@ pub(crate) struct Stage {
 /// How the routes `gpt`, `claude` and `gemini` are configured.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rules {
+    /// What the provider is; the simulated one, unless said.
+    pub(crate) kind: Option<ProviderKind>,
     pub(crate) strict: bool,
     pub(crate) host: Option<&'static HostRow>,
     pub(crate) hang_up: HangUp,
@@ -240,12 +242,17 @@ fn custody(store: &Arc<Memory>, clock: &Arc<Hand>) -> Arc<Custody> {
 }
 
 fn routes(rules: Rules) -> Routes {
+    let kind = rules.kind.unwrap_or(ProviderKind::Sim);
     let provider = Provider {
         name: "sim".parse().unwrap(),
-        kind: ProviderKind::Sim,
-        base_url: ProviderKind::Sim.default_base_url().to_owned(),
+        kind,
+        base_url: kind.default_base_url().to_owned(),
         credential: None,
-        host: rules.host.map_or(Host::NONE, Host::of),
+        host: Host {
+            project: Some("a-project".to_owned()),
+            region: Some("us-east-1".to_owned()),
+            ..rules.host.map_or(Host::NONE, Host::of)
+        },
         reach: Reach::Public,
         hang_up: rules.hang_up,
     };

@@ -43,7 +43,11 @@ impl Entropy for Counted {
 
 /// A key store in memory; what changed last has the highest revision.
 #[derive(Default)]
-struct Memory(Mutex<HashMap<KeyId, (KeyRevision, VirtualKey)>>);
+struct Memory(
+    Mutex<HashMap<KeyId, (KeyRevision, VirtualKey)>>,
+    /// What another process does just before the next rotation.
+    Mutex<Option<Rotation>>,
+);
 
 impl Memory {
     fn change(&self, id: KeyId, change: impl FnOnce(&mut VirtualKey)) -> Option<VirtualKey> {
@@ -105,11 +109,15 @@ impl KeyStore for Memory {
         id: KeyId,
         rotation: &Rotation,
     ) -> Result<Option<VirtualKey>, StoreError> {
-        let is_revoked = self
+        let other = self.1.lock().unwrap().take();
+        if let Some(other) = other {
+            self.rotate_key(id, &other).await?;
+        }
+        let is_refused = self
             .key(id)
             .await?
-            .is_none_or(|key| key.revoked_at.is_some());
-        if is_revoked {
+            .is_none_or(|key| key.revoked_at.is_some() || key.hash != rotation.previous.hash);
+        if is_refused {
             return Ok(None);
         }
         Ok(self.change(id, |key| {
@@ -236,6 +244,28 @@ fn both_texts_are_good_for_the_grace_period_of_a_rotation() {
     assert_eq!(recognise(&ring, &old, later), Err(Unrecognised::Revoked));
     let too_long = now(desk.rotate(key.id, MAX_GRACE + Duration::from_secs(1)));
     assert!(matches!(too_long, Err(DeskError::Grace)));
+}
+
+#[test]
+fn who_rotates_a_key_at_the_same_moment_does_not_end_the_others_text() {
+    let store = Arc::new(Memory::default());
+    let (desk, ring) = desk(&store);
+    let (key, old) = now(desk.issue(new_key())).unwrap();
+    *store.1.lock().unwrap() = Some(Rotation {
+        hash: [9; 32],
+        prefix: String::new(),
+        last_four: String::new(),
+        previous: PreviousHash {
+            hash: key.hash,
+            until: NOW + SignedDuration::from_secs(60),
+        },
+        at: NOW,
+    });
+    let refused = now(desk.rotate(key.id, Duration::from_mins(1)));
+    assert!(matches!(refused, Err(DeskError::RotatedMeanwhile(id)) if id == key.id));
+    let kept = now(store.key(key.id)).unwrap().unwrap();
+    assert_eq!(kept.hash, [9; 32]);
+    assert_eq!(recognise(&ring, &old, NOW), Ok(key.id));
 }
 
 #[test]

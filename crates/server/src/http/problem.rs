@@ -45,6 +45,15 @@ impl IntoProblem for ChatError {
             )
             .with_param("model"),
             Self::LimitReached(limit) => limit.into_problem(),
+            Self::Unpriced { provider, model } => Problem::new(
+                ProblemKind::PermissionDenied,
+                format!(
+                    "Your key has a budget, which cannot hold for the model '{model}' of provider \
+                     '{provider}': its price is not known. The operator can give it one under `prices` in \
+                     the configuration (zero where it is free); a key without a budget may use it as it is."
+                ),
+            )
+            .with_param("model"),
             Self::Refused(refusal) => Problem {
                 param: refusal.param,
                 ..Problem::new(ProblemKind::Unsupported, refusal.detail)
@@ -149,6 +158,13 @@ impl IntoProblem for DeskError {
             Self::NoSuchKey(_) => Problem::new(
                 ProblemKind::NotFound,
                 format!("{}.", capitalised(&self.to_string())),
+            ),
+            Self::RotatedMeanwhile(_) => Problem::new(
+                ProblemKind::Conflict,
+                format!(
+                    "{}. That rotation's text is good; rotate again if you need one of your own.",
+                    capitalised(&self.to_string())
+                ),
             ),
             Self::Store(error) => error.into_problem(),
         }

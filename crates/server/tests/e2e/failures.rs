@@ -134,7 +134,8 @@ async fn a_provider_that_never_answers_is_given_up_after_the_routes_time() {
             let (answer, call) = ask_recorded(&trunkline.app(), &request).await;
             let sentence = answer.sentence(504, "provider_timeout");
             assert!(sentence.contains(words), "{sentence}");
-            assert_eq!(call["state"], "failed", "{call:#}");
+            // The provider may have done it, and charge for it.
+            assert_eq!(call["state"], "estimated", "{call:#}");
             assert_eq!(call["error_type"], "timeout", "{call:#}");
         }
     }

@@ -9,7 +9,7 @@ use domain::store_error::StoreError;
 
 use super::row::CallRow;
 use crate::database::{Database, Session, rows};
-use crate::value::microseconds;
+use crate::value::{microseconds, readable};
 
 /// At most `limit` calls that pass `filter`, newest first, from `after` on.
 pub(super) async fn page(
@@ -35,17 +35,14 @@ pub(super) async fn page(
 
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let goes_on = rows.len() > limit;
-    let calls = rows
-        .into_iter()
-        .take(limit)
-        .map(CallRow::into_call)
-        .collect::<Result<Vec<_>, _>>()?;
-    let last = calls.last().map(|call| CallCursor {
-        started_at: call.started_at,
-        request_id: call.request_id,
-    });
+    // A row that cannot be read is one that the list goes on after, all the same.
+    let last = rows.iter().take(limit).rev().find_map(CallRow::cursor);
     let next = if goes_on { last.or(after) } else { None };
-    Ok(CallPage { calls, next })
+    let calls = rows.into_iter().take(limit).map(CallRow::into_call);
+    Ok(CallPage {
+        calls: readable(calls),
+        next,
+    })
 }
 
 /// The filter in the values that the statements take.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
+use domain::call::{
+    Attempt, CacheOutcome, Call, CallCursor, CallState, EndReason, Face, Operation,
+};
 use domain::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
 use domain::money::Cost;
 use domain::name::ProviderName;
@@ -220,6 +222,18 @@ pub(super) struct CallRow {
 }
 
 impl CallRow {
+    /// Its place in the list; `None` where it cannot be read.
+    pub(super) fn cursor(&self) -> Option<CallCursor> {
+        let row = Reader {
+            table: "calls",
+            id: &self.request_id,
+        };
+        Some(CallCursor {
+            started_at: row.time("started_at", self.started_at).ok()?,
+            request_id: row.parse("request_id", &self.request_id).ok()?,
+        })
+    }
+
     pub(super) fn into_call(self) -> Result<Call, StoreError> {
         let row = Reader {
             table: "calls",

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::database::{Database, Session, Store, Transaction, execute, rows};
 use crate::error::store_error;
-use crate::value::{kept, microseconds, saturated};
+use crate::value::{kept, microseconds, readable, saturated};
 use row::{KeyRow, RevisedKeyRow, json};
 
 #[async_trait]
@@ -74,11 +74,8 @@ impl KeyStore for Store {
             revision,
         )?;
         let followed = changed.last().map_or(revision, |row| row.revision);
-        let keys = changed
-            .into_iter()
-            .map(|row| row.key.into_key())
-            .collect::<Result<_, _>>()?;
-        Ok((keys, followed))
+        let keys = changed.into_iter().map(|row| row.key.into_key());
+        Ok((readable(keys), followed))
     }
 
     async fn key(&self, id: KeyId) -> Result<Option<VirtualKey>, StoreError> {
@@ -92,7 +89,7 @@ impl KeyStore for Store {
         limit: u32,
     ) -> Result<Vec<VirtualKey>, StoreError> {
         let mut connection = self.database.read().await?;
-        rows!(
+        let keys = rows!(
             connection.session(),
             KeyRow,
             "SELECT
@@ -105,10 +102,8 @@ impl KeyStore for Store {
              LIMIT $2",
             before.map(|id| id.to_string()),
             i64::from(limit),
-        )?
-        .into_iter()
-        .map(KeyRow::into_key)
-        .collect()
+        )?;
+        Ok(readable(keys.into_iter().map(KeyRow::into_key)))
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<Option<VirtualKey>, StoreError> {
@@ -143,7 +138,7 @@ impl KeyStore for Store {
                  previous_until = $6,
                  rotated_at = $7,
                  revision = (SELECT MAX(revision) + 1 FROM virtual_keys)
-             WHERE id = $1 AND (revoked_at IS NULL OR revoked_at > $7)",
+             WHERE id = $1 AND hash = $5 AND (revoked_at IS NULL OR revoked_at > $7)",
             id.to_string(),
             rotation.hash.as_slice(),
             kept(&rotation.prefix),

@@ -23,6 +23,7 @@ on_both_engines!(
     revoking_again_is_no_change,
     a_revocation_may_be_brought_forward,
     a_rotated_key_keeps_its_old_text_for_a_while,
+    of_two_rotations_at_the_same_time_one_is_made,
     a_revoked_key_is_not_rotated,
     a_key_that_will_be_revoked_is_rotated_until_then,
     what_is_unknown_is_neither_revoked_nor_rotated,
@@ -227,6 +228,28 @@ async fn a_rotated_key_keeps_its_old_text_for_a_while(bench: Bench) {
     let (changed, _) = bench.store.keys_changed_since(revision).await.unwrap();
     assert_eq!(changed, [expected]);
     assert_eq!(bench.store.key(key_id(2)).await.unwrap(), Some(key(2)));
+}
+
+async fn of_two_rotations_at_the_same_time_one_is_made(bench: Bench) {
+    add(&bench, &[key(1)]).await;
+    let other = Rotation {
+        hash: hash(98),
+        ..rotation(10)
+    };
+    let (one, other) = tokio::join!(
+        async {
+            bench
+                .store
+                .rotate_key(key_id(1), &rotation(10))
+                .await
+                .unwrap()
+        },
+        async { bench.store.rotate_key(key_id(1), &other).await.unwrap() },
+    );
+    assert!(one.is_some() != other.is_some(), "{one:?} {other:?}");
+    let made = one.or(other).unwrap();
+    assert_eq!(made.previous, Some(rotation(10).previous));
+    assert_eq!(bench.store.key(key_id(1)).await.unwrap(), Some(made));
 }
 
 async fn a_revoked_key_is_not_rotated(bench: Bench) {
