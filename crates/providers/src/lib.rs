@@ -46,6 +46,7 @@ mod splice;
 pub mod tap;
 pub mod task;
 mod token;
+mod tool_names;
 pub mod unfold;
 mod url;
 pub mod vertex;

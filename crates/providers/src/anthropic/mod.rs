@@ -22,7 +22,7 @@ mod fuzz;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod model;
-mod output;
+pub(crate) mod output;
 pub(crate) mod reasoning;
 pub(crate) mod sampling;
 pub(crate) mod schema;

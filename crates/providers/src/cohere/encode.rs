@@ -8,12 +8,17 @@ use domain::model::ReasoningControl;
 use domain::usage::ServiceTier;
 use serde_json::value::RawValue;
 
-use super::names::ToolNames;
 use super::{FORMAT, messages, sampling, tools, wire};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
 use crate::outgoing;
+use crate::tool_names::{NameForm, ToolNames};
 
+/// The names that Cohere takes (<https://docs.cohere.com/v1/reference/chat#request.body.tools.name>).
+const NAMES: NameForm = NameForm {
+    longest: usize::MAX,
+    also: "",
+};
 /// The most texts at which the output may end.
 const MAX_STOPS: usize = 5;
 
@@ -36,7 +41,7 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
     }
     let mut report = Conversion::default();
     report.carry("model");
-    let names = ToolNames::of(request, &mut report);
+    let names = ToolNames::of(request, &NAMES, &mut report);
     let tools = tools::functions(request, &names, &mut report);
     let tool_choice = tools::choice(request, !tools.is_empty(), &mut report);
     let strict_tools = tools::strictness(request, &mut report);

@@ -7,10 +7,10 @@ use domain::chat::{
 };
 use domain::model::ReasoningControl;
 
-use super::names::ToolNames;
 use super::wire::{self, Block};
 use super::{FORMAT, citation, media};
 use crate::dialect::{Refusal, Target};
+use crate::tool_names::ToolNames;
 
 /// The messages, and the documents that stand beside them.
 #[derive(Default)]

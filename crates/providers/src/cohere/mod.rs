@@ -1,7 +1,7 @@
 //! Cohere's chat, version 2 (<https://docs.cohere.com/reference/chat>).
 //!
 //! The target's side is [`Dialect`] below: `encode` puts a request together from `messages` (with `media`),
-//! `tools` (with `names`) and `sampling`; `decode`, `stream` and `error` read the answer, with `billing`, `citation` and `logprobs`.
+//! `tools` and `sampling`; `decode`, `stream` and `error` read the answer, with `billing`, `citation` and `logprobs`.
 //! The caller's side is `face`: `parse` with `parse_message` for requests, `render`, and `encoder` with
 //! `events`, for answers, `relay` for streams that pass.
 
@@ -18,7 +18,6 @@ mod fuzz;
 mod logprobs;
 mod media;
 mod messages;
-mod names;
 mod parse;
 mod parse_message;
 mod relay;

@@ -6,8 +6,8 @@ use domain::chat::{ChatRequest, Conversion, Tool, ToolChoice};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::names::ToolNames;
 use super::wire;
+use crate::tool_names::ToolNames;
 
 /// The functions that may be called. Cohere cannot be told which one to call, but it calls no other than
 /// it is shown.

@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 
 use super::media::{self, Place, Resolution};
 use super::model::{Generation, Model};
-use super::names::ToolNames;
 use super::results;
 use super::wire::request::{Content, FunctionCall, KnownPart, Part as WirePart, Role};
 use crate::dialect::{Refusal, Target};
+use crate::tool_names::ToolNames;
 
 /// Why a prompt-cache breakpoint does not arrive.
 pub(super) const NO_BREAKPOINTS: &str =

@@ -9,13 +9,19 @@ use serde_json::value::RawValue;
 
 use super::FORMAT;
 use super::model::Model;
-use super::names::ToolNames;
 use super::tools;
 use super::wire::request::{Request, ThinkingConfig};
 use super::{config, contents, thinking};
 use crate::dialect::{Refusal, Target};
 use crate::exchange::Exchange;
 use crate::outgoing;
+use crate::tool_names::{NameForm, ToolNames};
+
+/// The names that every model takes (<https://ai.google.dev/api/caching#FunctionDeclaration>).
+const NAMES: NameForm = NameForm {
+    longest: 64,
+    also: ".:-",
+};
 
 /// Whose service a body is for. They share the format but for a few fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +48,7 @@ pub(super) fn body(
     let model = Model::of(target.model, target.capabilities);
     let mut report = Conversion::default();
     report.carry("model");
-    let names = ToolNames::of(request, &mut report);
+    let names = ToolNames::of(request, &NAMES, &mut report);
     let conversation = contents::encode(request, target, model, &names, &mut report)?;
     let tools = if target.capabilities.tools == Some(false) {
         for (field, is_said) in [

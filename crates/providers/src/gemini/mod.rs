@@ -19,7 +19,6 @@ mod fuzz;
 mod logprobs;
 mod media;
 mod model;
-mod names;
 mod objects;
 pub mod path;
 mod results;

@@ -9,9 +9,9 @@ use domain::chat::{Conversion, Message, Part, ToolCall, ToolResult};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::names::ToolNames;
 use super::wire::request::{FunctionResponse, KnownPart, Part as WirePart};
 use crate::dialect::Refusal;
+use crate::tool_names::ToolNames;
 
 /// How the ids begin that are made up here.
 const MADE_UP: &str = "call_gemini_";

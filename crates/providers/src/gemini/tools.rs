@@ -6,12 +6,12 @@ use domain::chat::{ChatRequest, Conversion, Tool, ToolChoice};
 use serde_json::{Value, json};
 
 use super::model::{Generation, Model};
-use super::names::ToolNames;
 use super::schema;
 use super::wire::request::{
     FunctionCallingConfig, FunctionDeclaration, Functions, Tool as WireTool, ToolConfig,
 };
 use crate::dialect::Refusal;
+use crate::tool_names::ToolNames;
 
 /// The tools as Google is told them.
 #[derive(Default)]
