@@ -1,5 +1,7 @@
 //! What the simulated provider says: always marked as simulated, always the same for the same request.
 
+use serde_json::Value;
+
 use crate::digest::Draws;
 use crate::directive::{Directive, Voice};
 use crate::prompt::{Choice, Output, Prompt, Reasoning, Tool};
@@ -79,7 +81,7 @@ pub(crate) fn compose(prompt: &Prompt, directive: &Directive, said: &str, number
         .output_limit
         .unwrap_or(u64::MAX)
         .saturating_sub(answer.output);
-    let called = called_tools(prompt, said);
+    let called = called_tools(prompt, directive, said);
     if called.is_empty() {
         answer.text = text(prompt, directive, said, number, &mut draws);
         stop_text(&mut answer, &prompt.stops);
@@ -89,7 +91,9 @@ pub(crate) fn compose(prompt: &Prompt, directive: &Directive, said: &str, number
         if prompt.habits.prefaces_calls {
             answer.text = format!(
                 "I'll use {} for that (simulated).",
-                called.first().map_or("a tool", |tool| tool.name.as_str())
+                called
+                    .first()
+                    .map_or("a tool", |(tool, _)| tool.name.as_str())
             );
             left = take_text(&mut answer, left);
         }
@@ -150,15 +154,17 @@ fn stop_text(answer: &mut Answer, stops: &[String]) {
     }
 }
 
-fn call(answer: &mut Answer, called: &[&Tool], mut left: u64, said: &str, draws: &mut Draws) {
+fn call(answer: &mut Answer, called: &[Called<'_>], mut left: u64, said: &str, draws: &mut Draws) {
     let words: Vec<&str> = said.split_whitespace().take(32).collect();
-    for tool in called {
+    for (tool, wished) in called {
         let hash = draws.next();
-        let mut arguments = schema::sample(&tool.schema, &words, draws);
-        if !arguments.is_object() {
-            arguments = serde_json::Value::Object(serde_json::Map::new());
-        }
-        let mut arguments = arguments.to_string();
+        let mut arguments = wished.map_or_else(
+            || match schema::sample(&tool.schema, &words, draws) {
+                arguments @ Value::Object(_) => arguments.to_string(),
+                _ => "{}".to_owned(),
+            },
+            str::to_owned,
+        );
         let name = tokens::of_text(&tool.name);
         if left <= name {
             answer.finish = Finish::Length;
@@ -182,8 +188,12 @@ fn call(answer: &mut Answer, called: &[&Tool], mut left: u64, said: &str, draws:
     }
 }
 
-/// The tools this turn calls, in the order in which the caller named them; the same one twice if it was named twice.
-fn called_tools<'a>(prompt: &'a Prompt, said: &str) -> Vec<&'a Tool> {
+/// A tool that is called, and with what, where the caller wished for it.
+type Called<'a> = (&'a Tool, Option<&'a str>);
+
+/// The tools this turn calls: those that the caller wished for; else those that its words name, in their order, the same one
+/// twice if it was named twice.
+fn called_tools<'a>(prompt: &'a Prompt, directive: &'a Directive, said: &str) -> Vec<Called<'a>> {
     let (allowed, is_required) = match &prompt.choice {
         Choice::None => return Vec::new(),
         Choice::Auto(_) if !prompt.results.is_empty() => return Vec::new(),
@@ -191,18 +201,29 @@ fn called_tools<'a>(prompt: &'a Prompt, said: &str) -> Vec<&'a Tool> {
         Choice::Required(allowed) => (allowed, true),
     };
     let may_call = |tool: &&Tool| allowed.is_empty() || allowed.contains(&tool.name);
-    let mut named: Vec<(usize, &Tool)> = Vec::new();
-    for tool in prompt.tools.iter().filter(may_call) {
-        named.extend(mentions(said, &tool.name).map(|place| (place, tool)));
-    }
-    named.sort_by_key(|(place, _)| *place);
-    let mut called: Vec<&Tool> = named
-        .into_iter()
-        .map(|(_, tool)| tool)
-        .take(CALLS)
-        .collect();
+    let mut called: Vec<Called<'_>> = if directive.calls.is_empty() {
+        let mut named: Vec<(usize, &Tool)> = Vec::new();
+        for tool in prompt.tools.iter().filter(may_call) {
+            named.extend(mentions(said, &tool.name).map(|place| (place, tool)));
+        }
+        named.sort_by_key(|(place, _)| *place);
+        named.into_iter().map(|(_, tool)| (tool, None)).collect()
+    } else {
+        let offered = |name: &str| {
+            prompt
+                .tools
+                .iter()
+                .filter(may_call)
+                .find(|tool| tool.name == name)
+        };
+        let wished = directive.calls.iter();
+        wished
+            .filter_map(|wish| Some((offered(&wish.name)?, wish.arguments.as_deref())))
+            .collect()
+    };
+    called.truncate(CALLS);
     if called.is_empty() && is_required {
-        called.extend(prompt.tools.iter().find(may_call));
+        called.extend(prompt.tools.iter().find(may_call).map(|tool| (tool, None)));
     }
     if !prompt.parallel {
         called.truncate(1);

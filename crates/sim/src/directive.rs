@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 /// What the caller wants the simulated provider to do differently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Directive {
@@ -22,6 +24,8 @@ pub(crate) struct Directive {
     /// `chunks=N`: exactly N content events in a stream.
     pub(crate) chunks: Option<usize>,
     pub(crate) voice: Voice,
+    /// `call=NAME`, once for each call: these tools are called, whichever else the text names.
+    pub(crate) calls: Vec<WishedCall>,
     pub(crate) usage: UsageReport,
     /// `cached=N`: as if N input tokens had been read from the prompt cache.
     pub(crate) cached: Option<u64>,
@@ -70,6 +74,14 @@ pub(crate) enum Voice {
     Refusal,
 }
 
+/// A tool that is to be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WishedCall {
+    pub(crate) name: String,
+    /// `arguments="{…}"` after `call`: a JSON object; without it, what the tool's schema allows.
+    pub(crate) arguments: Option<String>,
+}
+
 /// `usage=none|zero`: how usage is reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum UsageReport {
@@ -86,7 +98,7 @@ pub(crate) struct InvalidDirective(pub(crate) String);
 const OPEN: &str = "[[sim";
 const CLOSE: &str = "]]";
 const KNOWN: &str = "status, retry-after, times, id, latency, chunk-delay, hang, cut, error-mid, error-200, garbage, html, chunks, words, \
-    bytes, usage, cached, redacted, refusal, finish, unicode, crlf, text";
+    bytes, usage, cached, redacted, refusal, finish, unicode, crlf, text, call, arguments";
 
 impl Directive {
     /// Reads every directive in `text`; the second value is the text without them.
@@ -149,6 +161,11 @@ impl Directive {
             ("chunks", Some(value)) => set(&mut self.chunks, number_from(1, key, value)?),
             ("words", Some(value)) => self.voice = Voice::Words(number_from(0, key, value)?),
             ("text", Some(value)) => self.voice = Voice::Quoted(value.to_owned()),
+            ("call", Some(name)) => self.calls.push(WishedCall {
+                name: name.to_owned(),
+                arguments: None,
+            }),
+            ("arguments", Some(value)) => self.give_arguments(value)?,
             ("unicode", None) => self.voice = Voice::Unicode,
             ("refusal", None) => self.voice = Voice::Refusal,
             ("usage", Some("none")) => self.usage = UsageReport::None,
@@ -170,6 +187,23 @@ impl Directive {
             }
         }
         Ok(())
+    }
+
+    /// Gives the call that was wished for last what it is called with.
+    fn give_arguments(&mut self, value: &str) -> Result<(), InvalidDirective> {
+        let is_object = serde_json::from_str::<Map<String, Value>>(value).is_ok();
+        match self.calls.last_mut() {
+            Some(call) if is_object => {
+                call.arguments = Some(value.to_owned());
+                Ok(())
+            }
+            Some(_) => Err(InvalidDirective(format!(
+                "the simulation directive 'arguments' takes a JSON object, not {value}"
+            ))),
+            None => Err(InvalidDirective(
+                "the simulation directive 'arguments' stands after a 'call'".to_owned(),
+            )),
+        }
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -282,6 +316,7 @@ mod tests {
                 piece_bytes: Some(3),
                 chunks: Some(7),
                 voice: Voice::Echo,
+                calls: Vec::new(),
                 usage: UsageReport::Zero,
                 cached: Some(9),
                 finish: Some("SAFETY".to_owned()),
@@ -300,6 +335,26 @@ mod tests {
         assert_eq!(directive.voice, Voice::Quoted("last one".to_owned()));
         let (directive, _) = Directive::extract(r#"[[sim text="a ]] \"b\"\nc"]]"#).unwrap();
         assert_eq!(directive.voice, Voice::Quoted("a ]] \"b\"\nc".to_owned()));
+    }
+
+    #[test]
+    fn a_call_is_wished_for_with_its_arguments_or_without() {
+        let (directive, said) = Directive::extract(
+            r#"[[sim call=read arguments="{\"path\": \"a b\"}" call=list]] now"#,
+        )
+        .unwrap();
+        assert_eq!(said, "now");
+        let wished = |name: &str, arguments: Option<&str>| WishedCall {
+            name: name.to_owned(),
+            arguments: arguments.map(str::to_owned),
+        };
+        assert_eq!(
+            directive.calls,
+            [
+                wished("read", Some(r#"{"path": "a b"}"#)),
+                wished("list", None)
+            ]
+        );
     }
 
     #[test]
@@ -329,6 +384,8 @@ mod tests {
             ("[[sim html=1]]", "'html'"),
             ("[[sim bytes=0]]", "'bytes'"),
             ("[[sim chunks=3", "not closed"),
+            ("[[sim arguments={}]]", "after a 'call'"),
+            ("[[sim call=read arguments=[]]]", "JSON object"),
             ("[[sim text=\"open]]", "quotation mark"),
         ] {
             let InvalidDirective(sentence) = Directive::extract(text).unwrap_err();

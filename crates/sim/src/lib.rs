@@ -40,6 +40,7 @@
 //! | `bytes=N`, `crlf` | the body in pieces of N bytes; a stream with a byte order mark, comments and `\r\n` |
 //! | `text="…"`, `words=N`, `unicode`, `refusal` | what is said |
 //! | `chunks=N` | exactly N content events in a stream (as many as there are characters, if those are fewer) |
+//! | `call=NAME`, `arguments="{…}"` | this tool is called, where it is offered, with these arguments; instead of those that the text names |
 //! | `usage=none`, `usage=zero`, `cached=N` | what usage says |
 //! | `finish=VALUE`, `redacted` | the vendor's finish reason; reasoning that comes encrypted |
 //!

@@ -22,16 +22,22 @@ const VALIDATION: &str = "ValidationException";
 
 /// Betas of Anthropic's that Bedrock knows
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>).
-const BETAS: [&str; 9] = [
+const BETAS: [&str; 15] = [
+    "compact-",
     "computer-use-",
     "context-1m-",
     "context-management-",
+    "dangerous-tool-use-",
     "dev-full-thinking-",
     "effort-",
     "fine-grained-tool-streaming-",
     "interleaved-thinking-",
+    "mid-conversation-",
     "output-128k-",
+    "thinking-binding-controls-",
+    "thinking-display-updates-",
     "token-efficient-tools-",
+    "tool-search-tool-",
 ];
 
 /// Refuses a beta that is Anthropic's alone.

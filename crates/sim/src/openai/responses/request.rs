@@ -23,11 +23,13 @@ use crate::tokens;
 use crate::vendor::{Ask, Failure, Framing};
 
 /// Every parameter of the call.
-const PARAMETERS: [&str; 33] = [
+const PARAMETERS: [&str; 34] = [
     "model",
     "input",
     "access_programs",
     "background",
+    // Codex sends it with every request.
+    "client_metadata",
     "context_management",
     "conversation",
     "image",
