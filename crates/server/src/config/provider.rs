@@ -5,7 +5,7 @@ use domain::name::ProviderName;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Source;
 use providers::host::Host;
-use providers::hosts::{self, HostRow};
+use providers::hosts::{self, HOSTS, HostRow};
 use providers::kind::ProviderKind;
 use providers::{azure, vertex};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::base_url::BaseUrl;
 use super::credential::{Credentials, Word};
 use super::fields::{Fields, Section};
 use super::kind::Kind;
-use super::problem::Complaint;
+use super::problem::{Complaint, nearest};
 use super::scalar::{Choice, Misfit, Scalar};
 
 /// A provider before it has a name.
@@ -68,6 +68,12 @@ impl Section for Endpoint {
              ends in `/v1` or in the host's own version, of the other kinds it has no version. Of \
              kind `azure_openai` it is the resource, `https://NAME.openai.azure.com`.",
         );
+        let stands_behind: Option<KnownHost> = fields.optional(
+            "host",
+            "openai",
+            "Of kind `openai`, at an address of your own: the host that stands behind it, by its \
+             kind. What is particular about that host is then kept to.",
+        );
         let credentials = Credentials::read(fields);
         let places = Places::read(fields);
         let allow_private_address = fields.or(
@@ -91,7 +97,17 @@ impl Section for Endpoint {
              itself and of kind `anthropic` it does; other hosts are asked line by line.",
         );
         let kind = kind?;
-        let row = kind.row.or_else(|| host_at(kind, base_url.as_ref()));
+        if fields.is_given("host") && (kind.speaks != ProviderKind::Openai || kind.row.is_some()) {
+            refuse_key("host", kind, fields);
+        } else if fields.is_given("host") && !fields.is_given("base_url") {
+            let complaint = Complaint::new("it says what stands behind an address of your own");
+            fields.refuse(
+                "host",
+                complaint.suggest("add `base_url`, or name the host by `kind`"),
+            );
+        }
+        let row = kind.row.or(stands_behind.map(|host| host.0));
+        let row = row.or_else(|| host_at(kind, base_url.as_ref()));
         if kind.speaks == ProviderKind::Sim {
             refuse_address_of_sim(fields);
         }
@@ -215,9 +231,7 @@ impl Places {
         ];
         for (key, kinds) in known {
             if fields.is_given(key) && !kinds.contains(&kind.speaks) {
-                let problem = format!("kind `{}` takes no such key", kind.word());
-                let complaint = Complaint::new(problem);
-                fields.refuse(key, complaint.suggest(format!("remove `{key}`")));
+                refuse_key(key, kind, fields);
             }
         }
         if kind.speaks == ProviderKind::Bedrock && !fields.is_given("region") {
@@ -251,6 +265,32 @@ impl Places {
             region: self.region.map(|word| word.0),
             ..host
         }
+    }
+}
+
+fn refuse_key(key: &str, kind: Kind, fields: &mut impl Fields) {
+    let complaint = Complaint::new(format!("kind `{}` takes no such key", kind.word()));
+    fields.refuse(key, complaint.suggest(format!("remove `{key}`")));
+}
+
+/// A host that is known by name.
+struct KnownHost(&'static HostRow);
+
+impl Scalar for KnownHost {
+    const EXPECTED: &'static str = "a compatible host's kind such as `openai` or `vllm`";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        let names: Vec<&str> = HOSTS.iter().map(|row| row.name).collect();
+        let row = hosts::named(text).ok_or_else(|| match nearest(text, &names) {
+            Some(near) => Misfit::suggest(format!("did you mean `{near}`?")),
+            None => Misfit::suggest(format!("write one of: {}", names.join(", "))),
+        })?;
+        Ok(Self(row))
+    }
+
+    fn schema() -> Value {
+        let names: Vec<&str> = HOSTS.iter().map(|row| row.name).collect();
+        json!({ "enum": names })
     }
 }
 

@@ -313,6 +313,7 @@ fn a_platform_and_a_host_bring_what_is_particular_about_them() {
         ("lake", Some("databricks")),
         ("gpus", Some("vllm")),
         ("openai", None),
+        ("openai-behind-a-proxy", Some("openai")),
     ] {
         assert_eq!(provider(name).host.name, host, "{name}");
         assert_eq!(provider(name).kind, ProviderKind::Openai, "{name}");
