@@ -129,12 +129,17 @@ impl Site {
 
     async fn answer(&self, request: Request<Incoming>, address: IpAddr) -> Response<Answer> {
         let arrival = Arrival::now(&self.app, address);
+        let is_anthropics = request.headers().contains_key("anthropic-version");
         let uri = request.uri();
         let mut response = match faces::spoken_at(uri.path(), uri.query()) {
             Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
             None => self.route(request, arrival).await,
         };
         if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {
+            // Anthropic's clients look for it under their own vendor's name.
+            if is_anthropics {
+                response.headers_mut().insert("request-id", value.clone());
+            }
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
