@@ -333,7 +333,11 @@ impl<'a> Builder<'a, '_> {
                     self.pictures.push(block);
                 }
                 Part::Unknown { format, raw } if *format == FORMAT => blocks.push(Block::Raw(raw)),
-                Part::Audio(_) | Part::Unknown { .. } => {
+                Part::Unknown { .. } => self.report.drop(
+                    path,
+                    "only another format knows this piece of a tool's result",
+                ),
+                Part::Audio(_) => {
                     let detail = "The target takes texts, documents and pictures from a tool.";
                     return Err(Refusal::of(path, detail));
                 }

@@ -35,7 +35,8 @@ impl Verb {
 
 /// Reads the path of a URL, percent-encoded or not: `/v1beta/models/{model}:{verb}`, the same under `/v1`,
 /// `/v1alpha` and `/v1beta1`, below `/gemini`, and with Vertex AI's
-/// `projects/…/locations/…/publishers/…` before the models. A tuned model keeps its `tunedModels/`, since
+/// `projects/…/locations/…/publishers/…` before the models. Vercel's AI SDK leaves out `models/` before a name
+/// with a `/` in it, which is then ours: `provider/model`. A tuned model keeps its `tunedModels/`, since
 /// its name alone is not one. A model's name may hold `/` and `:`; what follows the last `:` is the verb.
 /// `None` for other paths and for what is no model's name.
 pub fn read(path: &str) -> Option<(ModelName, Verb)> {
@@ -53,16 +54,22 @@ pub fn read(path: &str) -> Option<(ModelName, Verb)> {
     } else {
         resource
     };
-    let (name, verb) = resource.rsplit_once(':')?;
+    let (name, word) = resource.rsplit_once(':')?;
+    let verb = Verb::of(word);
     let name = match name.split_once('/')? {
         ("models", name) => name,
         ("tunedModels", _) => name,
-        (_, publishers) => publishers.strip_prefix("models/")?,
+        (_, publishers) => match (publishers.strip_prefix("models/"), &verb) {
+            (Some(name), _) => name,
+            // Other collections have verbs of their own.
+            (None, Verb::Other(_)) => return None,
+            (None, _) => name,
+        },
     };
     let name = name.strip_prefix("models/").unwrap_or(name);
-    let is_word = !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (is_word && name != "tunedModels/").then_some(())?;
-    Some((name.parse().ok()?, Verb::of(verb)))
+    Some((name.parse().ok()?, verb))
 }
 
 /// The path with its percent-encoded bytes as they are meant (RFC 3986 §2.1).
@@ -142,6 +149,11 @@ mod tests {
                 "/v1beta1/publishers/google/models/m:generateContent",
                 "m",
                 Verb::GenerateContent,
+            ),
+            (
+                "/v1beta/openai/gpt-5:streamGenerateContent",
+                "openai/gpt-5",
+                Verb::StreamGenerateContent,
             ),
             (
                 "/v1beta/models/m:predict",

@@ -3,6 +3,10 @@
 //! Gemini signs tool calls and texts, and demands the signatures back. This format has no place for a
 //! signature outside of a thought, but callers give a `redacted_thinking` block back as they got it: the
 //! signature travels in one of our own, which says what it belongs to.
+//!
+//! A signature over the text that ends an answer stays behind: applications take the last block for what was
+//! said (Claude Code prints it), and Gemini demands only those of turns that call tools
+//! (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
 
 /// How the data of our own blocks begins; the providers' are base64, which has no colon.
 const MARK: &str = "trunkline:";

@@ -26,6 +26,8 @@ pub(super) struct MessageEncoder {
     usage: Option<Usage>,
     has_begun: bool,
     blocks: BlockQueue,
+    /// The signature over the text that was written last, until something follows it.
+    text_seal: Option<String>,
     /// The text so far, which citations are over.
     said: String,
     /// Length of thoughts and arguments so far, in bytes.
@@ -46,6 +48,7 @@ impl MessageEncoder {
             usage: None,
             has_begun: false,
             blocks: BlockQueue::default(),
+            text_seal: None,
             said: String::new(),
             other_bytes: 0,
             has_refused: false,
@@ -79,6 +82,11 @@ impl MessageEncoder {
 
     fn open(&mut self, kind: Kind, block: Block<'_>, out: &mut BytesMut) {
         self.begin(out);
+        if let Some(signature) = self.text_seal.take() {
+            let data = Cow::Owned(custody::of_text(&signature));
+            let seal = Block::RedactedThinking { data };
+            self.blocks.open(Kind::Whole, seal, out);
+        }
         self.blocks.open(kind, block, out);
     }
 
@@ -89,7 +97,7 @@ impl MessageEncoder {
     }
 
     fn open_text(&mut self, out: &mut BytesMut) {
-        if self.blocks.last() != Some(Kind::Text) {
+        if self.blocks.last() != Some(Kind::Text) || self.text_seal.is_some() {
             let block = Block::Text {
                 text: "",
                 citations: Vec::new(),
@@ -115,11 +123,11 @@ impl MessageEncoder {
     }
 
     /// A signature belongs to the thought that is open; over a text it is Gemini's, and travels in a
-    /// block of our own.
+    /// block of our own, unless the answer ends with the text (see [`custody`]).
     fn signature(&mut self, signature: &str, out: &mut BytesMut) {
         if self.blocks.last() == Some(Kind::Text) {
-            let data = Cow::Owned(custody::of_text(signature));
-            return self.open(Kind::Whole, Block::RedactedThinking { data }, out);
+            self.text_seal = Some(signature.to_owned());
+            return;
         }
         self.open_thinking(out);
         self.blocks.sign(signature, out);
@@ -279,5 +287,88 @@ impl StreamEncoder for MessageEncoder {
         };
         end.write(out);
         Event::MessageStop.write(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use domain::chat::{ChatEvent, FinishReason};
+
+    use super::*;
+    use crate::anthropic::AnthropicMessages;
+    use crate::collect::Collector;
+    use crate::face::Face;
+
+    /// The types of the blocks of an answer, as a stream and as a whole.
+    fn blocks(events: &[ChatEvent]) -> (Vec<String>, Vec<String>) {
+        let rendering = Rendering {
+            id: "req_1".to_owned(),
+            created: "2026-11-05T12:00:00Z".parse().unwrap(),
+            model: "m".to_owned(),
+            stream_usage: true,
+            estimated_input_tokens: 1,
+            asked: Bytes::new(),
+        };
+        let mut encoder = AnthropicMessages.encoder(&rendering);
+        let mut collector = Collector::default();
+        let mut out = BytesMut::new();
+        for event in events {
+            encoder.push(event, &mut out);
+            collector.push(event.clone());
+        }
+        encoder.finish(None, &mut out);
+        let kind = |block: &Value| block["type"].as_str().unwrap().to_owned();
+        let streamed = std::str::from_utf8(&out).unwrap().lines();
+        let streamed = streamed.filter_map(|line| line.strip_prefix("data: "));
+        let streamed = streamed.map(|data| serde_json::from_str::<Value>(data).unwrap());
+        let streamed = streamed.filter(|event| event["type"] == "content_block_start");
+        let streamed = streamed
+            .map(|event| kind(&event["content_block"]))
+            .collect();
+        let whole = AnthropicMessages.render(&collector.finish(), &rendering, None);
+        let whole: Value = serde_json::from_slice(&whole).unwrap();
+        let whole = whole["content"].as_array().unwrap().iter().map(kind);
+        (streamed, whole.collect())
+    }
+
+    #[test]
+    fn a_signature_over_a_text_travels_unless_the_text_is_the_last_word() {
+        let signed = [
+            ChatEvent::Text {
+                choice: 0,
+                text: "I look.".to_owned(),
+            },
+            ChatEvent::ReasoningSignature {
+                choice: 0,
+                signature: "c2ln".to_owned(),
+            },
+        ];
+        let finish = ChatEvent::Finish {
+            choice: 0,
+            finish: Finish {
+                reason: FinishReason::Stop,
+                native: "STOP".to_owned(),
+                stop_sequence: None,
+            },
+        };
+        let called = [
+            ChatEvent::ToolCallStart {
+                choice: 0,
+                call: 0,
+                id: "c1".to_owned(),
+                name: "look".to_owned(),
+                signature: None,
+            },
+            ChatEvent::ToolCallEnd { choice: 0, call: 0 },
+        ];
+        let ends = [signed.as_slice(), std::slice::from_ref(&finish)].concat();
+        let (streamed, whole) = blocks(&ends);
+        assert_eq!(streamed, ["text"]);
+        assert_eq!(whole, ["text"]);
+        let goes_on = [signed.as_slice(), &called, &[finish]].concat();
+        let (streamed, whole) = blocks(&goes_on);
+        assert_eq!(streamed, ["text", "redacted_thinking", "tool_use"]);
+        assert_eq!(whole, streamed);
     }
 }

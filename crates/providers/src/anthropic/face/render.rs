@@ -123,7 +123,7 @@ fn content(parts: &[Part]) -> (Vec<Block<'_>>, Vec<Foreign<'_>>) {
     let mut blocks = Vec::with_capacity(parts.len());
     let mut foreign = Vec::new();
     let mut said = String::new();
-    for part in parts {
+    for (place, part) in parts.iter().enumerate() {
         match part {
             Part::Text(text) => {
                 said.push_str(&text.text);
@@ -141,8 +141,10 @@ fn content(parts: &[Part]) -> (Vec<Block<'_>>, Vec<Foreign<'_>>) {
                         citations,
                     });
                 }
-                let signature = text.signature.as_deref().map(custody::of_text);
-                blocks.extend(signature.map(|data| Block::RedactedThinking { data: data.into() }));
+                let is_last = place + 1 == parts.len();
+                let signature = text.signature.as_deref().filter(|_| !is_last);
+                let data = signature.map(custody::of_text);
+                blocks.extend(data.map(|data| Block::RedactedThinking { data: data.into() }));
             }
             Part::Refusal(text) => blocks.push(Block::Text {
                 text,
