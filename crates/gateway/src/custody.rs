@@ -3,7 +3,8 @@
 //! Anthropic signs thoughts, Gemini signs tool calls, OpenAI encrypts thoughts, and each wants them back with
 //! the results of the tools; many clients of other formats keep only what their own format knows. So the
 //! state of every turn that calls tools is kept for a while under the ids of its calls, and put back where a
-//! later request of the same caller brings these calls without it.
+//! later request of the same caller brings these calls without it, or with pieces of it: some clients keep
+//! the last of a stream's pieces of a field that they do not know.
 //!
 //! It stands in memory, and a loop of the server's brings it into the store, so that a restart keeps it and
 //! other replicas find it. What memory does not know is looked up there once, before a request is prepared

@@ -122,7 +122,7 @@ impl Gateway {
                 format!("messages[{message}].reasoning_details"),
                 format!(
                     "restored: the request brought these tool calls without the reasoning state that \
-                     provider '{provider}' gave with them"
+                     provider '{provider}' gave with them, or with parts of it"
                 ),
             );
         }

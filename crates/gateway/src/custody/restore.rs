@@ -1,4 +1,4 @@
-//! Putting state back where a request brings tool calls without it.
+//! Putting state back where a request brings tool calls without it, or with pieces of it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
@@ -39,11 +39,14 @@ pub(crate) struct Restored {
     pub(crate) provider: ProviderName,
 }
 
-/// A message that brings calls without state.
-struct Bare {
+/// A message that brings calls.
+struct Calling {
     message: usize,
     ids: Vec<String>,
     places: Vec<Place>,
+    /// It brings state too, which may be in pieces. That is compared with what memory has, and no reason to
+    /// ask the store.
+    has_state: bool,
 }
 
 impl Custody {
@@ -59,35 +62,37 @@ impl Custody {
         if !issuer::holds_state(&plan.target, format) {
             return Vec::new();
         }
-        let mut bare = bare(messages);
-        if bare.is_empty() {
+        let mut calling = calling(messages);
+        if calling.is_empty() {
             return Vec::new();
         }
         let Some(keys) = self.root.keys_of(caller) else {
             return Vec::new();
         };
-        for Bare { ids, places, .. } in &mut bare {
+        for Calling { ids, places, .. } in &mut calling {
             places.extend(ids.iter().map(|id| keys.place(id)));
         }
-        let brought = self.look_up(caller, &keys, &bare).await;
+        let brought = self.look_up(caller, &keys, &calling).await;
         let target = Issuer::of(&plan.target, format);
         let mut restored = Vec::new();
-        for bare in bare {
-            let turns = self.turns(caller, &keys, &bare, &brought);
-            let understood = turns
-                .into_iter()
-                .filter(|turn| turn.issuer.is_understood_by(&target));
-            let Some(Message::Assistant { content, .. }) = messages.get_mut(bare.message) else {
+        for calling in calling {
+            let turns = self.turns(caller, &keys, &calling, &brought);
+            let Some(Message::Assistant { content, .. }) = messages.get_mut(calling.message) else {
                 continue;
             };
+            let mut understood = turns;
+            understood.retain(|turn| {
+                turn.issuer.is_understood_by(&target)
+                    && (!calling.has_state || turn.came_in_pieces(&calling.ids, content))
+            });
             let mut provider = None;
             for turn in understood {
                 let issuer = turn.issuer.provider.clone();
-                if turn.put_back(&bare.ids, content) {
+                if turn.put_back(&calling.ids, content) {
                     provider = Some(issuer);
                 }
             }
-            let message = bare.message;
+            let message = calling.message;
             restored.extend(provider.map(|provider| Restored { message, provider }));
         }
         restored
@@ -98,11 +103,11 @@ impl Custody {
         &self,
         caller: &Caller,
         keys: &Keys,
-        bare: &Bare,
+        calling: &Calling,
         brought: &HashMap<Place, Bytes>,
     ) -> Vec<Turn> {
         let mut found: Vec<Turn> = Vec::new();
-        for (id, place) in bare.ids.iter().zip(&bare.places) {
+        for (id, place) in calling.ids.iter().zip(&calling.places) {
             if found.iter().any(|turn| turn.has_called(id)) {
                 continue;
             }
@@ -129,11 +134,17 @@ impl Custody {
 
     /// What the store has of the calls that memory does not know. It is in memory from now on, as far as
     /// there is room.
-    async fn look_up(&self, caller: &Caller, keys: &Keys, bare: &[Bare]) -> HashMap<Place, Bytes> {
+    async fn look_up(
+        &self,
+        caller: &Caller,
+        keys: &Keys,
+        calling: &[Calling],
+    ) -> HashMap<Place, Bytes> {
         let now = self.clock.moment();
         let unknown: Vec<Place> = {
             let mut shelf = self.shelf();
-            let places = bare.iter().flat_map(|bare| bare.places.iter().copied());
+            let without = calling.iter().filter(|calling| !calling.has_state);
+            let places = without.flat_map(|calling| calling.places.iter().copied());
             let unknown = places.filter(|place| !shelf.knows(place, now));
             unknown.take(MAX_LOOKED_UP).collect()
         };
@@ -189,24 +200,25 @@ impl Custody {
     }
 }
 
-/// The messages that bring calls without state, the latest first. Some providers begin to count the ids of
+/// The messages that bring calls, the latest first. Some providers begin to count the ids of
 /// calls anew: the latest turn is the one that is known.
-fn bare(messages: &[Message]) -> Vec<Bare> {
+fn calling(messages: &[Message]) -> Vec<Calling> {
     let mut seen = HashSet::new();
-    let mut bare = Vec::new();
+    let mut calling = Vec::new();
     for (message, said) in messages.iter().enumerate().rev() {
         let Message::Assistant { content, .. } = said else {
             continue;
         };
         let new = turn::call_ids(content).filter(|id| seen.insert(*id));
         let ids: Vec<String> = new.map(str::to_owned).collect();
-        if !ids.is_empty() && !turn::has_state(content) {
-            bare.push(Bare {
+        if !ids.is_empty() {
+            calling.push(Calling {
                 message,
                 ids,
                 places: Vec::new(),
+                has_state: turn::has_state(content),
             });
         }
     }
-    bare
+    calling
 }

@@ -320,6 +320,29 @@ fn a_turn_that_brings_state_of_its_own_is_left_alone() {
 }
 
 #[test]
+fn thoughts_that_a_client_kept_in_pieces_are_put_back_whole() {
+    // The last piece of a stream, as `openai` for Node keeps it; and one of two thoughts.
+    let signature = json!({"type": "reasoning.text", "signature": "c2lnbmVk", "index": 0});
+    let whole = json!({"type": "reasoning.text", "text": "Where is it?", "signature": "c2lnbmVk"});
+    let redacted = json!({"type": "reasoning.encrypted", "data": "c2VjcmV0"});
+    for (details, is_restored) in [
+        (json!([signature]), true),
+        (json!([whole]), true),
+        (json!([redacted]), true),
+        (json!([whole, redacted]), false),
+    ] {
+        let stage = stage_of([Act::whole(200, &claude().to_string())]);
+        ask(&stage, &first("claude"));
+        let mut turn = stripped();
+        turn["reasoning_details"] = details.clone();
+        let answer = ask(&stage, &second("claude", &turn, &["toolu_1", "toolu_2"]));
+        assert_eq!(types(&stage), WHOLE_TURN, "{details}");
+        assert_eq!(blocks(&stage)[0], claude()["content"][0], "{details}");
+        assert_eq!(!restored(&answer).is_empty(), is_restored, "{details}");
+    }
+}
+
+#[test]
 fn the_thoughts_themselves_take_the_place_of_their_words() {
     let stage = stage_of([Act::whole(200, &claude().to_string())]);
     ask(&stage, &first("claude"));

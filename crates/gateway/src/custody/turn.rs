@@ -14,7 +14,7 @@ pub(super) struct Turn {
     pieces: Vec<Piece>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Piece {
     Thought {
         text: Option<String>,
@@ -82,6 +82,25 @@ impl Turn {
     /// Whether it made the call of this id.
     pub(super) fn has_called(&self, id: &str) -> bool {
         self.calls().any(|(known, _)| known == id)
+    }
+
+    /// Whether a message that has state of its own, and the calls `ids`, has this turn's, but not as it was
+    /// given: a seal with other words under it, or a thought too few. A seal that is not of this turn is the
+    /// caller's own affair.
+    pub(super) fn came_in_pieces(&self, ids: &[String], content: &[Part]) -> bool {
+        let brought = || content.iter().filter_map(piece);
+        let is_known = |seal: &str| self.pieces.iter().any(|piece| piece.seal() == Some(seal));
+        if !brought().all(|piece| piece.seal().is_none_or(is_known)) {
+            return false;
+        }
+        let thoughts = |piece: &Piece| matches!(piece, Piece::Thought { .. });
+        let kept: Vec<&Piece> = self.pieces.iter().filter(|piece| thoughts(piece)).collect();
+        let mut sealed = brought().filter(|piece| thoughts(piece) && piece.seal().is_some());
+        let is_altered = sealed.any(|piece| !kept.contains(&&piece));
+        let is_whole_turn = self
+            .calls()
+            .all(|(id, _)| ids.iter().any(|here| here == id));
+        is_altered || (is_whole_turn && brought().filter(thoughts).count() < kept.len())
     }
 
     /// Puts the state back among the parts of a message that brings the calls `ids` without it, and says
@@ -193,6 +212,18 @@ impl Turn {
 }
 
 impl Piece {
+    /// What the provider knows it by.
+    fn seal(&self) -> Option<&str> {
+        match self {
+            Self::Thought {
+                signature,
+                redacted,
+                ..
+            } => signature.as_deref().or(redacted.as_deref()),
+            Self::Words { signature } | Self::Call { signature, .. } => signature.as_deref(),
+        }
+    }
+
     fn is_call(&self, wanted: &str) -> bool {
         matches!(self, Self::Call { id, .. } if id == wanted)
     }
