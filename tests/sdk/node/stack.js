@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
@@ -65,6 +65,29 @@ class Stack {
       return data.items.find((row) => row.ended_at !== null);
     }, `call ${clientRequestId} to be in the log`);
   }
+}
+
+/** A line to `url` that carries one byte at a time, both ways; cut after the last test. */
+export async function startDribble(url) {
+  const { hostname: host, port } = new URL(url);
+  const sockets = new Set();
+  const listener = createServer((near) => {
+    const far = connect({ host, port: Number(port) });
+    for (const [source, sink] of [[near, far], [far, near]]) {
+      sockets.add(source.setNoDelay());
+      source.on('error', () => sink.destroy());
+      source.on('end', () => sink.end());
+      source.on('data', (bytes) => {
+        for (let place = 0; place < bytes.length; place += 1) sink.write(bytes.subarray(place, place + 1));
+      });
+    }
+  });
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  after(() => {
+    for (const socket of sockets) socket.destroy();
+    listener.close();
+  });
+  return { url: `http://127.0.0.1:${listener.address().port}` };
 }
 
 async function start(home, command, ready, environment = {}) {

@@ -3,10 +3,12 @@
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from openai import AsyncOpenAI, OpenAI
@@ -79,6 +81,8 @@ class Sim(Service):
 class Gateway(Service):
     """`trunkline serve`: with the suites' configuration in front of `sim`, or with none at all."""
 
+    key = FIRST_KEY
+
     def __init__(self, home: Path, sim: Sim | None = None, more: str = "") -> None:
         """`more` is appended to the suites' configuration."""
         data = home / "data"
@@ -130,6 +134,40 @@ class Gateway(Service):
         wait_for(has_ended, f"call {client_request_id} to be in the log")
         assert len(rows) == 1, rows
         return rows[0]
+
+
+class Dribble:
+    """A line to a service that carries one byte at a time, both ways."""
+
+    def __init__(self, url: str) -> None:
+        self.there = (urlsplit(url).hostname, urlsplit(url).port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self.there)
+            for source, sink in ((near, far), (far, near)):
+                sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+                threading.Thread(target=carry, args=(source, sink), daemon=True).start()
+
+    def stop(self) -> None:
+        self.listener.close()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while received := source.recv(65536):
+            for byte in received:
+                sink.send(bytes([byte]))
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        sink.close()
 
 
 def free_port() -> int:

@@ -1,0 +1,9 @@
+// The official clients, each reduced to what the matrix asks of it: the same conversation in its own words.
+
+import { aiAnthropic, aiCompatible, aiGoogle, aiOpenai, aiOpenaiChat } from './ai.js';
+import { anthropic } from './anthropic.js';
+import { genai } from './genai.js';
+import { openaiChat, openaiResponses } from './openai.js';
+
+/** Each makes a face of an address and a key. */
+export const FACES = [openaiChat, openaiResponses, anthropic, genai, aiOpenai, aiOpenaiChat, aiAnthropic, aiGoogle, aiCompatible];
