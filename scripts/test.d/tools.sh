@@ -40,12 +40,20 @@ install_python_tools() {
   mark_installed "$tools/python" "$lock"
 }
 
+# The agent's native additions are a terminal and a password store of the system's: it does without.
 install_node_tools() {
-  local lock=tests/sdk/node/package-lock.json
-  if is_installed tests/sdk/node/node_modules "$lock"; then return 0; fi
-  echo "installing the Node clients"
-  logged npm npm ci --prefix tests/sdk/node --no-audit --no-fund
-  mark_installed tests/sdk/node/node_modules "$lock"
+  install_packages tests/sdk/node "the Node clients"
+  install_packages tests/agents "the coding agent" --ignore-scripts --omit=optional
+}
+
+# install_packages FOLDER WHAT OPTION…
+install_packages() {
+  local folder=$1 what=$2
+  shift 2
+  if is_installed "$folder/node_modules" "$folder/package-lock.json"; then return 0; fi
+  echo "installing $what"
+  logged npm npm ci --prefix "$folder" --no-audit --no-fund "$@"
+  mark_installed "$folder/node_modules" "$folder/package-lock.json"
 }
 
 is_installed() {
