@@ -375,7 +375,7 @@ def test_the_simulated_vendor_knows_every_field_that_is_published_and_its_type(s
     def refusal(field: str) -> str:
         """What it says to a value that no field takes, with the field's name taken out."""
         answer = sim.http.post(path, json=body | {field: {"no_such": {"field": [{}]}}}, headers=CREDENTIALS)
-        assert answer.status_code in (400, 422), f"{field} is taken with any value"
+        assert answer.is_client_error, f"{field} is taken with any value"
         told = answer.json()
         return (told.get("message") or told["error"]["message"]).replace(field, "…")
 
