@@ -4,7 +4,7 @@
 //! Suggested reading order: [`id`] and [`name`], then [`caller`] and [`key`] (who asks), [`chat`] (what
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
-//! [`egress`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
+//! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
 //! [`response::ResponseStore`], [`custody::CustodyStore`], [`file::FileStore`], [`batch::BatchStore`]; the
 //! bytes of files and generated media lie behind [`media::MediaStore`].
 
@@ -29,5 +29,6 @@ pub mod provider_error;
 pub mod rerank;
 pub mod response;
 pub mod secret;
+pub mod socket;
 pub mod store_error;
 pub mod usage;

@@ -121,6 +121,27 @@ impl Gateway {
         call: &mut OpenCall,
     ) -> Result<Answered, AttemptError> {
         let deadline = call.received().after(plan.timeouts.total);
+        let patience = match errand {
+            Errand::Chat(_, wanted) if wanted.streamed => plan.timeouts.first_byte,
+            Errand::Chat(..) | Errand::Task(_) => plan.timeouts.total,
+        };
+        let exchange = || self.exchange(plan, errand, deadline);
+        self.try_until(plan, patience, call, exchange).await
+    }
+
+    /// Makes the `exchange` until a provider answers or there is no use in trying again, each time for at most
+    /// `patience` and as long as the route allows. Every attempt is in the journal before it is made.
+    pub(crate) async fn try_until<T, E>(
+        &self,
+        plan: &Plan,
+        patience: Duration,
+        call: &mut OpenCall,
+        exchange: impl Fn() -> E,
+    ) -> Result<T, AttemptError>
+    where
+        E: Future<Output = Result<(u16, T), ProviderError>>,
+    {
+        let deadline = call.received().after(plan.timeouts.total);
         let mut failure = None;
         loop {
             let target = &plan.target;
@@ -129,13 +150,8 @@ impl Gateway {
                 // A call that was sent before has failed of what it failed of then.
                 return Err(failure.map_or(error.into(), AttemptError::Provider));
             }
-            let left = deadline.since(self.clock.moment());
-            let bound = match errand {
-                Errand::Chat(_, wanted) if wanted.streamed => left.min(plan.timeouts.first_byte),
-                Errand::Chat(..) | Errand::Task(_) => left,
-            };
-            let exchange = self.exchange(plan, errand, deadline);
-            let error = match within(&*self.clock, bound, exchange).await {
+            let bound = deadline.since(self.clock.moment()).min(patience);
+            let error = match within(&*self.clock, bound, exchange()).await {
                 Some(Ok((status, answered))) => {
                     call.attempt_answered(Some(status), None);
                     return Ok(answered);
@@ -518,7 +534,7 @@ fn unauthorized(refusal: Refusal) -> ProviderError {
     ProviderError::new(Cause::Authentication, refusal.detail)
 }
 
-fn unreachable(error: &EgressError) -> ProviderError {
+pub(crate) fn unreachable(error: &EgressError) -> ProviderError {
     let retry = match error {
         EgressError::AddressRefused(_) | EgressError::Tls(_) => Retry::Never,
         _ => Retry::Now,

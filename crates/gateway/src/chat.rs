@@ -14,6 +14,7 @@ use domain::id::{BatchId, RequestId};
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::provider_error::ProviderError;
+use domain::socket::SocketEgress;
 use domain::store_error::StoreError;
 use domain::usage::{ServiceTier, Usage};
 use http::HeaderValue;
@@ -35,6 +36,7 @@ use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
 use crate::problem::provider_problem;
+use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::Responses;
 use crate::routes::{Plan, Routes, UnknownModel};
@@ -48,6 +50,8 @@ pub struct Settings {
     pub max_messages: usize,
     /// Bounds on fetching what a target cannot fetch.
     pub media: MediaRules,
+    /// Bounds on conversations over sockets.
+    pub sockets: SocketRules,
 }
 
 impl Default for Settings {
@@ -56,6 +60,7 @@ impl Default for Settings {
             max_response: 64 * 1024 * 1024,
             max_messages: 10_000,
             media: MediaRules::default(),
+            sockets: SocketRules::default(),
         }
     }
 }
@@ -80,6 +85,8 @@ pub struct Parts {
     pub custody: Option<Arc<Custody>>,
     /// How requests leave.
     pub egress: Arc<dyn Egress>,
+    /// How conversations with providers begin.
+    pub sockets: Arc<dyn SocketEgress>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -99,6 +106,7 @@ pub struct Gateway {
     pub(crate) files: Arc<Files>,
     pub(crate) custody: Option<Arc<Custody>>,
     pub(crate) egress: Arc<dyn Egress>,
+    pub(crate) sockets: Arc<dyn SocketEgress>,
     pub(crate) credentials: Credentials,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -229,6 +237,7 @@ impl Gateway {
             files: parts.files,
             custody: parts.custody,
             egress: parts.egress,
+            sockets: parts.sockets,
             credentials: Credentials::default(),
             clock: parts.clock,
             entropy: parts.entropy,
@@ -518,7 +527,7 @@ impl<Api: ?Sized> Inbound<Api> {
     }
 }
 
-fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
+pub(crate) fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
     ReplyFacts {
         provider: plan.target.provider.name.clone(),
         model: plan.target.model.clone(),

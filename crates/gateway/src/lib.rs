@@ -5,7 +5,8 @@
 //! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what
 //! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
 //! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
-//! everything that is not a chat, and [`batches`] that of many requests at once.
+//! everything that is not a chat, [`batches`] that of many requests at once, and [`realtime`] that of
+//! conversations over one connection.
 
 pub mod attempt;
 pub mod batches;
@@ -23,6 +24,7 @@ pub mod payload;
 mod pipeline;
 pub mod prepare;
 pub mod problem;
+pub mod realtime;
 pub mod reply;
 pub mod responses;
 pub mod routes;

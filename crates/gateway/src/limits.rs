@@ -150,6 +150,31 @@ impl Limits {
         }
     }
 
+    /// Counts in what a provider has begun without being asked, whatever the limits say: it costs, and what
+    /// comes next is to find it counted.
+    pub fn admit_begun(&self, caller: &Caller) -> Admission {
+        let count = self.count_of(caller.key_id());
+        let second = second_of(self.clock.moment());
+        let output_tokens = {
+            let mut count = locked(&count);
+            let output_tokens = count.expected_output(None);
+            count.requests.correct(second, second, 1);
+            let expected = i64::try_from(output_tokens).unwrap_or(i64::MAX);
+            count.tokens.correct(second, second, expected);
+            output_tokens
+        };
+        Admission {
+            caller: caller.clone(),
+            clock: Arc::clone(&self.clock),
+            count,
+            second,
+            input_tokens: 0,
+            output_tokens,
+            reserved: Cost::ZERO,
+            is_of_this_minute: true,
+        }
+    }
+
     fn count_of(&self, key: KeyId) -> Arc<Mutex<KeyCount>> {
         if let Some(count) = self
             .keys

@@ -355,12 +355,7 @@ impl Routes {
             (ProviderKind::Sim, ProviderKind::Openai) => format!("{}/v1", provider.base_url),
             _ => provider.base_url.clone(),
         };
-        let known = self.catalog.find(catalog_name(provider), model).cloned();
-        let simulated = || match provider.kind {
-            ProviderKind::Sim => simulated::facts(model),
-            _ => None,
-        };
-        let facts = known.or_else(simulated).map(Arc::new);
+        let facts = self.facts(provider, model);
         let capabilities = facts
             .as_ref()
             .map(|facts| facts.capabilities.clone())
@@ -373,6 +368,16 @@ impl Routes {
             facts,
             capabilities,
         }))
+    }
+
+    /// What is known of a model in a provider's words; `None` where nothing is.
+    pub(crate) fn facts(&self, provider: &Provider, model: &str) -> Option<Arc<ModelFacts>> {
+        let known = self.catalog.find(catalog_name(provider), model).cloned();
+        let simulated = || match provider.kind {
+            ProviderKind::Sim => simulated::facts(model),
+            _ => None,
+        };
+        known.or_else(simulated).map(Arc::new)
     }
 
     fn models_of(&self, provider: &Provider) -> Vec<String> {

@@ -18,6 +18,7 @@ use gateway::files::Files;
 use gateway::ledger::{JournalLimits, Ledger, recovery};
 use gateway::limits::Limits;
 use gateway::payload::Payloads;
+use gateway::realtime::SocketRules;
 use gateway::responses::Responses;
 use gateway::routes::Routes;
 use gateway::{Gateway, Parts, Settings};
@@ -81,6 +82,8 @@ pub struct App {
     pub started_at: Timestamp,
     /// The largest body that is taken, in bytes.
     pub max_body: usize,
+    /// Bounds on conversations over WebSocket.
+    pub sockets: SocketRules,
     /// Whether the process is on its way out.
     pub is_stopping: AtomicBool,
 }
@@ -146,8 +149,8 @@ impl App {
             now: unix_seconds,
             ..sim::Options::default()
         }));
-        let egress: Arc<dyn Egress> =
-            Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?);
+        let outbound = Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?);
+        let egress: Arc<dyn Egress> = Arc::clone(&outbound) as Arc<dyn Egress>;
         let files = files(config, data_dir, &store, &egress, &clock, &entropy)?;
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(config, started_at)),
@@ -159,10 +162,12 @@ impl App {
             files: Arc::clone(&files),
             custody: custody.clone(),
             egress,
+            sockets: outbound,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             settings: Settings {
                 max_messages: config.server.max_messages.get() as usize,
+                sockets: config.sockets.rules(),
                 ..Settings::default()
             },
         });
@@ -183,6 +188,7 @@ impl App {
             entropy,
             started_at,
             max_body: config.server.max_body.as_usize(),
+            sockets: config.sockets.rules(),
             is_stopping: AtomicBool::new(false),
         };
         Ok((

@@ -17,6 +17,7 @@ mod loops;
 mod media;
 mod reload;
 mod serve;
+mod socket;
 mod tasks;
 mod telemetry;
 mod world;

@@ -9,7 +9,7 @@
 //!
 //! | vendor | paths | credentials |
 //! | --- | --- | --- |
-//! | OpenAI | `/v1/chat/completions`, `/v1/responses…`, `/v1/completions`, `/v1/models` | any bearer token |
+//! | OpenAI | `/v1/chat/completions`, `/v1/responses…`, `/v1/completions`, `/v1/models`, `/v1/realtime` (WebSocket) | any bearer token |
 //! | Anthropic | `/v1/messages`, `/v1/messages/count_tokens`, `/v1/messages/batches…`, `/v1/models` | any `x-api-key` or bearer token |
 //! | Gemini | `/v1beta/models/{model}:…` and `/v1/models/{model}:…`, `/v1beta/models` | any `x-goog-api-key`, `?key=` or bearer token |
 //! | Cohere | `/v2/chat`, `/v1/models` | any bearer token |
@@ -82,6 +82,7 @@ mod route;
 mod schema;
 mod serve;
 mod sim;
+mod socket;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -91,9 +92,11 @@ mod vertex;
 
 pub use body::{SimBody, SimCut};
 pub use issuer::SimToken;
+pub use openai::realtime::SimFrame;
 pub use record::{Face, Host, SimCall, SimUsage};
 pub use serve::serve;
 pub use sim::{Options, Sim};
+pub use socket::SimSocket;
 pub use tasks::{SimTask, SimTaskUsage};
 
 /// The id of the access key with which requests to the simulated Amazon Bedrock and STS are signed.

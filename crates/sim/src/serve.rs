@@ -1,6 +1,7 @@
 //! The simulated provider on a socket.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::body::SimBody;
 use crate::sim::Sim;
+use crate::socket::{self, SimSocket};
 
 /// The largest request that is read, in bytes.
 const LARGEST: usize = 128 * 1024 * 1024;
@@ -54,17 +57,23 @@ pub async fn serve(
         // Without it small events wait for one another; a socket that refuses is only slower.
         stream.set_nodelay(true).ok();
         let sim = sim.clone();
+        let begun: Begun = Arc::default();
+        let beginning = Arc::clone(&begun);
         let service = service_fn(move |request| {
-            let sim = sim.clone();
-            async move { Ok::<_, Infallible>(respond(&sim, request).await) }
+            let (sim, begun) = (sim.clone(), Arc::clone(&beginning));
+            async move { Ok::<_, Infallible>(respond(&sim, request, &begun).await) }
         });
         let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             // A caller that hangs up is in the record; nobody else needs to hear of it.
-            connection.await.is_ok()
+            connection.await.ok();
+            let conversation = begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some((conversation, upgrade)) = conversation {
+                socket::hold(conversation, upgrade).await;
+            }
         });
     }
     drop(listener);
@@ -76,8 +85,23 @@ pub async fn serve(
     Ok(())
 }
 
-async fn respond(sim: &Sim, request: Request<Incoming>) -> Response<SimBody> {
+/// The conversation that a connection goes on with once its response was sent.
+type Begun = Arc<Mutex<Option<(SimSocket, OnUpgrade)>>>;
+
+async fn respond(sim: &Sim, mut request: Request<Incoming>, begun: &Begun) -> Response<SimBody> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
+    match sim.converse(&head) {
+        Some(Err(refusal)) => return refusal,
+        Some(Ok(conversation)) => {
+            if let Some(response) = socket::accepted(&head, &conversation) {
+                let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+                *begun = Some((conversation, upgrade));
+                return response;
+            }
+        }
+        None => {}
+    }
     if let Ok(body) = Limited::new(body, LARGEST).collect().await {
         return sim
             .respond(Request::from_parts(head, body.to_bytes()))

@@ -7,11 +7,12 @@ use domain::call::{Call, CallObserver};
 use domain::caller::Caller;
 use domain::clock::Clock;
 use domain::custody::CustodyStore;
-use domain::egress::Reach;
+use domain::egress::{EgressError, Outbound, Reach};
 use domain::key::Rate;
 use domain::name::ModelName;
 use domain::response::ResponseStore;
 use domain::secret::Secret;
+use domain::socket::{Connected, SocketEgress};
 use futures_util::StreamExt;
 use providers::face::Asked;
 use providers::host::Host;
@@ -75,6 +76,16 @@ impl Heard {
         let calls = self.calls();
         assert_eq!(calls.len(), 1, "one call, one end");
         calls.into_iter().next().unwrap()
+    }
+}
+
+/// Holds no conversations.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl SocketEgress for Nobody {
+    async fn connect(&self, _: Outbound, _: usize) -> Result<Connected, EgressError> {
+        Err(EgressError::Connect("nobody is there".to_owned()))
     }
 }
 
@@ -155,6 +166,7 @@ impl Stage {
             files: Arc::clone(&files),
             custody: Some(custody(&store, &clock)),
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
+            sockets: Arc::new(Nobody),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(Zeros),
             settings: Settings {

@@ -100,8 +100,8 @@ pub fn endpoint(target: &Target<'_>, endpoint: &str) -> Result<String, Refusal> 
     if !is_dated(version) {
         return Ok(format!("{base_url}/openai/v1/{endpoint}?{query}"));
     }
-    // Responses, files and batches are the resource's own; their bodies name the deployment.
-    let is_of_resource = ["responses", "files", "batches"]
+    // These are the resource's own; their bodies or their queries name the deployment.
+    let is_of_resource = ["responses", "files", "batches", "realtime"]
         .iter()
         .any(|own| endpoint.split('/').next() == Some(own));
     if is_of_resource {
@@ -111,6 +111,14 @@ pub fn endpoint(target: &Target<'_>, endpoint: &str) -> Result<String, Refusal> 
     Ok(format!(
         "{base_url}/openai/deployments/{deployment}/{endpoint}?{query}"
     ))
+}
+
+/// The parameter of a realtime session's query that names the deployment.
+pub(crate) fn model_parameter(host: &Host) -> &'static str {
+    match &host.api_version {
+        Some(version) if is_dated(version) => "deployment",
+        _ => "model",
+    }
 }
 
 /// Whether the version is one of those that are named after a day, `2025-04-01-preview`; the others

@@ -3,6 +3,8 @@
 
 use domain::name::ModelName;
 
+use crate::url::decoded;
+
 /// What is asked of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
@@ -70,28 +72,6 @@ pub fn read(path: &str) -> Option<(ModelName, Verb)> {
     let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (is_word && name != "tunedModels/").then_some(())?;
     Some((name.parse().ok()?, verb))
-}
-
-/// The path with its percent-encoded bytes as they are meant (RFC 3986 §2.1).
-fn decoded(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (digits, after) = rest.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok()?;
-        digits
-            .bytes()
-            .all(|digit| digit.is_ascii_hexdigit())
-            .then_some(())?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod parse_blocks;
 mod parse_message;
 mod past_thoughts;
 mod progress;
+pub mod realtime;
 mod relay;
 pub(crate) mod render;
 mod request_body;

@@ -1,5 +1,6 @@
-//! The one reader of this format's usage objects, of chat completions and of responses, with what the
-//! hosts that speak the format add; and the way a usage is shown to a caller.
+//! The one reader of this format's usage objects, of chat completions, responses and realtime sessions (whose
+//! details lack an `s`), with what the hosts that speak the format add; and the way a usage is shown to a
+//! caller.
 
 use std::fmt;
 
@@ -36,7 +37,9 @@ pub(super) struct Native {
     prompt_tokens_details: Option<InputDetails>,
     completion_tokens_details: Option<OutputDetails>,
     // Resellers write both names, one of them `null`, so that these are no aliases.
+    #[serde(alias = "input_token_details")]
     input_tokens_details: Option<InputDetails>,
+    #[serde(alias = "output_token_details")]
     output_tokens_details: Option<OutputDetails>,
     prompt_cache_hit_tokens: Option<Count>,
     cached_tokens: Option<Count>,

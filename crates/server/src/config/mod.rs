@@ -43,6 +43,7 @@ mod scalar;
 mod schema;
 mod server;
 mod size;
+mod sockets;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,7 @@ use provider::Endpoint;
 use reading::Reading;
 use reference::Environment;
 use server::Server;
+use sockets::Sockets;
 
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "trunkline.yaml";
@@ -88,6 +90,8 @@ pub struct Config {
     pub media: Media,
     /// What bounds batches.
     pub batches: Batches,
+    /// What bounds conversations over WebSocket.
+    pub sockets: Sockets,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Who answers: as configured, or found from the environment, or the simulated provider. Never empty.
@@ -172,6 +176,7 @@ impl Config {
             ("custody", self.custody != old.custody),
             ("batches", self.batches != old.batches),
             ("media", !self.media.is_same(&old.media)),
+            ("sockets", self.sockets != old.sockets),
             ("telemetry", self.telemetry != old.telemetry),
         ]
         .into_iter()
@@ -215,6 +220,7 @@ struct Sections {
     custody: Option<Custody>,
     media: Option<Media>,
     batches: Option<Batches>,
+    sockets: Option<Sockets>,
     telemetry: Option<Telemetry>,
     /// `None` when the file names none.
     providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
@@ -257,6 +263,7 @@ impl Section for Sections {
                 "batches",
                 "Many requests that are handed over together, and answered within a day.",
             ),
+            sockets: fields.section("sockets", "What bounds conversations over WebSocket."),
             telemetry: fields.section("telemetry", "Logs and traces."),
             providers: fields.named_sections(
                 "providers",
@@ -319,6 +326,7 @@ impl Sections {
             custody: self.custody?,
             media: self.media?,
             batches: self.batches?,
+            sockets: self.sockets?,
             telemetry: self.telemetry?,
             routes: self
                 .models

@@ -2,14 +2,14 @@
 
 mod address;
 mod network;
+mod simulated;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::egress::{Egress, EgressBody, EgressError, Outbound, Reach};
-use futures_util::TryStreamExt;
-use http_body_util::BodyExt;
+use domain::socket::{Connected, SocketEgress};
 use sim::Sim;
 
 use network::Network;
@@ -38,13 +38,22 @@ impl Egress for OutboundClient {
         match outbound.reach {
             Reach::Public => self.public.send(outbound.request).await,
             Reach::Any => self.any.send(outbound.request).await,
-            Reach::Simulated => {
-                let response = self.sim.respond(outbound.request).await;
-                Ok(response.map(|body| -> EgressBody {
-                    let pieces = body.into_data_stream();
-                    Box::pin(pieces.map_err(|cut| EgressError::Broken(cut.to_string())))
-                }))
-            }
+            Reach::Simulated => Ok(simulated::answer(self.sim.respond(outbound.request).await)),
+        }
+    }
+}
+
+#[async_trait]
+impl SocketEgress for OutboundClient {
+    async fn connect(
+        &self,
+        outbound: Outbound,
+        max_message: usize,
+    ) -> Result<Connected, EgressError> {
+        match outbound.reach {
+            Reach::Public => self.public.connect(outbound.request, max_message).await,
+            Reach::Any => self.any.connect(outbound.request, max_message).await,
+            Reach::Simulated => Ok(simulated::connect(&self.sim, outbound.request).await),
         }
     }
 }

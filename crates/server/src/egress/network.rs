@@ -9,16 +9,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::egress::{EgressBody, EgressError, Reach};
+use domain::socket::Connected;
 use futures_util::TryStreamExt;
+use http::StatusCode;
+use http::header::SEC_WEBSOCKET_ACCEPT;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tower::Service;
 
 use super::address::is_public;
+use crate::socket;
 
 /// Idle connections that are kept for each host.
 const IDLE_CONNECTIONS: usize = 1_024;
@@ -27,62 +33,108 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 /// The largest response header that is taken, in bytes.
 const MAX_HEADER: usize = 64 * 1024;
 
-/// A pool of connections to addresses of one reach.
+/// Connections to addresses of one reach.
 pub(super) struct Network {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    client: Pool,
+    /// Over HTTP/1.1 only: a connection of HTTP/2 cannot be upgraded.
+    upgrading: Pool,
     reach: Reach,
+}
+
+type Pool = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
+/// What may be spoken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    All,
+    Http1,
 }
 
 impl Network {
     pub(super) fn new(reach: Reach, connect_timeout: Duration) -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { reach });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(connect_timeout));
-        tcp.set_keepalive(Some(Duration::from_mins(1)));
-        let tls = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = match tls {
-            Ok(tls) => tls,
-            // A machine without certificates of its own still trusts what Mozilla trusts.
-            Err(_) => HttpsConnectorBuilder::new()
-                .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
-                .map_err(std::io::Error::other)?,
-        };
-        let connector = tls
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .http1_max_buf_size(MAX_HEADER * 4)
-            .http2_max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
-            .http2_adaptive_window(true)
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .build(connector);
-        Ok(Self { client, reach })
+        Ok(Self {
+            client: pool(reach, connect_timeout, Versions::All)?,
+            upgrading: pool(reach, connect_timeout, Versions::Http1)?,
+            reach,
+        })
     }
 
     pub(super) async fn send(
         &self,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<EgressBody>, EgressError> {
+        Ok(self.request(&self.client, request).await?.map(body))
+    }
+
+    /// Asks for a conversation over a connection of its own.
+    pub(super) async fn connect(
+        &self,
+        mut request: http::Request<Bytes>,
+        max_message: usize,
+    ) -> Result<Connected, EgressError> {
+        let accept = socket::ask(request.headers_mut());
+        let mut response = self.request(&self.upgrading, request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Connected::Refused(response.map(body)));
+        }
+        if accept.is_none() || response.headers().get(SEC_WEBSOCKET_ACCEPT) != accept.as_ref() {
+            let why = "the handshake was answered by something else than a WebSocket";
+            return Err(EgressError::Broken(why.to_owned()));
+        }
+        let upgraded = hyper::upgrade::on(&mut response).await;
+        let upgraded = upgraded.map_err(|error| EgressError::Broken(deepest(&error)))?;
+        let socket = socket::conversation(upgraded, Role::Client, max_message).await;
+        Ok(Connected::Socket(socket))
+    }
+
+    async fn request(
+        &self,
+        pool: &Pool,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Incoming>, EgressError> {
         if let Some(address) = literal_address(request.uri()) {
             permit(self.reach, address)?;
         }
-        let response = self
-            .client
-            .request(request.map(Full::new))
-            .await
-            .map_err(|error| cause(&error))?;
-        Ok(response.map(|body| -> EgressBody {
-            let pieces = body.into_data_stream();
-            Box::pin(pieces.map_err(|error| EgressError::Broken(deepest(&error))))
-        }))
+        let response = pool.request(request.map(Full::new)).await;
+        response.map_err(|error| cause(&error))
     }
+}
+
+fn body(body: Incoming) -> EgressBody {
+    let pieces = body.into_data_stream();
+    Box::pin(pieces.map_err(|error| EgressError::Broken(deepest(&error))))
+}
+
+fn pool(reach: Reach, connect_timeout: Duration, versions: Versions) -> std::io::Result<Pool> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver { reach });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp.set_keepalive(Some(Duration::from_mins(1)));
+    let tls = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = match tls {
+        Ok(tls) => tls,
+        // A machine without certificates of its own still trusts what Mozilla trusts.
+        Err(_) => HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
+            .map_err(std::io::Error::other)?,
+    };
+    let tls = tls.https_or_http();
+    let connector = match versions {
+        Versions::All => tls.enable_all_versions().wrap_connector(tcp),
+        Versions::Http1 => tls.enable_http1().wrap_connector(tcp),
+    };
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http1_max_buf_size(MAX_HEADER * 4)
+        .http2_max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .build(connector))
 }
 
 /// Resolves names and refuses those that lead to addresses out of reach, so that a name that resolves

@@ -4,6 +4,7 @@ use domain::caller::Caller;
 use domain::problem::{Problem, ProblemKind};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
+use providers::openai::realtime::offered_key;
 
 use super::problem::IntoProblem;
 use super::request::Arrival;
@@ -35,7 +36,7 @@ pub fn authenticate_admin(app: &App, parts: &Parts, arrival: &Arrival) -> Result
 }
 
 /// The key's text, wherever the vendors' SDKs put it.
-fn shown_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+pub fn shown_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = field("authorization").and_then(|value| {
         let (scheme, text) = value.split_once(' ')?;
@@ -44,6 +45,7 @@ fn shown_key<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     bearer
         .or_else(|| field("x-api-key"))
         .or_else(|| field("x-goog-api-key"))
+        .or_else(|| offered_key(headers))
         .or_else(|| {
             uri.query()?
                 .split('&')
@@ -71,6 +73,8 @@ mod tests {
         assert_eq!(shown("authorization", "bearer tl_1", "/"), key);
         assert_eq!(shown("x-api-key", "tl_1", "/"), key);
         assert_eq!(shown("x-goog-api-key", "tl_1", "/"), key);
+        let offered = "realtime, openai-insecure-api-key.tl_1";
+        assert_eq!(shown("sec-websocket-protocol", offered, "/"), key);
         assert_eq!(shown("", "", "/?a=b&key=tl_1"), key);
     }
 

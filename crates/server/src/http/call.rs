@@ -81,7 +81,7 @@ where
 }
 
 /// A request as the gateway takes it.
-fn inbound<A: ?Sized>(
+pub fn inbound<A: ?Sized>(
     face: &'static A,
     spoken: Spoken,
     arrival: &Arrival,
@@ -160,7 +160,7 @@ where
 }
 
 /// Answers a request whose every attempt failed.
-fn failed(api: Api, error: ChatError, arrival: &Arrival) -> Response<Answer> {
+pub fn failed(api: Api, error: ChatError, arrival: &Arrival) -> Response<Answer> {
     let about = match &error {
         ChatError::Failed {
             provider, attempts, ..
@@ -211,7 +211,8 @@ fn seconds_up(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
+/// What the header says of an answer.
+pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     insert(headers, PROVIDER, facts.provider.as_str());
     insert(headers, MODEL, &facts.model);
     headers.insert(CACHE, HeaderValue::from_static("bypass"));

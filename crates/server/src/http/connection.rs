@@ -19,9 +19,11 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use super::answer::Answer;
+use super::faces::REALTIME;
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
-use super::{call, faces};
+use super::sockets::Sequel;
+use super::{call, faces, sockets};
 use crate::app::Shared;
 
 /// The most connections at a time. Whoever comes then waits in the kernel's queue.
@@ -68,10 +70,12 @@ pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain:
         }
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    // A conversation goes on after its connection was given up by HTTP; each looks for itself that it is time.
+    let all = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(drain, all).await.is_err() {
         tracing::warn!("some answers did not finish in time and were cut off");
     }
     connections.shutdown().await;
@@ -93,7 +97,8 @@ struct Site {
 }
 
 impl Site {
-    /// Serves one connection, over HTTP/1.1 or, where the caller begins with it, HTTP/2.
+    /// Serves one connection, over HTTP/1.1 or, where the caller begins with it, HTTP/2; where a request
+    /// turned it into a conversation, until that is over.
     fn connection(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -105,9 +110,11 @@ impl Site {
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
         }
         let site = Arc::clone(self);
+        let sequel = Sequel::default();
+        let setting = sequel.clone();
         let service = service_fn(move |request| {
-            let site = Arc::clone(&site);
-            async move { Ok::<_, Infallible>(site.answer(request, address).await) }
+            let (site, sequel) = (Arc::clone(&site), setting.clone());
+            async move { Ok::<_, Infallible>(site.answer(request, address, &sequel).await) }
         });
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -124,15 +131,26 @@ impl Site {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
             }
+            if let Some(conversation) = sequel.take() {
+                conversation.await;
+            }
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, address: IpAddr) -> Response<Answer> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        address: IpAddr,
+        sequel: &Sequel,
+    ) -> Response<Answer> {
         let arrival = Arrival::now(&self.app, address);
         let is_anthropics = request.headers().contains_key("anthropic-version");
         let uri = request.uri();
         let mut response = match faces::spoken_at(uri.path(), uri.query()) {
             Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
+            None if uri.path() == REALTIME => {
+                sockets::realtime(&self.app, &arrival, request, sequel).await
+            }
             None => self.route(request, arrival).await,
         };
         if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {

@@ -18,6 +18,9 @@ use providers::openai::responses::OpenaiResponses;
 use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::Task;
 
+/// Where OpenAI's realtime sessions are held, over WebSocket.
+pub const REALTIME: &str = "/v1/realtime";
+
 /// The API of a vendor that a caller speaks.
 #[derive(Clone, Copy)]
 pub enum Api {

@@ -20,3 +20,4 @@ pub mod problem;
 pub mod request;
 pub mod responses;
 pub mod router;
+pub mod sockets;

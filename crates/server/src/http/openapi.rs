@@ -112,6 +112,23 @@ fn paths() -> Value {
                 "default": failure.clone(),
             },
         } },
+        "/v1/realtime": { "get": {
+            "operationId": "connectRealtime",
+            "summary": "A realtime session over WebSocket; the events are the vendor's",
+            "externalDocs": { "url": "https://platform.openai.com/docs/api-reference/realtime" },
+            "parameters": [
+                json!({ "name": "model", "in": "query", "required": true, "schema": { "type": "string" } }),
+                json!({
+                    "name": "x-client-request-id", "in": "header",
+                    "schema": { "type": "string", "maxLength": 256 },
+                    "description": "Stands in the rows of all of the session's responses.",
+                }),
+            ],
+            "responses": {
+                "101": { "description": "The session begins." },
+                "default": answer("Not begun, in the vendor's shape.", json!({ "type": "object" })),
+            },
+        } },
         "/v1/responses/{id}": {
             "get": {
                 "operationId": "retrieveResponse", "summary": "An answer that is kept",

@@ -15,6 +15,7 @@ mod fidelity;
 mod files;
 mod interruption;
 mod keys;
+mod realtime;
 mod reload;
 mod restart;
 mod store_outage;

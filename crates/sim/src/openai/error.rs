@@ -18,7 +18,7 @@ pub(super) fn not_json() -> Failure {
     )
 }
 
-pub(super) fn unknown_model(model: &str) -> Failure {
+pub(crate) fn unknown_model(model: &str) -> Failure {
     Failure::new(
         404,
         INVALID,

@@ -4,11 +4,12 @@
 mod attachments;
 mod check;
 mod completions;
-mod error;
+pub(crate) mod error;
 mod messages;
 pub(crate) mod model;
 mod options;
 mod parameters;
+pub(crate) mod realtime;
 mod reply;
 mod request;
 mod responses;

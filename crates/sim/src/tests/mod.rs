@@ -13,6 +13,7 @@ mod formats;
 mod gemini;
 mod issuers;
 mod openai;
+mod realtime;
 mod responses;
 mod signatures;
 mod sockets;

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod directory;
+pub(crate) mod line;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod relay;
