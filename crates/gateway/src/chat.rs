@@ -260,6 +260,7 @@ impl Gateway {
     ///
     /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
     pub async fn chat(&self, caller: &Caller, mut inbound: Inbound) -> Result<Reply, ChatError> {
+        inbound.body = inbound.face.read(inbound.body)?;
         let mut envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
         let plan = self.routes.load().plan(&envelope.model)?;

@@ -98,6 +98,12 @@ pub trait Face: Send + Sync {
     /// The format; a target of the same format gets the caller's bytes.
     fn format(&self) -> Format;
 
+    /// The body in the words of [`Face::format`], where the caller writes it otherwise. Everything else is then
+    /// asked of this.
+    fn read(&self, body: Bytes) -> Result<Bytes, InvalidRequest> {
+        Ok(body)
+    }
+
     /// Reads what is needed to decide, and no more; refuses what is not JSON or lacks what every
     /// request must have.
     fn envelope(&self, asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest>;

@@ -9,6 +9,7 @@
 //! estimates how many tokens a request has. [`batches`] hands many requests over at once.
 
 pub mod anthropic;
+pub mod application;
 pub mod attached;
 pub mod audio;
 pub mod aws;

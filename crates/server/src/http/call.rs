@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::Bytes;
+use domain::call::Face as Recorded;
 use domain::problem::{Problem, ProblemKind};
 use gateway::reply::{Reply, ReplyFacts};
 use gateway::{ChatError, Inbound, ReportWanted};
@@ -15,6 +16,7 @@ use http_body_util::{BodyExt, Limited};
 use providers::face::Asked;
 
 use super::answer::Answer;
+use super::applications;
 use super::auth::authenticate;
 use super::faces::{Api, Spoken};
 use super::problem::IntoProblem;
@@ -65,8 +67,17 @@ where
     // The story of a call is long, and the server moves what it polls: on the heap it stays where it is.
     let outcome = match api {
         Api::Chat(face) => {
-            let inbound = inbound(face, spoken, arrival, parts, body);
-            Box::pin(app.gateway.chat(&caller, inbound)).await
+            let name = spoken.name;
+            let mut inbound = inbound(face, spoken, arrival, parts, body);
+            if name == Recorded::Application {
+                if let Err(problem) = applications::ask(app, &mut inbound) {
+                    return refuse(&problem);
+                }
+                let reply = Box::pin(app.gateway.chat(&caller, inbound)).await;
+                reply.map(applications::show)
+            } else {
+                Box::pin(app.gateway.chat(&caller, inbound)).await
+            }
         }
         Api::Task(task) => {
             let inbound = inbound(task, spoken, arrival, parts, body);

@@ -19,12 +19,13 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use super::answer::Answer;
-use super::faces::REALTIME;
+use super::faces::{CHAT, REALTIME};
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
-use super::{call, faces, sockets};
+use super::{call, chat_socket, faces, sockets};
 use crate::app::Shared;
+use crate::socket;
 
 /// The most connections at a time. Whoever comes then waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -147,6 +148,9 @@ impl Site {
         let is_anthropics = request.headers().contains_key("anthropic-version");
         let uri = request.uri();
         let mut response = match faces::spoken_at(uri.path(), uri.query()) {
+            Some(_) if uri.path() == CHAT && socket::is_wanted(request.headers()) => {
+                chat_socket::begin(&self.app, &arrival, request, sequel).await
+            }
             Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
             None if uri.path() == REALTIME => {
                 sockets::realtime(&self.app, &arrival, request, sequel).await

@@ -4,6 +4,7 @@
 use domain::call::Face as Recorded;
 use domain::name::ModelName;
 use providers::anthropic::{AnthropicMessages, CountTokens as CountMessages};
+use providers::application::ApplicationChat;
 use providers::audio::{OpenaiSpeech, OpenaiTranscripts};
 use providers::cohere::CohereChat;
 use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
@@ -18,6 +19,8 @@ use providers::openai::responses::OpenaiResponses;
 use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::Task;
 
+/// Where applications chat, by `POST` or over WebSocket.
+pub const CHAT: &str = "/api/ai/chat";
 /// Where OpenAI's realtime sessions are held, over WebSocket.
 pub const REALTIME: &str = "/v1/realtime";
 
@@ -71,6 +74,8 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
         "/v2/chat" => Some(chat(&CohereChat, Recorded::Cohere)),
         "/v2/embed" => Some(task(&CohereEmbeddings, Recorded::Cohere)),
         "/v2/rerank" => Some(task(&CohereRerank, Recorded::Cohere)),
+        // Trunkline's own, for applications
+        CHAT => Some(chat(&ApplicationChat, Recorded::Application)),
         // Gemini names the model in the path.
         _ => gemini(path, query),
     }

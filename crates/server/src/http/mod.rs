@@ -2,9 +2,11 @@
 //! calling ([`auth`]), what went wrong ([`problem`]), and one file per subject.
 
 pub mod answer;
+pub mod applications;
 pub mod auth;
 pub mod batches;
 pub mod call;
+pub mod chat_socket;
 pub mod connection;
 pub mod envelope;
 pub mod faces;

@@ -112,6 +112,36 @@ fn paths() -> Value {
                 "default": failure.clone(),
             },
         } },
+        "/api/ai/chat": {
+            "post": {
+                "operationId": "chat",
+                "summary": "Answer a chat, whole or streamed, with camelCase names, the provider and the cost",
+                "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                    "type": "object", "required": ["model", "messages"],
+                    "properties": {
+                        "model": { "type": "string" }, "messages": { "type": "array", "items": { "type": "object" } },
+                        "maxTokens": { "type": "integer", "minimum": 1 }, "temperature": { "type": "number" },
+                        "topP": { "type": "number" }, "stream": { "type": "boolean" },
+                        "preferredProvider": { "type": "string", "description": "Tried first where it has the model." },
+                    },
+                } } } },
+                "responses": {
+                    "200": { "description": "The answer.", "content": {
+                        "application/json": { "schema": { "type": "object" } },
+                        "text/event-stream": { "schema": { "type": "string" } },
+                    } },
+                    "default": answer("Not done.", json!({ "type": "object", "properties": { "error": { "type": "object" } } })),
+                },
+            },
+            "get": {
+                "operationId": "chatOverWebSocket",
+                "summary": "Several chats at a time over WebSocket: chat and cancel in; chunk, answer, error, done out",
+                "responses": {
+                    "101": { "description": "The conversation begins." },
+                    "default": answer("Not begun.", json!({ "type": "object" })),
+                },
+            },
+        },
         "/v1/realtime": { "get": {
             "operationId": "connectRealtime",
             "summary": "A realtime session over WebSocket; the events are the vendor's",

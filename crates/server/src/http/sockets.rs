@@ -143,6 +143,11 @@ pub struct Door {
 }
 
 impl Door {
+    /// The application.
+    pub fn app(&self) -> &Shared {
+        &self.app
+    }
+
     /// The caller's side of the conversation; `None` when the caller has gone before it began.
     pub async fn open(&self, upgrade: OnUpgrade) -> Option<Socket> {
         let upgraded = upgrade.await.ok()?;

@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod applications;
 mod bad_input;
 mod bench;
 mod commands;

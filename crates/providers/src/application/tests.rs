@@ -1,0 +1,164 @@
+//! What applications send and get.
+
+use super::*;
+use crate::dialect::Dialect;
+use jiff::Timestamp;
+
+fn read(body: &Value) -> Value {
+    let body = ApplicationChat.read(body.to_string().into()).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[test]
+fn a_request_is_openais_with_other_names() {
+    let read = read(&json!({
+        "model": "gpt", "maxTokens": 5, "topP": 0.5, "stream": true, "preferredProvider": "OPENAI",
+        "responseFormat": { "type": "json_schema", "jsonSchema": { "name": "n", "schema": { "properties": { "firstName": {} } } } },
+        "tools": [{ "type": "function", "function": { "name": "f", "parameters": { "maxItems": 1 } } }],
+        "messages": [
+            { "role": "user", "content": [{ "type": "image_url", "imageUrl": { "url": "https://a/b.png" } }] },
+            { "role": "assistant", "toolCalls": [{ "id": "c", "type": "function", "function": { "name": "f", "arguments": "{\"aB\":1}" } }] },
+            { "role": "tool", "toolCallId": "c", "content": "keepThis" },
+        ],
+    }));
+    let expected = json!({
+        "model": "gpt", "max_tokens": 5, "top_p": 0.5, "stream": true,
+        "response_format": { "type": "json_schema", "json_schema": { "name": "n", "schema": { "properties": { "firstName": {} } } } },
+        "tools": [{ "type": "function", "function": { "name": "f", "parameters": { "maxItems": 1 } } }],
+        "messages": [
+            { "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "https://a/b.png" } }] },
+            { "role": "assistant", "tool_calls": [{ "id": "c", "type": "function", "function": { "name": "f", "arguments": "{\"aB\":1}" } }] },
+            { "role": "tool", "tool_call_id": "c", "content": "keepThis" },
+        ],
+        "stream_options": { "include_usage": true },
+    });
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_by_name() {
+    for name in ["conversationId", "templateId", "max_tokens", "surprise"] {
+        let body = json!({ "model": "gpt", "messages": [], name: 1 });
+        let refusal = ApplicationChat.read(body.to_string().into()).unwrap_err();
+        assert_eq!(refusal.param.as_deref(), Some(name));
+    }
+    assert!(ApplicationChat.read(Bytes::from_static(b"[]")).is_err());
+    let body = read(
+        &json!({ "model": "gpt", "messages": [{ "role": "user", "content": "x" }], "maxTokens": 0 }),
+    );
+    let body = body.to_string();
+    let refusal = ApplicationChat
+        .envelope(&Asked::default(), body.as_bytes())
+        .unwrap_err();
+    assert_eq!(refusal.param.as_deref(), Some("maxTokens"));
+    assert!(refusal.detail.contains("maxTokens"), "{}", refusal.detail);
+}
+
+#[test]
+fn the_preferred_provider_is_found_and_goes_no_further() {
+    let preferred = |model: &str, value: &str| {
+        let body = format!(r#"{{"model":"{model}","preferredProvider":{value}}}"#);
+        super::preferred(body.as_bytes())
+    };
+    let (model, wanted) = preferred("gemini-3", "\"GOOGLE\"").unwrap().unwrap();
+    assert_eq!(
+        (model.as_str(), wanted.as_str()),
+        ("gemini-3", "google/gemini-3")
+    );
+    assert_eq!(preferred("a/b", "\"GOOGLE\"").unwrap(), None);
+    assert_eq!(preferred("a", "null").unwrap(), None);
+    assert!(preferred("a", "1").is_err());
+}
+
+/// What the gateway reports of a call's cost.
+fn report() -> Value {
+    json!({ "cost": { "cost_usd": "0.001500000" } })
+}
+
+#[test]
+fn an_answer_has_the_callers_names_its_provider_and_its_cost() {
+    let answer = br#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a_b\":1}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+    let shown = ApplicationChat.attach_report(Bytes::from_static(answer), &report());
+    let shown = with_provider(&shown, &"openai".parse().unwrap());
+    let shown: Value = serde_json::from_slice(&shown).unwrap();
+    assert_eq!(shown["provider"], "OPENAI");
+    assert_eq!(shown["choices"][0]["finishReason"], "tool_calls");
+    let call = &shown["choices"][0]["message"]["toolCalls"][0]["function"];
+    assert_eq!(call["arguments"], r#"{"a_b":1}"#);
+    let usage = json!({
+        "promptTokens": 9, "completionTokens": 12, "totalTokens": 21, "promptTokensDetails": { "cachedTokens": 4 },
+        "cost": 0.0015,
+    });
+    assert_eq!(shown["usage"], usage);
+}
+
+const STREAM: &str = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a_b\"},\"finish_reason\":null}]}\n\n\
+    data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}}\n\n\
+    data: [DONE]\n\n";
+
+#[test]
+fn frames_are_renamed_however_the_bytes_are_split() {
+    for size in [1, 7, STREAM.len()] {
+        let mut relay = ApplicationChat.relay(false);
+        let mut out = BytesMut::new();
+        for piece in STREAM.as_bytes().chunks(size) {
+            relay.push(piece, &mut out);
+        }
+        relay.finish(Some(&report()), &mut out);
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        let frames: Vec<&str> = text.split("\n\n").collect();
+        assert!(frames[0].contains(r#""finishReason":null"#), "{text}");
+        assert!(frames[0].contains(r#""content":"a_b""#), "{text}");
+        assert!(
+            frames[1].contains(r#""totalTokens":11,"cost":0.0015"#),
+            "{text}"
+        );
+        assert_eq!(&frames[2..], ["data: [DONE]", ""]);
+    }
+}
+
+#[test]
+fn a_translated_stream_has_the_same_frames() {
+    let rendering = Rendering {
+        id: "req_1".to_owned(),
+        created: Timestamp::UNIX_EPOCH,
+        model: "m".to_owned(),
+        stream_usage: true,
+        estimated_input_tokens: 0,
+        asked: Bytes::new(),
+    };
+    let mut decoder = OpenaiChat.decoder(&crate::exchange::Exchange::default());
+    let mut events = Vec::new();
+    decoder.push(STREAM.as_bytes(), &mut events).unwrap();
+    let mut encoder = ApplicationChat.encoder(&rendering);
+    let mut out = BytesMut::new();
+    for event in &events {
+        encoder.push(event, &mut out);
+    }
+    encoder.finish(Some(&report()), &mut out);
+    let text = String::from_utf8(out.to_vec()).unwrap();
+    assert!(text.contains(r#""promptTokens":9"#), "{text}");
+    assert!(text.contains(r#""cost":0.0015"#), "{text}");
+    assert!(!text.contains("prompt_tokens"), "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+}
+
+#[test]
+fn a_problem_says_who_has_to_do_something() {
+    for (kind, expected, retryable) in [
+        (ProblemKind::Unauthenticated, "authentication", false),
+        (ProblemKind::BudgetExhausted, "rate_limit", false),
+        (ProblemKind::InvalidRequest, "invalid_request", false),
+        (ProblemKind::ProviderOverloaded, "api_error", true),
+        (ProblemKind::ProviderTimeout, "network_error", true),
+    ] {
+        let (status, body) = ApplicationChat.render_error(&Problem::new(kind, "No."), "req_1");
+        let error = &serde_json::from_slice::<Value>(&body).unwrap()["error"];
+        assert_eq!(status, kind.status());
+        assert_eq!(
+            (&error["type"], &error["retryable"]),
+            (&json!(expected), &json!(retryable))
+        );
+        assert_eq!(error["message"], "No.");
+    }
+}
