@@ -69,6 +69,12 @@ impl Caller {
         self.key.models.iter().any(|pattern| pattern.matches(model))
     }
 
+    /// Whether the caller may ask for every model of every provider.
+    pub fn may_use_every_model(&self) -> bool {
+        let mut patterns = self.key.models.iter();
+        patterns.any(|pattern| pattern.as_str() == "*")
+    }
+
     /// Whether the key is still good at `now`; a call that was admitted may end later.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.key.is_valid_at(now)

@@ -45,6 +45,13 @@ impl ProviderName {
     }
 }
 
+/// Every provider's name can stand where a model's is expected.
+impl From<&ProviderName> for ModelName {
+    fn from(provider: &ProviderName) -> Self {
+        Self(Arc::clone(&provider.0))
+    }
+}
+
 impl FromStr for ModelName {
     type Err = InvalidModelName;
 

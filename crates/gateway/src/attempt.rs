@@ -507,7 +507,7 @@ async fn read_at_most(mut body: EgressBody, max: usize) -> Bytes {
     all.freeze()
 }
 
-fn is_json(head: &Parts) -> bool {
+pub(crate) fn is_json(head: &Parts) -> bool {
     head.headers
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -546,7 +546,7 @@ pub(crate) fn unreachable(error: &EgressError) -> ProviderError {
     }
 }
 
-fn timed_out(bound: Duration) -> ProviderError {
+pub(crate) fn timed_out(bound: Duration) -> ProviderError {
     let seconds = bound.as_secs_f64();
     ProviderError::new(
         Cause::Timeout,

@@ -175,6 +175,18 @@ pub enum ChatError {
     /// The caller's key does not permit the model.
     #[error("the key does not permit model {0}")]
     ModelNotPermitted(ModelName),
+    /// The caller's key does not permit requests that pass to a vendor's own API.
+    #[error("the key does not permit requests that pass")]
+    PassingNotPermitted,
+    /// The caller's key has a budget, and what the request takes cannot be metered.
+    #[error("the key has a budget and the request cannot be metered")]
+    CannotBeMetered,
+    /// There is no provider of this name, or none that is meant.
+    #[error("no such provider")]
+    UnknownProvider {
+        /// What is wrong and what would be right: a sentence.
+        detail: String,
+    },
     /// A limit of the caller's is reached.
     #[error(transparent)]
     LimitReached(#[from] LimitReached),
@@ -326,10 +338,21 @@ impl Gateway {
         envelope: &Envelope,
         plan: &Plan,
     ) -> Result<Admitted, ChatError> {
-        let input_tokens = estimate::input_tokens(&inbound.body);
         let max_output_tokens = envelope
             .max_output_tokens
             .map(|tokens| tokens.saturating_mul(u64::from(envelope.choices)));
+        self.admit_chat(caller, inbound, max_output_tokens, plan)
+    }
+
+    /// The same, of what is a chat and need not have an envelope.
+    pub(crate) fn admit_chat(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound,
+        max_output_tokens: Option<u64>,
+        plan: &Plan,
+    ) -> Result<Admitted, ChatError> {
+        let input_tokens = estimate::input_tokens(&inbound.body);
         let admission = self.limits.admit(
             caller,
             Expectation {

@@ -5,8 +5,8 @@
 //! written down), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what
 //! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
 //! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
-//! everything that is not a chat, [`batches`] that of many requests at once, and [`realtime`] that of
-//! conversations over one connection.
+//! everything that is not a chat, [`batches`] that of many requests at once, [`realtime`] that of
+//! conversations over one connection, and [`native`] that of what passes to a vendor's own API.
 
 pub mod attempt;
 pub mod batches;
@@ -20,6 +20,7 @@ pub mod files;
 pub mod ledger;
 pub mod limits;
 pub mod media;
+pub mod native;
 pub mod payload;
 mod pipeline;
 pub mod prepare;

@@ -5,6 +5,7 @@ use domain::chat::ChatEvent;
 use domain::problem::Problem;
 use domain::provider_error::{Cause, ProviderError};
 use providers::dialect::{DecodeError, Dialect, End, Reframer, StreamDecoder};
+use providers::exchange::Exchange;
 use providers::face::{Face, Rendering, StreamEncoder, StreamRelay};
 use providers::tap::{Observed, Tap};
 use providers::task::TaskStream;
@@ -50,6 +51,25 @@ impl Pipeline {
         Self::Task {
             stream,
             error: None,
+        }
+    }
+
+    /// A stream of the format's own bytes, which pass while a tap reads along. Problems are told in the
+    /// words of `face`.
+    pub(crate) fn of_native(
+        face: &'static dyn Face,
+        dialect: &dyn Dialect,
+        exchange: &Exchange,
+        request_id: String,
+    ) -> Self {
+        Self::Verbatim {
+            face,
+            tap: Box::new(Tap::new(dialect.decoder(exchange))),
+            reader: None,
+            relay: None,
+            reframer: None,
+            request_id,
+            unreadable: None,
         }
     }
 
@@ -185,8 +205,9 @@ impl Pipeline {
     }
 
     /// Writes a problem at the end of a stream that did not go well. Where the provider's own error
-    /// frame has passed already, nothing is added.
-    pub(crate) fn fail(&mut self, problem: &Problem, out: &mut Vec<Bytes>) {
+    /// frame has passed already, nothing is added. Answers whether the caller is told: a format may have no
+    /// way to say it.
+    pub(crate) fn fail(&mut self, problem: &Problem, out: &mut Vec<Bytes>) -> bool {
         match self {
             Self::Verbatim {
                 face,
@@ -204,8 +225,13 @@ impl Pipeline {
                 }
             }
             Self::Translated { encoder, .. } => append(out, |bytes| encoder.fail(problem, bytes)),
-            Self::Task { stream, .. } => stream.fail(problem, out),
+            Self::Task { stream, .. } => {
+                let before = out.len();
+                stream.fail(problem, out);
+                return out.len() > before;
+            }
         }
+        true
     }
 
     /// What was read so far.

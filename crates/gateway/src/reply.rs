@@ -95,6 +95,7 @@ pub struct ReplyStream {
     waits: Waits,
     drains: Drains,
     listener: Option<Listener>,
+    is_cut: bool,
 }
 
 /// What must be together to bring a call to its end.
@@ -158,7 +159,14 @@ impl ReplyStream {
             },
             drains,
             listener,
+            is_cut: false,
         }
+    }
+
+    /// Whether the stream, which is over, is not complete and could not say so: then the connection has
+    /// to. Says so once.
+    pub fn take_cut(&mut self) -> bool {
+        std::mem::take(&mut self.is_cut)
     }
 
     fn take(&mut self, piece: Bytes) {
@@ -187,7 +195,7 @@ impl ReplyStream {
                 flow.pipeline.close(report.as_ref(), &mut self.written);
                 flow.call.end(&Ending::Answered);
             }
-            Err(error) => flow.fail(error, &mut self.written),
+            Err(error) => self.is_cut = !flow.fail(error, &mut self.written),
         }
         self.ready.extend(self.written.drain(..));
     }
@@ -197,16 +205,18 @@ impl ReplyStream {
             return;
         };
         flow.call.observe(flow.pipeline.observed().clone());
-        flow.fail(error, &mut self.written);
+        self.is_cut = !flow.fail(error, &mut self.written);
         self.ready.extend(self.written.drain(..));
     }
 }
 
 impl Flow {
-    fn fail(mut self, error: ProviderError, written: &mut Vec<Bytes>) {
+    /// Ends the call; answers whether the caller is told.
+    fn fail(mut self, error: ProviderError, written: &mut Vec<Bytes>) -> bool {
         let problem = provider_problem(&error, &self.provider, self.passed.same_format);
-        self.pipeline.fail(&problem, written);
+        let is_told = self.pipeline.fail(&problem, written);
         self.call.end(&Ending::Broke(error));
+        is_told
     }
 }
 

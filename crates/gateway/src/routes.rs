@@ -299,6 +299,57 @@ impl Routes {
         self.providers.values()
     }
 
+    /// A configured provider; `None` when there is none of that name.
+    pub fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
+    /// The provider that is OpenAI, for requests that name none: the only one of kind `openai` that is no
+    /// other known host, or of several the one that is called so. The simulated one where there is none.
+    pub fn openai_provider(&self) -> Option<&Arc<Provider>> {
+        let of_kind = |kind| self.providers.values().filter(move |it| it.kind == kind);
+        let is_openai = |it: &&Arc<Provider>| matches!(it.host.name, None | Some("openai"));
+        let mut openai = of_kind(ProviderKind::Openai).filter(is_openai);
+        match (openai.next(), openai.next()) {
+            (Some(only), None) => Some(only),
+            (Some(_), Some(_)) => {
+                let named = self.providers.get("openai");
+                named.filter(|it| it.kind == ProviderKind::Openai)
+            }
+            (None, _) => of_kind(ProviderKind::Sim).next(),
+        }
+    }
+
+    /// A plan for a request that passes to a provider's own API, as if its vendor were `kind`. Without a
+    /// model, nothing is known of what it costs.
+    pub fn native_plan(
+        &self,
+        provider: &Arc<Provider>,
+        kind: ProviderKind,
+        model: Option<&str>,
+    ) -> Plan {
+        let base_url = provider.base_url.clone();
+        let target = model.and_then(|model| self.target(provider, model));
+        let (facts, capabilities) = match &target {
+            Some(target) => (target.facts.clone(), target.capabilities.clone()),
+            None => (None, Capabilities::default()),
+        };
+        Plan {
+            route: None,
+            strict: false,
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            target: Arc::new(ResolvedTarget {
+                provider: Arc::clone(provider),
+                kind,
+                base_url,
+                model: model.unwrap_or_default().to_owned(),
+                facts,
+                capabilities,
+            }),
+        }
+    }
+
     /// Prices and capabilities.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog

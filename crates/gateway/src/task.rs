@@ -6,7 +6,9 @@ use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::egress::{EgressBody, Reach};
 use domain::provider_error::{Cause, ProviderError};
+use domain::usage::Usage;
 use http::response::Parts;
+use jiff::Timestamp;
 use providers::tap::Observed;
 use providers::task::{Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
@@ -36,7 +38,7 @@ impl Gateway {
             return Err(ChatError::ModelNotPermitted(envelope.model));
         }
         let plan = self.routes().plan(&envelope.model)?;
-        let admitted = self.admit_task(caller, &inbound, &envelope, &plan)?;
+        let admitted = self.admit_estimate(caller, envelope.estimate, inbound.started_at, &plan)?;
         let target = plan.target.target();
         let kind = plan.target.kind;
         // What needs no provider may need a while, such as counting a long text.
@@ -126,21 +128,20 @@ impl Gateway {
         Ok(whole(plan, answer.content_type, answer.body, call, listener).await)
     }
 
-    /// Counts the task in and sets aside what it may cost.
-    fn admit_task(
+    /// Counts in what is estimated to take so much, and sets aside what that costs.
+    pub(crate) fn admit_estimate(
         &self,
         caller: &Caller,
-        inbound: &Inbound<dyn Task>,
-        envelope: &TaskEnvelope,
+        estimate: Usage,
+        started_at: Timestamp,
         plan: &Plan,
     ) -> Result<Admitted, ChatError> {
-        let estimate = envelope.estimate;
         let expected = Expectation {
             input_tokens: estimate.input_tokens,
             max_output_tokens: Some(estimate.output_tokens),
         };
         let admission = self.limits.admit(caller, expected)?;
-        set_aside(admission, plan, estimate, inbound.started_at)
+        set_aside(admission, plan, estimate, started_at)
     }
 
     /// Reads the answer to a task, asking again for as long as the provider is still at it.
@@ -205,7 +206,7 @@ impl Gateway {
 }
 
 /// What the ledger wants to know of a task's answer.
-fn observed(answer: &TaskAnswer) -> Observed {
+pub(crate) fn observed(answer: &TaskAnswer) -> Observed {
     Observed {
         response_model: answer.response_model.clone(),
         usage: answer.usage,

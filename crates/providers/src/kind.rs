@@ -1,5 +1,7 @@
 //! What a provider is: where the vendor answers, what it speaks, and how a caller proves itself there.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Request;
 use http::response::Parts;
@@ -14,11 +16,13 @@ use crate::cohere::{self, CohereChat};
 use crate::credential::Credential;
 use crate::dialect::{Dialect, Refusal, Target};
 use crate::gemini::{self, Gemini};
+use crate::host::Host;
 use crate::hosts::Serves;
 use crate::media;
 use crate::media::credential::{
     BLACK_FOREST_LABS, DEEPGRAM, ELEVENLABS, FAL, REPLICATE, STABILITY,
 };
+use crate::native::meter::imitated;
 use crate::openai::batches::OpenaiBatches;
 use crate::openai::{self, OpenaiChat};
 use crate::vertex;
@@ -130,6 +134,24 @@ impl ProviderKind {
             Self::Openai if serves.batches => Some(&OpenaiBatches),
             Self::Anthropic if serves.batches => Some(&AnthropicBatches),
             _ => None,
+        }
+    }
+
+    /// Where the API of a provider begins, below which requests that pass may go.
+    pub fn root<'a>(self, base_url: &'a str, host: &Host) -> Result<Cow<'a, str>, Refusal> {
+        match self {
+            Self::Bedrock => bedrock::root(base_url, host),
+            _ => Ok(Cow::Borrowed(base_url)),
+        }
+    }
+
+    /// The vendor that answers a request that passes: the provider itself, or whom the simulated one imitates
+    /// at this path.
+    #[must_use]
+    pub fn answering_at(self, path: &str) -> Self {
+        match self {
+            Self::Sim => imitated(path),
+            kind => kind,
         }
     }
 

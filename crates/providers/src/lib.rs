@@ -5,8 +5,8 @@
 //! [`framing`] (how streams are cut into events), then one folder per format. [`tap`] reads along where
 //! bytes pass untouched, [`collect`] folds a stream into a whole answer and [`unfold`] does the reverse;
 //! [`lift`] spares pictures the reading;
-//! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat. [`count`]
-//! estimates how many tokens a request has. [`batches`] hands many requests over at once.
+//! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat, [`native`] what passes to a
+//! vendor's own API. [`count`] estimates how many tokens a request has. [`batches`] hands many requests over at once.
 
 pub mod anthropic;
 pub mod application;
@@ -38,6 +38,7 @@ pub mod lift;
 mod media;
 pub mod moderation;
 pub mod multipart;
+pub mod native;
 pub mod native_usage;
 pub mod openai;
 mod outgoing;

@@ -42,7 +42,8 @@ pub struct Call {
     pub streamed: bool,
     /// The provider that answered last.
     pub provider: Option<ProviderName>,
-    /// The model's name as the caller wrote it.
+    /// The model's name as the caller wrote it. Of a request that passes to a vendor's own API: the
+    /// provider's name with the model's, or with the path where none is known.
     pub request_model: ModelName,
     /// The model that answered, in the provider's words.
     pub response_model: Option<String>,
@@ -120,6 +121,8 @@ pub enum EndReason {
     Interrupted,
     /// The provider's answer had no usage.
     NoUsage,
+    /// It passed to a vendor's own API, where nothing is known of what it takes.
+    Unmetered,
     /// The caller went away.
     CallerGone,
     /// The provider's answer broke off.
@@ -209,6 +212,7 @@ words!(CallState { Settled => "settled", Estimated => "estimated", Cancelled => 
 words!(EndReason {
     Interrupted => "interrupted",
     NoUsage => "no_usage",
+    Unmetered => "unmetered",
     CallerGone => "caller_gone",
     ProviderBroke => "provider_broke",
     ProviderError => "provider_error",

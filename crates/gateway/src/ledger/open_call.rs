@@ -98,6 +98,8 @@ pub struct OpenCall {
     answered_for: Option<ProviderName>,
     /// The caller went away, and the provider goes on: its answer is read to the end.
     is_drained: bool,
+    /// Nothing is known of what it takes.
+    is_unmetered: bool,
     has_ended: bool,
 }
 
@@ -138,6 +140,7 @@ impl OpenCall {
             status: None,
             answered_for: None,
             is_drained: false,
+            is_unmetered: false,
             has_ended: false,
         }
     }
@@ -235,6 +238,12 @@ impl OpenCall {
         self.is_drained = true;
     }
 
+    /// Notes that nothing is known of what the call takes: it is recorded without usage and cost, and
+    /// marked.
+    pub fn is_unmetered(&mut self) {
+        self.is_unmetered = true;
+    }
+
     /// Notes the status code that the caller sees.
     pub fn answer_with(&mut self, status: http::StatusCode) {
         self.status = Some(status.as_u16());
@@ -316,6 +325,9 @@ impl OpenCall {
         let knows_usage = self.observed.usage.is_some();
         let has_finished = self.observed.finish.is_some();
         match ending {
+            Ending::Answered if self.is_unmetered => {
+                (CallState::Estimated, Some(EndReason::Unmetered))
+            }
             Ending::Answered if knows_usage => (CallState::Settled, None),
             Ending::Answered => (CallState::Estimated, Some(EndReason::NoUsage)),
             Ending::CallerGone if self.is_drained && !(knows_usage && has_finished) => {
@@ -355,7 +367,7 @@ impl OpenCall {
             },
             None if is_turned_away => Usage::default(),
             None if self.is_outcome_unknown() => self.intent.estimate,
-            None if self.intent.operation == Operation::Chat => {
+            None if self.says_words(output_seen) => {
                 Usage::text(self.intent.estimate.input_tokens, output_seen)
             }
             None => self.intent.estimate,
@@ -372,6 +384,15 @@ impl OpenCall {
             let is_lost = matches!(last.error_type, Some(Cause::Timeout | Cause::Interrupted));
             is_lost && !has_failed
         })
+    }
+
+    /// Whether what was seen of the answer tells its output, four bytes a token.
+    fn says_words(&self, output_seen: u64) -> bool {
+        match self.intent.operation {
+            Operation::Chat => true,
+            Operation::PassThrough => output_seen > 0,
+            _ => false,
+        }
     }
 
     fn price(&self, usage: &Usage) -> Option<Priced> {
@@ -397,6 +418,8 @@ impl OpenCall {
         // A call that failed took nothing, whether its model has a price or not.
         let cost_usd = match state {
             CallState::Failed if self.observed.usage.is_none() => Some(Cost::ZERO),
+            // So did one of which the provider says that it took nothing.
+            CallState::Settled if usage == Usage::default() => Some(Cost::ZERO),
             _ => priced.map(|priced| priced.total),
         };
         let first_content = self.first_content;

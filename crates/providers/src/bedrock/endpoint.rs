@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::aws::sigv4::{self, Scope};
 use crate::credential::{self, Credential};
 use crate::dialect::{Refusal, Target};
+use crate::host::Host;
 use crate::url;
 
 /// Stands for the region in a base URL.
@@ -20,12 +21,27 @@ const PLACEHOLDER: &str = "{region}";
 /// the path.
 pub(crate) fn address(target: &Target<'_>, operation: &str) -> Result<String, Refusal> {
     let model = url::segment(target.model)?;
-    let base_url = if target.base_url.contains(PLACEHOLDER) {
-        Cow::Owned(target.base_url.replace(PLACEHOLDER, &region(target)?))
-    } else {
-        Cow::Borrowed(target.base_url)
-    };
+    let base_url = with_region(target.base_url, || region(target))?;
     Ok(format!("{base_url}/model/{model}/{operation}"))
+}
+
+/// Where the API begins, with the configured region in its place.
+pub(crate) fn root<'a>(base_url: &'a str, host: &Host) -> Result<Cow<'a, str>, Refusal> {
+    with_region(base_url, || {
+        let region = host.region.as_deref().map(Cow::Borrowed);
+        region.ok_or_else(no_region)
+    })
+}
+
+fn with_region<'a, 'r>(
+    base_url: &'a str,
+    region: impl FnOnce() -> Result<Cow<'r, str>, Refusal>,
+) -> Result<Cow<'a, str>, Refusal> {
+    if base_url.contains(PLACEHOLDER) {
+        Ok(Cow::Owned(base_url.replace(PLACEHOLDER, &region()?)))
+    } else {
+        Ok(Cow::Borrowed(base_url))
+    }
 }
 
 /// What is said of an address that cannot be used.
@@ -74,11 +90,15 @@ fn region<'a>(target: &Target<'a>) -> Result<Cow<'a, str>, Refusal> {
         .as_deref()
         .or_else(|| region_of_address(target.base_url))
         .or_else(|| region_of_arn(target.model));
-    region.map(Cow::Borrowed).ok_or_else(|| Refusal {
+    region.map(Cow::Borrowed).ok_or_else(no_region)
+}
+
+fn no_region() -> Refusal {
+    Refusal {
         detail: "The provider's region is not known. Set `region` on the provider, as in `region: us-east-1`."
             .to_owned(),
         param: None,
-    })
+    }
 }
 
 /// `https://bedrock-runtime.us-east-1.amazonaws.com`, and the names of FIPS and private endpoints.

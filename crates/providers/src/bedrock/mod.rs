@@ -34,7 +34,7 @@ pub(crate) mod usage;
 mod wire;
 
 pub use anthropic::AnthropicOnBedrock;
-pub(crate) use endpoint::authorize;
+pub(crate) use endpoint::{authorize, root};
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};

@@ -36,9 +36,15 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => Pin::new(stream)
-                .poll_next(context)
-                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Self::Stream(stream) => match Pin::new(&mut *stream).poll_next(context) {
+                Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                // Without an error the caller would take what came for the whole.
+                Poll::Ready(None) if stream.take_cut() => Poll::Ready(Some(Err(axum::Error::new(
+                    "the provider's answer broke off",
+                )))),
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            },
             Self::Routed(body) => Pin::new(body).poll_frame(context),
         }
     }

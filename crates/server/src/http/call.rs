@@ -124,7 +124,7 @@ pub fn inbound<A: ?Sized>(
 }
 
 /// An answer as a response.
-fn respond(reply: Reply) -> Response<Answer> {
+pub(super) fn respond(reply: Reply) -> Response<Answer> {
     let (facts, content_type, body) = match reply {
         Reply::Whole {
             facts,

@@ -23,7 +23,7 @@ use super::faces::{CHAT, REALTIME};
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
-use super::{call, chat_socket, faces, sockets};
+use super::{call, chat_socket, faces, passing, sockets};
 use crate::app::Shared;
 use crate::socket;
 
@@ -154,6 +154,9 @@ impl Site {
             Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
             None if uri.path() == REALTIME => {
                 sockets::realtime(&self.app, &arrival, request, sequel).await
+            }
+            None if passing::is_meant(uri.path()) => {
+                passing::answer(&self.app, &arrival, request).await
             }
             None => self.route(request, arrival).await,
         };

@@ -18,6 +18,7 @@ pub mod media;
 pub mod message_batches;
 pub mod models;
 pub mod openapi;
+mod passing;
 pub mod problem;
 pub mod request;
 pub mod responses;

@@ -8,6 +8,7 @@ use crate::config;
 mod batches;
 mod faces;
 mod files;
+mod passing;
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {
@@ -31,7 +32,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },

@@ -44,6 +44,17 @@ impl IntoProblem for ChatError {
                 format!("Your key does not permit the model '{model}'."),
             )
             .with_param("model"),
+            Self::PassingNotPermitted => Problem::new(
+                ProblemKind::PermissionDenied,
+                "Your key permits some models only, and a request that passes to a provider's own API may \
+                 reach whatever the operator's account holds. It takes a key with `models: [\"*\"]`.",
+            ),
+            Self::CannotBeMetered => Problem::new(
+                ProblemKind::PermissionDenied,
+                "Your key has a budget, and what this request takes cannot be metered. Use a key without a \
+                 budget, or a path whose usage can be read, such as the provider's own chat.",
+            ),
+            Self::UnknownProvider { detail } => Problem::new(ProblemKind::NotFound, detail),
             Self::LimitReached(limit) => limit.into_problem(),
             Self::Unpriced { provider, model } => Problem::new(
                 ProblemKind::PermissionDenied,

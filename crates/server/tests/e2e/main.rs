@@ -16,6 +16,7 @@ mod fidelity;
 mod files;
 mod interruption;
 mod keys;
+mod passing;
 mod realtime;
 mod reload;
 mod restart;

@@ -57,6 +57,7 @@ fn posted(path: &str) -> Option<Endpoint> {
         "/v1/files" => look(OPENAI, openai::files::upload),
         "/v1/batches" => look(OPENAI, openai::batches::create),
         "/v1/messages/batches" => look(ANTHROPIC, anthropic::batches::create),
+        "/v1/fine_tuning/jobs" => look(OPENAI, openai::fine_tuning::create),
         "/v1/speech-to-text" => return other(Other::ElevenLabs, elevenlabs::hear),
         "/v1/speak" => return other(Other::Deepgram, deepgram::speak),
         "/v1/listen" => return other(Other::Deepgram, deepgram::listen),
@@ -72,7 +73,7 @@ fn posted(path: &str) -> Option<Endpoint> {
     Some(found)
 }
 
-/// Paths that name a model, a voice or a batch.
+/// Paths that name a model, a voice, a batch or a job.
 fn posted_below(path: &str) -> Option<Endpoint> {
     let other = |name: Other, work: Make| Some(make(House::Other(name), work));
     if path.starts_with("/fal-ai/") || path.starts_with("/queue/fal-ai/") {
@@ -86,6 +87,9 @@ fn posted_below(path: &str) -> Option<Endpoint> {
         .or_else(|| path.strip_prefix("/v1beta/"))?;
     if rest.starts_with("text-to-speech/") {
         return other(Other::ElevenLabs, elevenlabs::speak);
+    }
+    if path.starts_with(openai::fine_tuning::PREFIX) {
+        return Some(look(OPENAI, openai::fine_tuning::steer));
     }
     if rest.starts_with("flux-") {
         return other(Other::BlackForestLabs, black_forest_labs::submit);
@@ -130,6 +134,7 @@ fn got(path: &str) -> Option<Endpoint> {
     match rest {
         "files" => return Some(look(OPENAI, openai::files::list)),
         "batches" => return Some(look(OPENAI, openai::batches::list)),
+        "fine_tuning/jobs" => return Some(look(OPENAI, openai::fine_tuning::list)),
         "get_result" => return other(Other::BlackForestLabs, black_forest_labs::result),
         _ => {}
     }
@@ -150,6 +155,9 @@ fn got(path: &str) -> Option<Endpoint> {
                 work: Work::Batch,
             }
         });
+    }
+    if path.starts_with(openai::fine_tuning::PREFIX) {
+        return Some(look(OPENAI, openai::fine_tuning::look));
     }
     if rest.starts_with("batches/") {
         return Some(Endpoint {

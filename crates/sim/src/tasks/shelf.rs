@@ -1,4 +1,4 @@
-//! What is kept between requests, within bounds: files, batches, and jobs whose result is asked for later.
+//! What is kept between requests, within bounds: files, batches, fine-tuning, and jobs whose result is asked for later.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use serde_json::Value;
 /// How many files are kept, and how many bytes they may have together; the oldest goes first.
 const FILES: usize = 256;
 const FILE_BYTES: usize = 64 * 1024 * 1024;
-/// How many batches and jobs are kept.
+/// How many batches, as many of fine-tuning, and jobs are kept.
 const BATCHES: usize = 256;
 const JOBS: usize = 1_000;
 
@@ -43,6 +43,7 @@ struct Kept {
     count: u64,
     files: VecDeque<File>,
     batches: VecDeque<Value>,
+    tunings: VecDeque<Value>,
     jobs: VecDeque<Job>,
 }
 
@@ -92,19 +93,7 @@ impl Shelf {
 
     /// Keeps a batch, in the place of the one with its id.
     pub(crate) fn put_batch(&self, batch: Value) {
-        let mut kept = self.lock();
-        let place = kept
-            .batches
-            .iter()
-            .position(|known| known["id"] == batch["id"]);
-        if let Some(known) = place.and_then(|place| kept.batches.get_mut(place)) {
-            *known = batch;
-            return;
-        }
-        kept.batches.push_back(batch);
-        if kept.batches.len() > BATCHES {
-            kept.batches.pop_front();
-        }
+        put(&mut self.lock().batches, batch);
     }
 
     pub(crate) fn batch(&self, id: &str) -> Option<Value> {
@@ -115,6 +104,21 @@ impl Shelf {
     /// The batches, newest first.
     pub(crate) fn batches(&self) -> Vec<Value> {
         self.lock().batches.iter().rev().cloned().collect()
+    }
+
+    /// Keeps a fine-tuning job, in the place of the one with its id.
+    pub(crate) fn put_tuning(&self, job: Value) {
+        put(&mut self.lock().tunings, job);
+    }
+
+    pub(crate) fn tuning(&self, id: &str) -> Option<Value> {
+        let kept = self.lock();
+        kept.tunings.iter().find(|job| job["id"] == id).cloned()
+    }
+
+    /// The fine-tuning jobs, newest first.
+    pub(crate) fn tunings(&self) -> Vec<Value> {
+        self.lock().tunings.iter().rev().cloned().collect()
     }
 
     pub(crate) fn put_job(&self, id: String, done: Value) {
@@ -131,5 +135,16 @@ impl Shelf {
         let job = kept.jobs.iter_mut().find(|job| job.id == id)?;
         job.looks += 1;
         Some(job.clone())
+    }
+}
+
+/// Puts an object in the place of the one with its id, or last; the first goes when there are too many.
+fn put(kept: &mut VecDeque<Value>, object: Value) {
+    match kept.iter_mut().find(|known| known["id"] == object["id"]) {
+        Some(known) => *known = object,
+        None => kept.push_back(object),
+    }
+    if kept.len() > BATCHES {
+        kept.pop_front();
     }
 }

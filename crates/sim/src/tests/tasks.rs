@@ -697,3 +697,83 @@ async fn a_batch_is_really_run() {
     let wrong = openai(&sim, "/v1/batches", &wrong).await.json();
     assert_eq!(wrong["errors"]["data"][0]["code"], "invalid_url");
 }
+
+#[tokio::test]
+async fn a_model_is_tuned_with_a_file_of_examples() {
+    let sim = Sim::default();
+    let example =
+        r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ho"}]}"#;
+    let upload = async |examples: usize| {
+        let lines = vec![example; examples].join("\n");
+        let parts: [Part<'_>; 2] = [
+            ("purpose", None, b"fine-tune"),
+            (
+                "file",
+                Some(("t.jsonl", "application/jsonl")),
+                lines.as_bytes(),
+            ),
+        ];
+        let file = post_form(&sim, "/v1/files", KEY, &parts).await.json();
+        json!({"model": "gpt-4.1-nano", "training_file": file["id"], "suffix": "ours"})
+    };
+    let asked = upload(10).await;
+    let job = openai(&sim, "/v1/fine_tuning/jobs", &asked).await.json();
+    assert_eq!(job["status"], "validating_files", "{job}");
+    let path = format!("/v1/fine_tuning/jobs/{}", job["id"].as_str().unwrap());
+    for status in ["queued", "running", "succeeded", "succeeded"] {
+        assert_eq!(get(&sim, &path, OPENAI).await.json()["status"], status);
+    }
+    let tuned = get(&sim, &path, OPENAI).await.json();
+    let name = tuned["fine_tuned_model"].as_str().unwrap();
+    assert!(
+        name.starts_with("ft:gpt-4.1-nano:simulated:ours:"),
+        "{name}"
+    );
+    let events = get(&sim, &format!("{path}/events"), OPENAI).await.json();
+    assert_eq!(
+        events["data"][0]["message"],
+        "The job has successfully completed"
+    );
+    assert_eq!(
+        openai(&sim, &format!("{path}/cancel"), &json!({}))
+            .await
+            .status,
+        400
+    );
+
+    let other = upload(1).await;
+    let other = openai(&sim, "/v1/fine_tuning/jobs", &other).await.json();
+    let path = format!("/v1/fine_tuning/jobs/{}", other["id"].as_str().unwrap());
+    let failed = get(&sim, &path, OPENAI).await.json();
+    assert_eq!(failed["error"]["code"], "invalid_training_file", "{failed}");
+
+    for (changes, status) in [
+        (json!({"training_file": "file-none"}), 400),
+        (json!({"model": "nobody"}), 404),
+        (json!({"stream": true}), 400),
+        (json!({"method": {"type": "magic"}}), 400),
+    ] {
+        let mut wrong = asked.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            wrong[name] = value.clone();
+        }
+        assert_eq!(
+            openai(&sim, "/v1/fine_tuning/jobs", &wrong).await.status,
+            status,
+            "{changes}"
+        );
+    }
+    assert_eq!(
+        get(&sim, "/v1/fine_tuning/jobs/nobody", OPENAI)
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        get(&sim, "/v1/fine_tuning/jobs", OPENAI).await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}

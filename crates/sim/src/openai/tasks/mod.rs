@@ -4,6 +4,7 @@
 pub(crate) mod batches;
 pub(crate) mod embeddings;
 pub(crate) mod files;
+pub(crate) mod fine_tuning;
 pub(crate) mod images;
 mod images_form;
 pub(crate) mod moderations;
