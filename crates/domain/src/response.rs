@@ -73,7 +73,8 @@ pub struct KeptResponse {
     pub previous: Option<ResponseId>,
     /// The items that were asked with, a JSON array; what came before them is in `previous`.
     pub input: Bytes,
-    /// The answer, a JSON object, as the caller got it.
+    /// The answer, a JSON object, as the caller got it; empty where only the provider has it, and no more is
+    /// kept than whose it is.
     pub answer: Bytes,
     /// When it was asked for.
     pub created_at: Timestamp,
@@ -95,6 +96,16 @@ pub trait ResponseStore: Send + Sync {
         owner: KeyId,
         now: Timestamp,
     ) -> Result<Option<KeptResponse>, StoreError>;
+
+    /// Puts `answer` in the place of what is kept under an identifier of this key's, if that is `place`
+    /// still; answers whether it was.
+    async fn replace_answer(
+        &self,
+        id: &ResponseId,
+        owner: KeyId,
+        place: &[u8],
+        answer: &[u8],
+    ) -> Result<bool, StoreError>;
 
     /// Deletes an answer of this key's; answers whether there was one.
     async fn delete_response(&self, id: &ResponseId, owner: KeyId) -> Result<bool, StoreError>;

@@ -14,6 +14,7 @@ use domain::id::{BatchId, RequestId};
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::provider_error::ProviderError;
+use domain::response::KeptResponse;
 use domain::socket::SocketEgress;
 use domain::store_error::StoreError;
 use domain::usage::{ServiceTier, Usage};
@@ -27,7 +28,7 @@ use serde_json::json;
 use crate::attempt::{Answered, AttemptError, Begun, Errand, Wanted};
 use crate::catalog::{Priced, price};
 use crate::credentials::Credentials;
-use crate::custody::Custody;
+use crate::custody::{Custody, Keeper};
 use crate::drain::Drains;
 use crate::estimate;
 use crate::files::{FileError, Files};
@@ -35,10 +36,11 @@ use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
 use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
+use crate::prepare::Prepared;
 use crate::problem::provider_problem;
 use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
-use crate::responses::Responses;
+use crate::responses::{Jobs, Responses};
 use crate::routes::{Plan, Routes, UnknownModel};
 
 /// Bounds that hold for every call.
@@ -81,6 +83,8 @@ pub struct Parts {
     pub responses: Arc<Responses>,
     /// Files that callers refer to, and media that is handed out.
     pub files: Arc<Files>,
+    /// Where answers go that are made in the background.
+    pub jobs: Jobs,
     /// Keeps the reasoning state that clients leave out; `None` keeps none.
     pub custody: Option<Arc<Custody>>,
     /// How requests leave.
@@ -98,10 +102,11 @@ pub struct Parts {
 /// Takes requests, and answers them.
 pub struct Gateway {
     pub(crate) responses: Arc<Responses>,
+    pub(crate) jobs: Jobs,
     routes: ArcSwap<Routes>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) limits: Arc<Limits>,
-    drains: Drains,
+    pub(crate) drains: Drains,
     payloads: Arc<Payloads>,
     pub(crate) files: Arc<Files>,
     pub(crate) custody: Option<Arc<Custody>>,
@@ -212,6 +217,9 @@ pub enum ChatError {
         /// The field that refers to it.
         param: String,
     },
+    /// As many answers are made in the background as there is room for.
+    #[error("no more answers can be made in the background")]
+    TooManyJobs,
     /// What the request refers to cannot be looked up.
     #[error("the store did not answer")]
     Store(#[from] StoreError),
@@ -247,6 +255,7 @@ impl Gateway {
             payloads: parts.payloads,
             responses: parts.responses,
             files: parts.files,
+            jobs: parts.jobs,
             custody: parts.custody,
             egress: parts.egress,
             sockets: parts.sockets,
@@ -268,10 +277,24 @@ impl Gateway {
         self.credentials.clear();
     }
 
-    /// Answers a chat request.
+    /// Answers a chat request. One that is to be answered in the background is queued.
     ///
     /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
-    pub async fn chat(&self, caller: &Caller, mut inbound: Inbound) -> Result<Reply, ChatError> {
+    pub async fn chat(&self, caller: &Caller, inbound: Inbound) -> Result<Reply, ChatError> {
+        let (open, begun) = self.open(caller, inbound).await?;
+        match begun {
+            None => self.answer(open).await,
+            Some(begun) => self.queue(open, begun).await,
+        }
+    }
+
+    /// Opens the call of a chat request, so that all that is left to do is to send it. Answers also what is
+    /// kept of its answer at once, where that is made in the background.
+    async fn open(
+        &self,
+        caller: &Caller,
+        mut inbound: Inbound,
+    ) -> Result<(OpenChat, Option<KeptResponse>), ChatError> {
         inbound.body = inbound.face.read(inbound.body)?;
         let mut envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
@@ -289,19 +312,51 @@ impl Gateway {
         let format = prepared.dialect.format();
         let custody = self.custody.as_ref();
         let keeper = custody.map(|custody| custody.keeper(caller, &plan, format));
-        let wanted = Wanted {
-            face: inbound.face,
-            rendering: &rendering,
-            streamed: envelope.stream,
-            report: inbound.report,
-            keeper: keeper.as_ref(),
-        };
-        let same_format = prepared.passage.is_verbatim();
+        let (face, report) = (inbound.face, inbound.report);
         let listener = self.listen(caller, &inbound);
-        let listener = self.payloads.remember(listener, recalled.memory);
+        let mut memory = recalled.memory;
+        if let Some(memory) = &mut memory {
+            memory.is_at_provider = prepared.passage.is_verbatim();
+        }
+        let (begun, memory) = match memory {
+            Some(memory) if recalled.background => (memory.begun(&rendering), None),
+            memory => (None, memory),
+        };
+        let listener = self.payloads.remember(listener, memory);
         let (streamed, model) = (envelope.stream, envelope.model);
         let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);
-        let mut call = self.ledger.open(opening)?;
+        let call = self.ledger.open(opening)?;
+        let open = OpenChat {
+            face,
+            report,
+            streamed,
+            rendering,
+            keeper,
+            plan,
+            prepared,
+            call,
+            listener,
+        };
+        Ok((open, begun))
+    }
+
+    /// Sends a chat that was opened, and answers it.
+    pub(crate) async fn answer(&self, open: OpenChat) -> Result<Reply, ChatError> {
+        let OpenChat {
+            plan,
+            mut prepared,
+            mut call,
+            listener,
+            ..
+        } = open;
+        let wanted = Wanted {
+            face: open.face,
+            rendering: &open.rendering,
+            streamed: open.streamed,
+            report: open.report,
+            keeper: open.keeper.as_ref(),
+        };
+        let same_format = prepared.passage.is_verbatim();
         let errand = Errand::Chat(&prepared, wanted);
         match self.attempt(&plan, errand, &mut call).await {
             Ok(answered) => {
@@ -454,6 +509,31 @@ pub(crate) async fn whole(
         facts,
         content_type,
         body,
+    }
+}
+
+/// A chat that is ready to be sent. Dropping it gives back what was set aside.
+pub(crate) struct OpenChat {
+    face: &'static dyn Face,
+    report: ReportWanted,
+    streamed: bool,
+    rendering: Rendering,
+    keeper: Option<Keeper>,
+    plan: Plan,
+    prepared: Prepared,
+    call: Box<OpenCall>,
+    listener: Option<Listener>,
+}
+
+impl OpenChat {
+    /// Whether a streamed answer is wanted.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
+    /// What is said of its answer by now.
+    pub(crate) fn facts(&self) -> ReplyFacts {
+        facts(&self.plan, &self.call)
     }
 }
 

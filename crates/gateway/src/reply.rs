@@ -24,6 +24,7 @@ use crate::ledger::{Ending, OpenCall};
 use crate::payload::Listener;
 use crate::pipeline::Pipeline;
 use crate::problem::provider_problem;
+use crate::responses::Events;
 use crate::routes::{HangUp, Plan};
 
 /// An answer.
@@ -92,7 +93,8 @@ pub struct ReplyStream {
     ready: VecDeque<Bytes>,
     /// Written by the pipeline; kept for its capacity.
     written: Vec<Bytes>,
-    waits: Waits,
+    /// Another's stream, which is looked at here.
+    followed: Option<Events>,
     drains: Drains,
     listener: Option<Listener>,
     is_cut: bool,
@@ -107,6 +109,7 @@ struct Flow {
     passed: Passed,
     report: ReportWanted,
     hang_up: HangUp,
+    waits: Waits,
     is_over: bool,
 }
 
@@ -146,19 +149,33 @@ impl ReplyStream {
                 passed,
                 report,
                 hang_up: plan.target.provider.hang_up,
+                waits: Waits {
+                    alarm: clock.sleep(plan.timeouts.idle.min(deadline.since(now))),
+                    clock,
+                    idle: plan.timeouts.idle,
+                    last_piece: now,
+                    deadline,
+                },
                 is_over: begun.is_over,
             }),
             ready: begun.ready.into(),
             written: Vec::new(),
-            waits: Waits {
-                alarm: clock.sleep(plan.timeouts.idle.min(deadline.since(now))),
-                clock,
-                idle: plan.timeouts.idle,
-                last_piece: now,
-                deadline,
-            },
+            followed: None,
             drains,
             listener,
+            is_cut: false,
+        }
+    }
+
+    /// Events of an answer that is made whether anybody looks or not.
+    pub(crate) fn following(events: Events, drains: Drains) -> Self {
+        Self {
+            flow: None,
+            ready: VecDeque::new(),
+            written: Vec::new(),
+            followed: Some(events),
+            drains,
+            listener: None,
             is_cut: false,
         }
     }
@@ -233,7 +250,10 @@ impl Stream for ReplyStream {
                 return Poll::Ready(Some(bytes));
             }
             let Some(flow) = &mut this.flow else {
-                return Poll::Ready(None);
+                return match &mut this.followed {
+                    Some(events) => events.poll_next_unpin(context),
+                    None => Poll::Ready(None),
+                };
             };
             if flow.is_over {
                 this.finish(End::Clean);
@@ -241,7 +261,7 @@ impl Stream for ReplyStream {
             }
             match flow.body.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(piece))) => {
-                    this.waits.last_piece = this.waits.clock.moment();
+                    flow.waits.last_piece = flow.waits.clock.moment();
                     this.take(piece);
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -253,7 +273,7 @@ impl Stream for ReplyStream {
                     }
                 }
                 Poll::Ready(None) => this.finish(End::Clean),
-                Poll::Pending => match this.waits.poll(context) {
+                Poll::Pending => match flow.waits.poll(context) {
                     Poll::Ready(error) => this.fail(error),
                     Poll::Pending => return Poll::Pending,
                 },

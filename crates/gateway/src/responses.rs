@@ -3,6 +3,7 @@
 //! They are written by a loop of the server's, never on the way of a call; until then they are found in
 //! memory. They are not journaled: when the store cannot keep up, the newest are lost, and counted.
 
+mod background;
 mod kept;
 mod memory;
 mod recall;
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use domain::call::CallStore;
 use domain::caller::Caller;
 use domain::id::KeyId;
 use domain::response::{KeptResponse, ResponseId, ResponseStore};
@@ -20,6 +23,7 @@ use domain::store_error::StoreError;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+pub use background::{Events, Job, Jobs};
 pub(crate) use memory::Memory;
 
 use crate::waiting::Backlog;
@@ -32,6 +36,8 @@ pub struct Responses {
     /// How long they are kept; `None` keeps nothing.
     retention: Option<Duration>,
     store: Arc<dyn ResponseStore>,
+    /// Where it is found whether the call of an answer has ended.
+    calls: Arc<dyn CallStore>,
     waiting: Mutex<Waiting>,
     arrived: Notify,
     lost: AtomicU64,
@@ -41,17 +47,24 @@ pub struct Responses {
 struct Waiting {
     order: VecDeque<ResponseId>,
     kept: HashMap<ResponseId, KeptResponse>,
+    /// What stands in the store in the place of those that were made in the background.
+    places: HashMap<ResponseId, Bytes>,
     /// Those that were deleted since the last batch was taken.
     deleted: HashSet<ResponseId>,
     bytes: usize,
 }
 
 impl Responses {
-    /// Keeps answers for `retention` in `store`; `None` keeps nothing.
-    pub fn new(retention: Option<Duration>, store: Arc<dyn ResponseStore>) -> Self {
+    /// Keeps answers for `retention` in `store`; `None` keeps nothing. `calls` are those of the ledger.
+    pub fn new(
+        retention: Option<Duration>,
+        store: Arc<dyn ResponseStore>,
+        calls: Arc<dyn CallStore>,
+    ) -> Self {
         Self {
             retention,
             store,
+            calls,
             waiting: Mutex::default(),
             arrived: Notify::new(),
             lost: AtomicU64::new(0),
@@ -91,8 +104,29 @@ impl Responses {
         Some(now.saturating_add(retention).unwrap_or(Timestamp::MAX))
     }
 
+    /// Keeps an answer that is still to be made, before anybody learns of it.
+    async fn begin(&self, response: &KeptResponse) -> Result<(), StoreError> {
+        self.store
+            .keep_responses(std::slice::from_ref(response))
+            .await
+    }
+
+    /// Puts an answer in the place of what was kept while it was made.
+    fn conclude(&self, begun: &KeptResponse, answer: Bytes) {
+        let place = begun.answer.clone();
+        let response = KeptResponse {
+            answer,
+            ..begun.clone()
+        };
+        self.put_at(response, Some(place));
+    }
+
     fn put(&self, response: KeptResponse) {
-        if self.waiting().put(response) {
+        self.put_at(response, None);
+    }
+
+    fn put_at(&self, response: KeptResponse, place: Option<Bytes>) {
+        if self.waiting().put(response, place) {
             self.arrived.notify_one();
         } else {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -111,17 +145,20 @@ impl Backlog for Responses {
     }
 
     async fn write(&self, limit: usize) -> Result<usize, StoreError> {
-        let batch: Vec<KeptResponse> = {
-            let waiting = self.waiting();
-            let first = waiting.order.iter().take(limit);
-            first
-                .filter_map(|id| waiting.kept.get(id))
-                .cloned()
-                .collect()
-        };
-        if !batch.is_empty() {
-            self.store.keep_responses(&batch).await?;
+        let (new, made) = self.waiting().first(limit);
+        if !new.is_empty() {
+            self.store.keep_responses(&new).await?;
         }
+        for (response, place) in &made {
+            let KeptResponse {
+                id, key_id, answer, ..
+            } = response;
+            self.store
+                .replace_answer(id, *key_id, place, answer)
+                .await?;
+        }
+        let mut batch = new;
+        batch.extend(made.into_iter().map(|(response, _)| response));
         let deleted = self.waiting().written(&batch);
         let deleted = batch
             .iter()
@@ -137,7 +174,7 @@ impl Backlog for Responses {
 
 impl Waiting {
     /// Takes an answer in; answers whether there was room. The first under an identifier stays.
-    fn put(&mut self, response: KeptResponse) -> bool {
+    fn put(&mut self, response: KeptResponse, place: Option<Bytes>) -> bool {
         let length = length(&response);
         if self.bytes + length > MAX_WAITING {
             return false;
@@ -145,9 +182,25 @@ impl Waiting {
         if !self.kept.contains_key(&response.id) {
             self.bytes += length;
             self.order.push_back(response.id.clone());
+            self.places
+                .extend(place.map(|place| (response.id.clone(), place)));
             self.kept.insert(response.id.clone(), response);
         }
         true
+    }
+
+    /// At most `limit` answers for the store: those that are new to it, and those that take the place of
+    /// what it has.
+    fn first(&self, limit: usize) -> (Vec<KeptResponse>, Vec<(KeptResponse, Bytes)>) {
+        let (mut new, mut made) = (Vec::new(), Vec::new());
+        let ids = self.order.iter().take(limit);
+        for response in ids.filter_map(|id| self.kept.get(id)) {
+            match self.places.get(&response.id) {
+                Some(place) => made.push((response.clone(), place.clone())),
+                None => new.push(response.clone()),
+            }
+        }
+        (new, made)
     }
 
     /// Lets go of answers that the store has; answers which were deleted meanwhile.
@@ -169,6 +222,7 @@ impl Waiting {
     }
 
     fn remove(&mut self, id: &ResponseId) {
+        self.places.remove(id);
         if let Some(response) = self.kept.remove(id) {
             self.bytes = self.bytes.saturating_sub(length(&response));
             self.order.retain(|other| other != id);

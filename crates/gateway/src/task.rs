@@ -30,9 +30,13 @@ impl Gateway {
     pub async fn perform(
         &self,
         caller: &Caller,
-        inbound: Inbound<dyn Task>,
+        mut inbound: Inbound<dyn Task>,
     ) -> Result<Reply, ChatError> {
         let task = inbound.face;
+        if task.continues_answers() {
+            let now = inbound.started_at;
+            inbound.body = self.with_references(caller, &inbound.body, now).await?;
+        }
         let envelope = task.envelope(&inbound.asked, &inbound.body)?;
         if !caller.may_use(envelope.model.as_str()) {
             return Err(ChatError::ModelNotPermitted(envelope.model));

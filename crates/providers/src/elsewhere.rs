@@ -83,6 +83,10 @@ impl<E: Elsewhere> Dialect for E {
         Elsewhere::report_left_out(self, target, fields, report);
     }
 
+    fn takes_as_written(&self, body: &[u8]) -> bool {
+        self.own().takes_as_written(body)
+    }
+
     fn decode(
         &self,
         exchange: &Exchange,

@@ -25,6 +25,12 @@ pub trait Task: Send + Sync {
     /// What it does.
     fn operation(&self) -> Operation;
 
+    /// Whether its request may refer to answers that the gateway keeps, in the words of OpenAI's responses;
+    /// they are put in their place before anything else reads the body.
+    fn continues_answers(&self) -> bool {
+        false
+    }
+
     /// Reads what is needed to decide, and no more; refuses what is not what the endpoint takes.
     fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest>;
 

@@ -19,7 +19,7 @@ use gateway::ledger::{JournalLimits, Ledger, recovery};
 use gateway::limits::Limits;
 use gateway::payload::Payloads;
 use gateway::realtime::SocketRules;
-use gateway::responses::Responses;
+use gateway::responses::{Job, Jobs, Responses};
 use gateway::routes::Routes;
 use gateway::{Gateway, Parts, Settings};
 use identity::desk::Desk;
@@ -41,6 +41,8 @@ use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 
 /// Answers without a caller that may wait to be drained.
 const WAITING_DRAINS: usize = 1_024;
+/// Answers that may wait to be made in the background.
+const WAITING_JOBS: usize = 1_024;
 /// The size at which a journal segment is followed by the next.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// The least number of segments that a full journal has. Only whole segments are let go of: one that
@@ -92,6 +94,8 @@ pub struct App {
 pub struct Queues {
     /// Answers without a caller.
     pub drains: mpsc::Receiver<Drain>,
+    /// Answers that are to be made in the background.
+    pub jobs: mpsc::Receiver<Job>,
 }
 
 impl App {
@@ -143,7 +147,12 @@ impl App {
             config::KeepFor::None => None,
             config::KeepFor::Time(time) => Some(time),
         };
-        let responses = Arc::new(Responses::new(kept_for, Arc::new(store.clone())));
+        let responses = Arc::new(Responses::new(
+            kept_for,
+            Arc::new(store.clone()),
+            Arc::new(store.clone()),
+        ));
+        let (jobs, waiting_jobs) = Jobs::new(WAITING_JOBS);
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
         let sim = Arc::new(Sim::new(sim::Options {
             now: unix_seconds,
@@ -160,6 +169,7 @@ impl App {
             payloads: Arc::clone(&payloads),
             responses: Arc::clone(&responses),
             files: Arc::clone(&files),
+            jobs,
             custody: custody.clone(),
             egress,
             sockets: outbound,
@@ -195,6 +205,7 @@ impl App {
             Arc::new(app),
             Queues {
                 drains: waiting_drains,
+                jobs: waiting_jobs,
             },
         ))
     }

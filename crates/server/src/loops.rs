@@ -12,6 +12,7 @@ use domain::response::ResponseStore;
 use domain::store_error::StoreError;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
+use gateway::responses::Job;
 use gateway::waiting::Backlog;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
@@ -56,6 +57,9 @@ const DRAIN_BOUND: Duration = Duration::from_mins(2);
 /// Answers without a caller that are read at the same time.
 const DRAINS: usize = 256;
 
+/// Answers that are made in the background at the same time.
+const JOBS: usize = 256;
+
 /// Starts every loop.
 pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Duration>) {
     let stop = || tasks.stop_signal();
@@ -74,6 +78,12 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(drain(
         Arc::clone(app),
         queues.drains,
+        Arc::clone(tasks),
+        stop(),
+    ));
+    tasks.start(make_answers(
+        Arc::clone(app),
+        queues.jobs,
         Arc::clone(tasks),
         stop(),
     ));
@@ -379,6 +389,40 @@ async fn work_on_batches(app: Shared, tasks: Arc<Tasks>, mut stop: Stop) {
                 return app.batches.halt();
             },
         }
+    }
+}
+
+/// Makes the answers that nobody waits for. When it is time to stop, those that are not there yet are given
+/// up: their calls end, and whoever looks at them later is told so.
+async fn make_answers(
+    app: Shared,
+    mut jobs: mpsc::Receiver<Job>,
+    tasks: Arc<Tasks>,
+    mut stop: Stop,
+) {
+    let room = Arc::new(Semaphore::new(JOBS));
+    loop {
+        let next = async {
+            // The semaphore is never closed.
+            let place = Arc::clone(&room).acquire_owned().await.ok()?;
+            Some((jobs.recv().await?, place))
+        };
+        let (job, place) = tokio::select! {
+            next = next => match next {
+                Some(next) => next,
+                None => return,
+            },
+            () = stop.requested() => return,
+        };
+        let app = Arc::clone(&app);
+        let mut stop = tasks.stop_signal();
+        tasks.start(async move {
+            tokio::select! {
+                () = app.gateway.make(job) => {}
+                () = stop.requested() => {}
+            }
+            drop(place);
+        });
     }
 }
 

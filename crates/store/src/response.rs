@@ -65,6 +65,28 @@ impl ResponseStore for Store {
         .transpose()
     }
 
+    async fn replace_answer(
+        &self,
+        id: &ResponseId,
+        owner: KeyId,
+        place: &[u8],
+        answer: &[u8],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let replaced = execute!(
+            transaction.session(),
+            "UPDATE responses
+             SET answer = $1
+             WHERE id = $2 AND key_id = $3 AND answer = $4",
+            answer,
+            id.as_str(),
+            owner.to_string(),
+            place,
+        )?;
+        transaction.commit().await?;
+        Ok(replaced > 0)
+    }
+
     async fn delete_response(&self, id: &ResponseId, owner: KeyId) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
         let deleted = execute!(

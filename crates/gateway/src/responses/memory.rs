@@ -7,6 +7,8 @@ use domain::caller::Caller;
 use domain::name::ProviderName;
 use domain::response::{KeptResponse, ResponseId};
 use jiff::Timestamp;
+use providers::face::Rendering;
+use providers::openai::responses::state::background;
 use providers::openai::responses::state::{AnswerTap, StoredResponse, answer_id};
 
 use super::Responses;
@@ -23,6 +25,8 @@ pub(crate) struct Memory {
     pub(super) tap: Option<AnswerTap>,
     pub(super) created_at: Timestamp,
     pub(super) keep_until: Timestamp,
+    /// Whether no more is kept than whose the answer is, which is the provider's to keep.
+    pub(super) is_place_only: bool,
     /// Whether the provider keeps the answer as well.
     pub(crate) is_at_provider: bool,
 }
@@ -45,17 +49,38 @@ impl Memory {
         None
     }
 
+    /// What is kept of an answer that is to be made in the background, which callers know by an identifier
+    /// of ours. A provider that keeps it too knows another. `None` where the request is none to be kept.
+    pub(crate) fn begun(self, rendering: &Rendering) -> Option<KeptResponse> {
+        let answer = background::queued(rendering);
+        let begun = Self {
+            is_at_provider: false,
+            ..self
+        };
+        begun.kept(&answer)
+    }
+
     /// An answer without an identifier cannot be referred to, and is not kept.
     fn keep(self, answer: &[u8]) {
-        let stored = StoredResponse::of(&self.asked, answer);
-        let id = answer_id(answer).and_then(|id| id.parse().ok());
-        let (Some(stored), Some(id)) = (stored, id) else {
+        if self.is_place_only && !self.is_at_provider {
             return;
+        }
+        let responses = Arc::clone(&self.responses);
+        if let Some(kept) = self.kept(answer) {
+            responses.put(kept);
+        }
+    }
+
+    fn kept(self, answer: &[u8]) -> Option<KeptResponse> {
+        let stored = StoredResponse::of(&self.asked, answer)?;
+        let id = answer_id(answer)?.parse().ok()?;
+        let (input, answer) = if self.is_place_only {
+            (b"[]".to_vec(), Bytes::new())
+        } else {
+            let answer = Bytes::copy_from_slice(stored.answer.get().as_bytes());
+            (serde_json::to_vec(&stored.input).ok()?, answer)
         };
-        let Ok(input) = serde_json::to_vec(&stored.input) else {
-            return;
-        };
-        self.responses.put(KeptResponse {
+        Some(KeptResponse {
             id,
             organization_id: self.caller.organization_id(),
             project_id: self.caller.project_id(),
@@ -64,9 +89,9 @@ impl Memory {
             is_at_provider: self.is_at_provider,
             previous: self.previous,
             input: input.into(),
-            answer: Bytes::copy_from_slice(stored.answer.get().as_bytes()),
+            answer,
             created_at: self.created_at,
             keep_until: self.keep_until,
-        });
+        })
     }
 }

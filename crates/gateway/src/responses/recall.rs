@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::caller::Caller;
 use domain::response::{KeptResponse, ResponseId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use providers::dialect::Format;
 use providers::face::{Envelope, InvalidRequest};
+use providers::kind::ProviderKind;
+use providers::openai::responses::state::background::in_foreground;
 use providers::openai::responses::state::{
     AnswerTap, Keeping, StoredResponse, continued, response_of_item, with_items,
 };
@@ -20,6 +22,9 @@ use crate::routes::Plan;
 
 /// The most answers of one conversation.
 const MAX_CHAIN: usize = 1_000;
+/// How long it is known whose an answer is that its provider keeps: as long as OpenAI keeps one
+/// (<https://platform.openai.com/docs/guides/conversation-state>).
+const AT_PROVIDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The most that one conversation brings along, in bytes.
 const MAX_CONVERSATION: usize = 64 * 1024 * 1024;
 
@@ -29,9 +34,42 @@ pub(crate) struct Recalled {
     pub(crate) asked: Bytes,
     /// Keeps the answer, where that is wanted.
     pub(crate) memory: Option<Memory>,
+    /// Whether the answer is to be made in the background; then it is kept.
+    pub(crate) background: bool,
+}
+
+impl Recalled {
+    /// Nothing is referred to, and nothing kept.
+    fn nothing(asked: Bytes) -> Self {
+        Self {
+            asked,
+            memory: None,
+            background: false,
+        }
+    }
 }
 
 impl Gateway {
+    /// The request of a task with the conversation before it and the items in it that it refers to. Nothing
+    /// but the request's own words is looked at where nothing is kept.
+    pub(crate) async fn with_references(
+        &self,
+        caller: &Caller,
+        body: &Bytes,
+        now: Timestamp,
+    ) -> Result<Bytes, ChatError> {
+        let keeping = Keeping::read(body)?;
+        let responses = &self.responses;
+        let resolved = responses.resolved(caller, body, &keeping.references, false, now);
+        let resolved = resolved.await?;
+        let Some(previous) = &keeping.previous_response_id else {
+            return Ok(resolved);
+        };
+        let last = responses.expect(caller, previous, now).await?;
+        let chain = responses.chain(caller, last, now).await?;
+        Ok(continued(&resolved, &chain, &reference)?)
+    }
+
     /// Puts what the request refers to in its place: in `inbound`'s body, of which `envelope` then is.
     pub(crate) async fn recall(
         &self,
@@ -44,10 +82,7 @@ impl Gateway {
             // Large and seldom needed: on the heap it does not make every call's story larger.
             return Box::pin(self.recall_response(caller, inbound, envelope, plan)).await;
         }
-        Ok(Recalled {
-            asked: inbound.body.clone(),
-            memory: None,
-        })
+        Ok(Recalled::nothing(inbound.body.clone()))
     }
 
     async fn recall_response(
@@ -59,29 +94,29 @@ impl Gateway {
     ) -> Result<Recalled, ChatError> {
         let asked = inbound.body.clone();
         let keeping = Keeping::read(&asked)?;
-        if keeping.background {
-            let detail = "`background` is not taken: answers are made while their caller waits. Send the \
-                          request without it, and `stream` where the answer takes long.";
+        let now = inbound.started_at;
+        let keep_until = self.responses.keep_until(now);
+        if keeping.background && !(keeping.store && keep_until.is_some()) {
+            let detail = "An answer that is made in the background must be kept: leave `store: false` out, \
+                          and where the operator keeps nothing (`responses.keep: none`), `background`.";
             return Err(InvalidRequest::of("background", detail).into());
         }
-        let now = inbound.started_at;
-        let Some(keep_until) = self.responses.keep_until(now) else {
-            return Ok(Recalled {
-                asked,
-                memory: None,
-            });
+        let Some(keep_until) = keep_until else {
+            return self
+                .left_to_provider(caller, asked, &keeping, envelope, plan, now)
+                .await;
         };
-        let is_verbatim = plan
-            .dialect(Format::OpenaiResponses)
-            .is_some_and(|dialect| dialect.format() == Format::OpenaiResponses);
+        let dialect = plan.dialect(Format::OpenaiResponses);
+        let dialect = dialect.filter(|dialect| dialect.format() == Format::OpenaiResponses);
         let previous = match &keeping.previous_response_id {
             Some(id) => Some(self.responses.expect(caller, id, now).await?),
             None => None,
         };
         let resolved = self
             .responses
-            .resolved(caller, &asked, &keeping.references, is_verbatim, now)
+            .resolved(caller, &asked, &keeping.references, dialect.is_some(), now)
             .await?;
+        let is_verbatim = dialect.is_some_and(|dialect| dialect.takes_as_written(&resolved));
         let provider = &plan.target.provider.name;
         let chain = match &previous {
             Some(last) if !(is_verbatim && last.is_at_provider && last.provider == *provider) => {
@@ -94,6 +129,9 @@ impl Gateway {
         } else {
             // What is left of references is the provider's to know.
             inbound.body = continued(&resolved, &chain, &reference)?;
+        }
+        if keeping.background {
+            inbound.body = in_foreground(&inbound.body);
         }
         if inbound.body != asked {
             *envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
@@ -108,9 +146,55 @@ impl Gateway {
             tap: envelope.stream.then(AnswerTap::default),
             created_at: now,
             keep_until,
-            is_at_provider: is_verbatim,
+            is_place_only: false,
+            is_at_provider: false,
         });
-        Ok(Recalled { asked, memory })
+        Ok(Recalled {
+            asked,
+            memory,
+            background: keeping.background,
+        })
+    }
+}
+
+impl Gateway {
+    /// Where the operator keeps nothing, conversations are the provider's to keep, and here is only known
+    /// whose they are.
+    async fn left_to_provider(
+        &self,
+        caller: &Caller,
+        asked: Bytes,
+        keeping: &Keeping,
+        envelope: &Envelope,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<Recalled, ChatError> {
+        let provider = &plan.target.provider;
+        let dialect = plan.dialect(Format::OpenaiResponses);
+        let speaks = dialect.is_some_and(|it| it.format() == Format::OpenaiResponses);
+        let keeps = speaks && provider.kind == ProviderKind::Openai;
+        if let Some(id) = &keeping.previous_response_id {
+            let previous = self.responses.expect(caller, id, now).await?;
+            if !keeps || previous.provider != provider.name {
+                return Err(not_here(id));
+            }
+        }
+        let memory = (keeping.store && keeps).then(|| Memory {
+            responses: Arc::clone(&self.responses),
+            caller: caller.clone(),
+            provider: provider.name.clone(),
+            asked: asked.clone(),
+            previous: None,
+            tap: envelope.stream.then(AnswerTap::default),
+            created_at: now,
+            keep_until: now.saturating_add(AT_PROVIDER).unwrap_or(Timestamp::MAX),
+            is_place_only: true,
+            is_at_provider: false,
+        });
+        Ok(Recalled {
+            memory,
+            ..Recalled::nothing(asked)
+        })
     }
 }
 
@@ -150,6 +234,9 @@ impl Responses {
                      {MAX_CONVERSATION} bytes; begin a new one with what matters of it in `input`."
                 );
                 return Err(InvalidRequest::of("previous_response_id", detail).into());
+            }
+            if response.answer.is_empty() {
+                return Err(not_here(response.id.as_str()));
             }
             next = match &response.previous {
                 Some(id) => Some(self.expect(caller, id.as_str(), now).await?),
@@ -201,6 +288,17 @@ impl Responses {
         }
         let find = |id: &str| items.get(id).cloned().or_else(|| reference(id));
         Ok(with_items(asked, &find)?)
+    }
+}
+
+/// An answer that only the provider has.
+fn not_here(id: &str) -> ChatError {
+    ChatError::NotKept {
+        detail: format!(
+            "Previous response with id '{id}' is kept by the provider that gave it, and can be continued \
+             there only."
+        ),
+        param: "previous_response_id".to_owned(),
     }
 }
 

@@ -101,6 +101,22 @@ impl ResponseStore for Memory {
         Ok(found.filter(|kept| kept.key_id == owner && kept.keep_until > now))
     }
 
+    async fn replace_answer(
+        &self,
+        id: &ResponseId,
+        owner: KeyId,
+        place: &[u8],
+        answer: &[u8],
+    ) -> Result<bool, StoreError> {
+        let mut kept = self.responses.lock().unwrap();
+        let found = kept.get_mut(id);
+        let Some(found) = found.filter(|it| it.key_id == owner && it.answer == place) else {
+            return Ok(false);
+        };
+        found.answer = answer.to_vec().into();
+        Ok(true)
+    }
+
     async fn delete_response(&self, id: &ResponseId, owner: KeyId) -> Result<bool, StoreError> {
         let mut kept = self.responses.lock().unwrap();
         let is_own = kept.get(id).is_some_and(|kept| kept.key_id == owner);

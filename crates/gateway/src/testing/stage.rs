@@ -33,7 +33,7 @@ use crate::ledger::{JournalLimits, Ledger, Sync};
 use crate::limits::Limits;
 use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
-use crate::responses::Responses;
+use crate::responses::{Job, Jobs, Responses};
 use crate::routes::{HangUp, Provider, Retries, Route, Routes, Timeouts};
 use crate::waiting::Backlog;
 use providers::kind::ProviderKind;
@@ -97,6 +97,7 @@ pub(crate) struct Stage {
     pub(crate) script: Arc<Script>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) drains: mpsc::Receiver<Drain>,
+    pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) responses: Arc<Responses>,
     pub(crate) store: Arc<Memory>,
     pub(crate) files: Arc<Files>,
@@ -146,6 +147,7 @@ impl Stage {
         let responses = Arc::new(Responses::new(
             Some(std::time::Duration::from_hours(1)),
             Arc::clone(&store) as Arc<dyn ResponseStore>,
+            Arc::clone(&store) as Arc<dyn domain::call::CallStore>,
         ));
         let shelf = Arc::new(Shelf::default());
         let files = Arc::new(Files::new(
@@ -156,6 +158,7 @@ impl Stage {
             Arc::clone(&clock) as Arc<dyn Clock>,
             Arc::new(Counting::default()),
         ));
+        let (jobs, waiting_jobs) = Jobs::new(1);
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(rules)),
             ledger: Arc::clone(&ledger),
@@ -164,6 +167,7 @@ impl Stage {
             payloads: Arc::new(Payloads::new(None)),
             responses: Arc::clone(&responses),
             files: Arc::clone(&files),
+            jobs,
             custody: Some(custody(&store, &clock)),
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
             sockets: Arc::new(Nobody),
@@ -183,6 +187,7 @@ impl Stage {
             script,
             heard,
             drains: queue,
+            jobs: waiting_jobs,
             responses,
             store,
             files,

@@ -15,7 +15,7 @@ use providers::images::OpenaiImages;
 use providers::moderation::OpenaiModeration;
 use providers::openai::OpenaiChat;
 use providers::openai::completions::OpenaiCompletions;
-use providers::openai::responses::OpenaiResponses;
+use providers::openai::responses::{Compact, CountInput, OpenaiResponses};
 use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::Task;
 
@@ -52,6 +52,8 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
         "/v1/chat/completions" => Some(chat(&OpenaiChat, Recorded::OpenaiChat)),
         "/v1/completions" => Some(chat(&OpenaiCompletions, Recorded::Openai)),
         "/v1/responses" => Some(chat(&OpenaiResponses, Recorded::OpenaiResponses)),
+        "/v1/responses/input_tokens" => Some(task(&CountInput, Recorded::OpenaiResponses)),
+        "/v1/responses/compact" => Some(task(&Compact, Recorded::OpenaiResponses)),
         "/v1/embeddings" => Some(task(&OpenaiEmbeddings, Recorded::Openai)),
         "/v1/images/generations" => Some(task(&OpenaiImages::Generations, Recorded::Openai)),
         "/v1/images/edits" => Some(task(&OpenaiImages::Edits, Recorded::Openai)),

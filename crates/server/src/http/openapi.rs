@@ -162,8 +162,11 @@ fn paths() -> Value {
         } },
         "/v1/responses/{id}": {
             "get": {
-                "operationId": "retrieveResponse", "summary": "An answer that is kept",
-                "parameters": [path("id")],
+                "operationId": "retrieveResponse", "summary": "An answer that is kept, or as far as it is",
+                "parameters": [
+                    path("id"), query("stream", json!({ "type": "boolean" })),
+                    query("starting_after", json!({ "type": "integer", "minimum": 0 })),
+                ],
                 "responses": {
                     "200": answer("The answer as it was given.", json!({ "type": "object" })),
                     "default": answer("Not done, in the vendor's shape.", json!({ "type": "object" })),
@@ -180,9 +183,10 @@ fn paths() -> Value {
         },
         "/v1/responses/{id}/cancel": { "post": {
             "operationId": "cancelResponse",
-            "summary": "Refused: no answer is made in the background",
+            "summary": "Have an answer end that is made in the background",
             "parameters": [path("id")],
             "responses": {
+                "200": answer("The answer as it is.", json!({ "type": "object" })),
                 "default": answer("Not done, in the vendor's shape.", json!({ "type": "object" })),
             },
         } },

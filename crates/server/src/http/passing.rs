@@ -76,7 +76,7 @@ where
 }
 
 /// The vendor's answer, with what is said of the call beside it.
-fn hand_on(answered: NativeReply) -> Response<Answer> {
+pub(super) fn hand_on(answered: NativeReply) -> Response<Answer> {
     let mut response = respond(answered.reply);
     *response.status_mut() = answered.status;
     response.headers_mut().extend(answered.fields);

@@ -73,6 +73,11 @@ impl IntoProblem for ChatError {
             Self::NotKept { detail, param } => {
                 Problem::new(ProblemKind::NotFound, detail).with_param(param)
             }
+            Self::TooManyJobs => Problem::new(
+                ProblemKind::Unavailable,
+                "As many answers are made in the background as there is room for. Try again later, or send \
+                 the request without `background`.",
+            ),
             Self::Store(error) => error.into_problem(),
             Self::File(error) => error.into_problem(),
             Self::Ledger(error) => error.into_problem(),

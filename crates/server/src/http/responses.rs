@@ -1,20 +1,29 @@
 //! Answers that are kept for callers who refer to them, in OpenAI's shape
 //! (<https://platform.openai.com/docs/api-reference/responses>).
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use domain::call::Face as Recorded;
 use domain::caller::Caller;
 use domain::problem::{Problem, ProblemKind};
-use http::header::CONTENT_TYPE;
+use futures_util::StreamExt;
+use gateway::native::NativeRequest;
+use gateway::responses::Events;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use providers::face::Face;
 use providers::openai::responses::OpenaiResponses;
 use providers::openai::responses::state;
 use serde::Deserialize;
 
 use super::auth::authenticate;
-use super::call::render;
-use super::faces::Api;
+use super::call::{inbound, render};
+use super::faces::{Api, Spoken};
+use super::passing::hand_on;
 use super::problem::IntoProblem;
 use super::request::Arrival;
 use crate::app::{App, Shared};
@@ -24,6 +33,7 @@ use crate::app::{App, Shared};
 #[serde(default)]
 pub struct Manner {
     stream: Option<String>,
+    starting_after: Option<String>,
 }
 
 /// Which items are wanted.
@@ -36,7 +46,8 @@ pub struct Items {
     before: Option<String>,
 }
 
-/// `GET /v1/responses/{id}`: an answer that is kept, as it was given.
+/// `GET /v1/responses/{id}`: an answer that is kept, as it was given or as far as it is; with `stream`, as
+/// events.
 pub async fn retrieve(
     State(app): State<Shared>,
     Path(id): Path<String>,
@@ -45,14 +56,21 @@ pub async fn retrieve(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let found = async {
-        let caller = caller_of(&app, request, &arrival)?;
-        if manner.stream.is_some_and(|stream| stream == "true") {
-            let detail =
-                "`stream` is not taken here: an answer that is kept comes whole. Leave it out.";
-            return Err(invalid("stream", detail.to_owned()));
+        let (caller, parts) = caller_of(&app, request, &arrival)?;
+        if let Some(passed) = at_provider(&app, &caller, &id, &parts, &arrival).await? {
+            return Ok(passed);
         }
-        let answer = app.responses.retrieve(&caller, &id, arrival.at).await;
-        answer.map_err(IntoProblem::into_problem)
+        let gateway = &app.gateway;
+        if manner.stream.as_deref().is_some_and(is_true) {
+            let after = manner.starting_after.as_deref().map(number).transpose()?;
+            let events = gateway
+                .response_events(&caller, &id, after, arrival.at)
+                .await
+                .map_err(IntoProblem::into_problem)?;
+            return Ok(streamed(events));
+        }
+        let answer = gateway.response(&caller, &id, arrival.at).await;
+        Ok(whole(answer.map_err(IntoProblem::into_problem)?))
     };
     respond(found.await, &arrival)
 }
@@ -65,9 +83,12 @@ pub async fn forget(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let forgotten = async {
-        let caller = caller_of(&app, request, &arrival)?;
-        let forgotten = app.responses.forget(&caller, &id).await;
-        forgotten.map_err(IntoProblem::into_problem)
+        let (caller, parts) = caller_of(&app, request, &arrival)?;
+        if let Some(passed) = at_provider(&app, &caller, &id, &parts, &arrival).await? {
+            return Ok(passed);
+        }
+        let forgotten = app.gateway.forget_response(&caller, &id).await;
+        Ok(whole(forgotten.map_err(IntoProblem::into_problem)?))
     };
     respond(forgotten.await, &arrival)
 }
@@ -81,27 +102,36 @@ pub async fn input_items(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let listed = async {
-        let caller = caller_of(&app, request, &arrival)?;
+        let (caller, parts) = caller_of(&app, request, &arrival)?;
+        if let Some(passed) = at_provider(&app, &caller, &id, &parts, &arrival).await? {
+            return Ok(passed);
+        }
         let page = items.page()?;
         let listed = app
             .responses
             .input_items(&caller, &id, &page, arrival.at)
             .await;
-        listed.map_err(IntoProblem::into_problem)
+        Ok(whole(listed.map_err(IntoProblem::into_problem)?))
     };
     respond(listed.await, &arrival)
 }
 
-/// `POST /v1/responses/{id}/cancel`: only answers made in the background can be cancelled, and there are
-/// none.
-pub async fn cancel(State(app): State<Shared>, request: Request) -> Response {
+/// `POST /v1/responses/{id}/cancel`: has an answer end that is made in the background.
+pub async fn cancel(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     let arrival = Arrival::of(&request);
-    let refused = caller_of(&app, request, &arrival).and_then(|_| {
-        let detail = "Only an answer that is made in the background can be cancelled, and `background` is \
-                      not taken. Close the connection to cancel an answer.";
-        Err(Problem::new(ProblemKind::InvalidRequest, detail))
-    });
-    respond(refused, &arrival)
+    let cancelled = async {
+        let (caller, parts) = caller_of(&app, request, &arrival)?;
+        if let Some(passed) = at_provider(&app, &caller, &id, &parts, &arrival).await? {
+            return Ok(passed);
+        }
+        let cancelled = app.gateway.cancel_response(&caller, &id, arrival.at).await;
+        Ok(whole(cancelled.map_err(IntoProblem::into_problem)?))
+    };
+    respond(cancelled.await, &arrival)
 }
 
 impl Items {
@@ -135,14 +165,69 @@ fn invalid(param: &str, detail: String) -> Problem {
     Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
 }
 
-fn caller_of(app: &App, request: Request, arrival: &Arrival) -> Result<Caller, Problem> {
+fn caller_of(app: &App, request: Request, arrival: &Arrival) -> Result<(Caller, Parts), Problem> {
     let (parts, _) = request.into_parts();
-    authenticate(app, &parts, arrival)
+    Ok((authenticate(app, &parts, arrival)?, parts))
 }
 
-fn respond(outcome: Result<Bytes, Problem>, arrival: &Arrival) -> Response {
-    match outcome {
-        Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(problem) => render(Api::Chat(&OpenaiResponses), &problem, arrival).map(Body::new),
-    }
+/// What the provider says of an answer that only it has; `None` where this is none of those.
+async fn at_provider(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    parts: &Parts,
+    arrival: &Arrival,
+) -> Result<Option<Response>, Problem> {
+    let holder = app.gateway.holder_of(caller, id, arrival.at).await;
+    let Some(provider) = holder.map_err(IntoProblem::into_problem)? else {
+        return Ok(None);
+    };
+    let path = parts.uri.path();
+    let asked = NativeRequest {
+        provider,
+        method: parts.method.clone(),
+        path: path.strip_prefix("/v1/").unwrap_or(path).to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+    };
+    let spoken = Spoken {
+        api: Api::Chat(&OpenaiResponses),
+        name: Recorded::OpenaiResponses,
+        model: None,
+        stream: None,
+    };
+    let face: &'static dyn Face = &OpenaiResponses;
+    let inbound = inbound(face, spoken, arrival, parts.clone(), Bytes::new());
+    let reply = app.gateway.ask_holder(caller, inbound, asked, id).await;
+    let reply = reply.map_err(IntoProblem::into_problem)?;
+    Ok(Some(hand_on(reply).map(Body::new)))
+}
+
+fn respond(outcome: Result<Response, Problem>, arrival: &Arrival) -> Response {
+    outcome.unwrap_or_else(|problem| {
+        render(Api::Chat(&OpenaiResponses), &problem, arrival).map(Body::new)
+    })
+}
+
+fn whole(body: Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn streamed(events: Events) -> Response {
+    let fields = [
+        (CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    let events = events.map(Ok::<_, Infallible>);
+    (fields, Body::from_stream(events)).into_response()
+}
+
+fn is_true(word: &str) -> bool {
+    matches!(word, "true" | "True" | "1")
+}
+
+fn number(word: &str) -> Result<u64, Problem> {
+    word.parse().map_err(|_| {
+        let detail = "`starting_after` must be the `sequence_number` of an event.";
+        invalid("starting_after", detail.to_owned())
+    })
 }

@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod applications;
+mod background;
 mod bad_input;
 mod bench;
 mod commands;

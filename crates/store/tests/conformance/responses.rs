@@ -13,6 +13,7 @@ on_both_engines!(
     an_answer_that_is_kept_stays_as_it_is,
     nobody_but_its_owner_finds_or_deletes_an_answer,
     a_deleted_answer_is_gone,
+    an_answer_takes_the_place_of_what_was_kept_and_of_nothing_else,
     an_answer_is_not_found_after_its_time,
     answers_go_when_their_time_has_come_the_oldest_end_first,
 );
@@ -77,6 +78,25 @@ async fn a_deleted_answer_is_gone(bench: Bench) {
     assert_eq!(find(&bench, &id, time(0)).await, None);
     assert!(!bench.store.delete_response(&id, key_id(1)).await.unwrap());
     assert!(find(&bench, &response(2).id, time(0)).await.is_some());
+}
+
+async fn an_answer_takes_the_place_of_what_was_kept_and_of_nothing_else(bench: Bench) {
+    keep(&bench, &[response(1)]).await;
+    let kept = response(1);
+    let replace = async |owner, place: &[u8], answer: &[u8]| {
+        let replaced = bench.store.replace_answer(&kept.id, owner, place, answer);
+        replaced.await.unwrap()
+    };
+    let (place, other) = (kept.answer.to_vec(), key_id(2));
+    assert!(!replace(other, &place, b"{}").await);
+    assert!(!replace(key_id(1), b"something else", b"{}").await);
+    assert!(replace(key_id(1), &place, b"{\"a\":1}").await);
+    let expected = KeptResponse {
+        answer: b"{\"a\":1}".to_vec().into(),
+        ..kept.clone()
+    };
+    assert_eq!(find(&bench, &kept.id, time(0)).await, Some(expected));
+    assert!(!replace(key_id(1), &place, b"{}").await);
 }
 
 fn until(number: u64, keep_until: Timestamp) -> KeptResponse {

@@ -1,7 +1,5 @@
 //! What is read of every request before anything is decided, and the edits of the verbatim path.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -54,37 +52,29 @@ fn count_items(fields: &Fields<'_>) -> Result<usize, InvalidRequest> {
     }
 }
 
-/// The caller's bytes with the model's name replaced. Reasoning items that hold what another provider wants
-/// back are taken out: OpenAI refuses a request for an encrypted content that it did not write.
+/// The caller's bytes with the model's name replaced.
 pub(super) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
     let span = envelope.model_span.clone().unwrap_or_default();
-    let own = custody::may_hold_envelopes(body)
-        .then(|| without_envelopes(body))
-        .flatten();
     let name = serde_json::Value::from(model).to_string();
-    let mut edits: Vec<_> = own.into_iter().chain([(span, name)]).collect();
-    edits.sort_by_key(|(span, _)| span.start);
     Spliced {
-        body: apply(body, &edits),
+        body: apply(body, &[(span, name)]),
         withhold_usage: false,
     }
 }
 
-/// The edit that leaves of `input` what is not an envelope of ours; `None` where there is none.
-fn without_envelopes(body: &[u8]) -> Option<(Range<usize>, String)> {
-    let text = text(body).ok()?;
-    let fields = Fields::read_body(text).ok()?;
-    let input = fields.look("input")?;
-    let items = list(input, "input").ok()?;
-    let count = items.len();
-    let is_own = |raw: &RawValue| {
+/// Whether `input` holds what this gateway gave out for another provider, which OpenAI itself would refuse.
+pub(super) fn holds_foreign_state(body: &[u8]) -> bool {
+    custody::may_hold_envelopes(body) && envelopes(body).is_some_and(|count| count > 0)
+}
+
+/// How many items of `input` are envelopes of ours.
+fn envelopes(body: &[u8]) -> Option<usize> {
+    let fields = Fields::read_body(text(body).ok()?).ok()?;
+    let items = list(fields.look("input")?, "input").ok()?;
+    let is_ours = |raw: &RawValue| {
         let item = Fields::read(raw, String::new());
         let sealed = item.and_then(|mut item| item.text("encrypted_content"));
-        !sealed.is_ok_and(|sealed| sealed.is_some_and(|sealed| custody::is_envelope(&sealed)))
+        sealed.is_ok_and(|sealed| sealed.is_some_and(|sealed| custody::is_envelope(&sealed)))
     };
-    let own: Vec<&str> = items
-        .into_iter()
-        .filter_map(|(_, raw)| is_own(raw).then_some(raw.get()))
-        .collect();
-    (own.len() < count).then(|| (span(text, input.get()), format!("[{}]", own.join(","))))
+    Some(items.into_iter().filter(|(_, raw)| is_ours(raw)).count())
 }

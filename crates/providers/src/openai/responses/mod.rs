@@ -9,6 +9,7 @@
 
 mod annotations;
 mod answer;
+mod count;
 mod custody;
 mod decode;
 mod encode;
@@ -30,6 +31,8 @@ mod stream;
 mod stream_items;
 mod wire;
 pub(super) mod words;
+
+pub use self::count::{Compact, CountInput};
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};
@@ -89,6 +92,11 @@ impl Dialect for OpenaiResponses {
     ) -> Result<Request<Bytes>, Refusal> {
         let url = format!("{}/responses", target.base_url);
         outgoing::post_chat(&url, stream, fields, body)
+    }
+
+    /// Not with what this gateway gave out for another provider: OpenAI refuses what it did not seal.
+    fn takes_as_written(&self, body: &[u8]) -> bool {
+        !envelope::holds_foreign_state(body)
     }
 
     fn decode(

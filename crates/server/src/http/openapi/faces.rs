@@ -12,7 +12,7 @@ struct Face {
     described_at: &'static str,
 }
 
-const FACES: [Face; 32] = [
+const FACES: [Face; 34] = [
     Face {
         path: "/v1/completions",
         method: "post",
@@ -75,6 +75,20 @@ const FACES: [Face; 32] = [
         id: "createResponse",
         summary: "Answer items, whole or streamed",
         described_at: "https://platform.openai.com/docs/api-reference/responses/create",
+    },
+    Face {
+        path: "/v1/responses/input_tokens",
+        method: "post",
+        id: "countResponseInput",
+        summary: "How many tokens of input a request would be; an estimate, and marked as one, for other vendors",
+        described_at: "https://platform.openai.com/docs/api-reference/responses/input-tokens",
+    },
+    Face {
+        path: "/v1/responses/compact",
+        method: "post",
+        id: "compactResponse",
+        summary: "Make a conversation shorter, at OpenAI",
+        described_at: "https://platform.openai.com/docs/api-reference/responses/compact",
     },
     Face {
         path: "/v1/embeddings",

@@ -145,7 +145,7 @@ pub(in super::super) fn problem_fields(problem: &Problem, out: &mut BytesMut) {
 }
 
 /// What is told of a problem in the failed answer. The vendor's codes are few, and clients know them.
-pub(super) fn failure_of(problem: &Problem) -> Value {
+pub(in super::super) fn failure_of(problem: &Problem) -> Value {
     let code = match problem.kind {
         ProblemKind::RateLimited
         | ProblemKind::ProviderRateLimited

@@ -18,7 +18,7 @@ use domain::usage::{ServiceTier, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use self::events::failure_of;
+pub(super) use self::events::failure_of;
 pub(super) use self::events::problem_fields;
 use self::words::Kind;
 use super::super::encoder::HEARTBEAT;

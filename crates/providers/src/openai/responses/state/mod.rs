@@ -5,8 +5,12 @@
 //! All of it works on JSON as it was written, so that nothing is lost. Where answers are kept and whose
 //! they are, the gateway knows.
 
+pub mod background;
+mod replay;
 #[cfg(test)]
 mod tests;
+
+pub use self::replay::replayed;
 
 use std::borrow::Cow;
 
@@ -18,7 +22,6 @@ use serde_json::{Map, Value, json};
 use super::super::envelope::text;
 use super::super::fields::{self, Fields, Kind};
 use super::super::render::append;
-use super::custody;
 use super::relay::terminal_answer;
 use crate::face::InvalidRequest;
 use crate::framing::cut::EventCutter;
@@ -43,9 +46,6 @@ pub struct Keeping {
     pub conversation: Option<String>,
     /// The items that are referred to and not sent.
     pub references: Vec<String>,
-    /// Whether the request holds what this gateway gave out for another provider, which OpenAI itself would
-    /// refuse: then it must be translated, even to a target of this format.
-    pub holds_foreign_state: bool,
 }
 
 impl Keeping {
@@ -58,7 +58,6 @@ impl Keeping {
             previous_response_id: fields.text("previous_response_id")?,
             conversation: conversation(&mut fields)?,
             references: Vec::new(),
-            holds_foreign_state: false,
         };
         let listed = fields
             .look("input")
@@ -67,8 +66,6 @@ impl Keeping {
             let mut item = Fields::read(raw, path)?;
             if let Some(id) = reference(&mut item)? {
                 keeping.references.push(id);
-            } else if let Some(sealed) = item.text("encrypted_content")? {
-                keeping.holds_foreign_state |= custody::is_envelope(&sealed);
             }
         }
         Ok(keeping)

@@ -42,11 +42,10 @@ fn what_is_to_be_kept_is_read_of_the_request() {
         previous_response_id: Some("resp_1".to_owned()),
         conversation: Some("conv_1".to_owned()),
         references: vec!["msg_9".to_owned(), "rs_9".to_owned()],
-        holds_foreign_state: true,
     };
     assert_eq!(Keeping::read(body.to_string().as_bytes()), Ok(expected));
     let plain = Keeping::read(br#"{"model":"m","input":"Hi"}"#).unwrap();
-    assert!(plain.store && !plain.holds_foreign_state && plain.references.is_empty());
+    assert!(plain.store && plain.references.is_empty());
 }
 
 #[test]

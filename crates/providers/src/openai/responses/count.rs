@@ -1,0 +1,241 @@
+//! `POST /v1/responses/input_tokens` and `POST /v1/responses/compact`: what a request would take, and a
+//! conversation made shorter. OpenAI answers both for its own models.
+//! <https://platform.openai.com/docs/api-reference/responses/input-tokens>,
+//! <https://platform.openai.com/docs/api-reference/responses/compact>
+
+use bytes::Bytes;
+use domain::call::Operation;
+use domain::problem::Problem;
+use domain::usage::Usage;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::super::envelope::text;
+use super::super::fields::Fields;
+use super::super::usage;
+use super::{OpenaiResponses, parse};
+use crate::count;
+use crate::dialect::{Refusal, Target};
+use crate::face::{Asked, Face as _, InvalidRequest};
+use crate::kind::ProviderKind;
+use crate::outgoing::JSON;
+use crate::passing::{self, Seen, refusal, required_model, tokens};
+use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope};
+
+/// Counts the input of a request. OpenAI itself is asked; for the models of others the answer is an estimate,
+/// and says so in a field `estimated` beside `input_tokens`. Counting is free.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CountInput;
+
+/// Makes a conversation shorter, which only OpenAI can: what comes back is sealed by it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compact;
+
+impl Task for CountInput {
+    fn operation(&self) -> Operation {
+        Operation::TokenCount
+    }
+
+    fn continues_answers(&self) -> bool {
+        true
+    }
+
+    fn envelope(&self, _: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
+        envelope(body, Usage::default())
+    }
+
+    fn answer(
+        &self,
+        _: &Asked,
+        body: &Bytes,
+        kind: ProviderKind,
+        target: &Target<'_>,
+    ) -> Result<Option<TaskAnswer>, Refusal> {
+        if is_openai(kind, target) {
+            return Ok(None);
+        }
+        let request = parse::request(body).map_err(refusal)?;
+        let counted = json!({
+            "object": "response.input_tokens",
+            "input_tokens": count::input_tokens(&request, target.model),
+            "estimated": true,
+        });
+        Ok(Some(TaskAnswer {
+            body: Bytes::from(counted.to_string()),
+            content_type: JSON,
+            usage: Some(Usage::default()),
+            response_model: None,
+        }))
+    }
+
+    fn prepare(
+        &self,
+        _: &Asked,
+        body: &Bytes,
+        kind: ProviderKind,
+        target: &Target<'_>,
+    ) -> Result<PreparedTask, Refusal> {
+        if !is_openai(kind, target) {
+            return Err(passing::not_served(kind, "counts of a request's input"));
+        }
+        passed("input_tokens", body, target, |_, body| {
+            #[derive(Deserialize)]
+            struct Counted {
+                #[expect(dead_code, reason = "whether it is there is all that is asked")]
+                input_tokens: u64,
+            }
+            serde_json::from_slice::<Counted>(body).map_err(passing::unreadable)?;
+            Ok(Seen {
+                usage: Some(Usage::default()),
+                model: None,
+            })
+        })
+    }
+
+    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
+        OpenaiResponses.render_error(problem, request_id)
+    }
+}
+
+impl Task for Compact {
+    fn operation(&self) -> Operation {
+        Operation::Chat
+    }
+
+    fn continues_answers(&self) -> bool {
+        true
+    }
+
+    /// What is kept of a conversation is reckoned to be a tenth of it.
+    fn envelope(&self, _: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
+        let input = tokens(body.len());
+        envelope(body, Usage::text(input, input / 10))
+    }
+
+    fn prepare(
+        &self,
+        _: &Asked,
+        body: &Bytes,
+        kind: ProviderKind,
+        target: &Target<'_>,
+    ) -> Result<PreparedTask, Refusal> {
+        if !is_openai(kind, target) {
+            let what = "compactions, which only OpenAI can read back";
+            return Err(passing::not_served(kind, what));
+        }
+        passed("compact", body, target, |_, body| {
+            #[derive(Deserialize)]
+            struct Compacted<'a> {
+                #[serde(borrow)]
+                usage: Option<&'a RawValue>,
+            }
+            let compacted: Compacted<'_> =
+                serde_json::from_slice(body).map_err(passing::unreadable)?;
+            Ok(Seen {
+                usage: match compacted.usage {
+                    Some(native) => usage::read(native.get().as_bytes())?,
+                    None => None,
+                },
+                model: None,
+            })
+        })
+    }
+
+    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
+        OpenaiResponses.render_error(problem, request_id)
+    }
+}
+
+/// Whether the target has OpenAI's own endpoints for answers.
+fn is_openai(kind: ProviderKind, target: &Target<'_>) -> bool {
+    kind == ProviderKind::Openai && target.host.serves.responses
+}
+
+fn envelope(body: &[u8], estimate: Usage) -> Result<TaskEnvelope, InvalidRequest> {
+    let mut fields = Fields::read_body(text(body)?)?;
+    Ok(TaskEnvelope {
+        model: required_model(&mut fields)?,
+        stream: false,
+        estimate,
+    })
+}
+
+fn passed(
+    endpoint: &str,
+    body: &Bytes,
+    target: &Target<'_>,
+    observe: passing::Observe,
+) -> Result<PreparedTask, Refusal> {
+    let span = passing::model_span(body).map_err(refusal)?;
+    let body = passing::with_model(body, span, target.model);
+    let url = format!("{}/responses/{endpoint}", target.base_url);
+    passing::task(&url, body, observe)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::model::Capabilities;
+
+    use super::*;
+    use crate::host::Host;
+    use crate::hosts::Serves;
+
+    const BODY: &str =
+        r#"{"model": "alias", "input": "Hello world", "previous_response_id": null}"#;
+
+    fn with_target<T>(serves: Serves, test: impl FnOnce(&Target<'_>) -> T) -> T {
+        let host = Host {
+            serves,
+            ..Host::NONE
+        };
+        test(&Target {
+            model: "gpt-5.4",
+            base_url: "https://api.openai.com/v1",
+            capabilities: &Capabilities::default(),
+            host: &host,
+        })
+    }
+
+    #[test]
+    fn openai_is_asked_in_the_callers_own_words() {
+        for (task, path) in [
+            (&CountInput as &dyn Task, "input_tokens"),
+            (&Compact, "compact"),
+        ] {
+            let body = Bytes::from_static(BODY.as_bytes());
+            let asked = Asked::default();
+            let prepared = with_target(Serves::OPENAI, |target| {
+                let kind = ProviderKind::Openai;
+                assert!(task.answer(&asked, &body, kind, target).unwrap().is_none());
+                task.prepare(&asked, &body, kind, target).unwrap()
+            });
+            let uri = format!("https://api.openai.com/v1/responses/{path}");
+            assert_eq!(prepared.request.uri(), uri.as_str());
+            assert_eq!(prepared.request.body(), &BODY.replace("alias", "gpt-5.4"));
+        }
+    }
+
+    #[test]
+    fn others_models_are_estimated_and_never_compacted() {
+        let body = Bytes::from_static(BODY.as_bytes());
+        let asked = Asked::default();
+        let (answer, refused) = with_target(Serves::UNKNOWN, |target| {
+            let kind = ProviderKind::Anthropic;
+            let answer = CountInput.answer(&asked, &body, kind, target).unwrap();
+            (
+                answer.unwrap(),
+                Compact.prepare(&asked, &body, kind, target),
+            )
+        });
+        let counted: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(counted["object"], "response.input_tokens");
+        assert_eq!(counted["estimated"], true);
+        assert!(counted["input_tokens"].as_u64().unwrap() > 2);
+        let Err(refused) = refused else {
+            panic!("nobody else compacts")
+        };
+        assert_eq!(refused.param.as_deref(), Some("model"));
+    }
+}
