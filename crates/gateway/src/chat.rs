@@ -344,7 +344,7 @@ impl Gateway {
     pub(crate) async fn answer(&self, open: OpenChat) -> Result<Reply, ChatError> {
         let OpenChat {
             plan,
-            mut prepared,
+            prepared,
             mut call,
             listener,
             ..

@@ -113,8 +113,8 @@ impl Native {
     fn asked(&self, headers: &HeaderMap) -> Asked {
         Asked {
             model: self.model.as_deref().and_then(|model| model.parse().ok()),
-            stream: None,
             headers: headers.clone(),
+            ..Asked::default()
         }
     }
 }
