@@ -59,7 +59,7 @@ impl Default for SocketRules {
         Self {
             max_message: 16 * 1024 * 1024,
             idle: Duration::from_mins(15),
-            length: Duration::from_mins(60),
+            length: Duration::from_hours(1),
         }
     }
 }
@@ -432,7 +432,7 @@ impl Pass<'_> {
             turn = turn.wrapping_add(1);
             match self.warden.standing() {
                 Standing::Good(caller) if caller.may_use(model.as_str()) => {
-                    self.meter.renew(caller)
+                    self.meter.renew(caller);
                 }
                 Standing::Good(_) => {
                     let error = ChatError::ModelNotPermitted(model.clone());

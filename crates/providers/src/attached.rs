@@ -187,7 +187,11 @@ mod tests {
         }
     }
 
-    fn attached(format: Format, part: Value, file: &AttachedFile) -> Result<Value, InvalidRequest> {
+    fn attached(
+        format: Format,
+        part: &Value,
+        file: &AttachedFile,
+    ) -> Result<Value, InvalidRequest> {
         let mut body = json!({"messages": [{"role": "user", "content": [part]}]});
         assert_eq!(references(format, &body), ["file-1"]);
         attach(format, &mut body, &|id| (id == "file-1").then_some(file))?;
@@ -199,12 +203,12 @@ mod tests {
         let part = || json!({"type": "file", "file": {"file_id": "file-1"}});
         let pdf = file("a.pdf", "application/pdf", b"%PDF");
         assert_eq!(
-            attached(Format::OpenaiChat, part(), &pdf).unwrap(),
+            attached(Format::OpenaiChat, &part(), &pdf).unwrap(),
             json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}})
         );
         let png = file("a.png", "image/png", b"PNG");
         assert_eq!(
-            attached(Format::OpenaiChat, part(), &png).unwrap(),
+            attached(Format::OpenaiChat, &part(), &png).unwrap(),
             json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}})
         );
     }
@@ -214,16 +218,16 @@ mod tests {
         let pdf = file("a.pdf", "application/pdf", b"%PDF");
         let part = json!({"type": "input_file", "file_id": "file-1"});
         assert_eq!(
-            attached(Format::OpenaiResponses, part, &pdf).unwrap(),
+            attached(Format::OpenaiResponses, &part, &pdf).unwrap(),
             json!({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="})
         );
         let part = || json!({"type": "input_image", "detail": "low", "file_id": "file-1"});
         let png = file("a.png", "image/png", b"PNG");
         assert_eq!(
-            attached(Format::OpenaiResponses, part(), &png).unwrap(),
+            attached(Format::OpenaiResponses, &part(), &png).unwrap(),
             json!({"type": "input_image", "detail": "low", "image_url": "data:image/png;base64,UE5H"})
         );
-        let refused = attached(Format::OpenaiResponses, part(), &pdf).unwrap_err();
+        let refused = attached(Format::OpenaiResponses, &part(), &pdf).unwrap_err();
         assert!(refused.detail.contains("file-1") && refused.detail.contains("application/pdf"));
     }
 
@@ -233,17 +237,17 @@ mod tests {
             |kind: &str| json!({"type": kind, "source": {"type": "file", "file_id": "file-1"}});
         let pdf = file("a.pdf", "application/pdf", b"%PDF");
         assert_eq!(
-            attached(Format::AnthropicMessages, part("document"), &pdf).unwrap(),
+            attached(Format::AnthropicMessages, &part("document"), &pdf).unwrap(),
             json!({"type": "document", "title": "a.pdf", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}})
         );
         let csv = file("a.csv", "text/csv", b"a,b");
         assert_eq!(
-            attached(Format::AnthropicMessages, part("document"), &csv).unwrap(),
+            attached(Format::AnthropicMessages, &part("document"), &csv).unwrap(),
             json!({"type": "document", "title": "a.csv", "source": {"type": "text", "media_type": "text/plain", "data": "a,b"}})
         );
         let png = file("a.png", "image/png", b"PNG");
         assert_eq!(
-            attached(Format::AnthropicMessages, part("image"), &png).unwrap(),
+            attached(Format::AnthropicMessages, &part("image"), &png).unwrap(),
             json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "UE5H"}})
         );
         for (kind, file) in [
@@ -252,7 +256,7 @@ mod tests {
             ("document", &file("a.bin", "application/zip", b"PK")),
             ("document", &file("a.txt", "text/plain", b"\xff")),
         ] {
-            assert!(attached(Format::AnthropicMessages, part(kind), file).is_err());
+            assert!(attached(Format::AnthropicMessages, &part(kind), file).is_err());
         }
     }
 

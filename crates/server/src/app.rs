@@ -127,17 +127,7 @@ impl App {
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
-        let ledger = Arc::new(Ledger::new(
-            &data_dir.journal(),
-            replica,
-            match config.ledger.sync {
-                config::Sync::Always => gateway::ledger::Sync::Always,
-                config::Sync::Every(_) => gateway::ledger::Sync::Periodic,
-            },
-            journal_limits(config.ledger.max_bytes.bytes()),
-            Arc::clone(&clock),
-            Arc::clone(&telemetry) as Arc<dyn domain::call::CallObserver>,
-        )?);
+        let ledger = Arc::new(ledger(config, data_dir, replica, &clock, &telemetry)?);
         let payloads = Arc::new(Payloads::new(match config.payloads.keep {
             config::Keep::None => None,
             config::Keep::Full => Some(config.payloads.retention),
@@ -209,6 +199,28 @@ impl App {
             },
         ))
     }
+}
+
+/// The ledger, with its journal in the data directory.
+fn ledger(
+    config: &Config,
+    data_dir: &DataDir,
+    replica: ReplicaId,
+    clock: &Arc<dyn Clock>,
+    telemetry: &Arc<Telemetry>,
+) -> anyhow::Result<Ledger> {
+    let sync = match config.ledger.sync {
+        config::Sync::Always => gateway::ledger::Sync::Always,
+        config::Sync::Every(_) => gateway::ledger::Sync::Periodic,
+    };
+    Ok(Ledger::new(
+        &data_dir.journal(),
+        replica,
+        sync,
+        journal_limits(config.ledger.max_bytes.bytes()),
+        Arc::clone(clock),
+        Arc::clone(telemetry) as Arc<dyn domain::call::CallObserver>,
+    )?)
 }
 
 fn journal_limits(max_bytes: u64) -> JournalLimits {

@@ -83,12 +83,12 @@ fn message(read: Result<Frame, Error>, max_message: usize) -> Option<Result<Mess
     Some(match read {
         Ok(Frame::Text(text)) => Ok(Message::Text(text.as_str().to_owned())),
         Ok(Frame::Binary(bytes)) => Ok(Message::Binary(bytes)),
-        Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_)) => return None,
+        Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))
+        | Err(Error::ConnectionClosed | Error::AlreadyClosed) => return None,
         Ok(Frame::Close(frame)) => Ok(Message::Close(frame.map_or_else(
             || Closing::new(Closing::NO_STATUS, ""),
             |frame| Closing::new(frame.code.into(), frame.reason.as_str()),
         ))),
-        Err(Error::ConnectionClosed | Error::AlreadyClosed) => return None,
         Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
             Err(SocketError::TooLarge { max: max_message })
         }

@@ -200,23 +200,22 @@ impl<'a> Meter<'a> {
     async fn begun(&self, id: String) -> Heard {
         let asked = self.state().asked.pop_front();
         let mut unwanted = None;
-        let call = match asked {
-            Some(asked) => Ok(asked.call),
-            None => {
-                // Speech began it: there was no moment before at which it could have been refused.
-                let refused = match self.winding_down() {
-                    Some(problem) => Err(problem),
-                    None => self
-                        .admit(None)
-                        .map_err(|limit| self.warden.problem(limit.into())),
-                };
-                let admitted = refused.unwrap_or_else(|problem| {
-                    self.end_soon_without_money(&problem);
-                    unwanted = Some(problem);
-                    self.admit_begun()
-                });
-                self.open(admitted).await
-            }
+        let call = if let Some(asked) = asked {
+            Ok(asked.call)
+        } else {
+            // Speech began it: there was no moment before at which it could have been refused.
+            let refused = match self.winding_down() {
+                Some(problem) => Err(problem),
+                None => self
+                    .admit(None)
+                    .map_err(|limit| self.warden.problem(limit.into())),
+            };
+            let admitted = refused.unwrap_or_else(|problem| {
+                self.end_soon_without_money(&problem);
+                unwanted = Some(problem);
+                self.admit_begun()
+            });
+            self.open(admitted).await
         };
         match call {
             Ok(call) => {

@@ -53,12 +53,25 @@ pub(crate) struct Running {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
-    has_begun: bool,
-    is_cancelled: bool,
-    is_forgotten: bool,
-    is_over: bool,
+    phase: Phase,
+    /// Why it is to stop before its end.
+    stop: Option<Stop>,
     /// How many events there are.
     events: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Queued,
+    Begun,
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Cancelled,
+    /// It was deleted: nothing of it is kept.
+    Forgotten,
 }
 
 #[derive(Default)]
@@ -141,8 +154,8 @@ impl Gateway {
             running,
             jobs,
         } = job;
-        running.note(|state| state.has_begun = true);
-        let cancelled = running.until(|state| state.is_cancelled || state.is_forgotten);
+        running.note(|state| state.phase = Phase::Begun);
+        let cancelled = running.until(|state| state.stop.is_some());
         let outcome = tokio::select! {
             biased;
             () = cancelled => Outcome::Cancelled,
@@ -154,11 +167,11 @@ impl Gateway {
             Outcome::Cancelled => background::cancelled(created),
             Outcome::Failed(problem) => background::failed(created, &problem),
         };
-        if !running.state.borrow().is_forgotten {
+        if running.state.borrow().stop != Some(Stop::Forgotten) {
             self.responses.conclude(&running.kept, answer);
         }
         jobs.locked().remove(&running.kept.id);
-        running.note(|state| state.is_over = true);
+        running.note(|state| state.phase = Phase::Over);
     }
 
     async fn outcome(&self, open: OpenChat, running: &Running) -> Outcome {
@@ -179,10 +192,8 @@ impl Running {
             kept,
             is_streamed,
             state: watch::Sender::new(State {
-                has_begun: false,
-                is_cancelled: false,
-                is_forgotten: false,
-                is_over: false,
+                phase: Phase::Queued,
+                stop: None,
                 events: 0,
             }),
             events: Mutex::default(),
@@ -195,7 +206,7 @@ impl Running {
 
     /// What is known of the answer by now.
     pub(super) fn answer(&self) -> Bytes {
-        if self.state.borrow().has_begun {
+        if self.state.borrow().phase >= Phase::Begun {
             background::in_progress(&self.kept.answer)
         } else {
             self.kept.answer.clone()
@@ -209,17 +220,19 @@ impl Running {
 
     /// Has it end.
     pub(super) fn cancel(&self) {
-        self.note(|state| state.is_cancelled = true);
+        self.note(|state| {
+            state.stop.get_or_insert(Stop::Cancelled);
+        });
     }
 
     /// Has nothing kept of it.
     pub(super) fn forget(&self) {
-        self.note(|state| state.is_forgotten = true);
+        self.note(|state| state.stop = Some(Stop::Forgotten));
     }
 
     /// Waits until the answer is what it is.
     pub(super) async fn over(&self) {
-        self.until(|state| state.is_over).await;
+        self.until(|state| state.phase == Phase::Over).await;
     }
 
     fn note(&self, change: impl FnOnce(&mut State)) {
@@ -265,7 +278,7 @@ impl Running {
 
     /// The event of this number, once it is there; `None` when none will be.
     async fn event(&self, number: usize) -> Option<Bytes> {
-        self.until(|state| state.is_over || state.events > number)
+        self.until(|state| state.phase == Phase::Over || state.events > number)
             .await;
         self.logged().events.get(number).cloned()
     }

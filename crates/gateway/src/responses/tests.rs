@@ -162,7 +162,7 @@ mod background {
         run(&stage.clock, stage.responses.write(9)).unwrap();
     }
 
-    fn text(events: Vec<Bytes>) -> String {
+    fn text(events: &[Bytes]) -> String {
         String::from_utf8(events.concat()).unwrap()
     }
 
@@ -312,14 +312,14 @@ mod background {
         let mut making = pin!(stage.gateway.make(job));
         assert!(poll(making.as_mut()).is_pending());
         let first = run(&stage.clock, stream.next()).unwrap();
-        let first = text(vec![first]);
+        let first = text(&[first]);
         assert!(first.contains("response.created"), "{first}");
         let id = first.split("\"id\":\"").nth(1).unwrap();
         let id = id.split('"').next().unwrap();
         // The caller goes away; somebody else of the same key comes.
         drop(stream);
         let mut later = events(&stage, id, Some(2)).unwrap();
-        let third = text(vec![run(&stage.clock, later.next()).unwrap()]);
+        let third = text(&[run(&stage.clock, later.next()).unwrap()]);
         assert_eq!(numbers(&third), [3]);
         drop(later);
         assert_eq!(
@@ -353,7 +353,7 @@ mod background {
         assert_eq!(look(&stage, &id)["status"], "completed");
         let told = |after| {
             let events = events(&stage, &id, after).unwrap();
-            text(run(&stage.clock, events.collect::<Vec<_>>()))
+            text(&run(&stage.clock, events.collect::<Vec<_>>()))
         };
         let whole = told(None);
         assert!(whole.contains("Hello") && whole.contains("response.completed"));

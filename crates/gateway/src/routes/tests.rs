@@ -137,11 +137,11 @@ fn a_host_is_spoken_to_in_the_formats_that_it_serves() {
 #[test]
 fn a_model_that_thinks_with_tools_under_responses_only_is_asked_there_unless_the_caller_speaks_chat()
  {
-    let routes = Routes::new(
-        [of_kind("openai", ProviderKind::Openai)],
-        [],
-        Catalog::builtin(),
-    );
+    let provider = Provider {
+        host: Host::of(providers::hosts::named("openai").unwrap()),
+        ..of_kind("openai", ProviderKind::Openai)
+    };
+    let routes = Routes::new([provider], [], Catalog::builtin());
     let spoken = |model: &str, face| {
         let plan = routes
             .plan(&format!("openai/{model}").parse().unwrap())

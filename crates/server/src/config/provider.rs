@@ -97,15 +97,7 @@ impl Section for Endpoint {
              itself and of kind `anthropic` it does; other hosts are asked line by line.",
         );
         let kind = kind?;
-        if fields.is_given("host") && (kind.speaks != ProviderKind::Openai || kind.row.is_some()) {
-            refuse_key("host", kind, fields);
-        } else if fields.is_given("host") && !fields.is_given("base_url") {
-            let complaint = Complaint::new("it says what stands behind an address of your own");
-            fields.refuse(
-                "host",
-                complaint.suggest("add `base_url`, or name the host by `kind`"),
-            );
-        }
+        refuse_misplaced_host(kind, fields);
         let row = kind.row.or(stands_behind.map(|host| host.0));
         let row = row.or_else(|| host_at(kind, base_url.as_ref()));
         if kind.speaks == ProviderKind::Sim {
@@ -121,17 +113,7 @@ impl Section for Endpoint {
         let region = places.region.as_ref().map(|word| word.0.as_str());
         let source = credentials.source(kind, is_required, region, fields);
         let mut host = places.host(kind, row, source.as_ref(), fields);
-        host.serves.batches = match kind.speaks {
-            ProviderKind::Openai => batch_api.unwrap_or(host.serves.batches),
-            ProviderKind::Anthropic => batch_api.unwrap_or(true),
-            _ => {
-                if batch_api == Some(true) {
-                    let problem = format!("kind `{}` has no batches of its own here", kind.word());
-                    fields.refuse("batch_api", Complaint::new(problem));
-                }
-                false
-            }
-        };
+        host.serves.batches = runs_batches(kind, &host, batch_api, fields);
         if let Some(url) = &base_url {
             if let Some(complaint) = misshapen(kind, url) {
                 fields.refuse("base_url", complaint);
@@ -164,6 +146,36 @@ impl Section for Endpoint {
             },
             hang_up: hang_up?,
         })
+    }
+}
+
+fn refuse_misplaced_host(kind: Kind, fields: &mut impl Fields) {
+    if !fields.is_given("host") {
+        return;
+    }
+    if kind.speaks != ProviderKind::Openai || kind.row.is_some() {
+        refuse_key("host", kind, fields);
+    } else if !fields.is_given("base_url") {
+        let complaint = Complaint::new("it says what stands behind an address of your own");
+        fields.refuse(
+            "host",
+            complaint.suggest("add `base_url`, or name the host by `kind`"),
+        );
+    }
+}
+
+/// Whether it runs batches itself: as the file says, or else as is known of it.
+fn runs_batches(kind: Kind, host: &Host, said: Option<bool>, fields: &mut impl Fields) -> bool {
+    match kind.speaks {
+        ProviderKind::Openai => said.unwrap_or(host.serves.batches),
+        ProviderKind::Anthropic => said.unwrap_or(true),
+        _ => {
+            if said == Some(true) {
+                let problem = format!("kind `{}` has no batches of its own here", kind.word());
+                fields.refuse("batch_api", Complaint::new(problem));
+            }
+            false
+        }
     }
 }
 

@@ -51,7 +51,7 @@ const IN_FLIGHT: usize = 16;
 /// Frames that wait for the caller to take them; with so many, the chats wait as well.
 const WAITING: usize = 64;
 /// How long the caller may take over a frame.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest identifier of a request, in bytes.
 const MAX_ID: usize = 256;
 /// How often it is looked up whether the caller may go on.
@@ -77,7 +77,7 @@ enum Kind {
 }
 
 /// Begins a conversation, or refuses it as a `POST` would be.
-pub async fn begin(
+pub fn begin(
     app: &Shared,
     arrival: &Arrival,
     mut request: Request<Incoming>,

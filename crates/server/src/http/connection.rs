@@ -149,7 +149,7 @@ impl Site {
         let uri = request.uri();
         let mut response = match faces::spoken_at(uri.path(), uri.query()) {
             Some(_) if uri.path() == CHAT && socket::is_wanted(request.headers()) => {
-                chat_socket::begin(&self.app, &arrival, request, sequel).await
+                chat_socket::begin(&self.app, &arrival, request, sequel)
             }
             Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
             None if uri.path() == REALTIME => {

@@ -149,7 +149,7 @@ async fn what_must_not_pass_is_refused_in_the_vendors_words_and_never_sent() {
     let path = "/passthrough/openai/chat/completions";
     assert_eq!(frugal.post(path, &chat).await.status, 200);
     let spent = frugal.post(path, &chat).await;
-    spent.sentence(429, "budget_exhausted");
+    spent.sentence(429, "insufficient_quota");
     assert_eq!(sim.calls().len(), 1);
 }
 

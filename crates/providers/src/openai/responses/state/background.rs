@@ -161,13 +161,13 @@ impl EventReader {
         self.cutter.push(bytes);
         let mut events = Vec::new();
         while let Some(event) = self.cutter.next_event() {
-            events.push(self.read(event.freeze()));
+            events.push(self.read(&event.freeze()));
         }
         events
     }
 
-    fn read(&mut self, event: Bytes) -> Event {
-        let bytes = own_event(&event, &self.id);
+    fn read(&mut self, event: &Bytes) -> Event {
+        let bytes = own_event(event, &self.id);
         let answer = terminal_answer(&bytes);
         let problem = problem_of(&bytes);
         let is_last = answer.is_some() || problem.is_some();

@@ -179,6 +179,7 @@ impl Told {
     }
 
     fn thought(&mut self, place: usize, item: &Value) {
+        const KIND: &str = "response.reasoning_summary";
         for (number, summary) in item["summary"].as_array().into_iter().flatten().enumerate() {
             let part = Part {
                 item,
@@ -188,7 +189,6 @@ impl Told {
             };
             let mut empty = summary.clone();
             empty["text"] = json!("");
-            const KIND: &str = "response.reasoning_summary";
             self.part(
                 &format!("{KIND}_part.added"),
                 &part,
