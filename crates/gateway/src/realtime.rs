@@ -4,7 +4,7 @@
 //! [`Gateway::converse`] opens it as any call is opened: admitted, journaled, then connected, so that what goes
 //! wrong is still an HTTP answer. [`Gateway::hold`] passes events both ways until someone ends it. The session's
 //! own call says who was connected with whom and for how long; it costs nothing. What costs is a response or a
-//! transcript, and [`Meter`] opens a call for each: before it is passed on where the caller asks for it, and as
+//! transcript, and `meter` opens a call for each: before it is passed on where the caller asks for it, and as
 //! soon as it is seen where the provider begins by itself. `docs/adr/0013-a-response-of-a-session-is-a-call.md`
 //! says why.
 
@@ -530,3 +530,6 @@ fn broken(why: &str) -> Ended {
     let what = format!("The connection to the provider broke: {why}.");
     Ended::Broken(ProviderError::new(Cause::Interrupted, what))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use domain::call::{Face, Operation};
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::id::RequestId;
-use domain::money::Cost;
 use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use domain::provider_error::{Cause, ProviderError};
@@ -19,9 +18,9 @@ use providers::tap::Observed;
 
 use super::{Terms, Warden};
 use crate::catalog::{ModelFacts, price};
-use crate::chat::{Admitted, ChatError, Gateway};
+use crate::chat::{Admitted, ChatError, Gateway, set_aside};
 use crate::ledger::{Ending, JournalError, OpenCall, Opening};
-use crate::limits::{Admission, Expectation, LimitReached};
+use crate::limits::{Admission, Expectation};
 
 /// Responses of one session that may be asked for or made at the same time.
 const MAX_RESPONSES: usize = 16;
@@ -158,9 +157,7 @@ impl<'a> Meter<'a> {
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
         let refused = |error: ChatError| self.warden.problem(error);
-        let admitted = self
-            .admit(max_output_tokens)
-            .map_err(|limit| refused(limit.into()))?;
+        let admitted = self.admit(max_output_tokens).map_err(refused)?;
         let call = self.open(admitted).await;
         call.map_err(|error| refused(error.into()))
     }
@@ -206,9 +203,7 @@ impl<'a> Meter<'a> {
             // Speech began it: there was no moment before at which it could have been refused.
             let refused = match self.winding_down() {
                 Some(problem) => Err(problem),
-                None => self
-                    .admit(None)
-                    .map_err(|limit| self.warden.problem(limit.into())),
+                None => self.admit(None).map_err(|error| self.warden.problem(error)),
             };
             let admitted = refused.unwrap_or_else(|problem| {
                 self.end_soon_without_money(&problem);
@@ -309,7 +304,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Counts a response in and sets aside what it may cost.
-    fn admit(&self, max_output_tokens: Option<u64>) -> Result<Admitted, LimitReached> {
+    fn admit(&self, max_output_tokens: Option<u64>) -> Result<Admitted, ChatError> {
         let (caller, context) = {
             let state = self.state();
             (state.caller.clone(), state.context)
@@ -319,15 +314,24 @@ impl<'a> Meter<'a> {
             max_output_tokens,
         };
         let admission = self.gateway.limits.admit(&caller, expected)?;
-        let mut admitted = self.estimated(admission);
-        let cost = admitted.priced.as_ref().map(|priced| priced.total);
-        admitted.admission.reserve(cost.unwrap_or(Cost::ZERO))?;
-        Ok(admitted)
+        let estimate = self.estimate(&admission);
+        let now = self.gateway.clock.now();
+        set_aside(admission, &self.terms.plan, estimate, now)
     }
 
     /// Counts in what the provider has begun, whatever the limits say.
     fn admit_begun(&self) -> Admitted {
-        self.estimated(self.begun_admission())
+        let admission = self.begun_admission();
+        let estimate = self.estimate(&admission);
+        let facts = self.terms.plan.target.facts.as_deref();
+        let now = self.gateway.clock.now();
+        let priced =
+            facts.and_then(|facts| price(facts, &estimate, ServiceTier::Standard, now).ok());
+        Admitted {
+            admission,
+            estimate,
+            priced,
+        }
     }
 
     fn begun_admission(&self) -> Admission {
@@ -335,25 +339,17 @@ impl<'a> Meter<'a> {
         self.gateway.limits.admit_begun(&caller)
     }
 
-    fn estimated(&self, admission: Admission) -> Admitted {
+    /// What a response is expected to take.
+    fn estimate(&self, admission: &Admission) -> Usage {
         let (context, is_spoken) = {
             let state = self.state();
             (state.context, state.is_spoken)
         };
         let output = admission.expected_output_tokens();
-        let estimate = Usage {
+        Usage {
             input_audio_tokens: context.sound(),
             output_audio_tokens: if is_spoken { output } else { 0 },
             ..Usage::text(context.tokens(), output)
-        };
-        let now = self.gateway.clock.now();
-        let facts = self.terms.plan.target.facts.as_deref();
-        let priced =
-            facts.and_then(|facts| price(facts, &estimate, ServiceTier::Standard, now).ok());
-        Admitted {
-            admission,
-            estimate,
-            priced,
         }
     }
 

@@ -7,12 +7,11 @@ use domain::call::{Call, CallObserver};
 use domain::caller::Caller;
 use domain::clock::Clock;
 use domain::custody::CustodyStore;
-use domain::egress::{EgressError, Outbound, Reach};
+use domain::egress::Reach;
 use domain::key::Rate;
 use domain::name::ModelName;
 use domain::response::ResponseStore;
 use domain::secret::Secret;
-use domain::socket::{Connected, SocketEgress};
 use futures_util::StreamExt;
 use providers::face::Asked;
 use providers::host::Host;
@@ -21,7 +20,7 @@ use providers::openai::OpenaiChat;
 use tokio::sync::mpsc;
 
 use super::{
-    Act, Counting, Directory, Hand, Memory, Records, Script, Shelf, Zeros, caller, replica,
+    Act, Counting, Directory, Hand, Lines, Memory, Records, Script, Shelf, Zeros, caller, replica,
     request_id, run,
 };
 use crate::catalog::Catalog;
@@ -79,16 +78,6 @@ impl Heard {
     }
 }
 
-/// Holds no conversations.
-struct Nobody;
-
-#[async_trait::async_trait]
-impl SocketEgress for Nobody {
-    async fn connect(&self, _: Outbound, _: usize) -> Result<Connected, EgressError> {
-        Err(EgressError::Connect("nobody is there".to_owned()))
-    }
-}
-
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
     pub(crate) ledger: Arc<Ledger>,
@@ -97,6 +86,7 @@ pub(crate) struct Stage {
     pub(crate) script: Arc<Script>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) drains: mpsc::Receiver<Drain>,
+    pub(crate) lines: Arc<Lines>,
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) responses: Arc<Responses>,
     pub(crate) store: Arc<Memory>,
@@ -158,6 +148,7 @@ impl Stage {
             Arc::clone(&clock) as Arc<dyn Clock>,
             Arc::new(Counting::default()),
         ));
+        let lines = Arc::new(Lines::default());
         let (jobs, waiting_jobs) = Jobs::new(1);
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(rules)),
@@ -170,7 +161,7 @@ impl Stage {
             jobs,
             custody: Some(custody(&store, &clock)),
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
-            sockets: Arc::new(Nobody),
+            sockets: Arc::clone(&lines) as Arc<dyn domain::socket::SocketEgress>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(Zeros),
             settings: Settings {
@@ -187,6 +178,7 @@ impl Stage {
             script,
             heard,
             drains: queue,
+            lines,
             jobs: waiting_jobs,
             responses,
             store,

@@ -1,0 +1,464 @@
+//! Realtime sessions, with a caller and a provider that the test plays.
+
+use std::pin::pin;
+use std::sync::Mutex;
+
+use domain::call::{Call, CallState, EndReason, Operation};
+use domain::caller::Caller;
+use domain::clock::Clock;
+use domain::egress::{EgressBody, EgressError};
+use domain::key::{Budget, Period, Rate};
+use domain::problem::{Problem, ProblemKind};
+use domain::socket::{Closing, Connected, Message, SocketError};
+use futures_util::future::{Either, join, select};
+use providers::face::Asked;
+use serde_json::Value;
+
+use super::*;
+use crate::chat::ReportWanted;
+use crate::testing::{FarEnd, Stage, caller, line, request_id, run};
+
+/// What the provider says of a response that took 1,000 tokens in and 100 out, which cost $0.0014.
+const DONE: &str = r#"{"type":"response.done","response":{"id":"r1","status":"completed","usage":{"total_tokens":1100,"input_tokens":1000,"output_tokens":100}}}"#;
+const BEGUN: &str = r#"{"type":"response.created","response":{"id":"r1"}}"#;
+const ASK: &str = r#"{"type":"response.create","event_id":"mine"}"#;
+
+/// Says what a test wants it to.
+struct Watchman(Mutex<fn(&Caller) -> Standing>, Caller);
+
+impl Warden for Watchman {
+    fn standing(&self) -> Standing {
+        (self.0.lock().unwrap())(&self.1)
+    }
+
+    fn problem(&self, error: ChatError) -> Problem {
+        let kind = match &error {
+            ChatError::LimitReached(crate::limits::LimitReached::Budget { .. }) => {
+                ProblemKind::BudgetExhausted
+            }
+            ChatError::LimitReached(_) => ProblemKind::RateLimited,
+            _ => ProblemKind::InvalidRequest,
+        };
+        Problem::new(kind, error.to_string())
+    }
+}
+
+/// A stage on which one session is held.
+struct Scene {
+    stage: Stage,
+    watchman: Watchman,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::of(caller(Rate::default(), None))
+    }
+
+    fn of(caller: Caller) -> Self {
+        let mut stage = Stage::of([]);
+        stage.caller = caller.clone();
+        let good = |caller: &Caller| Standing::Good(caller.clone());
+        Self {
+            stage,
+            watchman: Watchman(Mutex::new(good), caller),
+        }
+    }
+
+    fn inbound(&self) -> Inbound<OpenaiRealtime> {
+        Inbound {
+            request_id: request_id(),
+            started_at: self.stage.clock.now(),
+            received: self.stage.clock.moment(),
+            face: &OpenaiRealtime,
+            face_name: domain::call::Face::Openai,
+            asked: Asked::default(),
+            body: Bytes::new(),
+            client_request_id: Some("mark".to_owned()),
+            traceparent: None,
+            report: ReportWanted::default(),
+            batch_id: None,
+        }
+    }
+
+    async fn open(&self) -> Result<Session, ChatError> {
+        let (gateway, caller) = (&self.stage.gateway, &self.stage.caller);
+        let session = gateway.converse(caller, self.inbound(), "model=gpt");
+        session.await
+    }
+
+    /// Plays a session to its end: `play` is the caller and the provider.
+    fn play<T>(&self, play: impl AsyncFnOnce(FarEnd, FarEnd) -> T) -> T {
+        let (provider, far_provider) = line();
+        self.stage.lines.prepare(Ok(Connected::Socket(provider)));
+        let (socket, far_caller) = line();
+        let held = async {
+            let session = self.open().await.ok().unwrap();
+            let gateway = &self.stage.gateway;
+            gateway.hold(session, socket, &self.watchman).await;
+        };
+        let (played, ()) = run(
+            &self.stage.clock,
+            join(play(far_caller, far_provider), held),
+        );
+        played
+    }
+
+    /// The calls that have ended, the session's own last.
+    fn calls(&self) -> (Vec<Call>, Call) {
+        let mut calls = self.stage.heard.calls();
+        let session = calls.pop().unwrap();
+        assert_eq!(session.operation, Operation::Realtime);
+        assert_eq!(session.status, Some(101));
+        assert_eq!(session.cost_usd.unwrap().to_string(), "0.000000000");
+        (calls, session)
+    }
+}
+
+fn hang_up(caller: &FarEnd) {
+    caller.send(Ok(Message::Close(Closing::new(Closing::NORMAL, ""))));
+}
+
+fn error_of(text: &str) -> Value {
+    let event: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(event["type"], "error", "{event}");
+    event["error"].clone()
+}
+
+#[test]
+fn a_response_is_a_call_of_its_own_and_the_session_costs_nothing() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, mut provider| {
+        let unknown = r#"{ "type": "something.new",  "a":[1] }"#;
+        caller.say(unknown);
+        assert_eq!(provider.hear().await, unknown, "it passes byte for byte");
+        caller.say(ASK);
+        assert_eq!(provider.hear().await, ASK);
+        for event in [BEGUN, unknown, DONE] {
+            provider.say(event);
+            assert_eq!(caller.hear().await, event);
+        }
+        hang_up(&caller);
+        assert!(matches!(caller.next().await, Message::Close(_)));
+        assert!(matches!(provider.next().await, Message::Close(_)));
+    });
+    let (calls, session) = scene.calls();
+    let [response] = calls.as_slice() else {
+        panic!("{calls:#?}");
+    };
+    assert_eq!(response.state, CallState::Settled);
+    assert_eq!(response.usage, Usage::text(1000, 100));
+    assert_eq!(response.cost_usd.unwrap().to_string(), "0.001400000");
+    assert_eq!(response.client_request_id.as_deref(), Some("mark"));
+    assert_eq!(response.attempts.len(), 1);
+    assert_eq!(session.state, CallState::Settled);
+    assert_eq!(session.client_request_id.as_deref(), Some("mark"));
+    let ledger = &scene.stage.ledger;
+    assert_eq!((ledger.dispatched(), ledger.captured()), (2, 2));
+}
+
+#[test]
+fn a_handshake_that_fails_is_a_failed_call() {
+    let scene = Scene::new();
+    for _ in 0..3 {
+        let refused = EgressError::Connect("refused".to_owned());
+        scene.stage.lines.prepare(Err(refused));
+    }
+    let failed = run(&scene.stage.clock, scene.open());
+    assert!(matches!(failed, Err(ChatError::Failed { attempts: 3, .. })));
+    let body: EgressBody = Box::pin(futures_util::stream::empty());
+    let response = http::Response::builder().status(401).body(body).unwrap();
+    scene.stage.lines.prepare(Ok(Connected::Refused(response)));
+    let failed = run(&scene.stage.clock, scene.open());
+    assert!(matches!(failed, Err(ChatError::Failed { attempts: 1, .. })));
+    let calls = scene.stage.heard.calls();
+    assert!(calls.iter().all(|call| call.state == CallState::Failed));
+    assert_eq!(calls[1].status, Some(502));
+    let asked = scene.stage.lines.asked.lock().unwrap();
+    assert!(
+        asked[0]
+            .request
+            .uri()
+            .to_string()
+            .ends_with("/v1/realtime?model=gpt")
+    );
+    assert!(asked[0].request.headers().contains_key("authorization"));
+}
+
+#[test]
+fn a_response_beyond_the_rate_is_refused_and_the_session_goes_on() {
+    let rate = Rate {
+        rpm: Some(2),
+        ..Rate::default()
+    };
+    let scene = Scene::of(caller(rate, None));
+    scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(BEGUN);
+        provider.say(DONE);
+        caller.hear().await;
+        caller.hear().await;
+        // The handshake was the first request of the minute, and this is the third.
+        caller.say(ASK);
+        let error = error_of(&caller.hear().await);
+        assert_eq!(error["code"], "rate_limit_exceeded");
+        assert_eq!(error["event_id"], "mine");
+        caller.say(r#"{"type":"session.update"}"#);
+        assert!(
+            provider.hear().await.contains("session.update"),
+            "the other was not passed on"
+        );
+        hang_up(&caller);
+    });
+    assert_eq!(scene.calls().0.len(), 1);
+}
+
+#[test]
+fn a_spent_budget_ends_the_session() {
+    let budget = Budget {
+        limit: "0.001".parse().unwrap(),
+        per: Period::Day,
+    };
+    let scene = Scene::of(caller(Rate::default(), Some(budget)));
+    let closing = scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(BEGUN);
+        provider.say(DONE);
+        caller.hear().await;
+        caller.hear().await;
+        caller.say(ASK);
+        assert_eq!(error_of(&caller.hear().await)["code"], "insufficient_quota");
+        caller.next().await
+    });
+    assert!(matches!(closing, Message::Close(closing) if closing.code == Closing::POLICY));
+    let (calls, session) = scene.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(session.state, CallState::Settled);
+}
+
+#[test]
+fn a_response_that_speech_begins_is_counted_and_cancelled_where_a_limit_is_reached() {
+    let rate = Rate {
+        rpm: Some(2),
+        ..Rate::default()
+    };
+    let scene = Scene::of(caller(rate, None));
+    scene.play(async |mut caller, mut provider| {
+        provider.say(BEGUN);
+        provider.say(DONE);
+        caller.hear().await;
+        caller.hear().await;
+        provider.say(r#"{"type":"response.created","response":{"id":"r2"}}"#);
+        assert!(caller.hear().await.contains("r2"));
+        assert_eq!(error_of(&caller.hear().await)["code"], "rate_limit_exceeded");
+        assert_eq!(provider.hear().await, realtime::cancellation("r2"));
+        provider.say(r#"{"type":"response.done","response":{"id":"r2","status":"cancelled","usage":{"input_tokens":5,"output_tokens":1}}}"#);
+        caller.hear().await;
+        hang_up(&caller);
+    });
+    let (calls, _) = scene.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(
+        calls[1].usage,
+        Usage::text(5, 1),
+        "what was taken is recorded all the same"
+    );
+    assert_eq!(calls[1].state, CallState::Settled);
+}
+
+#[test]
+fn a_caller_who_hangs_up_cancels_what_is_made_and_pays_what_the_provider_says() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(BEGUN);
+        caller.hear().await;
+        caller.send(Err(SocketError::Broken("gone".to_owned())));
+        assert_eq!(provider.hear().await, realtime::cancellation("r1"));
+        provider.say(DONE);
+        assert!(matches!(provider.next().await, Message::Close(_)));
+    });
+    let (calls, session) = scene.calls();
+    assert_eq!(calls[0].usage, Usage::text(1000, 100));
+    assert_eq!(session.state, CallState::Cancelled);
+    assert_eq!(session.end_reason, Some(EndReason::CallerGone));
+}
+
+#[test]
+fn a_caller_who_hangs_up_waits_for_no_provider_that_says_nothing() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(BEGUN);
+        caller.hear().await;
+        drop(caller);
+        assert_eq!(provider.hear().await, realtime::cancellation("r1"));
+        // The line stays open, and nothing comes.
+        provider
+    });
+    let (calls, _) = scene.calls();
+    assert_eq!(calls[0].state, CallState::Cancelled);
+    assert!(calls[0].usage.output_tokens > 0, "it is estimated");
+    assert!(scene.stage.clock.elapsed() <= FAREWELL + WATCH);
+}
+
+#[test]
+fn a_provider_that_breaks_off_is_told_and_what_it_made_is_estimated() {
+    let scene = Scene::new();
+    let closing = scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(BEGUN);
+        caller.hear().await;
+        drop(provider);
+        let error = error_of(&caller.hear().await);
+        assert_eq!(error["type"], "server_error");
+        caller.next().await
+    });
+    assert!(matches!(closing, Message::Close(closing) if closing.code == Closing::FAILED));
+    let (calls, session) = scene.calls();
+    assert_eq!(calls[0].state, CallState::Estimated);
+    assert_eq!(calls[0].end_reason, Some(EndReason::ProviderBroke));
+    assert_eq!(session.end_reason, Some(EndReason::ProviderBroke));
+}
+
+#[test]
+fn a_close_of_the_providers_reaches_the_caller_as_it_is() {
+    let scene = Scene::new();
+    let closing = Closing::new(4001, "session expired");
+    let said = closing.clone();
+    let heard = scene.play(async move |mut caller, provider| {
+        provider.send(Ok(Message::Close(said)));
+        caller.next().await
+    });
+    assert_eq!(heard, Message::Close(closing));
+}
+
+#[test]
+fn a_revoked_key_ends_the_session_within_seconds() {
+    let scene = Scene::new();
+    let closing = scene.play(async |mut caller, _provider| {
+        *scene.watchman.0.lock().unwrap() =
+            |_| Standing::Gone(Problem::new(ProblemKind::Unauthenticated, "Revoked."));
+        assert_eq!(error_of(&caller.hear().await)["message"], "Revoked.");
+        caller.next().await
+    });
+    assert!(matches!(closing, Message::Close(closing) if closing.code == Closing::POLICY));
+    assert!(scene.stage.clock.elapsed() <= WATCH * 2);
+}
+
+#[test]
+fn at_a_stop_what_is_made_may_end_and_nothing_new_begins() {
+    let scene = Scene::new();
+    let closing = scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(BEGUN);
+        caller.hear().await;
+        *scene.watchman.0.lock().unwrap() =
+            |_| Standing::Stopping(Problem::new(ProblemKind::Unavailable, "It stops."));
+        {
+            let mut later = pin!(scene.stage.clock.sleep(WATCH * 3));
+            let mut heard = pin!(caller.next());
+            match select(&mut later, &mut heard).await {
+                Either::Left(_) => {}
+                Either::Right((message, _)) => panic!("{message:?}"),
+            }
+            provider.say(DONE);
+            assert_eq!(heard.await, Message::Text(DONE.to_owned()));
+        }
+        caller.next().await
+    });
+    assert!(matches!(closing, Message::Close(closing) if closing.code == Closing::GOING_AWAY));
+    assert_eq!(scene.calls().0[0].state, CallState::Settled);
+}
+
+#[test]
+fn a_session_in_which_nobody_speaks_is_closed() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, _provider| {
+        let error = error_of(&caller.hear().await);
+        assert!(
+            error["message"].as_str().unwrap().contains("Nobody"),
+            "{error}"
+        );
+    });
+    let idle = SocketRules::default().idle;
+    let elapsed = scene.stage.clock.elapsed();
+    assert!(elapsed >= idle && elapsed <= idle + FAREWELL + WATCH);
+}
+
+#[test]
+fn a_transcript_is_a_call_of_its_own() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, provider| {
+        provider.say(r#"{"type":"session.updated","session":{"audio":{"input":{"transcription":{"model":"gpt-transcribe"}}}}}"#);
+        provider.say(r#"{"type":"conversation.item.input_audio_transcription.completed","usage":{"type":"tokens","input_tokens":20,"output_tokens":5}}"#);
+        caller.hear().await;
+        caller.hear().await;
+        hang_up(&caller);
+    });
+    let (calls, _) = scene.calls();
+    assert_eq!(calls[0].operation, Operation::Transcription);
+    assert_eq!(calls[0].request_model.as_str(), "gpt-transcribe");
+    assert_eq!(calls[0].usage, Usage::text(20, 5));
+    assert_eq!(calls[0].state, CallState::Settled);
+}
+
+#[test]
+fn a_response_that_the_provider_refuses_costs_nothing() {
+    let scene = Scene::new();
+    let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","code":"conversation_already_has_active_response","message":"No.","event_id":"mine"}}"#;
+    scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        provider.say(refusal);
+        assert_eq!(caller.hear().await, refusal);
+        hang_up(&caller);
+    });
+    let (calls, _) = scene.calls();
+    assert_eq!(calls[0].state, CallState::Failed);
+    assert_eq!(calls[0].usage, Usage::default());
+}
+
+#[test]
+fn what_cannot_be_read_is_not_passed_on() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, mut provider| {
+        caller.say("{");
+        assert_eq!(
+            error_of(&caller.hear().await)["type"],
+            "invalid_request_error"
+        );
+        caller.send(Ok(Message::Binary(Bytes::from_static(b"sound"))));
+        error_of(&caller.hear().await);
+        caller.say(r#"{"type":"session.update"}"#);
+        assert!(provider.hear().await.contains("session.update"));
+        caller.send(Err(SocketError::TooLarge { max: 5 }));
+        error_of(&caller.hear().await);
+        let closing = caller.next().await;
+        assert!(matches!(closing, Message::Close(closing) if closing.code == Closing::TOO_LARGE));
+    });
+}
+
+#[test]
+fn more_responses_than_can_be_followed_are_refused() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, mut provider| {
+        for _ in 0..16 {
+            caller.say(ASK);
+            provider.hear().await;
+        }
+        caller.say(ASK);
+        let error = error_of(&caller.hear().await);
+        assert!(error["message"].as_str().unwrap().contains("16"), "{error}");
+        hang_up(&caller);
+        provider
+    });
+    let (calls, _) = scene.calls();
+    assert_eq!(calls.len(), 16);
+    assert!(calls.iter().all(|call| call.state == CallState::Cancelled));
+}
