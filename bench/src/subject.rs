@@ -158,7 +158,8 @@ fn configuration(port: u16, provider: u16) -> String {
 ledger: {{ sync: 50ms }}
 telemetry: {{ log: info }}
 providers:
-{providers}models:
+{providers}prices:
+{prices}models:
 {routes}keys:
   - name: bench
     key: "{CALLER_KEY}"
@@ -167,6 +168,7 @@ providers:
     rate: {{ rpm: 1000000000, tpm: 1000000000000 }}
 "#,
         providers = each(provider_entry),
+        prices = each(|format, _| price_entry(format)),
         routes = each(|format, _| route_entry(format)),
     )
 }
@@ -180,6 +182,14 @@ fn provider_entry(format: Format, port: u16) -> String {
     api_key: "bench-provider-key"
     allow_private_address: true
 "#
+    )
+}
+
+/// Every call is priced: a key with a budget is refused what has no price.
+fn price_entry(format: Format) -> String {
+    let (kind, model) = (format.kind(), format.model());
+    format!(
+        "  - {{ provider: mock-{kind}, model: {model}, input: 0.15, cached_input: 0.075, output: 0.6 }}\n"
     )
 }
 

@@ -333,6 +333,10 @@ impl OpenCall {
             Ending::CallerGone if self.is_drained && !(knows_usage && has_finished) => {
                 (CallState::Estimated, Some(EndReason::CallerGone))
             }
+            // The caller has all there was to know: some clients do not wait for a stream's terminator.
+            Ending::CallerGone if !self.is_drained && knows_usage && has_finished => {
+                (CallState::Settled, Some(EndReason::CallerGone))
+            }
             Ending::CallerGone => (CallState::Cancelled, Some(EndReason::CallerGone)),
             Ending::Failed(_) if self.is_outcome_unknown() => {
                 (CallState::Estimated, Some(EndReason::ProviderError))

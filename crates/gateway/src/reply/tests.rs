@@ -1,5 +1,6 @@
 use domain::call::{Call, CallState, EndReason};
 use domain::usage::Usage;
+use futures_util::FutureExt;
 
 use super::*;
 use crate::routes::Timeouts;
@@ -183,6 +184,26 @@ fn a_partial_answer_counts_at_least_the_output_that_was_seen() {
         (CallState::Cancelled, Some(EndReason::CallerGone))
     );
     assert_eq!(call.usage, Usage::text(1_000, 11));
+}
+
+#[test]
+fn a_caller_that_leaves_before_the_terminator_only_has_had_its_answer() {
+    let stage = Stage::of([Act::stream([
+        piece(HELLO),
+        piece(STOP),
+        piece(USAGE),
+        Step::Hang,
+    ])]);
+    let mut stream = stage.stream(ASK);
+    // Until there is nothing to be had without waiting.
+    while stream.next().now_or_never().flatten().is_some() {}
+    drop(stream);
+    let call = stage.heard.only();
+    assert_eq!(
+        ended(&call),
+        (CallState::Settled, Some(EndReason::CallerGone))
+    );
+    assert_eq!(call.usage, Usage::text(1_000, 100));
 }
 
 #[test]
