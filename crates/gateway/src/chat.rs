@@ -26,7 +26,7 @@ use providers::kind::ProviderKind;
 use serde_json::json;
 
 use crate::attempt::{Answered, AttemptError, Begun, Errand, Wanted};
-use crate::catalog::{Priced, price};
+use crate::catalog::{ModelFacts, Priced, price};
 use crate::credentials::Credentials;
 use crate::custody::{Custody, Keeper};
 use crate::drain::Drains;
@@ -545,6 +545,15 @@ pub(crate) struct Admitted {
     pub(crate) priced: Option<Priced>,
 }
 
+/// What a call would cost that nobody has answered yet; `None` when no price is known.
+pub(crate) fn expected_price(
+    facts: Option<&ModelFacts>,
+    usage: &Usage,
+    now: Timestamp,
+) -> Option<Priced> {
+    price(facts?, usage, ServiceTier::Standard, now).ok()
+}
+
 /// Sets aside of the caller's budget what the call is expected to take.
 pub(crate) fn set_aside(
     mut admission: Admission,
@@ -552,8 +561,7 @@ pub(crate) fn set_aside(
     estimate: Usage,
     now: Timestamp,
 ) -> Result<Admitted, ChatError> {
-    let facts = plan.target.facts.as_deref();
-    let priced = facts.and_then(|facts| price(facts, &estimate, ServiceTier::Standard, now).ok());
+    let priced = expected_price(plan.target.facts.as_deref(), &estimate, now);
     let takes_something = estimate != Usage::default();
     if priced.is_none() && takes_something && admission.has_budget() {
         return Err(ChatError::Unpriced {

@@ -12,13 +12,13 @@ use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use domain::provider_error::{Cause, ProviderError};
 use domain::socket::Closing;
-use domain::usage::{ServiceTier, Usage};
+use domain::usage::Usage;
 use providers::openai::realtime::{Done, Said, Told, said, told};
 use providers::tap::Observed;
 
 use super::{Terms, Warden};
-use crate::catalog::{ModelFacts, price};
-use crate::chat::{Admitted, ChatError, Gateway, set_aside};
+use crate::catalog::ModelFacts;
+use crate::chat::{Admitted, ChatError, Gateway, expected_price, set_aside};
 use crate::ledger::{Ending, JournalError, OpenCall, Opening};
 use crate::limits::{Admission, Expectation};
 
@@ -276,13 +276,10 @@ impl<'a> Meter<'a> {
             .gateway
             .routes()
             .facts(&self.terms.plan.target.provider, &model);
-        let priced = facts
-            .as_deref()
-            .and_then(|facts| price(facts, &usage, ServiceTier::Standard, now).ok());
         let admitted = Admitted {
             admission: self.begun_admission(),
             estimate: usage,
-            priced,
+            priced: expected_price(facts.as_deref(), &usage, now),
         };
         let name = model.parse().unwrap_or_else(|_| self.terms.model.clone());
         let opened = self
@@ -324,9 +321,7 @@ impl<'a> Meter<'a> {
         let admission = self.begun_admission();
         let estimate = self.estimate(&admission);
         let facts = self.terms.plan.target.facts.as_deref();
-        let now = self.gateway.clock.now();
-        let priced =
-            facts.and_then(|facts| price(facts, &estimate, ServiceTier::Standard, now).ok());
+        let priced = expected_price(facts, &estimate, self.gateway.clock.now());
         Admitted {
             admission,
             estimate,

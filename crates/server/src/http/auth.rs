@@ -25,6 +25,16 @@ pub fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Calle
         .map_err(IntoProblem::into_problem)
 }
 
+/// The caller of a request of which nothing else is wanted.
+pub fn caller_of<B>(
+    app: &App,
+    request: http::Request<B>,
+    arrival: &Arrival,
+) -> Result<Caller, Problem> {
+    let (parts, _) = request.into_parts();
+    authenticate(app, &parts, arrival)
+}
+
 /// The caller of a request, who must be an administrator.
 pub fn authenticate_admin(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, Problem> {
     let caller = authenticate(app, parts, arrival)?;

@@ -16,7 +16,7 @@ use providers::openai::OpenaiChat;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::auth::authenticate;
+use super::auth::{authenticate, caller_of};
 use super::call::{read, render};
 use super::faces::Api;
 use super::problem::IntoProblem;
@@ -79,8 +79,7 @@ pub async fn list(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let listed = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let limit = limit(wanted.limit.as_deref(), PAGE, MAX_PAGE)?;
         let face = BatchFace::Openai;
         let after = wanted.after.as_deref();
@@ -108,8 +107,7 @@ pub async fn retrieve(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let found = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let found = app.batches.find(&caller, BatchFace::Openai, &id).await;
         found
             .map(|batch| view(&batch))
@@ -126,8 +124,7 @@ pub async fn cancel(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let cancelled = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let cancelled = app.batches.cancel(&caller, BatchFace::Openai, &id).await;
         cancelled
             .map(|batch| view(&batch))

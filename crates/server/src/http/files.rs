@@ -13,7 +13,7 @@ use domain::problem::{Problem, ProblemKind};
 use gateway::files::FileError;
 use serde::Deserialize;
 
-use super::auth::authenticate;
+use super::auth::{authenticate, caller_of};
 use super::call::render;
 use super::media::content_of;
 use super::problem::IntoProblem;
@@ -187,11 +187,6 @@ impl Wanted {
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredFile, Problem> {
     let found = app.files.file(caller.owner(), id).await;
     found.map_err(IntoProblem::into_problem)
-}
-
-fn caller_of(app: &App, request: Request, arrival: &Arrival) -> Result<Caller, Problem> {
-    let (parts, _) = request.into_parts();
-    authenticate(app, &parts, arrival)
 }
 
 fn respond(

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::auth::authenticate;
+use super::auth::{authenticate, caller_of};
 use super::batches::{json_response, limit};
 use super::call::{read, render};
 use super::faces::Api;
@@ -78,8 +78,7 @@ pub async fn list(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let listed = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let limit = limit(wanted.limit.as_deref(), PAGE, MAX_PAGE)?;
         let place = |param: &str, id: &str| {
             let place = Batches::place(FACE, id);
@@ -110,8 +109,7 @@ pub async fn retrieve(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let found = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let found = app.batches.find(&caller, FACE, &id).await;
         found
             .map(|batch| view(&batch))
@@ -128,8 +126,7 @@ pub async fn results(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let found = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let found = app.batches.results(&app.gateway, &caller, &id).await;
         found.map_err(IntoProblem::into_problem)
     };
@@ -150,8 +147,7 @@ pub async fn cancel(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let cancelled = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let cancelled = app.batches.cancel(&caller, FACE, &id).await;
         cancelled
             .map(|batch| view(&batch))
@@ -168,8 +164,7 @@ pub async fn delete(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let deleted = async {
-        let (parts, _) = request.into_parts();
-        let caller = authenticate(&app, &parts, &arrival)?;
+        let caller = caller_of(&app, request, &arrival)?;
         let deleted = app.batches.forget(&app.gateway, &caller, FACE, &id).await;
         let batch = deleted.map_err(IntoProblem::into_problem)?;
         Ok(json!({ "id": id_of(&batch), "type": "message_batch_deleted" }))

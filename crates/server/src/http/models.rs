@@ -14,7 +14,7 @@ use providers::openai::OpenaiChat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::auth::authenticate;
+use super::auth::caller_of;
 use super::call::render;
 use super::faces::Api;
 use super::request::Arrival;
@@ -89,11 +89,6 @@ pub async fn retrieve(
         Ok(model) => Json(shape.view(&app, &model)).into_response(),
         Err(problem) => render(shape.api(), &problem, &arrival).map(Body::new),
     }
-}
-
-fn caller_of(app: &App, request: Request, arrival: &Arrival) -> Result<Caller, Problem> {
-    let (parts, _) = request.into_parts();
-    authenticate(app, &parts, arrival)
 }
 
 fn served(app: &App, caller: &Caller) -> impl Iterator<Item = ServedModel> {
