@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::id::{KeyId, OrganizationId, ProjectId};
+use crate::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
 use crate::key::{Role, VirtualKey};
 
 /// Someone who has proved who they are. Cheap to clone.
@@ -48,6 +48,16 @@ impl Caller {
     /// The tenant's project.
     pub fn project_id(&self) -> ProjectId {
         self.key.project_id
+    }
+
+    /// The project's application that calls, if its key was made for one.
+    pub fn application_id(&self) -> Option<ApplicationId> {
+        self.key.application_id
+    }
+
+    /// The organisation's user who calls, if their key was made for one.
+    pub fn user_id(&self) -> Option<UserId> {
+        self.key.user_id
     }
 
     /// Whose the things are that the caller makes.

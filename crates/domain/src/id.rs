@@ -110,6 +110,14 @@ prefixed_id! {
     ProjectId, "proj_"
 }
 prefixed_id! {
+    /// Identifies an application: a program of a project that calls models.
+    ApplicationId, "app_"
+}
+prefixed_id! {
+    /// Identifies a user: a person of an organisation.
+    UserId, "user_"
+}
+prefixed_id! {
     /// Identifies one batch: many requests that are handed over together.
     BatchId, "batch_"
 }

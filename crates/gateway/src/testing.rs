@@ -112,6 +112,8 @@ pub(crate) fn caller(rate: Rate, budget: Option<Budget>) -> Caller {
         name: "test".to_owned(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: Role::Member,
         hash: [0; 32],
         previous: None,

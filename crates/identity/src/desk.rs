@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::entropy::Entropy;
-use domain::id::{KeyId, OrganizationId, ProjectId};
+use domain::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
 use domain::key::{
     AddressRange, Budget, KeyRevision, KeyStore, ModelPattern, Origin, PreviousHash, Rate, Role,
     Rotation, VirtualKey,
@@ -30,6 +30,10 @@ pub struct NewKey {
     pub organization_id: OrganizationId,
     /// The tenant's project.
     pub project_id: ProjectId,
+    /// The project's application that is to hold it.
+    pub application_id: Option<ApplicationId>,
+    /// The organisation's user who is to hold it.
+    pub user_id: Option<UserId>,
     /// What its holder may do beside calling models.
     pub role: Role,
     /// The models that may be asked for.
@@ -121,6 +125,8 @@ impl Desk {
             name: new.name,
             organization_id: new.organization_id,
             project_id: new.project_id,
+            application_id: new.application_id,
+            user_id: new.user_id,
             role: new.role,
             hash: self.ring.hasher().hash(text.reveal()),
             previous: None,

@@ -340,6 +340,8 @@ fn configured_key(key: &BootstrapKey, hasher: &Hasher, now: Timestamp) -> Virtua
         name: key.name.clone(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: key.role,
         hash: hasher.hash(key.text.reveal()),
         previous: None,

@@ -190,6 +190,15 @@ pub struct Logs {
     /// Only calls that ended so: settled, estimated, cancelled or failed
     #[arg(long)]
     pub state: Option<String>,
+    /// Only calls of this project (proj_…)
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Only calls of this application (app_…)
+    #[arg(long)]
+    pub application: Option<String>,
+    /// Only calls of this user (user_…)
+    #[arg(long)]
+    pub user: Option<String>,
     /// Only calls of this key (key_…)
     #[arg(long)]
     pub key: Option<String>,

@@ -169,6 +169,8 @@ async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secre
         name: "admin".to_owned(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: Role::Admin,
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),

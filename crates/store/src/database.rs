@@ -181,7 +181,7 @@ impl Transaction {
 /// // sqlx::query_as::<_, KeyRow>("SELECT … WHERE id = $1").bind(id).fetch_all(…), once per engine
 /// ```
 macro_rules! rows {
-    ($session:expr, $row:ty, $sql:literal $(, $value:expr)* $(,)?) => {
+    ($session:expr, $row:ty, $sql:expr $(, $value:expr)* $(,)?) => {
         match $session {
             $crate::database::Session::Sqlite(connection) => {
                 sqlx::query_as::<_, $row>($sql)$(.bind($value))*.fetch_all(connection).await

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use port::{CallCursor, CallFilter, CallObserver, CallPage, CallStore, Payload, Spend};
 
-use crate::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
+use crate::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use crate::money::Cost;
 use crate::name::{ModelName, ProviderName};
 use crate::provider_error::Cause;
@@ -55,6 +55,12 @@ pub struct Call {
     pub organization_id: OrganizationId,
     /// The tenant's project.
     pub project_id: ProjectId,
+    /// The application that the key was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<ApplicationId>,
+    /// The user whom the key was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     /// The status code that the caller saw.
     pub status: Option<u16>,
     /// What went wrong, by cause.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Call, CallState};
-use crate::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
+use crate::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use crate::money::Cost;
 use crate::store_error::StoreError;
 
@@ -50,6 +50,12 @@ pub trait CallObserver: Send + Sync {
 pub struct CallFilter {
     /// Of this tenant.
     pub organization_id: Option<OrganizationId>,
+    /// Of this project.
+    pub project_id: Option<ProjectId>,
+    /// Of this application.
+    pub application_id: Option<ApplicationId>,
+    /// Of this user.
+    pub user_id: Option<UserId>,
     /// Of this key.
     pub key_id: Option<KeyId>,
     /// With this identifier of the caller's.

@@ -10,7 +10,7 @@ pub use limits::{Budget, Period, Rate};
 pub use pattern::{AddressRange, InvalidAddressRange, ModelPattern};
 pub use port::{KeyRevision, KeyStore, Rotation};
 
-use crate::id::{KeyId, OrganizationId, ProjectId};
+use crate::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
 
 /// HMAC-SHA-256 of a key's text under the installation's secret. The text itself is never kept.
 pub type KeyHash = [u8; 32];
@@ -26,6 +26,10 @@ pub struct VirtualKey {
     pub organization_id: OrganizationId,
     /// The tenant's project.
     pub project_id: ProjectId,
+    /// The project's application that holds it, if it was made for one.
+    pub application_id: Option<ApplicationId>,
+    /// The organisation's user who holds it, if it was made for one.
+    pub user_id: Option<UserId>,
     /// What its holder may do beside calling models.
     pub role: Role,
     /// Recognises the key's text.

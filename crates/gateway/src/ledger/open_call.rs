@@ -118,6 +118,8 @@ impl OpenCall {
             key_id: opening.caller.key_id(),
             organization_id: opening.caller.organization_id(),
             project_id: opening.caller.project_id(),
+            application_id: opening.caller.application_id(),
+            user_id: opening.caller.user_id(),
             estimate: opening.estimate,
             estimated_cost: opening.priced.as_ref().map(|priced| priced.total),
             price_source: opening.priced.as_ref().map(price_source),
@@ -449,6 +451,8 @@ impl OpenCall {
             key_id: self.intent.key_id,
             organization_id: self.intent.organization_id,
             project_id: self.intent.project_id,
+            application_id: self.intent.application_id,
+            user_id: self.intent.user_id,
             status: self.status,
             error_type: error,
             finish_reason: self

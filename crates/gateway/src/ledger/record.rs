@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
-use domain::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
+use domain::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use domain::money::Cost;
 use domain::name::ModelName;
 use domain::usage::Usage;
@@ -41,6 +41,12 @@ pub(super) struct Intent {
     pub organization_id: OrganizationId,
     /// The tenant's project.
     pub project_id: ProjectId,
+    /// The application that the key was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<ApplicationId>,
+    /// The user whom the key was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     /// What the call is expected to take, for the case that nobody ever says.
     pub estimate: Usage,
     /// What it would cost then; `None` when no price is known.
@@ -163,6 +169,8 @@ impl Intent {
             key_id: self.key_id,
             organization_id: self.organization_id,
             project_id: self.project_id,
+            application_id: self.application_id,
+            user_id: self.user_id,
             status: None,
             error_type: Some(EndReason::Interrupted.as_str().to_owned()),
             finish_reason: None,

@@ -149,6 +149,8 @@ fn new_key() -> NewKey {
         name: "ci".to_owned(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: Role::Member,
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),

@@ -25,6 +25,8 @@ fn ring_with(change: impl FnOnce(&mut VirtualKey, &Hasher)) -> KeyRing {
         name: "test".to_owned(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: Role::Member,
         hash: hasher.hash("tl_new"),
         previous: None,

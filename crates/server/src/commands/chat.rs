@@ -136,6 +136,8 @@ fn terminal(app: &App) -> Caller {
         name: TERMINAL.to_owned(),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: Role::Admin,
         hash: [0; 32],
         previous: None,

@@ -1,9 +1,10 @@
 //! `trunkline logs`
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use domain::call::{Call, CallFilter, CallState, CallStore};
-use domain::id::{BatchId, KeyId};
+use domain::id::InvalidId;
 
 use super::{Usage, load, print, table};
 use crate::app::open_store;
@@ -94,31 +95,26 @@ fn filter(options: &Logs) -> anyhow::Result<CallFilter> {
             })
         })
         .transpose()?;
-    let key_id = options
-        .key
-        .as_deref()
-        .map(|text| {
-            text.parse::<KeyId>()
-                .map_err(|error| Usage(format!("--key {text}: {error}")))
-        })
-        .transpose()?;
-    let batch_id = options
-        .batch
-        .as_deref()
-        .map(|text| {
-            text.parse::<BatchId>()
-                .map_err(|error| Usage(format!("--batch {text}: {error}")))
-        })
-        .transpose()?;
     Ok(CallFilter {
         organization_id: None,
-        key_id,
+        project_id: id("--project", options.project.as_deref())?,
+        application_id: id("--application", options.application.as_deref())?,
+        user_id: id("--user", options.user.as_deref())?,
+        key_id: id("--key", options.key.as_deref())?,
         client_request_id: options.client_request_id.clone(),
-        batch_id,
+        batch_id: id("--batch", options.batch.as_deref())?,
         state,
         provider: options.provider.clone(),
         request_model: options.model.clone(),
         since: options.since,
         until: options.until,
     })
+}
+
+fn id<T: FromStr<Err = InvalidId>>(option: &str, text: Option<&str>) -> anyhow::Result<Option<T>> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|error| Usage(format!("{option} {text}: {error}")).into())
+    };
+    text.map(parse).transpose()
 }

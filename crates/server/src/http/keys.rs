@@ -200,6 +200,8 @@ fn new_key(new: CreateKey) -> Result<NewKey, Problem> {
         name: new.name,
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: if new.admin { Role::Admin } else { Role::Member },
         models: new.models.into_iter().map(ModelPattern::new).collect(),
         addresses: addresses.map_err(|error| invalid("addresses", format!("{error}.")))?,

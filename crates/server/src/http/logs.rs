@@ -1,10 +1,12 @@
 //! `GET /api/v1/db/logs`
 
+use std::str::FromStr;
+
 use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
 use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore};
 use domain::caller::Caller;
-use domain::id::{BatchId, KeyId, RequestId};
+use domain::id::{InvalidId, RequestId};
 use domain::problem::{Problem, ProblemKind};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -29,6 +31,9 @@ pub struct LogQuery {
     state: Option<String>,
     provider: Option<String>,
     request_model: Option<String>,
+    project_id: Option<String>,
+    application_id: Option<String>,
+    user_id: Option<String>,
     key_id: Option<String>,
     client_request_id: Option<String>,
     batch_id: Option<String>,
@@ -103,8 +108,8 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
     let caller = authenticate(app, &parts, arrival)?;
     let Query(query) = Query::<LogQuery>::try_from_uri(&parts.uri).map_err(|error| {
         let detail = format!(
-            "{error}. Known parameters: limit, cursor, state, provider, request_model, key_id, \
-             client_request_id, batch_id, since, until."
+            "{error}. Known parameters: limit, cursor, state, provider, request_model, project_id, \
+             application_id, user_id, key_id, client_request_id, batch_id, since, until."
         );
         Problem::new(ProblemKind::InvalidRequest, detail)
     })?;
@@ -154,30 +159,34 @@ fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
             )
         })
     });
-    let key_id = query.key_id.as_deref().map(|text| {
-        text.parse::<KeyId>()
-            .map_err(|error| invalid("key_id", &format!("{error}.")))
-    });
-    let key_id = key_id.transpose()?;
-    let batch_id = query.batch_id.as_deref().map(|text| {
-        text.parse::<BatchId>()
-            .map_err(|error| invalid("batch_id", &format!("{error}.")))
-    });
+    let key_id = id("key_id", query.key_id.as_deref())?;
     Ok(CallFilter {
         organization_id: Some(caller.organization_id()),
+        project_id: id("project_id", query.project_id.as_deref())?,
+        application_id: id("application_id", query.application_id.as_deref())?,
+        user_id: id("user_id", query.user_id.as_deref())?,
         key_id: if caller.is_admin() {
             key_id
         } else {
             Some(caller.key_id())
         },
         client_request_id: query.client_request_id,
-        batch_id: batch_id.transpose()?,
+        batch_id: id("batch_id", query.batch_id.as_deref())?,
         state: state.transpose()?,
         provider: query.provider,
         request_model: query.request_model,
         since: query.since,
         until: query.until,
     })
+}
+
+/// The identifier that a parameter holds.
+fn id<T: FromStr<Err = InvalidId>>(param: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
+    text.map(|text| {
+        text.parse()
+            .map_err(|error| invalid(param, &format!("{error}.")))
+    })
+    .transpose()
 }
 
 /// A call as the API shows it: the record, with `overhead_ms` in the unit that readers expect.

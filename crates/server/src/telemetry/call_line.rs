@@ -42,6 +42,10 @@ struct Line<'a> {
     attempts: usize,
     streamed: bool,
     key_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
     route: Option<&'a str>,
 }
 
@@ -97,6 +101,8 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         attempts: call.attempts.len(),
         streamed: call.streamed,
         key_id: call.key_id.to_string(),
+        application_id: call.application_id.map(|id| id.to_string()),
+        user_id: call.user_id.map(|id| id.to_string()),
         route: call.route.as_deref(),
     }
 }

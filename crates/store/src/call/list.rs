@@ -1,10 +1,11 @@
 //! The list of calls, newest first.
 //!
-//! Five statements that differ in what they are read by: SQLite plans a statement before it sees the
-//! values, so an optional filter (`$1 IS NULL OR …`) never chooses an index. The filter that narrows most
-//! is therefore part of the statement, and the rest is optional.
+//! SQLite plans a statement before it sees the values, so an optional filter (`$1 IS NULL OR …`) never
+//! chooses an index. There is a statement for each filter that narrows most, which has it as a condition of
+//! its own; beside that, all have every filter as an optional one.
 
 use domain::call::{CallCursor, CallFilter, CallPage, CallState};
+use domain::id::ProjectId;
 use domain::store_error::StoreError;
 
 use super::row::CallRow;
@@ -20,18 +21,7 @@ pub(super) async fn page(
 ) -> Result<CallPage, StoreError> {
     let wanted = Wanted::of(filter, after, limit);
     let mut connection = database.read().await?;
-    let session = connection.session();
-    let rows = match (filter.batch_id, &filter.client_request_id, filter.key_id) {
-        (Some(batch_id), _, _) => of_batch(session, batch_id.to_string(), wanted).await,
-        (None, Some(client_request_id), _) => {
-            of_client_request(session, client_request_id, wanted).await
-        }
-        (None, None, Some(key_id)) => of_key(session, key_id.to_string(), wanted).await,
-        (None, None, None) => match filter.state {
-            None | Some(CallState::Settled) => of_everyone(session, wanted).await,
-            Some(_) => unsettled(session, wanted).await,
-        },
-    }?;
+    let rows = wanted.rows(connection.session(), By::of(filter)).await?;
 
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let goes_on = rows.len() > limit;
@@ -45,19 +35,109 @@ pub(super) async fn page(
     })
 }
 
+/// What a list is read by: the filter that leaves the fewest calls, and has an index.
+enum By {
+    Batch,
+    ClientRequest,
+    Key,
+    User,
+    Application,
+    Project,
+    UnsettledState,
+    Time,
+}
+
+impl By {
+    fn of(filter: &CallFilter) -> Self {
+        let is_unsettled = |state: CallState| state != CallState::Settled;
+        if filter.batch_id.is_some() {
+            Self::Batch
+        } else if filter.client_request_id.is_some() {
+            Self::ClientRequest
+        } else if filter.key_id.is_some() {
+            Self::Key
+        } else if filter.user_id.is_some() {
+            Self::User
+        } else if filter.application_id.is_some() {
+            Self::Application
+        } else if filter.project_id.is_some_and(|id| id != ProjectId::DEFAULT) {
+            Self::Project
+        } else if filter.state.is_some_and(is_unsettled) {
+            Self::UnsettledState
+        } else {
+            Self::Time
+        }
+    }
+}
+
+/// Reads rows by a statement with one condition of its own. It is written as
+/// `SELECT … WHERE started_at >= $1 AND … AND {condition} ORDER BY … LIMIT $14`.
+macro_rules! rows_where {
+    ($condition:literal, $session:expr, $wanted:expr) => {
+        rows!(
+            $session,
+            CallRow,
+            concat!(
+                "SELECT
+                   request_id, organization_id, project_id, key_id, client_request_id, started_at,
+                   ended_at, state, end_reason, operation, face, streamed, provider, request_model,
+                   response_model, route, status, error_type, finish_reason, attempts, usage,
+                   cost_nano, price_source, cache, latency_ms, time_to_first_token_ms, overhead_us,
+                   batch_id, application_id, user_id
+                 FROM calls
+                 WHERE started_at >= $1
+                   AND started_at <= $2
+                   AND (started_at < $2 OR request_id < $3)
+                   AND ($4 IS NULL OR organization_id = $4)
+                   AND ($5 IS NULL OR project_id = $5)
+                   AND ($6 IS NULL OR application_id = $6)
+                   AND ($7 IS NULL OR user_id = $7)
+                   AND ($8 IS NULL OR key_id = $8)
+                   AND ($9 IS NULL OR client_request_id = $9)
+                   AND ($10 IS NULL OR batch_id = $10)
+                   AND ($11 IS NULL OR state = $11)
+                   AND ($12 IS NULL OR provider = $12)
+                   AND ($13 IS NULL OR request_model = $13)
+                   AND ",
+                $condition,
+                " ORDER BY started_at DESC, request_id DESC
+                  LIMIT $14"
+            ),
+            $wanted.since,
+            $wanted.until,
+            $wanted.before_id,
+            $wanted.organization_id,
+            $wanted.project_id,
+            $wanted.application_id,
+            $wanted.user_id,
+            $wanted.key_id,
+            $wanted.client_request_id,
+            $wanted.batch_id,
+            $wanted.state,
+            $wanted.provider,
+            $wanted.request_model,
+            $wanted.limit,
+        )
+    };
+}
+
 /// The filter in the values that the statements take.
 struct Wanted {
-    organization_id: Option<String>,
-    client_request_id: Option<String>,
-    key_id: Option<String>,
-    state: Option<&'static str>,
-    provider: Option<String>,
-    request_model: Option<String>,
     /// The earliest start.
     since: i64,
     /// The latest start; calls of that very time pass if their identifier is lower than `before_id`.
     until: i64,
     before_id: String,
+    organization_id: Option<String>,
+    project_id: Option<String>,
+    application_id: Option<String>,
+    user_id: Option<String>,
+    key_id: Option<String>,
+    client_request_id: Option<String>,
+    batch_id: Option<String>,
+    state: Option<&'static str>,
+    provider: Option<String>,
+    request_model: Option<String>,
     /// One more than the page holds, to see whether the list goes on.
     limit: i64,
 }
@@ -74,192 +154,41 @@ impl Wanted {
         });
         let (until, before_id) = cursor.min((until, String::new()));
         Self {
-            organization_id: filter.organization_id.map(|id| id.to_string()),
-            client_request_id: filter.client_request_id.clone(),
-            key_id: filter.key_id.map(|id| id.to_string()),
-            state: filter.state.map(CallState::as_str),
-            provider: filter.provider.clone(),
-            request_model: filter.request_model.clone(),
             since: filter.since.map_or(i64::MIN, microseconds),
             until,
             before_id,
+            organization_id: filter.organization_id.map(|id| id.to_string()),
+            project_id: filter.project_id.map(|id| id.to_string()),
+            application_id: filter.application_id.map(|id| id.to_string()),
+            user_id: filter.user_id.map(|id| id.to_string()),
+            key_id: filter.key_id.map(|id| id.to_string()),
+            client_request_id: filter.client_request_id.clone(),
+            batch_id: filter.batch_id.map(|id| id.to_string()),
+            state: filter.state.map(CallState::as_str),
+            provider: filter.provider.clone(),
+            request_model: filter.request_model.clone(),
             limit: i64::from(limit) + 1,
         }
     }
-}
 
-async fn of_everyone(session: Session<'_>, wanted: Wanted) -> Result<Vec<CallRow>, StoreError> {
-    rows!(
-        session,
-        CallRow,
-        "SELECT
-           request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
-           state, end_reason, operation, face, streamed, provider, request_model, response_model,
-           route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
-         FROM calls
-         WHERE started_at >= $1
-           AND started_at <= $2
-           AND (started_at < $2 OR request_id < $3)
-           AND ($4 IS NULL OR organization_id = $4)
-           AND ($5 IS NULL OR state = $5)
-           AND ($6 IS NULL OR provider = $6)
-           AND ($7 IS NULL OR request_model = $7)
-         ORDER BY started_at DESC, request_id DESC
-         LIMIT $8",
-        wanted.since,
-        wanted.until,
-        wanted.before_id,
-        wanted.organization_id,
-        wanted.state,
-        wanted.provider,
-        wanted.request_model,
-        wanted.limit,
-    )
-}
-
-/// Calls of one state that few calls are in.
-async fn unsettled(session: Session<'_>, wanted: Wanted) -> Result<Vec<CallRow>, StoreError> {
-    rows!(
-        session,
-        CallRow,
-        "SELECT
-           request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
-           state, end_reason, operation, face, streamed, provider, request_model, response_model,
-           route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
-         FROM calls
-         WHERE state = $1
-           AND state <> 'settled'
-           AND started_at >= $2
-           AND started_at <= $3
-           AND (started_at < $3 OR request_id < $4)
-           AND ($5 IS NULL OR organization_id = $5)
-           AND ($6 IS NULL OR provider = $6)
-           AND ($7 IS NULL OR request_model = $7)
-         ORDER BY started_at DESC, request_id DESC
-         LIMIT $8",
-        wanted.state,
-        wanted.since,
-        wanted.until,
-        wanted.before_id,
-        wanted.organization_id,
-        wanted.provider,
-        wanted.request_model,
-        wanted.limit,
-    )
-}
-
-async fn of_key(
-    session: Session<'_>,
-    key_id: String,
-    wanted: Wanted,
-) -> Result<Vec<CallRow>, StoreError> {
-    rows!(
-        session,
-        CallRow,
-        "SELECT
-           request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
-           state, end_reason, operation, face, streamed, provider, request_model, response_model,
-           route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
-         FROM calls
-         WHERE key_id = $1
-           AND started_at >= $2
-           AND started_at <= $3
-           AND (started_at < $3 OR request_id < $4)
-           AND ($5 IS NULL OR organization_id = $5)
-           AND ($6 IS NULL OR state = $6)
-           AND ($7 IS NULL OR provider = $7)
-           AND ($8 IS NULL OR request_model = $8)
-         ORDER BY started_at DESC, request_id DESC
-         LIMIT $9",
-        key_id,
-        wanted.since,
-        wanted.until,
-        wanted.before_id,
-        wanted.organization_id,
-        wanted.state,
-        wanted.provider,
-        wanted.request_model,
-        wanted.limit,
-    )
-}
-
-async fn of_client_request(
-    session: Session<'_>,
-    client_request_id: &str,
-    wanted: Wanted,
-) -> Result<Vec<CallRow>, StoreError> {
-    rows!(
-        session,
-        CallRow,
-        "SELECT
-           request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
-           state, end_reason, operation, face, streamed, provider, request_model, response_model,
-           route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
-         FROM calls
-         WHERE client_request_id = $1
-           AND started_at >= $2
-           AND started_at <= $3
-           AND (started_at < $3 OR request_id < $4)
-           AND ($5 IS NULL OR organization_id = $5)
-           AND ($6 IS NULL OR key_id = $6)
-           AND ($7 IS NULL OR state = $7)
-           AND ($8 IS NULL OR provider = $8)
-           AND ($9 IS NULL OR request_model = $9)
-         ORDER BY started_at DESC, request_id DESC
-         LIMIT $10",
-        client_request_id,
-        wanted.since,
-        wanted.until,
-        wanted.before_id,
-        wanted.organization_id,
-        wanted.key_id,
-        wanted.state,
-        wanted.provider,
-        wanted.request_model,
-        wanted.limit,
-    )
-}
-
-async fn of_batch(
-    session: Session<'_>,
-    batch_id: String,
-    wanted: Wanted,
-) -> Result<Vec<CallRow>, StoreError> {
-    rows!(
-        session,
-        CallRow,
-        "SELECT
-           request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
-           state, end_reason, operation, face, streamed, provider, request_model, response_model,
-           route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-           cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
-         FROM calls
-         WHERE batch_id = $1
-           AND started_at >= $2
-           AND started_at <= $3
-           AND (started_at < $3 OR request_id < $4)
-           AND ($5 IS NULL OR organization_id = $5)
-           AND ($6 IS NULL OR key_id = $6)
-           AND ($7 IS NULL OR state = $7)
-           AND ($8 IS NULL OR provider = $8)
-           AND ($9 IS NULL OR request_model = $9)
-           AND ($10 IS NULL OR client_request_id = $10)
-         ORDER BY started_at DESC, request_id DESC
-         LIMIT $11",
-        batch_id,
-        wanted.since,
-        wanted.until,
-        wanted.before_id,
-        wanted.organization_id,
-        wanted.key_id,
-        wanted.state,
-        wanted.provider,
-        wanted.request_model,
-        wanted.client_request_id,
-        wanted.limit,
-    )
+    /// The conditions on the default project and on settled calls are those of partial indexes: most calls
+    /// are in neither.
+    async fn rows(self, session: Session<'_>, by: By) -> Result<Vec<CallRow>, StoreError> {
+        match by {
+            By::Batch => rows_where!("batch_id = $10", session, self),
+            By::ClientRequest => rows_where!("client_request_id = $9", session, self),
+            By::Key => rows_where!("key_id = $8", session, self),
+            By::User => rows_where!("user_id = $7", session, self),
+            By::Application => rows_where!("application_id = $6", session, self),
+            By::Project => rows_where!(
+                "project_id = $5 AND project_id <> 'proj_00000000000000000000000000000001'",
+                session,
+                self
+            ),
+            By::UnsettledState => {
+                rows_where!("state = $11 AND state <> 'settled'", session, self)
+            }
+            By::Time => rows_where!("TRUE", session, self),
+        }
+    }
 }

@@ -47,7 +47,8 @@ impl CallStore for Store {
                request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
                state, end_reason, operation, face, streamed, provider, request_model, response_model,
                route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
-               cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id
+               cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
+               application_id, user_id
              FROM calls
              WHERE request_id = $1
              LIMIT 1",

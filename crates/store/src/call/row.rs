@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use domain::call::{
     Attempt, CacheOutcome, Call, CallCursor, CallState, EndReason, Face, Operation,
 };
-use domain::id::{BatchId, KeyId, OrganizationId, ProjectId, RequestId};
+use domain::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use domain::money::Cost;
 use domain::name::ProviderName;
 use domain::store_error::StoreError;
@@ -58,6 +58,8 @@ pub(crate) struct NewRow<'c> {
     time_to_first_token_ms: Option<i64>,
     overhead_us: i64,
     batch_id: Option<BatchId>,
+    application_id: Option<ApplicationId>,
+    user_id: Option<UserId>,
 }
 
 impl<'c> NewRow<'c> {
@@ -94,6 +96,8 @@ impl<'c> NewRow<'c> {
             time_to_first_token_ms: call.time_to_first_token_ms.map(saturated),
             overhead_us: saturated(call.overhead_us),
             batch_id: call.batch_id,
+            application_id: call.application_id,
+            user_id: call.user_id,
         }
     }
 }
@@ -132,7 +136,9 @@ impl NewRow<'_> {
             .bind(self.latency_ms)
             .bind(self.time_to_first_token_ms)
             .bind(self.overhead_us)
-            .bind(self.batch_id.map(|id| id.to_string())))
+            .bind(self.batch_id.map(|id| id.to_string()))
+            .bind(self.application_id.map(|id| id.to_string()))
+            .bind(self.user_id.map(|id| id.to_string())))
     }
 }
 
@@ -140,7 +146,7 @@ impl NewRow<'_> {
 pub(crate) type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;
 
 /// The columns of [`NewRow`].
-pub(crate) const COLUMNS: [&str; 31] = [
+pub(crate) const COLUMNS: [&str; 33] = [
     "request_id",
     "organization_id",
     "project_id",
@@ -172,6 +178,8 @@ pub(crate) const COLUMNS: [&str; 31] = [
     "time_to_first_token_ms",
     "overhead_us",
     "batch_id",
+    "application_id",
+    "user_id",
 ];
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
@@ -219,6 +227,8 @@ pub(super) struct CallRow {
     time_to_first_token_ms: Option<i64>,
     overhead_us: i64,
     batch_id: Option<String>,
+    application_id: Option<String>,
+    user_id: Option<String>,
 }
 
 impl CallRow {
@@ -268,6 +278,12 @@ impl CallRow {
             )?,
             overhead_us: row.number("overhead_us", self.overhead_us)?,
             batch_id: row.optional("batch_id", self.batch_id.as_deref(), Reader::parse)?,
+            application_id: row.optional(
+                "application_id",
+                self.application_id.as_deref(),
+                Reader::parse,
+            )?,
+            user_id: row.optional("user_id", self.user_id.as_deref(), Reader::parse)?,
             client_request_id: self.client_request_id,
             response_model: self.response_model,
             route: self.route,

@@ -23,12 +23,12 @@ impl KeyStore for Store {
             "INSERT INTO virtual_keys (
                id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
                prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-               created_at, rotated_at, expires_at, revoked_at, revision
+               created_at, rotated_at, expires_at, revoked_at, application_id, user_id, revision
              )
              VALUES (
                $1, $2, $3, $4, $5, $6, $7, $8,
                $9, $10, $11, $12, $13, $14, $15, $16,
-               $17, $18, $19, $20, (SELECT COALESCE(MAX(revision), 0) + 1 FROM virtual_keys)
+               $17, $18, $19, $20, $21, $22, (SELECT COALESCE(MAX(revision), 0) + 1 FROM virtual_keys)
              )",
             key.id.to_string(),
             key.organization_id.to_string(),
@@ -52,6 +52,8 @@ impl KeyStore for Store {
             key.rotated_at.map(microseconds),
             key.expires_at.map(microseconds),
             key.revoked_at.map(microseconds),
+            key.application_id.map(|id| id.to_string()),
+            key.user_id.map(|id| id.to_string()),
         )?;
         transaction.commit().await
     }
@@ -67,7 +69,7 @@ impl KeyStore for Store {
             "SELECT
                id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
                prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-               created_at, rotated_at, expires_at, revoked_at, revision
+               created_at, rotated_at, expires_at, revoked_at, application_id, user_id, revision
              FROM virtual_keys
              WHERE revision > $1
              ORDER BY revision",
@@ -95,7 +97,7 @@ impl KeyStore for Store {
             "SELECT
                id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
                prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-               created_at, rotated_at, expires_at, revoked_at
+               created_at, rotated_at, expires_at, revoked_at, application_id, user_id
              FROM virtual_keys
              WHERE ($1 IS NULL OR (created_at, id) < (SELECT created_at, id FROM virtual_keys WHERE id = $1))
              ORDER BY created_at DESC, id DESC
@@ -163,7 +165,7 @@ async fn find(session: Session<'_>, id: KeyId) -> Result<Option<VirtualKey>, Sto
         "SELECT
            id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
            prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-           created_at, rotated_at, expires_at, revoked_at
+           created_at, rotated_at, expires_at, revoked_at, application_id, user_id
          FROM virtual_keys
          WHERE id = $1",
         id.to_string(),

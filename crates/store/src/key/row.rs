@@ -32,6 +32,8 @@ pub(super) struct KeyRow {
     rotated_at: Option<i64>,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
+    application_id: Option<String>,
+    user_id: Option<String>,
 }
 
 /// Every column.
@@ -54,6 +56,12 @@ impl KeyRow {
             id: row.parse("id", &self.id)?,
             organization_id: row.parse("organization_id", &self.organization_id)?,
             project_id: row.parse("project_id", &self.project_id)?,
+            application_id: row.optional(
+                "application_id",
+                self.application_id.as_deref(),
+                Reader::parse,
+            )?,
+            user_id: row.optional("user_id", self.user_id.as_deref(), Reader::parse)?,
             role: row.some("role", role(&self.role))?,
             hash: row.some("hash", hash(&self.hash))?,
             previous: match (&self.previous_hash, self.previous_until) {

@@ -60,6 +60,8 @@ async fn a_key_with_an_invalid_column_is_named(bench: Bench) {
 async fn a_call_with_an_invalid_column_is_named(bench: Bench) {
     bench.store.record_calls(&[call(1)]).await.unwrap();
     for (column, sql) in [
+        ("user_id", "UPDATE calls SET user_id = 'u'"),
+        ("application_id", "UPDATE calls SET application_id = 'a'"),
         ("batch_id", "UPDATE calls SET batch_id = 'b'"),
         ("overhead_us", "UPDATE calls SET overhead_us = -1"),
         ("cache", "UPDATE calls SET cache = 'perhaps'"),

@@ -1,10 +1,14 @@
 //! The call port: the list of calls, its filters and its pages.
 
 use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore};
+use domain::id::{OrganizationId, ProjectId};
 
 use crate::bench::Bench;
 use crate::on_both_engines;
-use crate::sample::{batch_id, call, key_id, other_organization, request_id, time};
+use crate::sample::{
+    application_id, batch_id, call, key_id, other_organization, other_project, request_id, time,
+    user_id,
+};
 
 on_both_engines!(
     the_newest_call_is_first,
@@ -13,9 +17,8 @@ on_both_engines!(
     a_call_recorded_meanwhile_shifts_no_page,
     calls_of_the_same_time_are_listed_once,
     a_page_of_nothing_is_empty,
-    every_filter_lets_through_what_it_names,
-    every_filter_holds_beside_the_key_the_client_request_and_the_batch,
-    every_filter_holds_beside_a_state_and_settled_calls_have_one_too,
+    every_filter_holds_alone_and_beside_every_other,
+    the_default_project_and_settled_calls_can_be_asked_for,
     a_time_span_includes_its_start_and_excludes_its_end,
     a_cursor_and_an_end_both_hold,
 );
@@ -147,144 +150,130 @@ async fn a_page_of_nothing_is_empty(bench: Bench) {
     assert_eq!(page.calls, []);
 }
 
-/// Call 1 differs from calls 2 and 3 in every field that can be filtered.
-async fn record_one_of_its_kind(bench: &Bench) {
-    let kind = Call {
+/// A call that differs from others in every field that can be filtered.
+fn of_its_kind(number: u64) -> Call {
+    Call {
         organization_id: other_organization(),
+        project_id: other_project(),
+        application_id: Some(application_id(7)),
+        user_id: Some(user_id(7)),
         key_id: key_id(7),
         client_request_id: Some("trace 东京".to_owned()),
         batch_id: Some(batch_id(7)),
         state: CallState::Failed,
         provider: Some("anthropic".parse().unwrap()),
         request_model: "fast".parse().unwrap(),
-        ..call(1)
-    };
-    let none_of_it = Call {
-        provider: None,
-        ..call(3)
-    };
-    record(bench, [kind, call(2), none_of_it]).await;
-}
-
-fn one_filter_each() -> [CallFilter; 6] {
-    let open = CallFilter::default;
-    [
-        CallFilter {
-            organization_id: Some(other_organization()),
-            ..open()
-        },
-        CallFilter {
-            key_id: Some(key_id(7)),
-            ..open()
-        },
-        CallFilter {
-            client_request_id: Some("trace 东京".to_owned()),
-            ..open()
-        },
-        CallFilter {
-            state: Some(CallState::Failed),
-            ..open()
-        },
-        CallFilter {
-            provider: Some("anthropic".to_owned()),
-            ..open()
-        },
-        CallFilter {
-            request_model: Some("fast".to_owned()),
-            ..open()
-        },
-    ]
-}
-
-async fn every_filter_lets_through_what_it_names(bench: Bench) {
-    record_one_of_its_kind(&bench).await;
-    for filter in one_filter_each() {
-        assert_eq!(numbers(&bench, filter.clone()).await, [1], "{filter:?}");
+        ..call(number)
     }
-    let nobody = CallFilter {
-        provider: Some("nobody".to_owned()),
+}
+
+/// Each filter with a call of the kind that it alone does not let through; its number is 10 and the place.
+fn one_filter_each() -> Vec<(CallFilter, Call)> {
+    let open = CallFilter::default;
+    let mut number = 9;
+    let mut kind = || {
+        number += 1;
+        of_its_kind(number)
+    };
+    let mut cases = Vec::new();
+    macro_rules! case {
+        ($field:ident: $wanted:expr, $other:expr) => {
+            cases.push((
+                CallFilter {
+                    $field: Some($wanted),
+                    ..open()
+                },
+                Call {
+                    $field: $other,
+                    ..kind()
+                },
+            ));
+        };
+    }
+    case!(organization_id: other_organization(), OrganizationId::DEFAULT);
+    case!(project_id: other_project(), ProjectId::DEFAULT);
+    case!(application_id: application_id(7), None);
+    case!(user_id: user_id(7), Some(user_id(8)));
+    case!(key_id: key_id(7), key_id(8));
+    case!(client_request_id: "trace 东京".to_owned(), None);
+    case!(batch_id: batch_id(7), Some(batch_id(8)));
+    case!(state: CallState::Failed, CallState::Settled);
+    case!(provider: "anthropic".to_owned(), None);
+    case!(request_model: "fast".to_owned(), "slow".parse().unwrap());
+    cases
+}
+
+/// The numbers of `recorded` calls that neither `filter` keeps back.
+fn without(recorded: usize, kept_back: [usize; 2]) -> Vec<u64> {
+    (0..recorded)
+        .rev()
+        .filter(|place| !kept_back.contains(place))
+        .map(|place| 10 + place as u64)
+        .collect()
+}
+
+fn both(one: &CallFilter, other: &CallFilter) -> CallFilter {
+    let (one, other) = (one.clone(), other.clone());
+    CallFilter {
+        organization_id: one.organization_id.or(other.organization_id),
+        project_id: one.project_id.or(other.project_id),
+        application_id: one.application_id.or(other.application_id),
+        user_id: one.user_id.or(other.user_id),
+        key_id: one.key_id.or(other.key_id),
+        client_request_id: one.client_request_id.or(other.client_request_id),
+        batch_id: one.batch_id.or(other.batch_id),
+        state: one.state.or(other.state),
+        provider: one.provider.or(other.provider),
+        request_model: one.request_model.or(other.request_model),
+        since: None,
+        until: None,
+    }
+}
+
+/// Whatever a list is read by, each filter keeps back what it does not name and nothing else.
+async fn every_filter_holds_alone_and_beside_every_other(bench: Bench) {
+    let cases = one_filter_each();
+    record(&bench, cases.iter().map(|(_, call)| call.clone())).await;
+    record(&bench, [call(2)]).await;
+    for (one, (filter, _)) in cases.iter().enumerate() {
+        for (other, (beside, _)) in cases.iter().enumerate() {
+            let filter = both(filter, beside);
+            let expected = without(cases.len(), [one, other]);
+            assert_eq!(
+                numbers(&bench, filter.clone()).await,
+                expected,
+                "{filter:?}"
+            );
+        }
+    }
+}
+
+async fn the_default_project_and_settled_calls_can_be_asked_for(bench: Bench) {
+    record(&bench, [of_its_kind(1), call(2), call(3)]).await;
+    let of_project = CallFilter {
+        project_id: Some(ProjectId::DEFAULT),
         ..CallFilter::default()
     };
-    assert!(numbers(&bench, nobody).await.is_empty());
-}
-
-/// Each statement knows every filter: with the key, the client's request, or the batch, of all calls,
-/// a filter still takes away what it does not name.
-async fn every_filter_holds_beside_the_key_the_client_request_and_the_batch(bench: Bench) {
-    record_one_of_its_kind(&bench).await;
-    let same = |number| Call {
-        key_id: key_id(7),
-        client_request_id: Some("trace 东京".to_owned()),
-        batch_id: Some(batch_id(7)),
-        ..call(number)
-    };
-    record(&bench, [same(4), same(5)]).await;
-    let [organization, key, client_request, state, provider, model] = one_filter_each();
-    assert_eq!(numbers(&bench, key.clone()).await, [5, 4, 1]);
-    assert_eq!(numbers(&bench, client_request.clone()).await, [5, 4, 1]);
-    for filter in [organization, state, provider, model] {
-        let with_key = CallFilter {
-            key_id: key.key_id,
-            ..filter.clone()
-        };
-        assert_eq!(numbers(&bench, with_key.clone()).await, [1], "{with_key:?}");
-        let with_batch = CallFilter {
-            batch_id: Some(batch_id(7)),
-            ..filter.clone()
-        };
-        assert_eq!(
-            numbers(&bench, with_batch.clone()).await,
-            [1],
-            "{with_batch:?}"
-        );
-        let with_both = CallFilter {
-            client_request_id: client_request.client_request_id.clone(),
-            ..with_key
-        };
-        assert_eq!(
-            numbers(&bench, with_both.clone()).await,
-            [1],
-            "{with_both:?}"
-        );
-        let of_another_key = CallFilter {
-            key_id: Some(key_id(1)),
-            ..with_both
-        };
-        assert!(numbers(&bench, of_another_key).await.is_empty());
-    }
-}
-
-async fn every_filter_holds_beside_a_state_and_settled_calls_have_one_too(bench: Bench) {
-    record_one_of_its_kind(&bench).await;
-    let failed = |number| Call {
-        state: CallState::Failed,
-        ..call(number)
-    };
-    record(&bench, [failed(4), failed(5)]).await;
-    let [organization, _, _, state, provider, model] = one_filter_each();
-    assert_eq!(numbers(&bench, state.clone()).await, [5, 4, 1]);
-    for filter in [organization, provider, model] {
-        let with_state = CallFilter {
-            state: state.state,
-            ..filter
-        };
-        assert_eq!(
-            numbers(&bench, with_state.clone()).await,
-            [1],
-            "{with_state:?}"
-        );
-    }
     let settled = CallFilter {
         state: Some(CallState::Settled),
         ..CallFilter::default()
     };
+    let of_nobody = CallFilter {
+        provider: Some("nobody".to_owned()),
+        ..CallFilter::default()
+    };
+    assert_eq!(numbers(&bench, of_project).await, [3, 2]);
     assert_eq!(numbers(&bench, settled).await, [3, 2]);
+    assert!(numbers(&bench, of_nobody).await.is_empty());
 }
 
 async fn a_time_span_includes_its_start_and_excludes_its_end(bench: Bench) {
     let tagged = |number| Call {
         client_request_id: Some("same".to_owned()),
         batch_id: Some(batch_id(1)),
+        project_id: other_project(),
+        application_id: Some(application_id(1)),
+        user_id: Some(user_id(1)),
         state: CallState::Cancelled,
         ..call(number)
     };
@@ -310,7 +299,28 @@ async fn a_time_span_includes_its_start_and_excludes_its_end(bench: Bench) {
         batch_id: Some(batch_id(1)),
         ..span.clone()
     };
-    for filter in [span, of_key, of_client_request, of_state, of_batch] {
+    let of_project = CallFilter {
+        project_id: Some(other_project()),
+        ..span.clone()
+    };
+    let of_application = CallFilter {
+        application_id: Some(application_id(1)),
+        ..span.clone()
+    };
+    let of_user = CallFilter {
+        user_id: Some(user_id(1)),
+        ..span.clone()
+    };
+    for filter in [
+        span,
+        of_key,
+        of_client_request,
+        of_state,
+        of_batch,
+        of_project,
+        of_application,
+        of_user,
+    ] {
         assert_eq!(numbers(&bench, filter.clone()).await, [3, 2], "{filter:?}");
         let from = CallFilter {
             until: None,

@@ -5,7 +5,9 @@ use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Oper
 use domain::custody::{KeptTurn, Place};
 use domain::entropy::Entropy;
 use domain::file::{FilePurpose, FileStatus, StoredFile};
-use domain::id::{BatchId, FileId, KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
+use domain::id::{
+    ApplicationId, BatchId, FileId, KeyId, OrganizationId, ProjectId, ReplicaId, RequestId, UserId,
+};
 use domain::key::{Budget, ModelPattern, Origin, Period, PreviousHash, Rate, Role, VirtualKey};
 use domain::media::ObjectName;
 use domain::money::Cost;
@@ -47,6 +49,14 @@ pub(crate) fn replica_id(number: u64) -> ReplicaId {
     ReplicaId::new(time(0), &Numbered(number))
 }
 
+pub(crate) fn application_id(number: u64) -> ApplicationId {
+    ApplicationId::new(time(0), &Numbered(number))
+}
+
+pub(crate) fn user_id(number: u64) -> UserId {
+    UserId::new(time(0), &Numbered(number))
+}
+
 pub(crate) fn other_organization() -> OrganizationId {
     OrganizationId::new(time(0), &Numbered(7))
 }
@@ -62,6 +72,8 @@ pub(crate) fn key(number: u64) -> VirtualKey {
         name: format!("key {number}"),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         role: Role::Member,
         hash: hash(number),
         previous: None,
@@ -85,6 +97,8 @@ pub(crate) fn full_key(number: u64) -> VirtualKey {
         name: "Größe 东京 🗝 'quoted' \"twice\" \\".to_owned(),
         organization_id: other_organization(),
         project_id: other_project(),
+        application_id: Some(application_id(5)),
+        user_id: Some(user_id(6)),
         role: Role::Admin,
         previous: Some(PreviousHash {
             hash: [0xff; 32],
@@ -137,6 +151,8 @@ pub(crate) fn call(number: u64) -> Call {
         key_id: key_id(1),
         organization_id: OrganizationId::DEFAULT,
         project_id: ProjectId::DEFAULT,
+        application_id: None,
+        user_id: None,
         status: Some(200),
         error_type: None,
         finish_reason: Some("stop".to_owned()),
@@ -173,6 +189,8 @@ pub(crate) fn full_call(number: u64) -> Call {
         key_id: key_id(2),
         organization_id: other_organization(),
         project_id: other_project(),
+        application_id: Some(application_id(5)),
+        user_id: Some(user_id(6)),
         status: Some(u16::MAX),
         error_type: Some("interrupted".to_owned()),
         finish_reason: Some("length".to_owned()),

@@ -20,6 +20,8 @@ pub(in crate::ledger) fn intent() -> Intent {
         key_id: caller.key_id(),
         organization_id: caller.organization_id(),
         project_id: caller.project_id(),
+        application_id: caller.application_id(),
+        user_id: caller.user_id(),
         estimate: Usage::text(10, 20),
         estimated_cost: Some(Cost::from_nano_dollars(30)),
         price_source: Some("test".to_owned()),
