@@ -6,7 +6,8 @@
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
 //! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
 //! [`response::ResponseStore`], [`custody::CustodyStore`], [`file::FileStore`], [`batch::BatchStore`]; the
-//! bytes of files and generated media lie behind [`media::MediaStore`].
+//! bytes of files and generated media lie behind [`media::MediaStore`], and what replicas do together behind the
+//! ports of [`fleet`]; limits and how replicas share them are in [`limit`].
 
 pub mod batch;
 pub mod call;
@@ -18,8 +19,10 @@ pub mod egress;
 pub mod embedding;
 pub mod entropy;
 pub mod file;
+pub mod fleet;
 pub mod id;
 pub mod key;
+pub mod limit;
 pub mod media;
 pub mod model;
 pub mod money;
