@@ -75,8 +75,11 @@ pub struct Call {
     pub cost_usd: Option<Cost>,
     /// Where the price comes from.
     pub price_source: Option<String>,
-    /// What the cache said: `hit`, `miss`, `bypass`.
+    /// What the cache said: `hit`, `semantic_hit`, `miss`, `bypass`.
     pub cache: CacheOutcome,
+    /// What the call would have cost, where the cache answered it; `None` where no price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_usd: Option<Cost>,
     /// From arrival to the end of the answer, in milliseconds.
     pub latency_ms: u64,
     /// From arrival to the first content of a stream, in milliseconds.
@@ -195,6 +198,19 @@ pub enum Face {
 pub enum CacheOutcome {
     /// The cache was not asked.
     Bypass,
+    /// The cache was asked and had no answer.
+    Miss,
+    /// The cache answered: the same had been asked before.
+    Hit,
+    /// The cache answered: something that means the same had been asked before.
+    SemanticHit,
+}
+
+impl CacheOutcome {
+    /// Whether the cache answered, so that no provider was asked.
+    pub fn is_hit(self) -> bool {
+        matches!(self, Self::Hit | Self::SemanticHit)
+    }
 }
 
 /// Writes the two directions between a unit-only enum and its word in records and the store.
@@ -247,4 +263,4 @@ words!(Face {
     Application => "application",
     PassThrough => "pass_through",
 });
-words!(CacheOutcome { Bypass => "bypass" });
+words!(CacheOutcome { Bypass => "bypass", Miss => "miss", Hit => "hit", SemanticHit => "semantic_hit" });

@@ -96,6 +96,10 @@ pub struct OpenCall {
     status: Option<u16>,
     /// Nobody is asked: the call is recorded for this provider although it was never sent.
     answered_for: Option<ProviderName>,
+    /// What the cache said.
+    cache: CacheOutcome,
+    /// What the answer would have cost, where the cache gave it.
+    saved: Option<Cost>,
     /// The caller went away, and the provider goes on: its answer is read to the end.
     is_drained: bool,
     /// Nothing is known of what it takes.
@@ -141,6 +145,8 @@ impl OpenCall {
             priced: None,
             status: None,
             answered_for: None,
+            cache: CacheOutcome::Bypass,
+            saved: None,
             is_drained: false,
             is_unmetered: false,
             has_ended: false,
@@ -234,6 +240,28 @@ impl OpenCall {
         self.answered_for = Some(provider);
     }
 
+    /// Notes that the cache was asked and had no answer.
+    pub fn missed_cache(&mut self) {
+        self.cache = CacheOutcome::Miss;
+    }
+
+    /// Notes that the cache gives the answer of `provider`, which had cost `saved`: the call takes nothing.
+    pub fn answer_from_cache(
+        &mut self,
+        outcome: CacheOutcome,
+        provider: ProviderName,
+        saved: Option<Cost>,
+    ) {
+        self.cache = outcome;
+        self.saved = saved;
+        self.answered_for = Some(provider);
+    }
+
+    /// What the cache said.
+    pub fn cache(&self) -> CacheOutcome {
+        self.cache
+    }
+
     /// Notes that the answer is to be read to its end although the caller went away: the provider goes on,
     /// and charges, whether or not that succeeds.
     pub fn drain(&mut self) {
@@ -271,6 +299,10 @@ impl OpenCall {
 
     /// What the usage so far costs, as it would be recorded now; `None` when no price is known.
     pub fn cost(&mut self) -> Option<&Priced> {
+        // What the cache answers was paid for by another call.
+        if self.cache.is_hit() {
+            return None;
+        }
         if self.priced.is_none() {
             self.priced = self.price(&self.usage());
         }
@@ -317,7 +349,12 @@ impl OpenCall {
         let call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
         if let Some(admission) = self.admission.take() {
             let cost = call.cost_usd.unwrap_or(Cost::ZERO);
-            admission.settle(usage.input_tokens, usage.output_tokens, cost);
+            let taken = if self.cache.is_hit() {
+                Usage::default()
+            } else {
+                usage
+            };
+            admission.settle(taken.input_tokens, taken.output_tokens, cost);
         }
         let segments = std::mem::take(&mut self.segments);
         self.ledger.end(segments, call, self.traceparent.as_deref());
@@ -423,6 +460,7 @@ impl OpenCall {
         let attempts = std::mem::take(&mut self.attempts);
         // A call that failed took nothing, whether its model has a price or not.
         let cost_usd = match state {
+            _ if self.cache.is_hit() => Some(Cost::ZERO),
             CallState::Failed if self.observed.usage.is_none() => Some(Cost::ZERO),
             // So did one of which the provider says that it took nothing.
             CallState::Settled if usage == Usage::default() => Some(Cost::ZERO),
@@ -464,7 +502,8 @@ impl OpenCall {
             usage,
             cost_usd,
             price_source: priced.map(price_source),
-            cache: CacheOutcome::Bypass,
+            cache: self.cache,
+            saved_usd: self.saved,
             latency_ms: milliseconds(now.since(self.received)),
             time_to_first_token_ms: first_content
                 .map(|first| milliseconds(first.since(self.received))),

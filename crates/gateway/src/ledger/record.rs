@@ -187,6 +187,7 @@ impl Intent {
             },
             price_source: self.price_source,
             cache: CacheOutcome::Bypass,
+            saved_usd: None,
             latency_ms: 0,
             time_to_first_token_ms: None,
             overhead_us: 0,

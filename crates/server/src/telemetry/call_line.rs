@@ -36,6 +36,9 @@ struct Line<'a> {
     tokens: u64,
     usage: &'a Usage,
     cost: Option<Cost>,
+    cache: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved: Option<Cost>,
     latency_ms: u64,
     time_to_first_token_ms: Option<u64>,
     overhead_us: u64,
@@ -95,6 +98,8 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         tokens: call.usage.total_tokens(),
         usage: &call.usage,
         cost: call.cost_usd,
+        cache: call.cache.as_str(),
+        saved: call.saved_usd,
         latency_ms: call.latency_ms,
         time_to_first_token_ms: call.time_to_first_token_ms,
         overhead_us: call.overhead_us,
@@ -121,6 +126,9 @@ fn text(call: &Call, line: &mut Vec<u8>) -> std::io::Result<()> {
     )?;
     if let Some(cost) = call.cost_usd {
         write!(line, ", ${cost}")?;
+    }
+    if call.cache.is_hit() {
+        write!(line, ", from the cache")?;
     }
     if let Some(error) = &call.error_type {
         write!(line, ", {error}")?;

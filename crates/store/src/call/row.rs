@@ -60,6 +60,7 @@ pub(crate) struct NewRow<'c> {
     batch_id: Option<BatchId>,
     application_id: Option<ApplicationId>,
     user_id: Option<UserId>,
+    saved_nano: Option<i64>,
 }
 
 impl<'c> NewRow<'c> {
@@ -98,6 +99,7 @@ impl<'c> NewRow<'c> {
             batch_id: call.batch_id,
             application_id: call.application_id,
             user_id: call.user_id,
+            saved_nano: call.saved_usd.map(Cost::nano_dollars),
         }
     }
 }
@@ -138,7 +140,8 @@ impl NewRow<'_> {
             .bind(self.overhead_us)
             .bind(self.batch_id.map(|id| id.to_string()))
             .bind(self.application_id.map(|id| id.to_string()))
-            .bind(self.user_id.map(|id| id.to_string())))
+            .bind(self.user_id.map(|id| id.to_string()))
+            .bind(self.saved_nano))
     }
 }
 
@@ -146,7 +149,7 @@ impl NewRow<'_> {
 pub(crate) type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;
 
 /// The columns of [`NewRow`].
-pub(crate) const COLUMNS: [&str; 33] = [
+pub(crate) const COLUMNS: [&str; 34] = [
     "request_id",
     "organization_id",
     "project_id",
@@ -180,6 +183,7 @@ pub(crate) const COLUMNS: [&str; 33] = [
     "batch_id",
     "application_id",
     "user_id",
+    "saved_nano",
 ];
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
@@ -229,6 +233,7 @@ pub(super) struct CallRow {
     batch_id: Option<String>,
     application_id: Option<String>,
     user_id: Option<String>,
+    saved_nano: Option<i64>,
 }
 
 impl CallRow {
@@ -284,6 +289,7 @@ impl CallRow {
                 Reader::parse,
             )?,
             user_id: row.optional("user_id", self.user_id.as_deref(), Reader::parse)?,
+            saved_usd: self.saved_nano.map(Cost::from_nano_dollars),
             client_request_id: self.client_request_id,
             response_model: self.response_model,
             route: self.route,

@@ -169,6 +169,7 @@ pub(crate) fn call(number: u64) -> Call {
         cost_usd: Some(Cost::from_nano_dollars(1_000_000)),
         price_source: Some("catalog 2026-11-01".to_owned()),
         cache: CacheOutcome::Bypass,
+        saved_usd: None,
         latency_ms: 250,
         time_to_first_token_ms: None,
         overhead_us: 180,
@@ -213,6 +214,8 @@ pub(crate) fn full_call(number: u64) -> Call {
             ..Usage::text(u64::MAX, u64::MAX)
         },
         cost_usd: Some(Cost::MAX),
+        cache: CacheOutcome::SemanticHit,
+        saved_usd: Some(Cost::MAX),
         latency_ms: i64::MAX.unsigned_abs(),
         time_to_first_token_ms: Some(0),
         overhead_us: 0,
