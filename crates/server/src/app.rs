@@ -10,6 +10,7 @@ use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
 use domain::key::{KeyStore, Origin, Period, VirtualKey};
 use domain::secret::Secret;
+use fleet::{Namespace, Shared as SharedState};
 use gateway::batches::{BatchParts, Batches};
 use gateway::catalog::Catalog;
 use gateway::custody::Custody;
@@ -74,6 +75,8 @@ pub struct App {
     pub desk: Desk,
     /// Everything durable.
     pub store: Store,
+    /// What replicas share beside it; `None` where there is one replica.
+    pub shared: Option<SharedState>,
     /// What operators see.
     pub telemetry: Arc<Telemetry>,
     /// The time.
@@ -117,6 +120,7 @@ impl App {
             );
         }
         let ring = Arc::new(open_ring(config, data_dir, &*entropy, started_at)?);
+        let shared = open_shared(config, &ring, &clock)?;
         let keys: Arc<dyn KeyStore> = Arc::new(store.clone());
         let desk = Desk::new(
             keys,
@@ -183,6 +187,7 @@ impl App {
             ring,
             desk,
             store,
+            shared,
             telemetry,
             clock,
             entropy,
@@ -274,6 +279,28 @@ fn files(
 /// Opens the store that the configuration names.
 pub async fn open_store(config: &Config, data_dir: &DataDir) -> anyhow::Result<Store> {
     Ok(store::open(&config.store.clone().within(data_dir.path())).await?)
+}
+
+/// The connection to what replicas share, where the configuration names it. Its names begin with what only
+/// replicas of one installation know, so that two installations on one server share nothing.
+fn open_shared(
+    config: &Config,
+    ring: &KeyRing,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<SharedState>> {
+    let Some(location) = &config.shared else {
+        return Ok(None);
+    };
+    let hash = ring.hasher().hash("the names of what replicas share");
+    let fingerprint = hash
+        .first_chunk()
+        .map_or(0, |start| u64::from_be_bytes(*start));
+    let namespace = Namespace::new(fingerprint);
+    Ok(Some(SharedState::open(
+        location,
+        namespace,
+        Arc::clone(clock),
+    )?))
 }
 
 /// The ring with the configured keys in it; those of the store are followed.

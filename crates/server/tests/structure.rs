@@ -14,31 +14,44 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of the workspace a crate may know. `docs/architecture.md` draws the same arrows.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("bench", &[]),
     ("domain", &[]),
+    ("fleet", &["domain"]),
     ("gateway", &["domain", "providers"]),
     ("identity", &["domain"]),
     ("providers", &["domain"]),
     (
         "server",
-        &["domain", "gateway", "identity", "providers", "sim", "store"],
+        &[
+            "domain",
+            "fleet",
+            "gateway",
+            "identity",
+            "providers",
+            "sim",
+            "store",
+        ],
     ),
     ("sim", &[]),
     ("store", &["domain"]),
 ];
 
 /// Crates that have one home each, and those who may name them.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("axum", &["server"]),
     ("hyper", &["bench", "server", "sim"]),
     ("hyper-rustls", &["server"]),
     ("hyper-util", &["bench", "server", "sim"]),
     ("opentelemetry", &["server"]),
+    ("redis", &["fleet"]),
     ("sqlx", &["store"]),
     ("tower", &["server"]),
     // Translation is pure, and the vocabulary is only words.
-    ("tokio", &["bench", "gateway", "server", "sim", "store"]),
+    (
+        "tokio",
+        &["bench", "fleet", "gateway", "server", "sim", "store"],
+    ),
 ];
 
 /// One `[dependencies]` line of a crate of the workspace.

@@ -42,6 +42,7 @@ mod route;
 mod scalar;
 mod schema;
 mod server;
+mod shared;
 mod size;
 mod sockets;
 mod telemetry;
@@ -78,6 +79,8 @@ pub struct Config {
     pub server: Server,
     /// Where keys and calls are kept; a relative SQLite file is one in the data directory.
     pub store: Location,
+    /// Where replicas share limits, caches and breakers; `None` where there is one replica.
+    pub shared: Option<fleet::Location>,
     /// The journal of calls.
     pub ledger: Ledger,
     /// What is kept of requests and answers.
@@ -170,6 +173,7 @@ impl Config {
             ),
             ("server.drain", server.drain != old_server.drain),
             ("store", !is_same_place(&self.store, &old.store)),
+            ("shared", self.shared != old.shared),
             ("ledger", self.ledger != old.ledger),
             ("payloads", self.payloads != old.payloads),
             ("responses", self.responses != old.responses),
@@ -214,6 +218,7 @@ fn is_same_place(one: &Location, other: &Location) -> bool {
 struct Sections {
     server: Option<Server>,
     store: Option<Location>,
+    shared: Option<fleet::Location>,
     ledger: Option<Ledger>,
     payloads: Option<Payloads>,
     responses: Option<Responses>,
@@ -238,6 +243,13 @@ impl Section for Sections {
                 "sqlite:trunkline.db",
                 "Where keys and calls are kept: `sqlite:FILE`, a relative file being one in the \
                  data directory, or a PostgreSQL URL.",
+            ),
+            shared: fields.optional(
+                "shared",
+                "redis://127.0.0.1:6379",
+                "Where several replicas share limits, caches and breakers: the URL of a Valkey or \
+                 Redis server (`redis://`, `rediss://` for TLS, `redis+unix://`). Left out, there is \
+                 one replica.",
             ),
             ledger: fields.section(
                 "ledger",
@@ -320,6 +332,7 @@ impl Sections {
         Some(Config {
             server: self.server?,
             store: self.store?,
+            shared: self.shared,
             ledger: self.ledger?,
             payloads: self.payloads?,
             responses: self.responses?,

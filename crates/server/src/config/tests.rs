@@ -23,6 +23,7 @@ fn environment(name: &str) -> Option<String> {
         "TRUNKLINE_CI_KEY" => "tl-key-of-the-pipeline",
         "TRUNKLINE_SECRET" => "0123456789abcdef0123456789abcdef",
         "DATABASE_PASSWORD" => "correct-horse",
+        "REDIS_PASSWORD" => "battery-staple",
         "CI_RPM" => "600",
         "SIM_URL" => "http://127.0.0.1:9000",
         "USER_AND_PASSWORD" => "ann:do-not-show",

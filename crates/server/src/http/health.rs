@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,6 +10,9 @@ use http::header::CONTENT_TYPE;
 
 use crate::app::Shared;
 use crate::telemetry::{Causes, Lost};
+
+/// How long shared state may take to say that it is there.
+const SHARED_BOUND: Duration = Duration::from_millis(500);
 
 /// `GET /`: says what this is, to whoever comes by.
 pub async fn welcome() -> &'static str {
@@ -21,22 +25,27 @@ pub async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: requests are served. 503 while shutting down, and while the store cannot be reached
-/// the answer says so but stays 200: calls are served and the journal keeps them.
+/// `GET /readyz`: requests are served. 503 while shutting down. While the store or what replicas share cannot
+/// be reached, the answer says so but stays 200: calls are served, and the journal keeps them.
 pub async fn ready(State(app): State<Shared>) -> Response {
     if app.is_stopping.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
-    match app.store.is_ready().await {
-        Ok(()) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(
-                error = %Causes(&error),
-                "the store is not ready"
-            );
-            "ready; the store cannot be reached, calls wait in the journal\n".into_response()
-        }
+    let mut state = "ready".to_owned();
+    if let Err(error) = app.store.is_ready().await {
+        tracing::warn!(error = %Causes(&error), "the store is not ready");
+        state.push_str("; the store cannot be reached, calls wait in the journal");
     }
+    if let Some(shared) = &app.shared
+        && let Err(error) = shared.ping(SHARED_BOUND).await
+    {
+        tracing::warn!(error = %Causes(&error), "shared state is not ready");
+        state.push_str(
+            "; shared state cannot be reached, limits hold by this replica's part of them",
+        );
+    }
+    state.push('\n');
+    state.into_response()
 }
 
 /// `GET /metrics`: in Prometheus' text format.

@@ -1,0 +1,15 @@
+//! What replicas share, kept in Valkey or Redis.
+//!
+//! [`Shared`] is the connection: every question has a bound in time, and while there is no answer to be had,
+//! nobody waits for one. Everything else is a port of the domain's, kept behind it.
+//!
+//! Suggested reading order: `location` (where), `connection` (how it is asked, and what is done when there is
+//! no answer), then the ports: `election`. Only commands that Valkey and Redis share are used (Redis 7.0).
+
+mod connection;
+mod election;
+mod location;
+
+pub use connection::{Namespace, Shared};
+pub use election::SharedElection;
+pub use location::{InvalidLocation, Location};

@@ -1,0 +1,81 @@
+//! The connection while the server is there, away, slow and back.
+
+use std::time::Duration;
+
+use domain::fleet::SharedStateError;
+
+use crate::server::RedisServer;
+use crate::world::connected;
+
+const BOUND: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_millis(501);
+
+#[tokio::test]
+async fn a_server_that_is_there_answers() {
+    let server = RedisServer::start();
+    let (shared, _) = connected(&server);
+    assert!(shared.answers());
+    shared.ping(BOUND).await.unwrap();
+    assert!(shared.answers());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_server_that_is_known_to_be_away() {
+    let mut server = RedisServer::start();
+    let (shared, _) = connected(&server);
+    server.stop();
+    let error = shared.ping(BOUND).await.unwrap_err();
+    assert!(matches!(error, SharedStateError::Unavailable(_)), "{error}");
+    assert!(!shared.answers());
+
+    // The server is there again, and is not even asked before the rest is over.
+    server.start_again();
+    for _ in 0..100 {
+        let error = shared.ping(BOUND).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("not asked again yet"), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_back_is_found_by_the_first_question_after_the_rest() {
+    let mut server = RedisServer::start();
+    let (shared, watch) = connected(&server);
+    shared.ping(BOUND).await.unwrap();
+    server.stop();
+    shared.ping(BOUND).await.unwrap_err();
+    server.start_again();
+    // The first question may still find the broken connection.
+    for _ in 0..2 {
+        watch.goes_on(REST);
+        if shared.ping(BOUND).await.is_ok() {
+            break;
+        }
+    }
+    assert!(shared.answers());
+    shared.ping(BOUND).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_server_is_waited_for_no_longer_than_the_bound() {
+    let server = RedisServer::start();
+    let (shared, _) = connected(&server);
+    shared.ping(BOUND).await.unwrap();
+    server.pause(Duration::from_mins(1));
+    let error = shared.ping(Duration::from_millis(20)).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "no answer within 20ms");
+    assert!(!shared.answers());
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_password_is_no_server_that_is_away() {
+    let server = RedisServer::start();
+    assert_eq!(
+        server.say(&["CONFIG", "SET", "requirepass", "hunter2"]),
+        "+OK"
+    );
+    let (shared, _) = connected(&server);
+    let error = shared.ping(BOUND).await.unwrap_err();
+    assert!(matches!(error, SharedStateError::Failed(_)), "{error}");
+}

@@ -1,0 +1,8 @@
+//! Shared state on a real server: every test has one of its own.
+
+#![cfg(test)]
+
+mod connection;
+mod election;
+mod server;
+mod world;

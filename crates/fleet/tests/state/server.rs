@@ -1,0 +1,94 @@
+//! A Redis server of one test's own, from Debian's binary, which the test may stop, flush and slow down. The
+//! end-to-end tests of the binary use this file too.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than a start takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server on a free port that keeps nothing on the disk. It is killed when it is dropped.
+pub(crate) struct RedisServer {
+    address: SocketAddr,
+    process: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    pub(crate) fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("its address");
+        drop(free);
+        let mut server = Self {
+            address,
+            process: None,
+        };
+        server.start_again();
+        server
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Starts it where it was before, with nothing in it.
+    pub(crate) fn start_again(&mut self) {
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", &self.address.port().to_string()])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server starts; scripts/test installs it");
+        self.process = Some(process);
+        #[expect(clippy::disallowed_methods, reason = "a process is waited for")]
+        let started = Instant::now();
+        while self.try_say(&["PING"]).is_err() {
+            assert!(started.elapsed() < PATIENCE, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Kills it: nothing is left.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("the server is killed");
+            process.wait().expect("the server has ended");
+        }
+    }
+
+    /// Answers nobody for so long.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let milliseconds = pause.as_millis().to_string();
+        assert_eq!(self.say(&["CLIENT", "PAUSE", &milliseconds, "ALL"]), "+OK");
+    }
+
+    /// The first line of the answer to a command, as it is on the wire.
+    pub(crate) fn say(&self, words: &[&str]) -> String {
+        self.try_say(words).expect("the server answers")
+    }
+
+    fn try_say(&self, words: &[&str]) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        let mut command = format!("*{}\r\n", words.len());
+        for word in words {
+            let length = word.len();
+            command.extend([&*format!("${length}\r\n"), word, "\r\n"]);
+        }
+        stream.write_all(command.as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // A test that failed has nobody to tell.
+            drop(process.kill().and_then(|()| process.wait()));
+        }
+    }
+}
