@@ -36,16 +36,14 @@ impl Namespace {
 }
 
 /// A connection to shared state, which is made when it is first needed and made anew when it breaks. Cheap to
-/// clone; clones share it.
+/// clone; clones share it, and know together whether it answers.
 #[derive(Clone)]
-pub struct Shared(Arc<Inner>);
-
-struct Inner {
+pub struct Shared {
     connection: ConnectionManager,
-    namespace: Namespace,
+    namespace: Arc<str>,
     clock: Arc<dyn Clock>,
     /// Milliseconds on the clock until which nobody asks; 0 when it answers.
-    rests_until: AtomicU64,
+    rests_until: Arc<AtomicU64>,
 }
 
 impl Shared {
@@ -68,17 +66,27 @@ impl Shared {
             .set_response_timeout(Some(RESPONSE));
         let connection =
             ConnectionManager::new_lazy_with_config(client, config).map_err(shared_state_error)?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self {
             connection,
-            namespace,
+            namespace: namespace.0.into(),
             clock,
-            rests_until: AtomicU64::new(0),
-        })))
+            rests_until: Arc::default(),
+        })
+    }
+
+    /// The same connection for another purpose. Who waits for a few milliseconds only must not keep those from
+    /// asking who can wait for longer, so each purpose finds out for itself whether it is answered.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            rests_until: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Whether the last question was answered, or none was asked yet.
     pub fn answers(&self) -> bool {
-        self.0.rests_until.load(Ordering::Relaxed) == 0
+        self.rests_until.load(Ordering::Relaxed) == 0
     }
 
     /// Asks whether anybody is there.
@@ -89,7 +97,7 @@ impl Shared {
 
     /// The name of a key in the installation's namespace.
     pub(crate) fn key(&self, name: impl fmt::Display) -> String {
-        format!("{}{name}", self.0.namespace.0)
+        format!("{}{name}", self.namespace)
     }
 
     /// The answer to one command within `bound`; at once [`SharedStateError::Unavailable`] while the server is
@@ -99,7 +107,7 @@ impl Shared {
         command: &Cmd,
         bound: Duration,
     ) -> Result<T, SharedStateError> {
-        let mut connection = self.0.connection.clone();
+        let mut connection = self.connection.clone();
         self.within(bound, command.query_async(&mut connection))
             .await
     }
@@ -109,10 +117,10 @@ impl Shared {
         &self,
         script: &Script,
         keys: &[String],
-        arguments: &[&str],
+        arguments: &[String],
         bound: Duration,
     ) -> Result<T, SharedStateError> {
-        let mut connection = self.0.connection.clone();
+        let mut connection = self.connection.clone();
         let mut invocation = script.prepare_invoke();
         for key in keys {
             invocation.key(key);
@@ -153,14 +161,13 @@ impl Shared {
     /// Goes on where the server answers. Where it did not, one question after every [`REST`] finds out
     /// whether it does again, and all others go on without it.
     fn take_turn(&self) -> Result<(), SharedStateError> {
-        let until = self.0.rests_until.load(Ordering::Relaxed);
+        let until = self.rests_until.load(Ordering::Relaxed);
         if until == 0 {
             return Ok(());
         }
         let now = self.milliseconds();
         let is_my_turn = now >= until
             && self
-                .0
                 .rests_until
                 .compare_exchange(
                     until,
@@ -178,18 +185,18 @@ impl Shared {
 
     fn answered(&self) {
         if !self.answers() {
-            self.0.rests_until.store(0, Ordering::Relaxed);
+            self.rests_until.store(0, Ordering::Relaxed);
         }
     }
 
     fn rest(&self) {
         let until = self.milliseconds() + as_milliseconds(REST);
-        self.0.rests_until.store(until, Ordering::Relaxed);
+        self.rests_until.store(until, Ordering::Relaxed);
     }
 
     /// Since the beginning of the clock, and never 0.
     fn milliseconds(&self) -> u64 {
-        let since = self.0.clock.moment().since(Moment::at(Duration::ZERO));
+        let since = self.clock.moment().since(Moment::at(Duration::ZERO));
         as_milliseconds(since) + 1
     }
 }
@@ -216,7 +223,7 @@ struct NoAnswer {
 #[error("it did not answer a moment ago, and is not asked again yet")]
 struct Resting;
 
-fn as_milliseconds(duration: Duration) -> u64 {
+pub(crate) fn as_milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
 }
 

@@ -39,9 +39,9 @@ pub struct SharedElection {
 
 impl SharedElection {
     /// Elections in which this process stands as `replica`.
-    pub fn new(shared: Shared, replica: ReplicaId) -> Self {
+    pub fn new(shared: &Shared, replica: ReplicaId) -> Self {
         Self {
-            shared,
+            shared: shared.apart(),
             replica: replica.to_string(),
         }
     }
@@ -55,14 +55,14 @@ impl SharedElection {
 impl Election for SharedElection {
     async fn stand(&self, office: &str, term: Duration) -> Result<bool, SharedStateError> {
         let term = term.as_millis().max(1).to_string();
-        let arguments = [&*self.replica, &*term];
+        let arguments = [self.replica.clone(), term];
         self.shared
             .invoke(&STAND, &[self.key(office)], &arguments, BOUND)
             .await
     }
 
     async fn resign(&self, office: &str) -> Result<(), SharedStateError> {
-        let arguments = [&*self.replica];
+        let arguments = [self.replica.clone()];
         let _done: i64 = self
             .shared
             .invoke(&RESIGN, &[self.key(office)], &arguments, BOUND)

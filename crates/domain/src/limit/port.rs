@@ -45,6 +45,12 @@ pub trait SharedCounters: Send + Sync {
         replica: ReplicaId,
         demands: &[Demand],
     ) -> Result<Vec<Grant>, SharedStateError>;
+
+    /// When what is shared began, as the last exchange found it: a number that is another one after everything
+    /// was lost. Whoever sees it change says all its counters anew, idle ones too, of which something is taken.
+    fn began(&self) -> u64 {
+        0
+    }
 }
 
 /// Names a counter in the whole installation: printable ASCII without spaces, about a kilobyte at most,

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod connection;
+mod counters;
 mod election;
 mod server;
 mod world;

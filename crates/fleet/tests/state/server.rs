@@ -59,6 +59,11 @@ impl RedisServer {
         }
     }
 
+    /// Forgets everything, as an operator or a restart does.
+    pub(crate) fn flush(&self) {
+        assert_eq!(self.say(&["FLUSHALL"]), "+OK");
+    }
+
     /// Answers nobody for so long.
     pub(crate) fn pause(&self, pause: Duration) {
         let milliseconds = pause.as_millis().to_string();
@@ -70,7 +75,41 @@ impl RedisServer {
         self.try_say(words).expect("the server answers")
     }
 
+    /// The lines of an answer that is one text or a list of texts.
+    pub(crate) fn lines(&self, words: &[&str]) -> Vec<String> {
+        let mut answer = self.ask(words).expect("the server answers");
+        let mut read = || {
+            let mut line = String::new();
+            answer.read_line(&mut line).expect("a line of the answer");
+            line.trim_end().to_owned()
+        };
+        let head = read();
+        let count: usize = head
+            .trim_start_matches(['*', '$'])
+            .parse()
+            .expect("a length");
+        if head.starts_with('*') {
+            // Before each text stands its length.
+            return (0..count).map(|_| (read(), read()).1).collect();
+        }
+        let mut lines = Vec::new();
+        let mut left = count;
+        while left > 0 {
+            let line = read();
+            left = left.saturating_sub(line.len() + 2);
+            lines.push(line);
+        }
+        lines
+    }
+
     fn try_say(&self, words: &[&str]) -> std::io::Result<String> {
+        let mut line = String::new();
+        self.ask(words)?.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Sends a command; its answer is to be read.
+    fn ask(&self, words: &[&str]) -> std::io::Result<BufReader<TcpStream>> {
         let mut stream = TcpStream::connect(self.address)?;
         let mut command = format!("*{}\r\n", words.len());
         for word in words {
@@ -78,9 +117,7 @@ impl RedisServer {
             command.extend([&*format!("${length}\r\n"), word, "\r\n"]);
         }
         stream.write_all(command.as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        Ok(line.trim_end().to_owned())
+        Ok(BufReader::new(stream))
     }
 }
 
