@@ -29,6 +29,7 @@ pub mod money;
 pub mod name;
 pub mod problem;
 pub mod provider_error;
+pub mod region;
 pub mod rerank;
 pub mod response;
 pub mod secret;

@@ -22,6 +22,17 @@ use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
 use crate::simulated;
 
+pub mod affinity;
+pub mod condition;
+pub mod flag;
+pub mod hash;
+#[cfg(test)]
+pub(crate) mod inquiry;
+mod language;
+pub mod question;
+pub mod rollout;
+pub mod strategy;
+
 /// How alike a served name must be to be offered for one that is not.
 const ALIKE: f64 = 0.65;
 /// How many resolved names are remembered; callers choose names, so the number must have a bound.
