@@ -21,6 +21,7 @@ pub mod entropy;
 pub mod file;
 pub mod fleet;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod limit;
 pub mod media;

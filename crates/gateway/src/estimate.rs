@@ -1,18 +1,22 @@
 //! How many tokens a request has, about, when nobody has counted them.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 /// Tokens that stand for one inline image or document: what a middling picture costs on most models.
 const MEDIA_TOKENS: u64 = 1_000;
 
+/// What stands before the bytes of inline media.
+static INLINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
+
 /// About how many input tokens a request body has: a token for every four bytes, inline media counted
 /// by the piece and not by their bytes.
 pub(crate) fn input_tokens(body: &[u8]) -> u64 {
-    let marker = memmem::Finder::new(b";base64,");
     let mut rest = body;
     let mut text_bytes = 0;
     let mut media = 0;
-    while let Some(at) = marker.find(rest) {
+    while let Some(at) = INLINE.find(rest) {
         let (before, after) = rest.split_at(at);
         text_bytes += before.len() as u64;
         let end = memchr::memchr(b'"', after).unwrap_or(after.len());

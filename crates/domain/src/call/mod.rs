@@ -27,8 +27,10 @@ pub struct Call {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
     /// When it arrived.
+    #[serde(with = "crate::json::time")]
     pub started_at: Timestamp,
     /// When its end was known.
+    #[serde(with = "crate::json::time")]
     pub ended_at: Timestamp,
     /// How it ended.
     pub state: CallState,
@@ -99,6 +101,7 @@ pub struct Attempt {
     /// The model in the provider's words.
     pub model: String,
     /// When it was sent.
+    #[serde(with = "crate::json::time")]
     pub started_at: Timestamp,
     /// How long it took, in milliseconds; `None` when the end was not seen.
     pub latency_ms: Option<u64>,

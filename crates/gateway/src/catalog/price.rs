@@ -1,10 +1,13 @@
 //! From a usage to a bill: exact products, one rounding.
 
+use std::fmt;
+
 use domain::money::{Cost, PicoDollars};
 use domain::usage::{ServiceTier, Usage};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::facts::{ModelFacts, PriceList};
 use super::meter::{Meter, Prices};
@@ -20,9 +23,8 @@ pub struct Priced {
     pub lines: Vec<Line>,
     /// Who says what it costs.
     pub price_source: &'static str,
-    /// Which edition of the price was used: the day it was recorded, and the day it took effect if
-    /// that is known (`2026-11-21` or `2026-11-21/from-2026-09-01`).
-    pub price_version: String,
+    /// Which edition of the price was used.
+    pub price_version: PriceVersion,
     /// The tier whose prices were used.
     pub service_tier: ServiceTier,
     /// The tier that was asked for, when no price of it is known and the standard price was used.
@@ -34,6 +36,30 @@ pub struct Priced {
     /// What was consumed but has no known price; the total is then too low by that much.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unpriced: Vec<Unbilled>,
+}
+
+/// An edition of a price: the day it was recorded, and the day it took effect if that is known. Prints as
+/// `2026-11-21` or `2026-11-21/from-2026-09-01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PriceVersion {
+    recorded: Date,
+    from: Option<Date>,
+}
+
+impl fmt::Display for PriceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.recorded)?;
+        match self.from {
+            None => Ok(()),
+            Some(from) => write!(f, "/from-{from}"),
+        }
+    }
+}
+
+impl Serialize for PriceVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// One line of a bill.
@@ -99,7 +125,10 @@ pub fn price(
         total: Cost::from_pico_dollars(total),
         lines,
         price_source: list.source.as_str(),
-        price_version: version(list),
+        price_version: PriceVersion {
+            recorded: list.recorded,
+            from: list.from,
+        },
         service_tier: list.tier,
         unpriced_tier: own.is_none().then_some(tier),
         long_input_above,
@@ -113,20 +142,20 @@ fn covers(own: &PriceList, standard: &PriceList, input_tokens: u64) -> bool {
     !exceeds(standard) || exceeds(own)
 }
 
-fn version(list: &PriceList) -> String {
-    match list.from {
-        None => list.recorded.to_string(),
-        Some(from) => format!("{}/from-{from}", list.recorded),
-    }
-}
-
 fn bill(prices: &Prices, usage: &Usage) -> (Vec<Line>, Vec<Unbilled>) {
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(4);
     let mut unpriced = Vec::new();
-    let mut quantities = token_quantities(usage);
-    quantities.extend(count_quantities(prices, usage));
-    quantities.sort_unstable_by_key(|(meter, _)| *meter);
-    for (meter, quantity) in quantities {
+    let mut quantities = [0; Meter::ALL.len()];
+    let counted = token_quantities(usage).into_iter();
+    for (meter, quantity) in counted.chain(count_quantities(prices, usage)) {
+        if let Some(place) = quantities.get_mut(meter as usize) {
+            *place = quantity;
+        }
+    }
+    for (meter, quantity) in Meter::ALL.into_iter().zip(quantities) {
+        if quantity == 0 {
+            continue;
+        }
         match prices.nearest(meter) {
             Some((priced_as, unit_price)) => lines.push(Line {
                 meter,
@@ -153,7 +182,7 @@ impl Remainder {
     }
 }
 
-fn token_quantities(usage: &Usage) -> Vec<(Meter, u64)> {
+fn token_quantities(usage: &Usage) -> [(Meter, u64); 15] {
     let mut input = Remainder(usage.input_tokens);
     let cached_audio = input.take(usage.cached_input_audio_tokens);
     let cached_image = input.take(usage.cached_input_image_tokens);
@@ -164,7 +193,7 @@ fn token_quantities(usage: &Usage) -> Vec<(Meter, u64)> {
     let fresh_audio = usage.input_audio_tokens.saturating_sub(cached_audio);
     let fresh_image = usage.input_image_tokens.saturating_sub(cached_image);
     let mut output = Remainder(usage.output_tokens);
-    let mut quantities = vec![
+    [
         (Meter::CachedInputAudio, cached_audio),
         (Meter::CachedInputImage, cached_image),
         (Meter::CachedInput, input.take(cached_text)),
@@ -180,9 +209,7 @@ fn token_quantities(usage: &Usage) -> Vec<(Meter, u64)> {
         (Meter::Reasoning, output.take(usage.reasoning_tokens)),
         (Meter::Citation, output.take(usage.citation_tokens)),
         (Meter::Output, output.0),
-    ];
-    quantities.retain(|(_, quantity)| *quantity > 0);
-    quantities
+    ]
 }
 
 /// Things counted one by one. A model that bills images, characters or audio by the token is not
@@ -208,6 +235,5 @@ fn count_quantities<'a>(
         .into_iter()
         .filter(move |(meter, _)| !has_tokens || prices.get(*meter).is_some())
         .chain(always)
-        .filter(|(_, quantity)| *quantity > 0)
         .chain(request)
 }

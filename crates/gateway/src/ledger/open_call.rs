@@ -18,7 +18,7 @@ use providers::tap::Observed;
 use super::journal::Ticket;
 use super::record::{self, Dispatch, Intent};
 use super::{JournalError, Ledger};
-use crate::catalog::{ModelFacts, Priced, price};
+use crate::catalog::{ModelFacts, PriceVersion, Priced, price};
 use crate::limits::Admission;
 
 /// What is known of a call when it is opened.
@@ -79,6 +79,8 @@ pub struct OpenCall {
     segments: Vec<u64>,
     received: Moment,
     facts: Option<Arc<ModelFacts>>,
+    /// Which price the estimate was made with.
+    estimated_with: Option<Edition>,
     admission: Option<Admission>,
     traceparent: Option<String>,
     attempts: Vec<Attempt>,
@@ -134,6 +136,7 @@ impl OpenCall {
             segments: Vec::new(),
             received: opening.received,
             facts: opening.facts,
+            estimated_with: opening.priced.as_ref().map(edition),
             admission: Some(opening.admission),
             traceparent: opening.traceparent,
             attempts: Vec::new(),
@@ -466,6 +469,12 @@ impl OpenCall {
             CallState::Settled if usage == Usage::default() => Some(Cost::ZERO),
             _ => priced.map(|priced| priced.total),
         };
+        // Most often the text is there already.
+        let price_source = if priced.map(edition) == self.estimated_with {
+            self.intent.price_source.take()
+        } else {
+            priced.map(price_source)
+        };
         let first_content = self.first_content;
         let overhead = first_content.unwrap_or(now).since(self.received);
         Call {
@@ -501,7 +510,7 @@ impl OpenCall {
             attempts,
             usage,
             cost_usd,
-            price_source: priced.map(price_source),
+            price_source,
             cache: self.cache,
             saved_usd: self.saved,
             latency_ms: milliseconds(now.since(self.received)),
@@ -520,6 +529,13 @@ impl Drop for OpenCall {
             self.ledger.write_ends();
         }
     }
+}
+
+/// Who says what something costs, and since when.
+type Edition = (&'static str, PriceVersion);
+
+fn edition(priced: &Priced) -> Edition {
+    (priced.price_source, priced.price_version)
 }
 
 fn price_source(priced: &Priced) -> String {

@@ -3,8 +3,6 @@
 //! A line is eight hexadecimal digits of CRC-32 over what follows, a space, a letter for the kind, a
 //! space, and JSON. A line that was torn by a crash has a wrong checksum and is skipped.
 
-use std::io::Write as _;
-
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
 use domain::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use domain::money::Cost;
@@ -24,6 +22,7 @@ pub(super) struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<BatchId>,
     /// When it arrived.
+    #[serde(with = "domain::json::time")]
     pub started_at: Timestamp,
     /// What is asked for.
     pub operation: Operation,
@@ -128,14 +127,35 @@ fn write_line(kind: u8, record: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(&[kind, b' ']);
     // Records are plain structs of text and numbers: writing them to memory does not fail. If it ever
     // did, the line would be cut short and skipped by its reader like any torn line.
-    let written = serde_json::to_writer(&mut *out, record);
+    let written = domain::json::write(record, out);
     debug_assert!(written.is_ok());
     let checksum = crc32fast::hash(out.get(body..).unwrap_or_default());
-    if let Some(mut digits) = out.get_mut(start..start + 8) {
-        let written = write!(digits, "{checksum:08x}");
-        debug_assert!(written.is_ok());
+    if let Some(digits) = out.get_mut(start..start + 8) {
+        digits.copy_from_slice(&hexadecimal(checksum));
     }
     out.push(b'\n');
+}
+
+fn hexadecimal(checksum: u32) -> [u8; 8] {
+    let [a, b, c, d] = checksum.to_be_bytes();
+    let digit = |value: u8| {
+        if value < 10 {
+            b'0' + value
+        } else {
+            b'a' - 10 + value
+        }
+    };
+    [
+        a >> 4,
+        a & 15,
+        b >> 4,
+        b & 15,
+        c >> 4,
+        c & 15,
+        d >> 4,
+        d & 15,
+    ]
+    .map(digit)
 }
 
 impl Intent {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use domain::chat::Extensions;
+use memchr::memchr2;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -12,6 +13,46 @@ use crate::face::InvalidRequest;
 
 /// More fields than any object of the format has.
 const MAX_FIELDS: usize = 256;
+
+/// How many items a list has. It is known to be JSON, so that it is enough to count the commas between them.
+pub(crate) fn count_items(list: &RawValue) -> usize {
+    let mut rest = list.get().as_bytes();
+    let (mut depth, mut commas, mut is_empty) = (0_usize, 0, true);
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match byte {
+            b'"' => rest = after_text(rest),
+            b'[' | b'{' => {
+                is_empty &= depth == 0;
+                depth += 1;
+                continue;
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            b',' if depth == 1 => commas += 1,
+            b' ' | b'\t' | b'\n' | b'\r' => continue,
+            _ => {}
+        }
+        is_empty = false;
+    }
+    if is_empty { 0 } else { commas + 1 }
+}
+
+/// What follows a text of which `rest` is all but the first quote.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
+        let is_escape = rest.get(at) == Some(&b'\\');
+        rest = rest
+            .get(at + 1 + usize::from(is_escape)..)
+            .unwrap_or_default();
+        if !is_escape {
+            break;
+        }
+    }
+    rest
+}
 
 /// One JSON object.
 pub(crate) struct Fields<'a> {
@@ -438,5 +479,47 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
         }
 
         deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            r#"[a"\\\[\]{},]{0,8}"#.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((r#"["\\\[,}]{0,3}"#, inner), 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_items_of_any_list_are_counted(items in prop::collection::vec(json(), 0..6)) {
+            for text in [
+                serde_json::to_string(&items).unwrap(),
+                serde_json::to_string_pretty(&items).unwrap(),
+            ] {
+                let raw: &RawValue = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(count_items(raw), items.len(), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_with_nothing_but_space_is_empty() {
+        let raw: &RawValue = serde_json::from_str("[ \n]").unwrap();
+        assert_eq!(count_items(raw), 0);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use domain::call::Call;
+use domain::id::{ApplicationId, BatchId, KeyId, RequestId, UserId};
 use domain::money::Cost;
 use domain::usage::Usage;
 use jiff::Timestamp;
@@ -21,10 +22,10 @@ struct Line<'a> {
     level: &'static str,
     service: &'static str,
     message: &'static str,
-    request_id: String,
+    request_id: RequestId,
     client_request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    batch_id: Option<String>,
+    batch_id: Option<BatchId>,
     trace_id: Option<&'a str>,
     operation: &'static str,
     provider: Option<&'a str>,
@@ -44,11 +45,11 @@ struct Line<'a> {
     overhead_us: u64,
     attempts: usize,
     streamed: bool,
-    key_id: String,
+    key_id: KeyId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    application_id: Option<String>,
+    application_id: Option<ApplicationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
+    user_id: Option<UserId>,
     route: Option<&'a str>,
 }
 
@@ -60,8 +61,8 @@ impl CallLines {
     pub(super) fn write(&self, call: &Call, traceparent: Option<&str>) {
         let mut line = Vec::with_capacity(768);
         let written = match self.0.format() {
-            LogFormat::Json => serde_json::to_writer(&mut line, &json(call, traceparent))
-                .map_err(std::io::Error::from),
+            LogFormat::Json => domain::json::write(&json(call, traceparent), &mut line)
+                .map_err(std::io::Error::other),
             LogFormat::Text => text(call, &mut line),
         };
         line.push(b'\n');
@@ -81,9 +82,9 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         },
         service: "trunkline",
         message: "call ended",
-        request_id: call.request_id.to_string(),
+        request_id: call.request_id,
         client_request_id: call.client_request_id.as_deref(),
-        batch_id: call.batch_id.map(|id| id.to_string()),
+        batch_id: call.batch_id,
         trace_id: traceparent.and_then(|parent| parent.split('-').nth(1)),
         operation: call.operation.as_str(),
         provider: call
@@ -105,9 +106,9 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         overhead_us: call.overhead_us,
         attempts: call.attempts.len(),
         streamed: call.streamed,
-        key_id: call.key_id.to_string(),
-        application_id: call.application_id.map(|id| id.to_string()),
-        user_id: call.user_id.map(|id| id.to_string()),
+        key_id: call.key_id,
+        application_id: call.application_id,
+        user_id: call.user_id,
         route: call.route.as_deref(),
     }
 }

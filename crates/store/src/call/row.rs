@@ -187,7 +187,10 @@ pub(crate) const COLUMNS: [&str; 34] = [
 ];
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Failed(Box::new(error)))
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Failed(error);
+    let mut text = Vec::with_capacity(256);
+    domain::json::write(value, &mut text).map_err(|error| failed(Box::new(error)))?;
+    String::from_utf8(text).map_err(|error| failed(Box::new(error)))
 }
 
 fn kept_attempts(attempts: &[Attempt]) -> Cow<'_, [Attempt]> {

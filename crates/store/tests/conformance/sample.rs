@@ -200,7 +200,7 @@ pub(crate) fn full_call(number: u64) -> Call {
                 number: u32::MAX,
                 provider: "azure-eu".parse().unwrap(),
                 model: "a \"model\"".to_owned(),
-                started_at: call.started_at + SignedDuration::from_nanos(1),
+                started_at: call.started_at + SignedDuration::from_micros(1),
                 latency_ms: None,
                 status: None,
                 error_type: Some(Cause::Unreachable),

@@ -1,11 +1,10 @@
 //! What is read of every request before anything is decided.
 
 use domain::name::ModelName;
-use serde::de::IgnoredAny;
 
 use crate::face::{Envelope, InvalidRequest};
 use crate::openai::envelope::{model_name, span, text};
-use crate::openai::fields::{Fields, Kind};
+use crate::openai::fields::{Fields, Kind, count_items};
 
 /// Reads the envelope of a message; the messages are counted, not read.
 pub(super) fn read(body: &[u8]) -> Result<Envelope, InvalidRequest> {
@@ -63,8 +62,7 @@ fn count_messages(fields: &mut Fields<'_>) -> Result<usize, InvalidRequest> {
     if Kind::of(raw.get()) != Some(Kind::List) {
         return Err(fields.wrong_type("messages", EXPECTED, raw.get()));
     }
-    // The value is known to be JSON; an item takes no memory.
-    match serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).map_or(0, |items| items.len()) {
+    match count_items(raw) {
         0 => Err(InvalidRequest::of(
             "messages",
             format!("`messages` is empty; it must be {EXPECTED}."),

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use domain::name::ModelName;
-use serde::de::IgnoredAny;
 
 use super::{custody, fields};
 use crate::face::{Asked, Envelope, InvalidRequest, Spliced};
 use crate::gemini::config::MAX_CANDIDATES;
 use crate::openai::envelope::text;
-use crate::openai::fields::{Fields, Kind};
+use crate::openai::fields::{Fields, Kind, count_items};
 
 /// Reads the envelope; the contents are counted, not read.
 pub(in crate::gemini) fn read(asked: &Asked, body: &[u8]) -> Result<Envelope, InvalidRequest> {
@@ -64,9 +63,7 @@ fn count_contents(request: &mut Fields<'_>) -> Result<usize, InvalidRequest> {
     match Kind::of(raw.get()) {
         Some(Kind::Object) => Ok(1),
         Some(Kind::List) => {
-            // The value is known to be JSON; an item takes no memory.
-            let count =
-                serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).map_or(0, |items| items.len());
+            let count = count_items(raw);
             if count > 0 {
                 return Ok(count);
             }
