@@ -104,9 +104,8 @@ fn escaped(text: &str, out: &mut Vec<u8>) {
 
 /// Whether nothing has to be escaped. There is no early way out, so that it is done many bytes at a time.
 fn is_plain(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |found, &byte| {
-        found | (byte < b' ') | (byte == b'"') | (byte == b'\\')
-    })
+    let escaped = |byte: u8| u8::from(matches!(byte, ..b' ' | b'"' | b'\\'));
+    bytes.iter().fold(0, |found, &byte| found | escaped(byte)) == 0
 }
 
 /// What a value displays, escaped piece by piece.

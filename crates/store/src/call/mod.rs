@@ -15,7 +15,7 @@ use crate::database::{Database, Store, rows};
 use crate::value::{Reader, microseconds};
 use crate::{postgres, sqlite};
 use row::CallRow;
-pub(crate) use row::{COLUMNS, NewRow, SqliteQuery, named};
+pub(crate) use row::{NewRow, json, named};
 
 #[async_trait]
 impl CallStore for Store {

@@ -11,9 +11,6 @@ use domain::name::ProviderName;
 use domain::store_error::StoreError;
 use domain::usage::Usage;
 use serde::Serialize;
-use sqlx::Sqlite;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
 
 use crate::value::{Reader, kept, microseconds, saturated};
 
@@ -27,40 +24,40 @@ pub(crate) fn named(calls: &[Call]) -> Result<String, StoreError> {
 /// A call as it is written.
 #[derive(Serialize)]
 pub(crate) struct NewRow<'c> {
-    request_id: RequestId,
-    organization_id: OrganizationId,
-    project_id: ProjectId,
-    key_id: KeyId,
-    client_request_id: Option<Cow<'c, str>>,
-    started_at: i64,
-    ended_at: i64,
-    state: &'static str,
-    end_reason: Option<&'static str>,
-    operation: &'static str,
-    face: &'static str,
-    streamed: bool,
-    provider: Option<&'c str>,
-    request_model: &'c str,
-    response_model: Option<Cow<'c, str>>,
-    route: Option<Cow<'c, str>>,
-    status: Option<u16>,
-    error_type: Option<Cow<'c, str>>,
-    finish_reason: Option<Cow<'c, str>>,
-    attempts: Cow<'c, [Attempt]>,
-    usage: Usage,
-    input_tokens: i64,
-    cached_input_tokens: i64,
-    output_tokens: i64,
-    cost_nano: Option<i64>,
-    price_source: Option<Cow<'c, str>>,
-    cache: &'static str,
-    latency_ms: i64,
-    time_to_first_token_ms: Option<i64>,
-    overhead_us: i64,
-    batch_id: Option<BatchId>,
-    application_id: Option<ApplicationId>,
-    user_id: Option<UserId>,
-    saved_nano: Option<i64>,
+    pub(crate) request_id: RequestId,
+    pub(crate) organization_id: OrganizationId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) key_id: KeyId,
+    pub(crate) client_request_id: Option<Cow<'c, str>>,
+    pub(crate) started_at: i64,
+    pub(crate) ended_at: i64,
+    pub(crate) state: &'static str,
+    pub(crate) end_reason: Option<&'static str>,
+    pub(crate) operation: &'static str,
+    pub(crate) face: &'static str,
+    pub(crate) streamed: bool,
+    pub(crate) provider: Option<&'c str>,
+    pub(crate) request_model: &'c str,
+    pub(crate) response_model: Option<Cow<'c, str>>,
+    pub(crate) route: Option<Cow<'c, str>>,
+    pub(crate) status: Option<u16>,
+    pub(crate) error_type: Option<Cow<'c, str>>,
+    pub(crate) finish_reason: Option<Cow<'c, str>>,
+    pub(crate) attempts: Cow<'c, [Attempt]>,
+    pub(crate) usage: Usage,
+    pub(crate) input_tokens: i64,
+    pub(crate) cached_input_tokens: i64,
+    pub(crate) output_tokens: i64,
+    pub(crate) cost_nano: Option<i64>,
+    pub(crate) price_source: Option<Cow<'c, str>>,
+    pub(crate) cache: &'static str,
+    pub(crate) latency_ms: i64,
+    pub(crate) time_to_first_token_ms: Option<i64>,
+    pub(crate) overhead_us: i64,
+    pub(crate) batch_id: Option<BatchId>,
+    pub(crate) application_id: Option<ApplicationId>,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) saved_nano: Option<i64>,
 }
 
 impl<'c> NewRow<'c> {
@@ -104,89 +101,8 @@ impl<'c> NewRow<'c> {
     }
 }
 
-impl NewRow<'_> {
-    /// Binds the values in the order of [`COLUMNS`].
-    pub(crate) fn bind(self, row: SqliteQuery) -> Result<SqliteQuery, StoreError> {
-        Ok(row
-            .bind(self.request_id.to_string())
-            .bind(self.organization_id.to_string())
-            .bind(self.project_id.to_string())
-            .bind(self.key_id.to_string())
-            .bind(self.client_request_id)
-            .bind(self.started_at)
-            .bind(self.ended_at)
-            .bind(self.state)
-            .bind(self.end_reason)
-            .bind(self.operation)
-            .bind(self.face)
-            .bind(self.streamed)
-            .bind(self.provider)
-            .bind(self.request_model)
-            .bind(self.response_model)
-            .bind(self.route)
-            .bind(self.status)
-            .bind(self.error_type)
-            .bind(self.finish_reason)
-            .bind(json(&self.attempts)?)
-            .bind(json(&self.usage)?)
-            .bind(self.input_tokens)
-            .bind(self.cached_input_tokens)
-            .bind(self.output_tokens)
-            .bind(self.cost_nano)
-            .bind(self.price_source)
-            .bind(self.cache)
-            .bind(self.latency_ms)
-            .bind(self.time_to_first_token_ms)
-            .bind(self.overhead_us)
-            .bind(self.batch_id.map(|id| id.to_string()))
-            .bind(self.application_id.map(|id| id.to_string()))
-            .bind(self.user_id.map(|id| id.to_string()))
-            .bind(self.saved_nano))
-    }
-}
-
-/// A statement for SQLite and its values.
-pub(crate) type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;
-
-/// The columns of [`NewRow`].
-pub(crate) const COLUMNS: [&str; 34] = [
-    "request_id",
-    "organization_id",
-    "project_id",
-    "key_id",
-    "client_request_id",
-    "started_at",
-    "ended_at",
-    "state",
-    "end_reason",
-    "operation",
-    "face",
-    "streamed",
-    "provider",
-    "request_model",
-    "response_model",
-    "route",
-    "status",
-    "error_type",
-    "finish_reason",
-    "attempts",
-    "usage",
-    "input_tokens",
-    "cached_input_tokens",
-    "output_tokens",
-    "cost_nano",
-    "price_source",
-    "cache",
-    "latency_ms",
-    "time_to_first_token_ms",
-    "overhead_us",
-    "batch_id",
-    "application_id",
-    "user_id",
-    "saved_nano",
-];
-
-fn json(value: &impl Serialize) -> Result<String, StoreError> {
+/// A value as JSON, times as microseconds.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Failed(error);
     let mut text = Vec::with_capacity(256);
     domain::json::write(value, &mut text).map_err(|error| failed(Box::new(error)))?;

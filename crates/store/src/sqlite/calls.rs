@@ -1,17 +1,77 @@
 //! Writing a batch of calls.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use domain::call::Call;
+use domain::call::{Attempt, Call};
 use domain::store_error::StoreError;
+use domain::usage::Usage;
+use serde::Serialize;
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 
 use super::Pools;
-use crate::call::{COLUMNS, NewRow, SqliteQuery};
+use crate::call::{NewRow, json};
 use crate::error::store_error;
 
 /// How many rows one statement takes. Every statement goes to SQLite's thread and back, so that most rows go
 /// in large ones; the sizes are few, so that their texts stay prepared.
 const SIZES: [usize; 3] = [200, 20, 1];
+
+/// The columns of `recorded_calls`. Each costs every call time, so that what is neither filtered nor summed is
+/// in [`Details`].
+const COLUMNS: [&str; 14] = [
+    "request_id",
+    "organization_id",
+    "project_id",
+    "key_id",
+    "application_id",
+    "user_id",
+    "client_request_id",
+    "batch_id",
+    "started_at",
+    "state",
+    "provider",
+    "request_model",
+    "cost_nano",
+    "details",
+];
+
+/// The rest of a row; the view `calls` makes columns of it.
+#[derive(Serialize)]
+struct Details<'r> {
+    ended_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<&'static str>,
+    operation: &'static str,
+    face: &'static str,
+    streamed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_model: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<&'r str>,
+    attempts: &'r [Attempt],
+    usage: &'r Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_source: Option<&'r str>,
+    cache: &'static str,
+    latency_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_to_first_token_ms: Option<i64>,
+    overhead_us: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_nano: Option<i64>,
+}
+
+/// A statement and its values.
+type Insert = Query<'static, Sqlite, SqliteArguments>;
 
 static STATEMENTS: LazyLock<[String; 3]> = LazyLock::new(|| SIZES.map(statement));
 
@@ -22,11 +82,11 @@ pub(crate) async fn record_calls(pools: &Pools, calls: &[Call]) -> Result<(), St
     for (size, text) in SIZES.into_iter().zip(STATEMENTS.iter()) {
         while let Some((rows, others)) = rest.split_at_checked(size) {
             rest = others;
-            let query: SqliteQuery = sqlx::query(text.as_str());
-            let query = rows
+            let insert: Insert = sqlx::query(text.as_str());
+            let insert = rows
                 .iter()
-                .try_fold(query, |query, call| NewRow::of(call).bind(query))?;
-            query
+                .try_fold(insert, |insert, call| bind(NewRow::of(call), insert))?;
+            insert
                 .execute(&mut *transaction)
                 .await
                 .map_err(store_error)?;
@@ -35,10 +95,55 @@ pub(crate) async fn record_calls(pools: &Pools, calls: &[Call]) -> Result<(), St
     transaction.commit().await.map_err(store_error)
 }
 
+/// Binds a row's values in the order of [`COLUMNS`].
+fn bind(row: NewRow<'_>, insert: Insert) -> Result<Insert, StoreError> {
+    let details = json(&Details::of(&row))?;
+    Ok(insert
+        .bind(row.request_id.to_string())
+        .bind(row.organization_id.to_string())
+        .bind(row.project_id.to_string())
+        .bind(row.key_id.to_string())
+        .bind(row.application_id.map(|id| id.to_string()))
+        .bind(row.user_id.map(|id| id.to_string()))
+        .bind(row.client_request_id.map(Cow::into_owned))
+        .bind(row.batch_id.map(|id| id.to_string()))
+        .bind(row.started_at)
+        .bind(row.state)
+        .bind(row.provider.map(str::to_owned))
+        .bind(row.request_model.to_owned())
+        .bind(row.cost_nano)
+        .bind(details))
+}
+
+impl<'r> Details<'r> {
+    fn of(row: &'r NewRow<'_>) -> Self {
+        Self {
+            ended_at: row.ended_at,
+            end_reason: row.end_reason,
+            operation: row.operation,
+            face: row.face,
+            streamed: row.streamed,
+            response_model: row.response_model.as_deref(),
+            route: row.route.as_deref(),
+            status: row.status,
+            error_type: row.error_type.as_deref(),
+            finish_reason: row.finish_reason.as_deref(),
+            attempts: &row.attempts,
+            usage: &row.usage,
+            price_source: row.price_source.as_deref(),
+            cache: row.cache,
+            latency_ms: row.latency_ms,
+            time_to_first_token_ms: row.time_to_first_token_ms,
+            overhead_us: row.overhead_us,
+            saved_nano: row.saved_nano,
+        }
+    }
+}
+
 fn statement(rows: usize) -> String {
     let row = format!("({})", ["?"; COLUMNS.len()].join(", "));
     format!(
-        "INSERT INTO calls ({}) VALUES {} ON CONFLICT (request_id) DO NOTHING",
+        "INSERT INTO recorded_calls ({}) VALUES {} ON CONFLICT (request_id) DO NOTHING",
         COLUMNS.join(", "),
         vec![row; rows].join(", ")
     )

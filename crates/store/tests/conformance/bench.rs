@@ -18,8 +18,39 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// Puts `value`, in SQL, into a column of every call that passes `condition`. Where the engine has no such
+    /// column, it goes into the object that the view makes the column of.
+    pub(crate) async fn spoil_calls(&self, column: &str, value: &str, condition: &str) {
+        const COLUMNS: [&str; 8] = [
+            "key_id",
+            "application_id",
+            "user_id",
+            "batch_id",
+            "started_at",
+            "state",
+            "provider",
+            "request_model",
+        ];
+        let sql = match &self.location {
+            Location::Postgres(_) => {
+                format!("UPDATE calls SET {column} = {value} WHERE {condition}")
+            }
+            Location::Sqlite(_) if COLUMNS.contains(&column) => {
+                format!("UPDATE recorded_calls SET {column} = {value} WHERE {condition}")
+            }
+            Location::Sqlite(_) => format!(
+                "UPDATE recorded_calls SET details = json_set(details, '$.{column}', {value}) WHERE {condition}"
+            ),
+        };
+        self.run(AssertSqlSafe(sql)).await;
+    }
+
     /// Runs SQL behind the store's back.
     pub(crate) async fn tamper(&self, sql: &'static str) {
+        self.run(AssertSqlSafe(sql.to_owned())).await;
+    }
+
+    async fn run(&self, sql: AssertSqlSafe<String>) {
         match &self.location {
             Location::Sqlite(file) => {
                 let url = format!("sqlite:{}", file.display());

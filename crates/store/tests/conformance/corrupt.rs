@@ -59,25 +59,22 @@ async fn a_key_with_an_invalid_column_is_named(bench: Bench) {
 
 async fn a_call_with_an_invalid_column_is_named(bench: Bench) {
     bench.store.record_calls(&[call(1)]).await.unwrap();
-    for (column, sql) in [
-        ("user_id", "UPDATE calls SET user_id = 'u'"),
-        ("application_id", "UPDATE calls SET application_id = 'a'"),
-        ("batch_id", "UPDATE calls SET batch_id = 'b'"),
-        ("overhead_us", "UPDATE calls SET overhead_us = -1"),
-        ("cache", "UPDATE calls SET cache = 'perhaps'"),
-        ("usage", "UPDATE calls SET usage = '{\"input_tokens\":-1}'"),
-        ("attempts", "UPDATE calls SET attempts = 'none'"),
-        ("status", "UPDATE calls SET status = 65536"),
-        ("request_model", "UPDATE calls SET request_model = ''"),
-        ("provider", "UPDATE calls SET provider = 'Open AI'"),
-        ("state", "UPDATE calls SET state = 'unsettled'"),
-        (
-            "ended_at",
-            "UPDATE calls SET ended_at = 9223372036854775807",
-        ),
-        ("key_id", "UPDATE calls SET key_id = 'k'"),
+    for (column, value) in [
+        ("user_id", "'u'"),
+        ("application_id", "'a'"),
+        ("batch_id", "'b'"),
+        ("overhead_us", "-1"),
+        ("cache", "'perhaps'"),
+        ("usage", "'{\"input_tokens\":-1}'"),
+        ("attempts", "'none'"),
+        ("status", "65536"),
+        ("request_model", "''"),
+        ("provider", "'Open AI'"),
+        ("state", "'unsettled'"),
+        ("ended_at", "9223372036854775807"),
+        ("key_id", "'k'"),
     ] {
-        bench.tamper(sql).await;
+        bench.spoil_calls(column, value, "1 = 1").await;
         let id = request_id(1).to_string();
         let error = bench.store.call(request_id(1)).await.unwrap_err();
         assert_eq!(named(&error), ("calls", column, id.as_str()));
@@ -118,9 +115,9 @@ async fn a_list_of_keys_goes_on_without_what_cannot_be_read(bench: Bench) {
 async fn a_list_of_calls_goes_on_without_what_cannot_be_read(bench: Bench) {
     let calls: Vec<_> = (1..=5).map(call).collect();
     bench.store.record_calls(&calls).await.unwrap();
-    bench
-        .tamper("UPDATE calls SET state = 'unsettled' WHERE started_at > (SELECT MIN(started_at) FROM calls) AND started_at < (SELECT MAX(started_at) FROM calls)")
-        .await;
+    let between = "started_at > (SELECT MIN(started_at) FROM calls) \
+                   AND started_at < (SELECT MAX(started_at) FROM calls)";
+    bench.spoil_calls("state", "'unsettled'", between).await;
     let mut found = Vec::new();
     let mut after = None;
     for _ in 0..3 {

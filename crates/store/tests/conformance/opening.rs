@@ -10,7 +10,7 @@ use store::{Kind, Location};
 
 use crate::bench::{self, Bench};
 use crate::on_both_engines;
-use crate::sample::{call, key, key_id, payload, time};
+use crate::sample::{call, full_call, key, key_id, payload, time};
 
 on_both_engines!(
     an_open_store_is_ready_and_says_what_it_is,
@@ -96,9 +96,14 @@ async fn a_closed_store_is_unavailable(bench: Bench) {
 async fn a_schema_of_an_earlier_version_is_brought_up_to_date(bench: Bench) {
     bench.store.add_key(&key(1)).await.unwrap();
     bench
+        .tamper(match &bench.location {
+            Location::Sqlite(_) => "DROP VIEW calls; DROP TABLE recorded_calls",
+            Location::Postgres(_) => "DROP TABLE calls",
+        })
+        .await;
+    bench
         .tamper(
-            "DROP TABLE calls;
-             DROP TABLE call_payloads;
+            "DROP TABLE call_payloads;
              DROP TABLE responses; DROP TABLE files; DROP TABLE reasoning_states;
              DROP TABLE batches; DROP TABLE batch_lines;
              ALTER TABLE virtual_keys DROP COLUMN application_id;
@@ -113,14 +118,62 @@ async fn a_schema_of_an_earlier_version_is_brought_up_to_date(bench: Bench) {
     again.close().await;
 }
 
+/// Before its eleventh version, SQLite's schema had a column for every field of a call.
+#[tokio::test]
+async fn calls_that_were_written_column_by_column_are_brought_along() {
+    bench::run(Kind::Sqlite, |bench| async move {
+        let calls = [call(1), full_call(2), full_call(3)];
+        bench.store.record_calls(&calls).await.unwrap();
+        bench.store.close().await;
+        bench
+            .tamper(concat!(
+                "CREATE TABLE before AS SELECT * FROM calls;
+                 DROP VIEW calls; DROP TABLE recorded_calls;",
+                include_str!("../../migrations/sqlite/0002_calls.sql"),
+                include_str!("../../migrations/sqlite/0006_calls_of_batches.sql"),
+                include_str!("../../migrations/sqlite/0010_calls_from_cache.sql"),
+                "ALTER TABLE calls ADD COLUMN application_id TEXT;
+                 ALTER TABLE calls ADD COLUMN user_id TEXT;
+                 INSERT INTO calls (
+                   request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
+                   state, end_reason, operation, face, streamed, provider, request_model, response_model,
+                   route, status, error_type, finish_reason, attempts, usage, input_tokens,
+                   cached_input_tokens, output_tokens, cost_nano, price_source, cache, latency_ms,
+                   time_to_first_token_ms, overhead_us, batch_id, application_id, user_id, saved_nano
+                 )
+                 SELECT
+                   request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
+                   state, end_reason, operation, face, streamed, provider, request_model, response_model,
+                   route, status, error_type, finish_reason, attempts, usage, input_tokens,
+                   cached_input_tokens, output_tokens, cost_nano, price_source, cache, latency_ms,
+                   time_to_first_token_ms, overhead_us, batch_id, application_id, user_id, saved_nano
+                 FROM before;
+                 DROP TABLE before;
+                 DELETE FROM _sqlx_migrations WHERE version = 11",
+            ))
+            .await;
+        let again = bench.open_again().await;
+        for call in calls {
+            assert_eq!(again.call(call.request_id).await.unwrap(), Some(call));
+        }
+        again.close().await;
+    })
+    .await;
+}
+
 /// The version before the last must still start while the last is being rolled out.
 async fn a_schema_of_a_later_version_is_opened(bench: Bench) {
     bench
         .tamper(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1;
-             ALTER TABLE calls ADD COLUMN later TEXT",
+             SELECT 9999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
         )
+        .await;
+    bench
+        .tamper(match &bench.location {
+            Location::Sqlite(_) => "ALTER TABLE recorded_calls ADD COLUMN later TEXT",
+            Location::Postgres(_) => "ALTER TABLE calls ADD COLUMN later TEXT",
+        })
         .await;
     let again = bench.open_again().await;
     again.record_calls(&[call(1)]).await.unwrap();
