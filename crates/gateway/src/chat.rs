@@ -13,7 +13,6 @@ use domain::entropy::Entropy;
 use domain::id::{BatchId, RequestId};
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
-use domain::provider_error::ProviderError;
 use domain::response::KeptResponse;
 use domain::socket::SocketEgress;
 use domain::store_error::StoreError;
@@ -25,10 +24,12 @@ use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
 use providers::kind::ProviderKind;
 use serde_json::json;
 
-use crate::attempt::{Answered, AttemptError, Begun, Errand, Wanted};
+use crate::attempt::{
+    Again, Answered, AttemptError, Begun, ChatErrand, Errand, Failure, ReadyChat, Way,
+};
 use crate::catalog::{ModelFacts, Priced, price};
 use crate::credentials::Credentials;
-use crate::custody::{Custody, Keeper};
+use crate::custody::Custody;
 use crate::drain::Drains;
 use crate::estimate;
 use crate::files::{FileError, Files};
@@ -41,7 +42,7 @@ use crate::problem::provider_problem;
 use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
-use crate::routes::{Plan, Routes, UnknownModel};
+use crate::routes::{Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
 
 /// Bounds that hold for every call.
 #[derive(Debug, Clone)]
@@ -229,9 +230,6 @@ pub enum ChatError {
     /// The call cannot be written down, so it was not sent.
     #[error(transparent)]
     Ledger(#[from] JournalError),
-    /// Every attempt failed; the last failure. Turned into [`ChatError::Failed`] before it leaves.
-    #[error(transparent)]
-    Provider(Box<ProviderError>),
     /// Every attempt failed.
     #[error("all {attempts} attempts failed")]
     Failed {
@@ -242,6 +240,13 @@ pub enum ChatError {
         /// How often it was tried.
         attempts: usize,
     },
+}
+
+impl ChatError {
+    /// Whether it is about one target, so that another may take the request.
+    fn is_of_target(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::WouldDrop(_))
+    }
 }
 
 impl Gateway {
@@ -298,75 +303,161 @@ impl Gateway {
         inbound.body = inbound.face.read(inbound.body)?;
         let mut envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
-        let plan = self.routes.load().plan(&envelope.model)?;
+        let mut plan = self.routes.load().plan(&envelope.model)?;
         let recalled = self
-            .recall(caller, &mut inbound, &mut envelope, &plan)
+            .recall(caller, &mut inbound, &mut envelope, &mut plan)
             .await?;
         let admitted = self.admit(caller, &inbound, &envelope, &plan)?;
         // After the estimate, which would take the bytes of a file for words.
         self.attach_files(caller, &mut inbound, &mut envelope, &plan)
             .await?;
-        let prepared = self.prepare(caller, &inbound, &envelope, &plan).await?;
+        let (at, prepared) = self
+            .prepare_first(caller, &inbound, &envelope, &plan)
+            .await?;
+        let again = (plan.candidates.len() > 1).then(|| {
+            Box::new(Again {
+                caller: caller.clone(),
+                inbound: inbound.clone(),
+                envelope: envelope.clone(),
+                asked: recalled.asked.clone(),
+                estimated_input_tokens: admitted.estimate.input_tokens,
+            })
+        });
+        let errand = ChatErrand {
+            face: inbound.face,
+            streamed: envelope.stream,
+            report: inbound.report,
+            again,
+        };
+        let ready = self.ready(
+            prepared,
+            caller,
+            &inbound,
+            &envelope,
+            &plan.candidates.at(at).target,
+            admitted.estimate.input_tokens,
+            recalled.asked.clone(),
+        );
         inbound.body = recalled.asked;
-        let rendering = rendering(&inbound, &envelope, &plan, &admitted.estimate);
-        let format = prepared.dialect.format();
-        let custody = self.custody.as_ref();
-        let keeper = custody.map(|custody| custody.keeper(caller, &plan, format));
-        let (face, report) = (inbound.face, inbound.report);
         let listener = self.listen(caller, &inbound);
-        let mut memory = recalled.memory;
-        if let Some(memory) = &mut memory {
-            memory.is_at_provider = prepared.passage.is_verbatim();
-        }
-        let (begun, memory) = match memory {
-            Some(memory) if recalled.background => (memory.begun(&rendering), None),
+        let (begun, memory) = match recalled.memory {
+            Some(memory) if recalled.background => (memory.begun(&ready.rendering), None),
             memory => (None, memory),
         };
         let listener = self.payloads.remember(listener, memory);
         let (streamed, model) = (envelope.stream, envelope.model);
         let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);
-        let call = self.ledger.open(opening)?;
+        let mut call = self.ledger.open(opening)?;
+        if at > 0 {
+            call.turn_to(&plan.candidates.at(at).target)?;
+        }
         let open = OpenChat {
-            face,
-            report,
-            streamed,
-            rendering,
-            keeper,
+            errand,
             plan,
-            prepared,
+            at,
+            ready,
             call,
             listener,
         };
         Ok((open, begun))
     }
 
+    /// Makes a chat ready for the first candidate that takes it, and says which that is.
+    async fn prepare_first(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound,
+        envelope: &Envelope,
+        plan: &Plan,
+    ) -> Result<(usize, Prepared), ChatError> {
+        let (target, strict) = (plan.target(), plan.strict);
+        match self
+            .prepare(caller, inbound, envelope, target, strict)
+            .await
+        {
+            Ok(prepared) => Ok((0, prepared)),
+            Err(error) if error.is_of_target() && plan.candidates.len() > 1 => {
+                Box::pin(self.prepare_other(caller, inbound, envelope, plan, error)).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same of the candidates after the first, which refused. What the first said is told where no other
+    /// takes it.
+    async fn prepare_other(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound,
+        envelope: &Envelope,
+        plan: &Plan,
+        refused: ChatError,
+    ) -> Result<(usize, Prepared), ChatError> {
+        for (at, candidate) in plan.candidates.iter().enumerate().skip(1) {
+            let (target, strict) = (&candidate.target, plan.strict);
+            match self
+                .prepare(caller, inbound, envelope, target, strict)
+                .await
+            {
+                Ok(prepared) => return Ok((at, prepared)),
+                Err(error) if error.is_of_target() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
+    }
+
+    /// A chat that is prepared for a target, with what it takes to read the answer.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a chat is made of, put together in two places"
+    )]
+    pub(crate) fn ready(
+        &self,
+        prepared: Prepared,
+        caller: &Caller,
+        inbound: &Inbound,
+        envelope: &Envelope,
+        target: &Arc<ResolvedTarget>,
+        estimated_input_tokens: u64,
+        asked: Bytes,
+    ) -> ReadyChat {
+        let format = prepared.dialect.format();
+        let custody = self.custody.as_ref();
+        ReadyChat {
+            prepared,
+            rendering: Rendering {
+                id: inbound.request_id.to_string(),
+                created: inbound.started_at,
+                model: target.model.clone(),
+                stream_usage: envelope.stream_usage,
+                estimated_input_tokens,
+                asked,
+            },
+            keeper: custody.map(|custody| custody.keeper(caller, target, format)),
+        }
+    }
+
     /// Sends a chat that was opened, and answers it.
     pub(crate) async fn answer(&self, open: OpenChat) -> Result<Reply, ChatError> {
         let OpenChat {
+            errand,
             plan,
-            prepared,
+            at,
+            ready,
             mut call,
             listener,
-            ..
         } = open;
-        let wanted = Wanted {
-            face: open.face,
-            rendering: &open.rendering,
-            streamed: open.streamed,
-            report: open.report,
-            keeper: open.keeper.as_ref(),
+        let mut way = Way {
+            plan: &plan,
+            errand,
+            at,
+            ready,
         };
-        let same_format = prepared.passage.is_verbatim();
-        let errand = Errand::Chat(&prepared, wanted);
-        match self.attempt(&plan, errand, &mut call).await {
-            Ok(answered) => {
-                let passed = prepared.passage.into_passed();
-                Ok(self
-                    .reply(answered, &plan, passed, wanted, call, listener)
-                    .await)
-            }
-            Err(AttemptError::Provider(error)) => Err(failed(error, &plan, same_format, call)),
-            Err(error) => Err(error.into()),
+        match self.attempt(&mut way, &mut call).await {
+            Ok(answered) => Ok(self.reply(answered, way, call, listener).await),
+            Err(AttemptError::Provider(failure)) => Err(failed(*failure, &plan, call)),
+            Err(AttemptError::Journal(error)) => Err(error.into()),
         }
     }
 
@@ -437,50 +528,58 @@ impl Gateway {
     async fn reply(
         &self,
         answered: Answered,
-        plan: &Plan,
-        passed: Passed,
-        wanted: Wanted<'_>,
+        way: Way<'_, ChatErrand>,
         mut call: Box<OpenCall>,
-        listener: Option<Listener>,
+        mut listener: Option<Listener>,
     ) -> Reply {
         call.answer_with(http::StatusCode::OK);
+        let target = Arc::clone(way.target());
+        if let Some(listener) = &mut listener {
+            let is_verbatim = ChatErrand::is_verbatim(&way.ready);
+            listener.answered_by(&target.provider.name, is_verbatim);
+        }
+        let (face, report) = (way.errand.face, way.errand.report);
+        let passed = way.ready.prepared.passage.into_passed();
         match answered {
             Answered::Whole(answer) => {
                 call.observe(answer.observed);
-                let report = report_of(wanted.report, &passed.conversion, &mut call);
+                let report = report_of(report, &passed.conversion, &mut call);
                 let body = match (answer.response, &report) {
                     (None, None) => answer.body,
-                    (None, Some(report)) => wanted.face.attach_report(answer.body, report),
+                    (None, Some(report)) => face.attach_report(answer.body, report),
                     (Some(response), report) => {
-                        wanted
-                            .face
-                            .render(&response, wanted.rendering, report.as_ref())
+                        face.render(&response, &way.ready.rendering, report.as_ref())
                     }
                 };
-                whole(plan, answer.content_type, body, call, listener).await
+                whole(&target, answer.content_type, body, call, listener).await
             }
             Answered::Stream(begun) => {
-                self.stream(begun, plan, passed, wanted.report, call, listener)
+                let timeouts = &way.plan.timeouts;
+                self.stream(begun, timeouts, &target, passed, report, call, listener)
             }
         }
     }
 
     /// Hands a stream to the caller.
+    #[expect(clippy::too_many_arguments, reason = "what a stream is made of")]
     pub(crate) fn stream(
         &self,
         begun: Begun,
-        plan: &Plan,
+        timeouts: &Timeouts,
+        target: &ResolvedTarget,
         passed: Passed,
         report: ReportWanted,
         mut call: Box<OpenCall>,
         listener: Option<Listener>,
     ) -> Reply {
         call.first_content();
-        let facts = facts(plan, &call);
+        let facts = facts(target, &call);
         let content_type = begun.content_type.clone();
         let clock = Arc::clone(&self.clock);
         let drains = self.drains.clone();
-        let stream = ReplyStream::new(begun, call, plan, passed, report, clock, drains, listener);
+        let stream = ReplyStream::new(
+            begun, call, timeouts, target, passed, report, clock, drains, listener,
+        );
         Reply::Stream {
             facts,
             content_type,
@@ -491,7 +590,7 @@ impl Gateway {
 
 /// Ends a call with an answer that is whole.
 pub(crate) async fn whole(
-    plan: &Plan,
+    target: &ResolvedTarget,
     content_type: HeaderValue,
     body: Bytes,
     mut call: Box<OpenCall>,
@@ -499,7 +598,7 @@ pub(crate) async fn whole(
 ) -> Reply {
     let facts = ReplyFacts {
         cost: call.cost().map(|priced| priced.total),
-        ..facts(plan, &call)
+        ..facts(target, &call)
     };
     if let Some(mut listener) = listener {
         listener.hear(&body);
@@ -514,13 +613,11 @@ pub(crate) async fn whole(
 
 /// A chat that is ready to be sent. Dropping it gives back what was set aside.
 pub(crate) struct OpenChat {
-    face: &'static dyn Face,
-    report: ReportWanted,
-    streamed: bool,
-    rendering: Rendering,
-    keeper: Option<Keeper>,
+    errand: ChatErrand,
     plan: Plan,
-    prepared: Prepared,
+    /// The candidate that it is ready for.
+    at: usize,
+    ready: ReadyChat,
     call: Box<OpenCall>,
     listener: Option<Listener>,
 }
@@ -528,12 +625,12 @@ pub(crate) struct OpenChat {
 impl OpenChat {
     /// Whether a streamed answer is wanted.
     pub(crate) fn is_streamed(&self) -> bool {
-        self.streamed
+        self.errand.streamed
     }
 
     /// What is said of its answer by now.
     pub(crate) fn facts(&self) -> ReplyFacts {
-        facts(&self.plan, &self.call)
+        facts(&self.plan.candidates.at(self.at).target, &self.call)
     }
 }
 
@@ -561,20 +658,35 @@ pub(crate) fn set_aside(
     estimate: Usage,
     now: Timestamp,
 ) -> Result<Admitted, ChatError> {
-    let priced = expected_price(plan.target.facts.as_deref(), &estimate, now);
-    let takes_something = estimate != Usage::default();
-    if priced.is_none() && takes_something && admission.has_budget() {
-        return Err(ChatError::Unpriced {
-            provider: plan.target.provider.name.clone(),
-            model: plan.target.model.clone(),
-        });
-    }
-    admission.reserve(priced.as_ref().map_or(Cost::ZERO, |priced| priced.total))?;
+    let priced = top_up(&mut admission, plan.target(), estimate, now)?;
     Ok(Admitted {
         admission,
         estimate,
         priced,
     })
+}
+
+/// Sets aside what a call is expected to take of one target, as far as that is not set aside already.
+pub(crate) fn top_up(
+    admission: &mut Admission,
+    target: &ResolvedTarget,
+    estimate: Usage,
+    now: Timestamp,
+) -> Result<Option<Priced>, ChatError> {
+    let priced = expected_price(target.facts.as_deref(), &estimate, now);
+    let takes_something = estimate != Usage::default();
+    if priced.is_none() && takes_something && admission.has_budget() {
+        return Err(ChatError::Unpriced {
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+        });
+    }
+    let total = priced.as_ref().map_or(Cost::ZERO, |priced| priced.total);
+    let more = total.saturating_sub(admission.reserved());
+    if more > Cost::ZERO || admission.reserved() == Cost::ZERO {
+        admission.reserve(more)?;
+    }
+    Ok(priced)
 }
 
 /// The report that the caller wants, as it goes into the answer's `trunkline` field.
@@ -596,14 +708,21 @@ pub(crate) fn report_of(
     Some(report.into())
 }
 
-fn rendering(inbound: &Inbound, envelope: &Envelope, plan: &Plan, estimate: &Usage) -> Rendering {
-    Rendering {
-        id: inbound.request_id.to_string(),
-        created: inbound.started_at,
-        model: plan.target.model.clone(),
-        stream_usage: envelope.stream_usage,
-        estimated_input_tokens: estimate.input_tokens,
-        asked: inbound.body.clone(),
+impl Clone for Inbound {
+    fn clone(&self) -> Self {
+        Self {
+            request_id: self.request_id,
+            started_at: self.started_at,
+            received: self.received,
+            face: self.face,
+            face_name: self.face_name,
+            asked: self.asked.clone(),
+            body: self.body.clone(),
+            client_request_id: self.client_request_id.clone(),
+            batch_id: self.batch_id,
+            traceparent: self.traceparent.clone(),
+            report: self.report,
+        }
     }
 }
 
@@ -632,18 +751,18 @@ impl<Api: ?Sized> Inbound<Api> {
             caller: caller.clone(),
             estimate: admitted.estimate,
             priced: admitted.priced,
-            facts: plan.target.facts.clone(),
+            facts: plan.target().facts.clone(),
             admission: admitted.admission,
             traceparent: self.traceparent,
         }
     }
 }
 
-pub(crate) fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
+pub(crate) fn facts(target: &ResolvedTarget, call: &OpenCall) -> ReplyFacts {
     ReplyFacts {
-        provider: plan.target.provider.name.clone(),
-        model: plan.target.model.clone(),
-        is_simulated: plan.target.provider.kind == ProviderKind::Sim,
+        provider: target.provider.name.clone(),
+        model: target.model.clone(),
+        is_simulated: target.provider.kind == ProviderKind::Sim,
         media_url: None,
         attempts: call.attempts(),
         cost: None,
@@ -652,13 +771,13 @@ pub(crate) fn facts(plan: &Plan, call: &OpenCall) -> ReplyFacts {
 }
 
 /// Ends a call whose every attempt failed.
-pub(crate) fn failed(
-    error: ProviderError,
-    plan: &Plan,
-    same_format: bool,
-    mut call: Box<OpenCall>,
-) -> ChatError {
-    let provider = plan.target.provider.name.clone();
+pub(crate) fn failed(failure: Failure, plan: &Plan, mut call: Box<OpenCall>) -> ChatError {
+    let Failure {
+        error,
+        at,
+        same_format,
+    } = failure;
+    let provider = plan.candidates.at(at).target.provider.name.clone();
     let problem = provider_problem(&error, &provider, same_format);
     let attempts = call.attempts();
     call.answer_with(problem.status());

@@ -30,7 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 use memchr::memmem::Finder;
 use providers::dialect::Format;
 
-use crate::routes::{Plan, ResolvedTarget};
+use crate::routes::ResolvedTarget;
 use crate::waiting::{Backlog, Waiting};
 
 mod issuer;
@@ -100,11 +100,16 @@ impl Custody {
     }
 
     /// What keeps the state of one call's answer.
-    pub(crate) fn keeper(self: &Arc<Self>, caller: &Caller, plan: &Plan, format: Format) -> Keeper {
+    pub(crate) fn keeper(
+        self: &Arc<Self>,
+        caller: &Caller,
+        target: &Arc<ResolvedTarget>,
+        format: Format,
+    ) -> Keeper {
         Keeper {
             custody: Arc::clone(self),
             caller: caller.clone(),
-            target: Arc::clone(&plan.target),
+            target: Arc::clone(target),
             format,
         }
     }

@@ -214,6 +214,11 @@ impl Admission {
         self.caller.key().budget.is_some()
     }
 
+    /// What is set aside for the call so far.
+    pub fn reserved(&self) -> Cost {
+        self.reserved
+    }
+
     /// Sets `cost` aside from the key's budget. A call that is alone may use the rest of a budget even
     /// when it may take more than the rest.
     pub fn reserve(&mut self, cost: Cost) -> Result<(), LimitReached> {

@@ -3,19 +3,22 @@
 //! otherwise the call is recorded as unmetered, and a key with a budget is not served.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::call::Operation;
 use domain::caller::Caller;
 use domain::chat::Conversion;
+use domain::clock::Moment;
 use domain::egress::EgressBody;
 use domain::name::{ModelName, ProviderName};
 use domain::problem::Problem;
 use domain::provider_error::ProviderError;
 use domain::usage::Usage;
+use futures_util::future::{self, BoxFuture};
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use providers::dialect::{DecodeError, End, Format};
 use providers::exchange::Exchange;
 use providers::face::InvalidRequest;
@@ -25,13 +28,13 @@ use providers::native::{self, Refused, fields};
 use providers::tap::Observed;
 use providers::task::{TaskReader, TaskStep, TaskStream};
 
-use crate::attempt::{AttemptError, Begun, is_json, read_whole, timed_out};
+use crate::attempt::{AttemptError, Begun, Errand, Failure, Way, is_json, read_whole, timed_out};
 use crate::chat::{ChatError, Gateway, Inbound, ReportWanted, failed, whole};
 use crate::ledger::OpenCall;
 use crate::payload::Listener;
 use crate::pipeline::Pipeline;
 use crate::reply::{Passed, Reply};
-use crate::routes::{Plan, Provider, Routes};
+use crate::routes::{Plan, Provider, ResolvedTarget, Routes};
 use crate::task::observed;
 use crate::within::within;
 
@@ -102,7 +105,7 @@ impl Gateway {
             return Err(ChatError::CannotBeMetered);
         }
         let plan = routes.native_plan(provider, kind, native.model.as_deref());
-        let target = plan.target.target();
+        let target = plan.target().target();
         let root = kind.root(target.base_url, target.host)?;
         let query = asked.query.as_deref();
         let body = inbound.body.clone();
@@ -132,23 +135,28 @@ impl Gateway {
             Meter::Unknown => call.is_unmetered(),
             Meter::Chat(_) | Meter::Task(_) => {}
         }
-        let exchange = || async {
-            let request = self.authorized(request.clone(), &plan).await?;
-            let answered = self.send(request, plan.target.provider.reach()).await?;
-            let (head, body) = self.successful_task(&plan, answered).await?;
-            Ok((head.status.as_u16(), (head, body)))
+        let mut way = Way {
+            plan: &plan,
+            errand: NativeErrand,
+            at: 0,
+            ready: request,
         };
-        let patience = plan.timeouts.total;
-        let passed = self.try_until(&plan, patience, &mut call, exchange).await;
-        let answered = match passed {
+        let answered = match self.attempt(&mut way, &mut call).await {
             Ok((head, body)) => {
                 self.hand_on(reading, &plan, head, body, call, listener)
                     .await
             }
-            Err(AttemptError::Provider(error)) => Err((error, call)),
-            Err(error) => return Err(error.into()),
+            Err(AttemptError::Provider(failure)) => Err((failure.error, call)),
+            Err(AttemptError::Journal(error)) => return Err(error.into()),
         };
-        answered.map_err(|(error, call)| failed(error, &plan, true, call))
+        answered.map_err(|(error, call)| {
+            let failure = Failure {
+                error,
+                at: 0,
+                same_format: true,
+            };
+            failed(failure, &plan, call)
+        })
     }
 
     /// Hands the vendor's answer to the caller: whole where its usage stands in one document, as it comes
@@ -178,7 +186,7 @@ impl Gateway {
                 Err(error) => return Err((error, call)),
             };
             call.observe(reading.observed(plan, &head, &body));
-            whole(plan, content_type, body, call, listener).await
+            whole(plan.target(), content_type, body, call, listener).await
         } else {
             let pipeline = Box::new(reading.pipeline(plan, &head, content_type.clone()));
             let begun = Begun {
@@ -192,13 +200,53 @@ impl Gateway {
                 same_format: true,
                 conversion: Conversion::default(),
             };
-            self.stream(begun, plan, passed, ReportWanted::default(), call, listener)
+            let (timeouts, target) = (&plan.timeouts, plan.target());
+            let report = ReportWanted::default();
+            self.stream(begun, timeouts, target, passed, report, call, listener)
         };
         Ok(NativeReply {
             status,
             fields: answered,
             reply,
         })
+    }
+}
+
+/// A request that passes to one provider.
+struct NativeErrand;
+
+impl Errand for NativeErrand {
+    type Ready = Request<Bytes>;
+    type Answer = (Parts, EgressBody);
+
+    fn patience(&self, plan: &Plan) -> Duration {
+        plan.timeouts.total
+    }
+
+    fn is_verbatim(_: &Request<Bytes>) -> bool {
+        true
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        _: &'a Gateway,
+        _: &'a Arc<ResolvedTarget>,
+        _: bool,
+    ) -> BoxFuture<'a, Result<Option<Request<Bytes>>, ChatError>> {
+        Box::pin(future::ready(Ok(None)))
+    }
+
+    async fn exchange(
+        &self,
+        gateway: &Gateway,
+        target: &ResolvedTarget,
+        ready: &Request<Bytes>,
+        _: Moment,
+    ) -> Result<(u16, (Parts, EgressBody)), ProviderError> {
+        let request = gateway.authorized(ready.clone(), target).await?;
+        let answered = gateway.send(request, target.provider.reach()).await?;
+        let (head, body) = gateway.successful_task(target, answered).await?;
+        Ok((head.status.as_u16(), (head, body)))
     }
 }
 
@@ -250,7 +298,7 @@ impl Reading<'_> {
     fn exchange(&self, plan: &Plan) -> Exchange {
         Exchange {
             streamed: self.native.stream,
-            model: plan.target.model.clone(),
+            model: plan.target().model.clone(),
             ..Exchange::default()
         }
     }
@@ -350,12 +398,12 @@ fn by_model(routes: &Routes, body: Bytes) -> Result<(&Arc<Provider>, Bytes), Cha
     let named = native::named_model(&body);
     let plan = named.and_then(|model| Some((routes.plan(&model).ok()?, model)));
     if let Some((plan, model)) = plan {
-        let name = plan.target.provider.name.as_str();
+        let name = plan.target().provider.name.as_str();
         let Some(provider) = routes.provider(name).filter(|it| speaks_openai(it)) else {
             let detail = format!("The model '{model}' is not one of a provider of kind openai.");
             return Err(InvalidRequest::of("model", detail).into());
         };
-        return Ok((provider, native::with_model(&body, &plan.target.model)?));
+        return Ok((provider, native::with_model(&body, &plan.target().model)?));
     }
     let provider = routes.openai_provider();
     let provider = provider.ok_or_else(|| ChatError::UnknownProvider {

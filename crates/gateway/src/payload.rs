@@ -10,6 +10,7 @@ use bytes::Bytes;
 use domain::call::Payload;
 use domain::caller::Caller;
 use domain::id::RequestId;
+use domain::name::ProviderName;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::responses::Memory;
@@ -93,6 +94,13 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// Hears who answers, and whether in the words of the request.
+    pub(crate) fn answered_by(&mut self, provider: &ProviderName, is_verbatim: bool) {
+        if let Some(memory) = &mut self.memory {
+            memory.answered_by(provider, is_verbatim);
+        }
+    }
+
     /// Hears a piece of the answer.
     pub(crate) fn hear(&mut self, piece: &[u8]) {
         self.memory = self.memory.take().and_then(|memory| memory.hear(piece));

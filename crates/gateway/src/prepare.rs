@@ -13,9 +13,9 @@ use crate::chat::{ChatError, Gateway, Inbound};
 use crate::custody::Restored;
 use crate::media;
 use crate::reply::Passed;
-use crate::routes::Plan;
+use crate::routes::ResolvedTarget;
 
-/// A request, ready to be sent as often as it takes.
+/// A request, ready to be sent to one target as often as it takes.
 pub struct Prepared {
     /// The wire format.
     pub dialect: &'static dyn Dialect,
@@ -81,15 +81,16 @@ impl Gateway {
         caller: &Caller,
         inbound: &Inbound,
         envelope: &Envelope,
-        plan: &Plan,
+        target: &ResolvedTarget,
+        strict: bool,
     ) -> Result<Prepared, ChatError> {
         let format = inbound.face.format();
-        let dialect = plan.dialect(format).ok_or_else(|| no_chat(plan))?;
-        if dialect.format() == format && passes(&inbound.body, envelope, plan, dialect) {
-            verbatim(inbound, envelope, plan, dialect)
+        let dialect = target.dialect(format).ok_or_else(|| no_chat(target))?;
+        if dialect.format() == format && passes(&inbound.body, envelope, target, dialect) {
+            verbatim(inbound, envelope, target, strict, dialect)
         } else {
             // Large and not always needed: on the heap it does not make every call's story larger.
-            Box::pin(self.translated(caller, inbound, plan, dialect)).await
+            Box::pin(self.translated(caller, inbound, target, strict, dialect)).await
         }
     }
 
@@ -97,15 +98,16 @@ impl Gateway {
         &self,
         caller: &Caller,
         inbound: &Inbound,
-        plan: &Plan,
+        resolved: &ResolvedTarget,
+        strict: bool,
         dialect: &'static dyn Dialect,
     ) -> Result<Prepared, ChatError> {
-        let target = plan.target.target();
+        let target = resolved.target();
         let mut request = lift::parse(inbound.face, &inbound.asked, &inbound.body)?;
         let restored = match &self.custody {
             Some(custody) => {
                 let (format, messages) = (dialect.format(), &mut request.messages);
-                custody.restore(caller, plan, format, messages).await
+                custody.restore(caller, resolved, format, messages).await
             }
             None => Vec::new(),
         };
@@ -129,7 +131,7 @@ impl Gateway {
         encoded
             .report
             .rename(|path| inbound.face.field(&request, path).into_owned());
-        if plan.strict && !encoded.report.is_lossless() {
+        if strict && !encoded.report.is_lossless() {
             return Err(ChatError::WouldDrop(encoded.report));
         }
         let streamed = encoded.exchange.streamed;
@@ -147,8 +149,13 @@ impl Gateway {
 }
 
 /// Whether the target takes the caller's bytes as they are written.
-pub(crate) fn passes(body: &[u8], envelope: &Envelope, plan: &Plan, dialect: &dyn Dialect) -> bool {
-    let quirks = plan.target.provider.host.quirks;
+pub(crate) fn passes(
+    body: &[u8],
+    envelope: &Envelope,
+    target: &ResolvedTarget,
+    dialect: &dyn Dialect,
+) -> bool {
+    let quirks = target.provider.host.quirks;
     let is_chat = dialect.format() == Format::OpenaiChat;
     dialect.takes_as_written(body) && !(is_chat && hosts::needs_translation(quirks, envelope, body))
 }
@@ -161,10 +168,10 @@ fn in_the_callers_words(refusal: Refusal, face: &dyn Face, request: &ChatRequest
     }
 }
 
-fn no_chat(plan: &Plan) -> Refusal {
+fn no_chat(target: &ResolvedTarget) -> Refusal {
     let detail = format!(
         "'{}' of provider '{}' does not chat.",
-        plan.target.model, plan.target.provider.name
+        target.model, target.provider.name
     );
     Refusal::of("model", detail)
 }
@@ -172,15 +179,15 @@ fn no_chat(plan: &Plan) -> Refusal {
 fn verbatim(
     inbound: &Inbound,
     envelope: &Envelope,
-    plan: &Plan,
+    target: &ResolvedTarget,
+    strict: bool,
     dialect: &'static dyn Dialect,
 ) -> Result<Prepared, ChatError> {
-    let target = &plan.target;
     let face = inbound.face;
     let fields = face.forwarded(&inbound.asked);
     let mut left_out = Conversion::default();
     dialect.report_left_out(&target.target(), &fields, &mut left_out);
-    if plan.strict && !left_out.is_lossless() {
+    if strict && !left_out.is_lossless() {
         return Err(ChatError::WouldDrop(left_out));
     }
     let spliced = face.splice(envelope, &inbound.body, &target.model);

@@ -11,12 +11,14 @@
 mod meter;
 mod warden;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::call::Operation;
 use domain::caller::Caller;
 use domain::chat::{Finish, FinishReason};
+use domain::clock::Moment;
 use domain::egress::Outbound;
 use domain::id::RequestId;
 use domain::money::Cost;
@@ -25,19 +27,20 @@ use domain::problem::{Problem, ProblemKind};
 use domain::provider_error::{Cause, ProviderError};
 use domain::socket::{Closing, Connected, Incoming, Message, Outgoing, Socket, SocketError};
 use domain::usage::Usage;
+use futures_util::future::{self, BoxFuture};
 use futures_util::{SinkExt, StreamExt};
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use providers::openai::realtime::{self, OpenaiRealtime};
 use providers::tap::Observed;
 use tokio::sync::mpsc;
 
-use crate::attempt::{AttemptError, unreachable};
+use crate::attempt::{AttemptError, Errand, Way, unreachable};
 use crate::chat::{Admitted, ChatError, Gateway, Inbound, facts, failed};
 use crate::ledger::{Ending, OpenCall};
 use crate::limits::Expectation;
 use crate::problem::provider_problem;
 use crate::reply::ReplyFacts;
-use crate::routes::Plan;
+use crate::routes::{Candidates, Plan, ResolvedTarget};
 use crate::within::within;
 
 use meter::{Heard, Meter};
@@ -94,7 +97,71 @@ struct Terms {
 impl Session {
     /// What is said of it in the header of the answer.
     pub fn facts(&self) -> ReplyFacts {
-        facts(&self.terms.plan, &self.call)
+        facts(self.terms.plan.target(), &self.call)
+    }
+}
+
+/// A conversation that is asked for.
+struct Handshake {
+    /// Of the caller's own handshake.
+    query: String,
+    headers: HeaderMap,
+}
+
+impl Handshake {
+    /// The first candidate that holds conversations, and what it is sent. What the first says of it is told
+    /// where none does.
+    fn first(&self, plan: &Plan) -> Result<(usize, Request<Bytes>), ChatError> {
+        self.request(plan.target())
+            .map(|request| (0, request))
+            .or_else(|refused| {
+                let mut others = plan.candidates.iter().enumerate().skip(1);
+                others
+                    .find_map(|(at, it)| Some((at, self.request(&it.target).ok()?)))
+                    .ok_or(refused)
+            })
+    }
+
+    fn request(&self, target: &ResolvedTarget) -> Result<Request<Bytes>, ChatError> {
+        let (kind, target) = (target.kind, target.target());
+        Ok(realtime::request(
+            kind,
+            &target,
+            &self.query,
+            &self.headers,
+        )?)
+    }
+}
+
+impl Errand for Handshake {
+    type Ready = Request<Bytes>;
+    type Answer = Socket;
+
+    fn patience(&self, plan: &Plan) -> Duration {
+        plan.timeouts.first_byte
+    }
+
+    fn is_verbatim(_: &Request<Bytes>) -> bool {
+        true
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        _: &'a Gateway,
+        target: &'a Arc<ResolvedTarget>,
+        _: bool,
+    ) -> BoxFuture<'a, Result<Option<Request<Bytes>>, ChatError>> {
+        Box::pin(future::ready(self.request(target).map(Some)))
+    }
+
+    async fn exchange(
+        &self,
+        gateway: &Gateway,
+        target: &ResolvedTarget,
+        ready: &Request<Bytes>,
+        _: Moment,
+    ) -> Result<(u16, Socket), ProviderError> {
+        gateway.handshake(target, ready).await
     }
 }
 
@@ -129,8 +196,11 @@ impl Gateway {
             return Err(ChatError::ModelNotPermitted(model));
         }
         let plan = self.routes().plan(&model)?;
-        let (kind, target) = (plan.target.kind, plan.target.target());
-        let request = realtime::request(kind, &target, query, &inbound.asked.headers)?;
+        let errand = Handshake {
+            query: query.to_owned(),
+            headers: inbound.asked.headers.clone(),
+        };
+        let (at, ready) = errand.first(&plan)?;
         let nothing = Expectation {
             input_tokens: 0,
             max_output_tokens: Some(0),
@@ -150,14 +220,22 @@ impl Gateway {
         let operation = Operation::Realtime;
         let opening = inbound.opening(operation, true, model.clone(), caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;
-        let patience = plan.timeouts.first_byte;
-        let handshake = || self.handshake(&plan, &request);
-        match self.try_until(&plan, patience, &mut call, handshake).await {
+        let mut way = Way {
+            plan: &plan,
+            errand,
+            at,
+            ready,
+        };
+        match self.attempt(&mut way, &mut call).await {
             Ok(provider) => {
                 call.answer_with(StatusCode::SWITCHING_PROTOCOLS);
                 call.first_content();
                 let terms = Terms {
-                    plan,
+                    // Whoever answered is whom the session is with.
+                    plan: Plan {
+                        candidates: Candidates::only(plan.candidates.at(way.at).clone()),
+                        ..plan.clone()
+                    },
                     caller: caller.clone(),
                     model,
                     mark,
@@ -169,19 +247,19 @@ impl Gateway {
                     provider,
                 })
             }
-            Err(AttemptError::Provider(error)) => Err(failed(error, &plan, true, call)),
-            Err(error) => Err(error.into()),
+            Err(AttemptError::Provider(failure)) => Err(failed(*failure, &plan, call)),
+            Err(AttemptError::Journal(error)) => Err(error.into()),
         }
     }
 
     /// Asks the provider for a conversation.
     async fn handshake(
         &self,
-        plan: &Plan,
+        target: &ResolvedTarget,
         request: &Request<Bytes>,
     ) -> Result<(u16, Socket), ProviderError> {
-        let request = self.authorized(request.clone(), plan).await?;
-        let reach = plan.target.provider.reach();
+        let request = self.authorized(request.clone(), target).await?;
+        let reach = target.provider.reach();
         let outbound = Outbound { request, reach };
         let max_message = self.settings.sockets.max_message;
         let connected = self.sockets.connect(outbound, max_message).await;
@@ -191,7 +269,7 @@ impl Gateway {
                 Ok((switched, socket))
             }
             Connected::Refused(response) => {
-                drop(self.successful_task(plan, response).await?);
+                drop(self.successful_task(target, response).await?);
                 let what = "The provider answers a handshake as if it were any request.";
                 Err(ProviderError::new(Cause::Malformed, what))
             }
@@ -507,7 +585,7 @@ impl Pass<'_> {
             Ended::ByProvider(closing) if closing.may_be_sent() => (None, closing.clone()),
             Ended::ByProvider(_) => (None, Closing::new(Closing::NORMAL, "")),
             Ended::Broken(error) => {
-                let problem = provider_problem(error, &plan.target.provider.name, true);
+                let problem = provider_problem(error, &plan.target().provider.name, true);
                 let closing = Closing::new(Closing::FAILED, problem.kind.title());
                 (Some(self.error_event(&problem, None)), closing)
             }

@@ -25,7 +25,7 @@ use crate::payload::Listener;
 use crate::pipeline::Pipeline;
 use crate::problem::provider_problem;
 use crate::responses::Events;
-use crate::routes::{HangUp, Plan};
+use crate::routes::{HangUp, ResolvedTarget, Timeouts};
 
 /// An answer.
 pub enum Reply {
@@ -131,7 +131,8 @@ impl ReplyStream {
     pub(crate) fn new(
         begun: Begun,
         call: Box<OpenCall>,
-        plan: &Plan,
+        timeouts: &Timeouts,
+        target: &ResolvedTarget,
         passed: Passed,
         report: ReportWanted,
         clock: Arc<dyn Clock>,
@@ -139,20 +140,20 @@ impl ReplyStream {
         listener: Option<Listener>,
     ) -> Self {
         let now = clock.moment();
-        let deadline = call.received().after(plan.timeouts.total);
+        let deadline = call.received().after(timeouts.total);
         Self {
             flow: Some(Flow {
                 body: begun.body,
                 pipeline: *begun.pipeline,
                 call,
-                provider: plan.target.provider.name.clone(),
+                provider: target.provider.name.clone(),
                 passed,
                 report,
-                hang_up: plan.target.provider.hang_up,
+                hang_up: target.provider.hang_up,
                 waits: Waits {
-                    alarm: clock.sleep(plan.timeouts.idle.min(deadline.since(now))),
+                    alarm: clock.sleep(timeouts.idle.min(deadline.since(now))),
                     clock,
-                    idle: plan.timeouts.idle,
+                    idle: timeouts.idle,
                     last_piece: now,
                     deadline,
                 },

@@ -29,9 +29,12 @@ pub mod hash;
 #[cfg(test)]
 pub(crate) mod inquiry;
 mod language;
+mod plan;
 pub mod question;
 pub mod rollout;
 pub mod strategy;
+
+pub use plan::{Candidate, Candidates, Plan, Standing, When};
 
 /// How alike a served name must be to be offered for one that is not.
 const ALIKE: f64 = 0.65;
@@ -74,6 +77,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of a stream.
     pub idle: Duration,
+    /// For one attempt at an answer that is not streamed, where another target can be asked then.
+    pub attempt: Duration,
     /// For the whole call, retries included.
     pub total: Duration,
 }
@@ -83,6 +88,7 @@ impl Default for Timeouts {
         Self {
             first_byte: Duration::from_mins(5),
             idle: Duration::from_mins(5),
+            attempt: Duration::from_mins(5),
             total: Duration::from_mins(10),
         }
     }
@@ -91,7 +97,7 @@ impl Default for Timeouts {
 /// How often and when a call is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
-    /// How often it is sent at most, the first time included; at least 1.
+    /// How often one target is asked at most, the first time included; at least 1.
     pub attempts: u32,
     /// The wait before the second attempt; each further one waits twice as long.
     pub initial_backoff: Duration,
@@ -112,16 +118,25 @@ impl Default for Retries {
 /// A configured route.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The provider and the model in the provider's words.
-    pub provider: ProviderName,
-    /// The model in the provider's words.
-    pub model: String,
+    /// Where requests go, in the order in which they are tried; at least one.
+    pub targets: Vec<RouteTarget>,
+    /// Where they go when none of these answers, in the order in which they are tried.
+    pub fallback: Vec<RouteTarget>,
     /// Whether a request is refused rather than sent with something dropped.
     pub strict: bool,
     /// Bounds on waiting.
     pub timeouts: Timeouts,
     /// How often it is sent again.
     pub retries: Retries,
+}
+
+/// A target as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTarget {
+    /// The provider.
+    pub provider: ProviderName,
+    /// The model in the provider's words.
+    pub model: String,
 }
 
 /// A target, resolved.
@@ -170,30 +185,12 @@ impl ResolvedTarget {
             host: &self.provider.host,
         }
     }
-}
 
-/// Where a call goes and how.
-#[derive(Clone)]
-pub struct Plan {
-    /// The name of the configured route; `None` when the name was resolved directly.
-    pub route: Option<String>,
-    /// Whether a request is refused rather than sent with something dropped.
-    pub strict: bool,
-    /// Bounds on waiting.
-    pub timeouts: Timeouts,
-    /// How often it is sent again.
-    pub retries: Retries,
-    /// Where it goes.
-    pub target: Arc<ResolvedTarget>,
-}
-
-impl Plan {
-    /// The wire format in which the target is asked by a caller who speaks `face`: the same where it
-    /// speaks it, else the one that it is translated into. `None` where it does not chat.
+    /// The wire format in which it is asked by a caller who speaks `face`: the same where it speaks it, else
+    /// the one that it is translated into. `None` where it does not chat.
     pub fn dialect(&self, face: Format) -> Option<&'static dyn Dialect> {
-        let serves = self.target.provider.host.serves;
-        let kind = self.target.kind;
-        let dialects = kind.dialects(&self.target.model, serves).iter();
+        let serves = self.provider.host.serves;
+        let dialects = self.kind.dialects(&self.model, serves).iter();
         let mut spoken = dialects.filter(|dialect| serves.has(dialect.format()));
         let first = spoken.clone().next();
         let own = spoken.find(|dialect| dialect.format() == face);
@@ -272,9 +269,11 @@ impl Routes {
 
     /// Every name that is known to be served: routes first, then `provider/model`.
     pub fn models(&self) -> Vec<ServedModel> {
-        let routes = self.by_name.iter().map(|(name, route)| ServedModel {
-            name: name.as_str().to_owned(),
-            provider: route.provider.clone(),
+        let routes = self.by_name.iter().filter_map(|(name, route)| {
+            Some(ServedModel {
+                name: name.as_str().to_owned(),
+                provider: route.targets.first()?.provider.clone(),
+            })
         });
         let direct = self.providers.values().flat_map(|provider| {
             self.models_of(provider)
@@ -345,20 +344,14 @@ impl Routes {
             Some(target) => (target.facts.clone(), target.capabilities.clone()),
             None => (None, Capabilities::default()),
         };
-        Plan {
-            route: None,
-            strict: false,
-            timeouts: Timeouts::default(),
-            retries: Retries::default(),
-            target: Arc::new(ResolvedTarget {
-                provider: Arc::clone(provider),
-                kind,
-                base_url,
-                model: model.unwrap_or_default().to_owned(),
-                facts,
-                capabilities,
-            }),
-        }
+        Plan::of(Arc::new(ResolvedTarget {
+            provider: Arc::clone(provider),
+            kind,
+            base_url,
+            model: model.unwrap_or_default().to_owned(),
+            facts,
+            capabilities,
+        }))
     }
 
     /// Prices and capabilities.
@@ -368,25 +361,34 @@ impl Routes {
 
     fn resolve(&self, name: &ModelName) -> Option<Plan> {
         if let Some(route) = self.by_name.get(name) {
-            let target = self.target(self.providers.get(&route.provider)?, &route.model)?;
             return Some(Plan {
                 route: Some(name.as_str().to_owned()),
                 strict: route.strict,
                 timeouts: route.timeouts,
                 retries: route.retries,
-                target,
+                candidates: self.candidates(route)?,
             });
         }
         let target = self
             .named_target(name)
             .or_else(|| self.catalog_target(name))?;
-        Some(Plan {
-            route: None,
-            strict: false,
-            timeouts: Timeouts::default(),
-            retries: Retries::default(),
-            target,
-        })
+        Some(Plan::of(target))
+    }
+
+    /// The candidates of a route; `None` where none of its targets is served.
+    fn candidates(&self, route: &Route) -> Option<Candidates> {
+        let resolve = |standing| {
+            move |named: &RouteTarget| {
+                let target = self.target(self.providers.get(&named.provider)?, &named.model)?;
+                Some(Candidate { target, standing })
+            }
+        };
+        let primaries = route.targets.iter().filter_map(resolve(Standing::Primary));
+        let fallbacks = route
+            .fallback
+            .iter()
+            .filter_map(resolve(Standing::Fallback(When::Always)));
+        Candidates::of(primaries.chain(fallbacks))
     }
 
     fn named_target(&self, name: &ModelName) -> Option<Arc<ResolvedTarget>> {

@@ -1,24 +1,31 @@
 //! The life of a task, which is everything that is not a chat: the same story as a chat's, with one request
 //! and most often one whole answer.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::egress::{EgressBody, Reach};
 use domain::provider_error::{Cause, ProviderError};
 use domain::usage::Usage;
+use futures_util::future::{self, BoxFuture};
 use http::response::Parts;
 use jiff::Timestamp;
+use providers::face::Asked;
 use providers::tap::Observed;
-use providers::task::{Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
+use providers::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
-use crate::attempt::{Answered, AttemptError, Errand, Whole, read_whole, with_status};
-use crate::chat::{Admitted, ChatError, Gateway, Inbound, failed, set_aside, whole};
+use crate::attempt::{Answered, AttemptError, Errand, Way, Whole, read_whole, with_status};
+use crate::chat::{Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, set_aside, whole};
 use crate::files::Delivery;
+use crate::ledger::OpenCall;
 use crate::limits::Expectation;
+use crate::payload::Listener;
 use crate::pipeline::{Pipeline, provider_error};
 use crate::reply::{Passed, Reply};
-use crate::routes::Plan;
+use crate::routes::{Candidate, Plan, ResolvedTarget};
 
 /// The most steps of one task: a provider that has not finished after so many questions never will.
 const MAX_STEPS: usize = 1_000;
@@ -43,8 +50,8 @@ impl Gateway {
         }
         let plan = self.routes().plan(&envelope.model)?;
         let admitted = self.admit_estimate(caller, envelope.estimate, inbound.started_at, &plan)?;
-        let target = plan.target.target();
-        let kind = plan.target.kind;
+        let target = plan.target().target();
+        let kind = plan.target().kind;
         // What needs no provider may need a while, such as counting a long text.
         let answered = tokio::task::block_in_place(|| {
             task.answer(&inbound.asked, &inbound.body, kind, &target)
@@ -54,22 +61,20 @@ impl Gateway {
                 .answer_here(caller, inbound, envelope, &plan, admitted, answer)
                 .await;
         }
-        let mut prepared = task.prepare(&inbound.asked, &inbound.body, kind, &target)?;
-        let report = prepared.report.take();
-        if plan.strict
-            && let Some(report) = report.as_ref().filter(|report| !report.is_lossless())
-        {
-            return Err(ChatError::WouldDrop(report.clone()));
-        }
         let delivery = Delivery::of(
             &self.files,
             task.operation(),
             caller,
             &inbound.asked.headers,
         );
-        if let Some(delivery) = &delivery {
-            prepared.reader = delivery.reader(prepared.reader);
-        }
+        let (asked, body) = (&inbound.asked, &inbound.body);
+        let (at, ready) = prepare_first(task, asked, body, &plan, delivery.as_ref())?;
+        let again = (plan.candidates.len() > 1).then(|| Box::new((asked.clone(), body.clone())));
+        let errand = TaskErrand {
+            task,
+            delivery,
+            again,
+        };
         let wanted = inbound.report;
         let listener = self.listen(caller, &inbound);
         let operation = task.operation();
@@ -77,37 +82,58 @@ impl Gateway {
         let model = envelope.model;
         let opening = inbound.opening(operation, streamed, model, caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;
-        match self
-            .attempt(&plan, Errand::Task(&prepared), &mut call)
-            .await
-        {
+        if at > 0 {
+            call.turn_to(&plan.candidates.at(at).target)?;
+        }
+        let mut way = Way {
+            plan: &plan,
+            errand,
+            at,
+            ready,
+        };
+        match self.attempt(&mut way, &mut call).await {
             Ok(answered) => {
                 call.answer_with(http::StatusCode::OK);
-                Ok(match answered {
-                    Answered::Stream(begun) => {
-                        let passed = Passed {
-                            same_format: report.is_none(),
-                            conversion: report.unwrap_or_default(),
-                        };
-                        self.stream(begun, &plan, passed, wanted, call, listener)
-                    }
-                    Answered::Whole(answer) => {
-                        call.observe(answer.observed);
-                        let (body, url) = match &delivery {
-                            Some(delivery) => {
-                                let kind = &answer.content_type;
-                                delivery.give_out(&self.files, kind, answer.body).await
-                            }
-                            None => (answer.body, None),
-                        };
-                        whole(&plan, answer.content_type, body, call, listener)
-                            .await
-                            .stored_at(url)
-                    }
-                })
+                Ok(self.hand_out(answered, way, wanted, call, listener).await)
             }
-            Err(AttemptError::Provider(error)) => Err(failed(error, &plan, report.is_none(), call)),
-            Err(error) => Err(error.into()),
+            Err(AttemptError::Provider(failure)) => Err(failed(*failure, &plan, call)),
+            Err(AttemptError::Journal(error)) => Err(error.into()),
+        }
+    }
+
+    /// Hands the answer to a task to the caller.
+    async fn hand_out(
+        &self,
+        answered: Answered,
+        way: Way<'_, TaskErrand>,
+        wanted: ReportWanted,
+        mut call: Box<OpenCall>,
+        listener: Option<Listener>,
+    ) -> Reply {
+        let target = Arc::clone(way.target());
+        match answered {
+            Answered::Stream(begun) => {
+                let report = way.ready.report;
+                let passed = Passed {
+                    same_format: report.is_none(),
+                    conversion: report.unwrap_or_default(),
+                };
+                let timeouts = &way.plan.timeouts;
+                self.stream(begun, timeouts, &target, passed, wanted, call, listener)
+            }
+            Answered::Whole(answer) => {
+                call.observe(answer.observed);
+                let (body, url) = match &way.errand.delivery {
+                    Some(delivery) => {
+                        let kind = &answer.content_type;
+                        delivery.give_out(&self.files, kind, answer.body).await
+                    }
+                    None => (answer.body, None),
+                };
+                whole(&target, answer.content_type, body, call, listener)
+                    .await
+                    .stored_at(url)
+            }
         }
     }
 
@@ -126,10 +152,17 @@ impl Gateway {
         let model = envelope.model;
         let opening = inbound.opening(operation, false, model, caller, plan, admitted);
         let mut call = self.ledger.open(opening)?;
-        call.answer_for(plan.target.provider.name.clone());
+        call.answer_for(plan.target().provider.name.clone());
         call.answer_with(http::StatusCode::OK);
         call.observe(observed(&answer));
-        Ok(whole(plan, answer.content_type, answer.body, call, listener).await)
+        Ok(whole(
+            plan.target(),
+            answer.content_type,
+            answer.body,
+            call,
+            listener,
+        )
+        .await)
     }
 
     /// Counts in what is estimated to take so much, and sets aside what that costs.
@@ -151,7 +184,7 @@ impl Gateway {
     /// Reads the answer to a task, asking again for as long as the provider is still at it.
     pub(crate) async fn task(
         &self,
-        plan: &Plan,
+        target: &ResolvedTarget,
         reader: &dyn TaskReader,
         mut head: Parts,
         mut body: EgressBody,
@@ -182,7 +215,7 @@ impl Gateway {
                 } => {
                     let left = deadline.since(self.clock.moment());
                     self.clock.sleep(after.min(left)).await;
-                    (head, body) = self.ask_again(plan, request).await?;
+                    (head, body) = self.ask_again(target, request).await?;
                     next = Some(reader);
                 }
             }
@@ -195,18 +228,114 @@ impl Gateway {
     /// without, and must be a public one.
     async fn ask_again(
         &self,
-        plan: &Plan,
+        target: &ResolvedTarget,
         request: http::Request<Bytes>,
     ) -> Result<(Parts, EgressBody), ProviderError> {
-        let target = &plan.target;
         let answered = if target.kind.owns(&target.base_url, request.uri()) {
-            let request = self.authorized(request, plan).await?;
+            let request = self.authorized(request, target).await?;
             self.send(request, target.provider.reach()).await?
         } else {
             self.send(request, Reach::Public).await?
         };
-        self.successful_task(plan, answered).await
+        self.successful_task(target, answered).await
     }
+}
+
+/// A task that is asked for.
+struct TaskErrand {
+    task: &'static dyn Task,
+    /// How its media is given out.
+    delivery: Option<Delivery>,
+    /// What it takes to ask another candidate than the first; `None` where there is no other.
+    again: Option<Box<(Asked, Bytes)>>,
+}
+
+impl Errand for TaskErrand {
+    type Ready = PreparedTask;
+    type Answer = Answered;
+
+    fn patience(&self, plan: &Plan) -> Duration {
+        plan.patience()
+    }
+
+    fn is_verbatim(ready: &PreparedTask) -> bool {
+        ready.report.is_none()
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        _: &'a Gateway,
+        target: &'a Arc<ResolvedTarget>,
+        strict: bool,
+    ) -> BoxFuture<'a, Result<Option<PreparedTask>, ChatError>> {
+        let prepared = self.again.as_ref().map(|again| {
+            let (asked, body) = &**again;
+            prepare(
+                self.task,
+                asked,
+                body,
+                target,
+                strict,
+                self.delivery.as_ref(),
+            )
+        });
+        Box::pin(future::ready(prepared.transpose()))
+    }
+
+    async fn exchange(
+        &self,
+        gateway: &Gateway,
+        target: &ResolvedTarget,
+        ready: &PreparedTask,
+        deadline: Moment,
+    ) -> Result<(u16, Answered), ProviderError> {
+        let request = gateway.authorized(ready.request.clone(), target).await?;
+        let answered = gateway.send(request, target.provider.reach()).await?;
+        let (head, body) = gateway.successful_task(target, answered).await?;
+        let status = head.status.as_u16();
+        let answered = gateway.task(target, &*ready.reader, head, body, deadline);
+        Ok((status, Box::pin(answered).await?))
+    }
+}
+
+/// Makes a task ready for the first candidate that takes it, and says which that is. What the first says of it
+/// is told where none does.
+fn prepare_first(
+    task: &dyn Task,
+    asked: &Asked,
+    body: &Bytes,
+    plan: &Plan,
+    delivery: Option<&Delivery>,
+) -> Result<(usize, PreparedTask), ChatError> {
+    let prepare = |candidate: &Candidate| {
+        prepare(task, asked, body, &candidate.target, plan.strict, delivery)
+    };
+    prepare(plan.candidates.at(0))
+        .map(|ready| (0, ready))
+        .or_else(|refused| {
+            let mut others = plan.candidates.iter().enumerate().skip(1);
+            others
+                .find_map(|(at, candidate)| Some((at, prepare(candidate).ok()?)))
+                .ok_or(refused)
+        })
+}
+
+fn prepare(
+    task: &dyn Task,
+    asked: &Asked,
+    body: &Bytes,
+    target: &ResolvedTarget,
+    strict: bool,
+    delivery: Option<&Delivery>,
+) -> Result<PreparedTask, ChatError> {
+    let mut prepared = task.prepare(asked, body, target.kind, &target.target())?;
+    if strict && let Some(report) = prepared.report.take_if(|report| !report.is_lossless()) {
+        return Err(ChatError::WouldDrop(report));
+    }
+    if let Some(delivery) = delivery {
+        prepared.reader = delivery.reader(prepared.reader);
+    }
+    Ok(prepared)
 }
 
 /// What the ledger wants to know of a task's answer.

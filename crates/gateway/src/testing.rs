@@ -27,7 +27,7 @@ pub(crate) use files::{Records, Shelf};
 pub(crate) use line::{FarEnd, Lines, line};
 pub(crate) use memory::Memory;
 pub(crate) use provider::{Act, Script, Step, piece};
-pub(crate) use stage::{ANSWER, CUSTODY, Heard, Rules, Stage, collect};
+pub(crate) use stage::{ANSWER, CUSTODY, Heard, Rules, Stage, collect, target};
 
 /// Polls as a runtime would: again for as long as it says that it can go on.
 pub(crate) fn poll<T>(mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {

@@ -2,17 +2,18 @@
 //!
 //! Field names are those of `GET /api/v1/db/logs` and of OpenTelemetry's GenAI conventions.
 
+mod attempt;
 mod port;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use attempt::{Attempt, AttemptReason};
 pub use port::{CallCursor, CallFilter, CallObserver, CallPage, CallStore, Payload, Spend};
 
 use crate::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use crate::money::Cost;
 use crate::name::{ModelName, ProviderName};
-use crate::provider_error::Cause;
 use crate::usage::Usage;
 
 /// One call, ended. Every request that was authenticated and asked for a served model becomes exactly
@@ -89,26 +90,6 @@ pub struct Call {
     /// What Trunkline itself added before the provider was asked and after it answered, in
     /// microseconds. Shown as `overhead_ms` with three decimals.
     pub overhead_us: u64,
-}
-
-/// One dispatch to a provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Counted from 1.
-    pub number: u32,
-    /// The provider.
-    pub provider: ProviderName,
-    /// The model in the provider's words.
-    pub model: String,
-    /// When it was sent.
-    #[serde(with = "crate::json::time")]
-    pub started_at: Timestamp,
-    /// How long it took, in milliseconds; `None` when the end was not seen.
-    pub latency_ms: Option<u64>,
-    /// The provider's status code.
-    pub status: Option<u16>,
-    /// What went wrong, by cause.
-    pub error_type: Option<Cause>,
 }
 
 /// How a call ended. A call ends once.

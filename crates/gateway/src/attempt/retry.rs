@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use domain::clock::Moment;
 use domain::entropy::Entropy;
 use domain::provider_error::{Cause, ProviderError, Retry};
 
@@ -43,11 +42,6 @@ fn jittered(backoff: Duration, entropy: &dyn Entropy) -> Duration {
     entropy.fill(&mut random);
     let [random] = random;
     backoff / 2 + backoff.mul_f64(f64::from(random) / 512.0)
-}
-
-/// Whether an attempt after `wait` would still begin before `deadline`.
-pub(super) fn has_time(now: Moment, wait: Duration, deadline: Moment) -> bool {
-    now.after(wait) < deadline
 }
 
 #[cfg(test)]

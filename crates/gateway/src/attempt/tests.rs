@@ -6,6 +6,10 @@ use futures_util::stream;
 use providers::anthropic::AnthropicMessages;
 use providers::kind::ProviderKind;
 
+use domain::egress::EgressError;
+use domain::provider_error::Cause;
+
+use super::failure::{MAX_ERROR_BODY, read_error_body};
 use super::*;
 use crate::chat::ChatError;
 use crate::reply::Reply;
@@ -257,7 +261,7 @@ fn an_answer_that_is_too_large_is_refused_in_one_piece_or_many() {
 fn a_long_error_page_is_read_in_part() {
     let page = "x".repeat(MAX_ERROR_BODY);
     let pieces = [page.clone(), page].map(|page| Ok(Bytes::from(page)));
-    let read = read_at_most(Box::pin(stream::iter(pieces)), MAX_ERROR_BODY);
+    let read = read_error_body(Box::pin(stream::iter(pieces)));
     assert_eq!(
         run(&crate::testing::Hand::default(), read).len(),
         MAX_ERROR_BODY
@@ -281,4 +285,148 @@ fn the_body_of_every_attempt_is_the_same() {
         stage.heard.only().finish_reason.as_deref(),
         Some(FinishReason::Stop.as_str())
     );
+}
+
+/// Who was asked why, in order.
+fn attempts(call: &domain::call::Call) -> Vec<String> {
+    let attempts = call.attempts.iter();
+    attempts
+        .map(|it| format!("{}/{} {}", it.provider, it.model, it.reason.as_str()))
+        .collect()
+}
+
+fn with_spare() -> Rules {
+    let timeouts = Timeouts {
+        attempt: Duration::from_secs(30),
+        ..Timeouts::default()
+    };
+    Rules {
+        timeouts,
+        fallback: &["spare/gpt"],
+        ..Rules::default()
+    }
+}
+
+#[test]
+fn a_fallback_answers_for_a_primary_that_failed() {
+    let broken = || Act::Refuse(EgressError::Broken("reset".to_owned()));
+    for failure in [
+        Act::whole(500, "{}"),
+        throttled(Some("60")),
+        throttled(None),
+        Act::whole(401, "{}"),
+        Act::whole(200, "no JSON"),
+        Act::Hang,
+        broken(),
+    ] {
+        let stage = Stage::with(with_spare(), [failure, Act::whole(200, ANSWER)]);
+        let Ok(Reply::Whole { facts, .. }) = stage.chat(ASK) else {
+            panic!("it did not answer")
+        };
+        assert_eq!((facts.provider.as_str(), facts.attempts), ("spare", 2));
+        let call = stage.heard.only();
+        assert_eq!(attempts(&call), ["sim/gpt first", "spare/gpt fallback"]);
+        assert_eq!(call.provider.unwrap().as_str(), "spare");
+    }
+}
+
+#[test]
+fn a_stream_that_fails_before_its_first_content_begins_anew_elsewhere() {
+    let opening = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n";
+    let inside =
+        "data: {\"error\":{\"message\":\"Boom\",\"type\":\"server_error\",\"code\":null}}\n\n";
+    let good = "data: {\"id\":\"c2\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}}\n\ndata: [DONE]\n\n";
+    for failure in [
+        vec![piece(opening), piece(inside)],
+        vec![piece(opening), Step::Break],
+        vec![piece(opening)],
+        vec![piece(opening), Step::Hang],
+    ] {
+        let stage = Stage::with(
+            with_spare(),
+            [Act::stream(failure), Act::stream([piece(good)])],
+        );
+        let told = collect(&stage.clock, stage.stream(STREAM));
+        assert!(told.contains("Hello") && !told.contains("Boom"), "{told}");
+        assert!(!told.contains("\"c1\""), "nothing of the first: {told}");
+        let call = stage.heard.only();
+        assert_eq!(attempts(&call), ["sim/gpt first", "spare/gpt fallback"]);
+        assert_eq!((call.status, call.usage.output_tokens), (Some(200), 2));
+    }
+}
+
+#[test]
+fn a_fallback_is_asked_in_its_own_words() {
+    let rules = Rules {
+        fallback: &["spare/claude"],
+        ..Rules::default()
+    };
+    let claude = r#"{"id":"m","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"Hello there"}],"stop_reason":"end_turn","usage":{"input_tokens":9,"output_tokens":2}}"#;
+    let stage = Stage::with(
+        rules,
+        [
+            Act::whole(503, "{}"),
+            Act::whole(503, "{}"),
+            Act::whole(503, "{}"),
+            Act::whole(200, claude),
+        ],
+    );
+    let Ok(Reply::Whole { facts, body, .. }) = stage.chat(ASK) else {
+        panic!("it did not answer")
+    };
+    assert_eq!(facts.model, "claude");
+    let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(told["choices"][0]["message"]["content"], "Hello there");
+    let call = stage.heard.only();
+    assert_eq!(
+        attempts(&call),
+        [
+            "sim/gpt first",
+            "sim/gpt retry",
+            "sim/gpt retry",
+            "spare/claude fallback"
+        ]
+    );
+    assert_eq!(call.usage.output_tokens, 2);
+}
+
+#[test]
+fn a_candidate_that_cannot_take_the_request_is_passed_over() {
+    // A strict route, whose fallback would have to drop the seed.
+    let asked = r#"{"model":"gpt","seed":7,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let rules = Rules {
+        strict: true,
+        fallback: &["spare/claude", "spare/gpt"],
+        ..Rules::default()
+    };
+    let stage = Stage::with(rules, [Act::whole(500, "{}"), Act::whole(200, ANSWER)]);
+    assert!(stage.chat(asked).is_ok());
+    assert_eq!(
+        attempts(&stage.heard.only()),
+        ["sim/gpt first", "spare/gpt fallback"]
+    );
+
+    let only = Rules {
+        fallback: &["spare/gpt"],
+        ..rules
+    };
+    let stage = Stage::with(only, [Act::whole(200, ANSWER)]);
+    let asked = asked.replace("gpt", "claude");
+    assert!(
+        stage.chat(&asked).is_ok(),
+        "the first cannot, the second can"
+    );
+    assert_eq!(attempts(&stage.heard.only()), ["spare/gpt first"]);
+}
+
+#[test]
+fn the_caller_is_told_what_the_primary_said_of_a_request_that_the_fallback_does_not_take() {
+    let stage = Stage::with(with_spare(), [Act::whole(500, "{}"), Act::whole(404, "{}")]);
+    let Err(ChatError::Failed {
+        provider, attempts, ..
+    }) = stage.chat(ASK)
+    else {
+        panic!("it answered")
+    };
+    assert_eq!((provider.as_str(), attempts), ("sim", 2));
 }

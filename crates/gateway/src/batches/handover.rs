@@ -119,7 +119,7 @@ impl Batches {
         while let Some(line) = input.next_line(batch.face).await? {
             let priced = endpoint.read(&line.body).ok().and_then(|request| {
                 let plan = gateway.routes().plan(&request.model).ok()?;
-                let facts = plan.target.facts.as_deref()?;
+                let facts = plan.target().facts.as_deref()?;
                 price(facts, &request.estimate, ServiceTier::Batch, now).ok()
             });
             total = total.saturating_add(priced.map_or(Cost::ZERO, |priced| priced.total));
@@ -193,7 +193,7 @@ impl Batches {
         provider: &Provider,
         lines: Vec<u8>,
     ) -> Result<String, ProviderError> {
-        let target = provider.plan.target.target();
+        let target = provider.plan.target().target();
         let name = batch.id.to_string();
         let api = provider.api;
         let create = match api
@@ -251,7 +251,7 @@ impl Batches {
             let look = provider
                 .api
                 .look(
-                    &provider.plan.target.target(),
+                    &provider.plan.target().target(),
                     id.as_deref().unwrap_or_default(),
                 )
                 .map_err(unsendable);
@@ -309,7 +309,7 @@ impl Batches {
             return Ok(());
         };
         let id = handover.id.clone().unwrap_or_default();
-        let cancel = provider.api.cancel(&provider.plan.target.target(), &id);
+        let cancel = provider.api.cancel(&provider.plan.target().target(), &id);
         let cancelled = match cancel.map_err(unsendable) {
             Ok(cancel) => ask(gateway, &provider.plan, cancel).await,
             Err(error) => Err(error),
@@ -358,7 +358,10 @@ fn provider_of(gateway: &Gateway, batch: &Batch) -> Option<Provider> {
         .parse()
         .ok()?;
     let plan = gateway.routes().plan(&name).ok()?;
-    let api = plan.target.kind.batches(plan.target.provider.host.serves)?;
+    let api = plan
+        .target()
+        .kind
+        .batches(plan.target().provider.host.serves)?;
     Some(Provider { api, plan })
 }
 
@@ -378,9 +381,11 @@ pub(super) async fn send(
     plan: &Plan,
     request: Request<Bytes>,
 ) -> Result<(Parts, EgressBody), ProviderError> {
-    let request = gateway.authorized(request, plan).await?;
-    let answered = gateway.send(request, plan.target.provider.reach()).await?;
-    gateway.successful_task(plan, answered).await
+    let request = gateway.authorized(request, plan.target()).await?;
+    let answered = gateway
+        .send(request, plan.target().provider.reach())
+        .await?;
+    gateway.successful_task(plan.target(), answered).await
 }
 
 pub(super) fn unsendable(refusal: Refusal) -> ProviderError {

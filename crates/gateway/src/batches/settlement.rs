@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use domain::batch::{Batch, EndedLine};
+use domain::call::AttemptReason;
 use domain::caller::Caller;
 use domain::egress::EgressBody;
 use domain::id::RequestId;
@@ -94,7 +95,9 @@ impl Batches {
         let api = settling.provider.api;
         let ended = self.parts.store.ended_numbers(batch.id).await?;
         let mut settled: HashSet<u32> = ended.into_iter().collect();
-        let fetch = api.fetch(&plan.target.target(), place).map_err(unsendable);
+        let fetch = api
+            .fetch(&plan.target().target(), place)
+            .map_err(unsendable);
         let sent = match fetch {
             Ok(fetch) => send(gateway, plan, fetch).await,
             Err(error) => Err(error),
@@ -186,13 +189,17 @@ impl Batches {
             caller: settling.caller.clone(),
             estimate: given.estimate,
             priced: None,
-            facts: plan.target.facts.clone(),
+            facts: plan.target().facts.clone(),
             admission: gateway.limits.admit_settled(settling.caller),
             traceparent: None,
         })?;
-        let target = &plan.target;
-        call.dispatch(target.provider.name.clone(), &target.model)
-            .await?;
+        let target = plan.target();
+        call.dispatch(
+            target.provider.name.clone(),
+            &target.model,
+            AttemptReason::First,
+        )
+        .await?;
         let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         call.answer_with(code);
         let ending = if code.is_success() {

@@ -174,7 +174,7 @@ fn look(
     match looked {
         Ok((model, plan)) => {
             let provider =
-                runs_it_itself(endpoint, &plan, line).then(|| plan.target.provider.name.clone());
+                runs_it_itself(endpoint, &plan, line).then(|| plan.target().provider.name.clone());
             let model = model.as_str();
             match common {
                 None => {
@@ -204,7 +204,7 @@ fn look(
 
 /// Whether the provider of a line runs batches itself and takes the line as it is written.
 fn runs_it_itself(endpoint: Endpoint, plan: &Plan, line: &Line) -> bool {
-    let target = &plan.target;
+    let target = plan.target();
     let Some(api) = target.kind.batches(target.provider.host.serves) else {
         return false;
     };
@@ -218,18 +218,18 @@ fn runs_it_itself(endpoint: Endpoint, plan: &Plan, line: &Line) -> bool {
 /// The line's body in the provider's words; `None` where it would have to be translated.
 pub(super) fn prepared(endpoint: Endpoint, plan: &Plan, line: &Line) -> Option<bytes::Bytes> {
     let asked = Asked::default();
-    let target = plan.target.target();
+    let target = plan.target().target();
     match endpoint.speaks {
         Speaks::Chat(face) => {
             let envelope = face.envelope(&asked, &line.body).ok()?;
-            let dialect = plan.dialect(face.format())?;
+            let dialect = plan.target().dialect(face.format())?;
             let passes = dialect.format() == face.format()
-                && prepare::passes(&line.body, &envelope, plan, dialect);
+                && prepare::passes(&line.body, &envelope, plan.target(), dialect);
             passes.then(|| face.splice(&envelope, &line.body, target.model).body)
         }
         Speaks::Task(task) => {
             let prepared = task
-                .prepare(&asked, &line.body, plan.target.kind, &target)
+                .prepare(&asked, &line.body, plan.target().kind, &target)
                 .ok()?;
             (prepared.report.is_none()).then(|| prepared.request.into_body())
         }
@@ -250,13 +250,16 @@ impl Common {
             .routes()
             .plan(&self.model.as_deref()?.parse().ok()?)
             .ok()?;
-        let api = plan.target.kind.batches(plan.target.provider.host.serves)?;
+        let api = plan
+            .target()
+            .kind
+            .batches(plan.target().provider.host.serves)?;
         let bounds = api.bounds();
         let fits =
             batch.details.lines <= bounds.lines && (self.has_one_model || bounds.mixes_models);
         (fits && api.takes(endpoint.path)).then(|| Handover {
             provider,
-            model: plan.target.model.clone(),
+            model: plan.target().model.clone(),
             number: 0,
             id: None,
             at: now,

@@ -17,7 +17,7 @@ use super::issuer::{self, Issuer};
 use super::seal::Keys;
 use super::shelf::{Shelved, Used};
 use super::turn::{self, Turn};
-use crate::routes::Plan;
+use crate::routes::ResolvedTarget;
 use crate::within::within;
 
 /// The most calls of one request that are looked up in the store: the latest, if there are more.
@@ -55,11 +55,11 @@ impl Custody {
     pub(crate) async fn restore(
         &self,
         caller: &Caller,
-        plan: &Plan,
+        target: &ResolvedTarget,
         format: Format,
         messages: &mut [Message],
     ) -> Vec<Restored> {
-        if !issuer::holds_state(&plan.target, format) {
+        if !issuer::holds_state(target, format) {
             return Vec::new();
         }
         let mut calling = calling(messages);
@@ -73,7 +73,7 @@ impl Custody {
             places.extend(ids.iter().map(|id| keys.place(id)));
         }
         let brought = self.look_up(caller, &keys, &calling).await;
-        let target = Issuer::of(&plan.target, format);
+        let target = Issuer::of(target, format);
         let mut restored = Vec::new();
         for calling in calling {
             let turns = self.turns(caller, &keys, &calling, &brought);

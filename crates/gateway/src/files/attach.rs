@@ -92,6 +92,7 @@ impl Gateway {
 /// Whether the target is asked in the caller's own format.
 fn speaks(plan: &Plan, inbound: &Inbound) -> bool {
     let format = inbound.face.format();
-    plan.dialect(format)
+    plan.target()
+        .dialect(format)
         .is_some_and(|dialect| dialect.format() == format)
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
+use domain::call::{
+    Attempt, AttemptReason, CacheOutcome, Call, CallState, EndReason, Face, Operation,
+};
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::id::{BatchId, RequestId};
@@ -19,7 +21,9 @@ use super::journal::Ticket;
 use super::record::{self, Dispatch, Intent};
 use super::{JournalError, Ledger};
 use crate::catalog::{ModelFacts, PriceVersion, Priced, price};
+use crate::chat::{ChatError, top_up};
 use crate::limits::Admission;
+use crate::routes::ResolvedTarget;
 
 /// What is known of a call when it is opened.
 pub struct Opening {
@@ -169,6 +173,7 @@ impl OpenCall {
         &mut self,
         provider: ProviderName,
         model: &str,
+        reason: AttemptReason,
     ) -> Result<(), JournalError> {
         let number = u32::try_from(self.attempts.len())
             .unwrap_or(u32::MAX)
@@ -177,6 +182,7 @@ impl OpenCall {
             number,
             provider,
             model: model.to_owned(),
+            reason,
             started_at: self.ledger.clock.now(),
             latency_ms: None,
             status: None,
@@ -226,6 +232,17 @@ impl OpenCall {
     /// Notes that the provider was left alone for `pause` before it is tried again.
     pub fn paused(&mut self, pause: Duration) {
         self.waited += pause;
+    }
+
+    /// Notes that the call goes to another target than before, and sets aside what it may take more there.
+    pub(crate) fn turn_to(&mut self, target: &ResolvedTarget) -> Result<(), ChatError> {
+        let (estimate, started_at) = (self.intent.estimate, self.intent.started_at);
+        if let Some(admission) = &mut self.admission {
+            top_up(admission, target, estimate, started_at)?;
+        }
+        self.facts.clone_from(&target.facts);
+        self.priced = None;
+        Ok(())
     }
 
     /// When the call arrived.

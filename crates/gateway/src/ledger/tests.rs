@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use domain::call::{CallState, EndReason, Face, Operation};
+use domain::call::{AttemptReason, CallState, EndReason, Face, Operation};
 use domain::clock::Moment;
 use domain::id::RequestId;
 use domain::key::Rate;
@@ -63,7 +63,7 @@ fn opening() -> Opening {
 }
 
 fn dispatch(call: &mut OpenCall) {
-    let sending = call.dispatch("sim".parse().unwrap(), "gpt");
+    let sending = call.dispatch("sim".parse().unwrap(), "gpt", AttemptReason::First);
     run(&Hand::default(), sending).unwrap();
 }
 
@@ -371,7 +371,8 @@ fn a_call_whose_caller_goes_while_it_is_written_down_was_never_sent_and_costs_no
     let mut call = ledger.open(opening()).unwrap();
     let id = call.request_id();
     {
-        let sending = std::pin::pin!(call.dispatch("sim".parse().unwrap(), "gpt"));
+        let sending =
+            std::pin::pin!(call.dispatch("sim".parse().unwrap(), "gpt", AttemptReason::First));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(sending.poll(&mut context).is_pending());
     }

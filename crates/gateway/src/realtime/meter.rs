@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::call::{Face, Operation};
+use domain::call::{AttemptReason, Face, Operation};
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::id::RequestId;
@@ -271,11 +271,11 @@ impl<'a> Meter<'a> {
     async fn transcribed(&self, usage: Usage) {
         let now = self.gateway.clock.now();
         let model = self.state().transcription_model.clone();
-        let model = model.unwrap_or_else(|| self.terms.plan.target.model.clone());
+        let model = model.unwrap_or_else(|| self.terms.plan.target().model.clone());
         let facts = self
             .gateway
             .routes()
-            .facts(&self.terms.plan.target.provider, &model);
+            .facts(&self.terms.plan.target().provider, &model);
         let admitted = Admitted {
             admission: self.begun_admission(),
             estimate: usage,
@@ -320,7 +320,7 @@ impl<'a> Meter<'a> {
     fn admit_begun(&self) -> Admitted {
         let admission = self.begun_admission();
         let estimate = self.estimate(&admission);
-        let facts = self.terms.plan.target.facts.as_deref();
+        let facts = self.terms.plan.target().facts.as_deref();
         let priced = expected_price(facts, &estimate, self.gateway.clock.now());
         Admitted {
             admission,
@@ -349,7 +349,7 @@ impl<'a> Meter<'a> {
     }
 
     async fn open(&self, admitted: Admitted) -> Result<Box<OpenCall>, JournalError> {
-        let target = &self.terms.plan.target;
+        let target = &self.terms.plan.target();
         let facts = target.facts.clone();
         let (model, sent) = (self.terms.model.clone(), &target.model);
         self.open_for(Operation::Realtime, model, sent, facts, admitted)
@@ -385,8 +385,12 @@ impl<'a> Meter<'a> {
             batch_id: None,
         };
         let mut call = self.gateway.ledger.open(opening)?;
-        call.dispatch(self.terms.plan.target.provider.name.clone(), model)
-            .await?;
+        call.dispatch(
+            self.terms.plan.target().provider.name.clone(),
+            model,
+            AttemptReason::First,
+        )
+        .await?;
         Ok(call)
     }
 

@@ -28,10 +28,18 @@ pub(crate) struct Memory {
     /// Whether no more is kept than whose the answer is, which is the provider's to keep.
     pub(super) is_place_only: bool,
     /// Whether the provider keeps the answer as well.
-    pub(crate) is_at_provider: bool,
+    pub(super) is_at_provider: bool,
 }
 
 impl Memory {
+    /// Hears who answers, and whether in the words of the request: then the provider keeps the answer as well.
+    pub(crate) fn answered_by(&mut self, provider: &ProviderName, is_verbatim: bool) {
+        if self.provider != *provider {
+            self.provider = provider.clone();
+        }
+        self.is_at_provider = is_verbatim;
+    }
+
     /// Hears a piece of the answer; `None` once the answer is whole and kept.
     pub(crate) fn hear(mut self, piece: &[u8]) -> Option<Self> {
         let Some(tap) = &mut self.tap else {

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::{Memory, Responses, length};
 use crate::chat::{ChatError, Gateway, Inbound};
-use crate::routes::Plan;
+use crate::routes::{Plan, ResolvedTarget};
 
 /// The most answers of one conversation.
 const MAX_CHAIN: usize = 1_000;
@@ -76,7 +76,7 @@ impl Gateway {
         caller: &Caller,
         inbound: &mut Inbound,
         envelope: &mut Envelope,
-        plan: &Plan,
+        plan: &mut Plan,
     ) -> Result<Recalled, ChatError> {
         if inbound.face.format() == Format::OpenaiResponses {
             // Large and seldom needed: on the heap it does not make every call's story larger.
@@ -90,7 +90,7 @@ impl Gateway {
         caller: &Caller,
         inbound: &mut Inbound,
         envelope: &mut Envelope,
-        plan: &Plan,
+        plan: &mut Plan,
     ) -> Result<Recalled, ChatError> {
         let asked = inbound.body.clone();
         let keeping = Keeping::read(&asked)?;
@@ -106,7 +106,7 @@ impl Gateway {
                 .left_to_provider(caller, asked, &keeping, envelope, plan, now)
                 .await;
         };
-        let dialect = plan.dialect(Format::OpenaiResponses);
+        let dialect = plan.target().dialect(Format::OpenaiResponses);
         let dialect = dialect.filter(|dialect| dialect.format() == Format::OpenaiResponses);
         let previous = match &keeping.previous_response_id {
             Some(id) => Some(self.responses.expect(caller, id, now).await?),
@@ -117,9 +117,14 @@ impl Gateway {
             .resolved(caller, &asked, &keeping.references, dialect.is_some(), now)
             .await?;
         let is_verbatim = dialect.is_some_and(|dialect| dialect.takes_as_written(&resolved));
-        let provider = &plan.target.provider.name;
+        let provider = &plan.target().provider.name;
+        // Another candidate would not know what only one provider has.
+        let is_continued = |last: &KeptResponse| {
+            let is_there = last.is_at_provider && last.provider == *provider;
+            is_verbatim && is_there && plan.candidates.len() == 1
+        };
         let chain = match &previous {
-            Some(last) if !(is_verbatim && last.is_at_provider && last.provider == *provider) => {
+            Some(last) if !is_continued(last) => {
                 self.responses.chain(caller, last.clone(), now).await?
             }
             _ => Vec::new(),
@@ -166,19 +171,26 @@ impl Gateway {
         asked: Bytes,
         keeping: &Keeping,
         envelope: &Envelope,
-        plan: &Plan,
+        plan: &mut Plan,
         now: Timestamp,
     ) -> Result<Recalled, ChatError> {
-        let provider = &plan.target.provider;
-        let dialect = plan.dialect(Format::OpenaiResponses);
-        let speaks = dialect.is_some_and(|it| it.format() == Format::OpenaiResponses);
-        let keeps = speaks && provider.kind == ProviderKind::Openai;
+        let keeps = |target: &ResolvedTarget| {
+            let dialect = target.dialect(Format::OpenaiResponses);
+            let speaks = dialect.is_some_and(|it| it.format() == Format::OpenaiResponses);
+            speaks && target.provider.kind == ProviderKind::Openai
+        };
         if let Some(id) = &keeping.previous_response_id {
             let previous = self.responses.expect(caller, id, now).await?;
-            if !keeps || previous.provider != provider.name {
+            // Only who gave it can go on with it.
+            let has_it = |target: &ResolvedTarget| {
+                keeps(target) && target.provider.name == previous.provider
+            };
+            if !plan.candidates.keep(|candidate| has_it(&candidate.target)) {
                 return Err(not_here(id));
             }
         }
+        let keeps = keeps(plan.target());
+        let provider = &plan.target().provider;
         let memory = (keeping.store && keeps).then(|| Memory {
             responses: Arc::clone(&self.responses),
             caller: caller.clone(),

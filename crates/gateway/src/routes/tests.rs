@@ -18,8 +18,11 @@ fn of_kind(name: &str, kind: ProviderKind) -> Provider {
 
 fn route(provider: &str, model: &str) -> Route {
     Route {
-        provider: provider.parse().unwrap(),
-        model: model.to_owned(),
+        targets: vec![RouteTarget {
+            provider: provider.parse().unwrap(),
+            model: model.to_owned(),
+        }],
+        fallback: Vec::new(),
         strict: true,
         timeouts: Timeouts::default(),
         retries: Retries::default(),
@@ -42,7 +45,7 @@ fn routes() -> Routes {
 
 fn target(routes: &Routes, name: &str) -> (String, String, bool) {
     let plan = routes.plan(&name.parse().unwrap()).unwrap();
-    let target = &plan.target;
+    let target = plan.target();
     (
         target.provider.name.to_string(),
         target.model.clone(),
@@ -107,11 +110,11 @@ fn an_unknown_name_gets_the_names_that_look_like_it() {
 #[test]
 fn the_simulated_provider_has_a_key_of_its_own_and_reaches_nothing() {
     let plan = routes().plan(&"sim/gpt".parse().unwrap()).unwrap();
-    assert!(plan.target.provider.credential.is_some());
-    assert_eq!(plan.target.provider.reach(), Reach::Simulated);
-    assert_eq!(plan.target.base_url, "http://sim.invalid/v1");
+    assert!(plan.target().provider.credential.is_some());
+    assert_eq!(plan.target().provider.reach(), Reach::Simulated);
+    assert_eq!(plan.target().base_url, "http://sim.invalid/v1");
     let claude = routes().plan(&"sim/claude".parse().unwrap()).unwrap();
-    assert_eq!(claude.target.base_url, "http://sim.invalid");
+    assert_eq!(claude.target().base_url, "http://sim.invalid");
     assert!(routes().plan(&"sim/llama".parse().unwrap()).is_err());
 }
 
@@ -125,7 +128,7 @@ fn a_host_is_spoken_to_in_the_formats_that_it_serves() {
         };
         let routes = Routes::new([provider], [], Catalog::builtin());
         let plan = routes.plan(&format!("{name}/m").parse().unwrap()).unwrap();
-        let dialect = plan.dialect(Format::OpenaiChat);
+        let dialect = plan.target().dialect(Format::OpenaiChat);
         assert_eq!(
             dialect.is_some_and(|it| it.format() == Format::OpenaiChat),
             chat,
@@ -146,7 +149,7 @@ fn a_model_that_thinks_with_tools_under_responses_only_is_asked_there_unless_the
         let plan = routes
             .plan(&format!("openai/{model}").parse().unwrap())
             .unwrap();
-        plan.dialect(face).map(Dialect::format)
+        plan.target().dialect(face).map(Dialect::format)
     };
     for (model, face, expected) in [
         (

@@ -9,6 +9,7 @@ use domain::clock::Clock;
 use domain::custody::CustodyStore;
 use domain::egress::Reach;
 use domain::key::Rate;
+use domain::model::Capabilities;
 use domain::name::ModelName;
 use domain::response::ResponseStore;
 use domain::secret::Secret;
@@ -33,7 +34,9 @@ use crate::limits::Limits;
 use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
 use crate::responses::{Job, Jobs, Responses};
-use crate::routes::{HangUp, Provider, Retries, Route, Routes, Timeouts};
+use crate::routes::{
+    HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Timeouts,
+};
 use crate::waiting::Backlog;
 use providers::kind::ProviderKind;
 
@@ -106,6 +109,8 @@ pub(crate) struct Rules {
     pub(crate) hang_up: HangUp,
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
+    /// As the provider's name, a `/` and the model: of the provider `sim` or of its like, `spare`.
+    pub(crate) fallback: &'static [&'static str],
 }
 
 impl Stage {
@@ -252,8 +257,8 @@ fn custody(store: &Arc<Memory>, clock: &Arc<Hand>) -> Arc<Custody> {
 
 fn routes(rules: Rules) -> Routes {
     let kind = rules.kind.unwrap_or(ProviderKind::Sim);
-    let provider = Provider {
-        name: "sim".parse().unwrap(),
+    let provider = |name: &str| Provider {
+        name: name.parse().unwrap(),
         kind,
         base_url: kind.default_base_url().to_owned(),
         credential: None,
@@ -267,13 +272,46 @@ fn routes(rules: Rules) -> Routes {
     };
     let routes = ["gpt", "claude", "gemini"].map(|model| {
         let route = Route {
-            provider: provider.name.clone(),
-            model: model.to_owned(),
+            targets: vec![route_target(&format!("sim/{model}"))],
+            fallback: rules.fallback.iter().copied().map(route_target).collect(),
             strict: rules.strict,
             timeouts: rules.timeouts,
             retries: rules.retries,
         };
         (model.parse::<ModelName>().unwrap(), route)
     });
-    Routes::new([provider], routes, Catalog::builtin())
+    // Those who ask a provider by its kind mean the only one of it.
+    let names = if rules.fallback.is_empty() {
+        &["sim"][..]
+    } else {
+        &["sim", "spare"]
+    };
+    let providers = names.iter().copied().map(provider);
+    Routes::new(providers, routes, Catalog::builtin())
+}
+
+fn route_target(text: &str) -> RouteTarget {
+    let (provider, model) = text.split_once('/').unwrap();
+    RouteTarget {
+        provider: provider.parse().unwrap(),
+        model: model.to_owned(),
+    }
+}
+
+/// A target of the simulated provider, with a context window of so many tokens.
+pub(crate) fn target(context_window: Option<u64>) -> Arc<ResolvedTarget> {
+    let plan = routes(Rules::default()).plan(&"gpt".parse().unwrap());
+    let plan = plan.unwrap();
+    let target = plan.target();
+    Arc::new(ResolvedTarget {
+        provider: Arc::clone(&target.provider),
+        kind: target.kind,
+        base_url: target.base_url.clone(),
+        model: target.model.clone(),
+        facts: None,
+        capabilities: Capabilities {
+            context_window,
+            ..Capabilities::default()
+        },
+    })
 }

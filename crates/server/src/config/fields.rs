@@ -37,8 +37,8 @@ pub(super) trait Fields {
     /// A section that may be left out; `None` then.
     fn optional_section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S>;
 
-    /// A list of exactly one section.
-    fn only_section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S>;
+    /// A list of at least one section; `None` when one of them is wrong.
+    fn some_sections<S: Section>(&mut self, key: &'static str, about: &str) -> Option<Vec<S>>;
 
     /// A list of sections that may be left out; `None` stands for one that is wrong.
     fn sections<S: Section>(&mut self, key: &'static str, about: &str) -> Vec<Option<S>>;

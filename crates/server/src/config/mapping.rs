@@ -143,29 +143,25 @@ impl Fields for Mapping<'_, '_, '_> {
         self.read(key, Reading::section)?
     }
 
-    fn only_section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S> {
+    fn some_sections<S: Section>(&mut self, key: &'static str, about: &str) -> Option<Vec<S>> {
         if !self.is_given(key) {
             self.known.push(key);
             let complaint = Complaint::new(format!("`{key}` is missing"));
             self.refuse(
                 key,
-                complaint.suggest(format!("add a list of one: `{key}: [{{ … }}]`")),
+                complaint.suggest(format!("add a list of at least one: `{key}: [{{ … }}]`")),
             );
             return None;
         }
         let is_list = |node: &Node| matches!(node.content, Content::List(_));
         let count_matters = given(self.entries, key).is_some_and(is_list);
-        let mut sections = self.sections(key, about);
-        if count_matters && sections.len() != 1 {
-            let problem = format!("expected a list of exactly one, found {}", sections.len());
-            let suggestion = if sections.is_empty() {
-                "add one"
-            } else {
-                "keep one"
-            };
-            self.refuse(key, Complaint::new(problem).suggest(suggestion));
+        let sections = self.sections(key, about);
+        if count_matters && sections.is_empty() {
+            let complaint = Complaint::new("expected a list of at least one, found 0");
+            self.refuse(key, complaint.suggest("add one"));
         }
-        sections.pop()?
+        let sections: Option<Vec<S>> = sections.into_iter().collect();
+        sections.filter(|sections| !sections.is_empty())
     }
 
     fn sections<S: Section>(&mut self, key: &'static str, _: &str) -> Vec<Option<S>> {

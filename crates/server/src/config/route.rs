@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use domain::name::{ModelName, ProviderName};
-use gateway::routes::{Retries, Route, Timeouts};
+use gateway::routes::{Retries, Route, RouteTarget, Timeouts};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Section};
@@ -23,18 +23,26 @@ impl Section for Route {
             "Whether a request is refused with status 400 rather than sent with something dropped \
              that the target cannot express.",
         );
-        let target: Option<Target> =
-            fields.only_section("targets", "Where requests go: a list of one target.");
+        let targets: Option<Vec<RouteTarget>> = fields.some_sections(
+            "targets",
+            "Where requests go, in the order in which they are tried.",
+        );
+        let fallback: Vec<RouteTarget> = fields.list(
+            "fallback",
+            &[],
+            "Where they go when none of the targets answers, in the order in which they are tried, each \
+             as the provider's name, a `/` and the model: not after a request that is wrong everywhere, \
+             nor after a refusal of its content.",
+        );
         let timeouts = fields.section("timeout", "How long to wait.");
         let retries = fields.section(
             "retries",
             "How often a request is sent again after status 429 or 503 or when no connection is \
              made.",
         );
-        let target = target?;
         Some(Self {
-            provider: target.provider,
-            model: target.model,
+            targets: targets?,
+            fallback,
             strict: strict?,
             timeouts: timeouts?,
             retries: retries?,
@@ -50,31 +58,28 @@ pub(super) fn refuse_unknown_providers(
     reading: &mut Reading<'_>,
 ) {
     for (name, route) in routes {
-        let Some(route) = route
-            .as_ref()
-            .filter(|route| !providers.contains(&route.provider))
-        else {
-            continue;
-        };
-        let target = Path::default()
-            .key("models")
-            .key(name.as_str())
-            .key("targets")
-            .index(0);
-        let complaint = Complaint::new(format!("no provider is called `{}`", route.provider));
-        let known = providers.iter().map(ProviderName::as_str);
-        let complaint =
-            complaint.suggest_one_of(route.provider.as_str(), known, "the providers are");
-        reading.refuse_at(root, &target.key("model"), complaint);
+        let Some(route) = route else { continue };
+        let path = Path::default().key("models").key(name.as_str());
+        let targets = route.targets.iter().enumerate().map(|(index, target)| {
+            let path = path.key("targets").index(index).key("model");
+            (path, target)
+        });
+        let fallback = route.fallback.iter().enumerate();
+        let fallback = fallback.map(|(index, target)| (path.key("fallback").index(index), target));
+        for (path, target) in targets.chain(fallback) {
+            if providers.contains(&target.provider) {
+                continue;
+            }
+            let complaint = Complaint::new(format!("no provider is called `{}`", target.provider));
+            let known = providers.iter().map(ProviderName::as_str);
+            let complaint =
+                complaint.suggest_one_of(target.provider.as_str(), known, "the providers are");
+            reading.refuse_at(root, &path, complaint);
+        }
     }
 }
 
-struct Target {
-    provider: ProviderName,
-    model: String,
-}
-
-impl Section for Target {
+impl Section for RouteTarget {
     fn read(fields: &mut impl Fields) -> Option<Self> {
         fields.required(
             "model",
@@ -85,7 +90,7 @@ impl Section for Target {
     }
 }
 
-impl Scalar for Target {
+impl Scalar for RouteTarget {
     const EXPECTED: &'static str = "a provider and its model such as `openai/gpt-5.4-nano`";
 
     fn parse(text: &str) -> Result<Self, Misfit> {
@@ -124,11 +129,20 @@ impl Section for Timeouts {
         let first_byte = fields.or(
             "first_byte",
             "5m",
-            "Until the first content of a streamed answer. One that is not streamed has `total` only.",
+            "Until the first content of a streamed answer; then the next target is asked.",
+        );
+        let attempt = fields.or(
+            "attempt",
+            "5m",
+            "For one attempt at an answer that is not streamed, where another target can be asked then.",
         );
         let idle = fields.or("idle", "5m", "Between two pieces of a streamed answer.");
         let total = fields.or("total", "10m", "For the whole call, retries included.");
-        for (key, duration) in [("first_byte", first_byte), ("idle", idle)] {
+        for (key, duration) in [
+            ("first_byte", first_byte),
+            ("idle", idle),
+            ("attempt", attempt),
+        ] {
             if fields.is_given(key)
                 && fields.is_given("total")
                 && duration > total
@@ -144,6 +158,7 @@ impl Section for Timeouts {
         Some(Self {
             first_byte: first_byte?,
             idle: idle?,
+            attempt: attempt?,
             total: total?,
         })
     }
@@ -154,7 +169,7 @@ impl Section for Retries {
         let attempts: Option<Attempts> = fields.or(
             "attempts",
             "3",
-            "How often it is sent at most, the first time included.",
+            "How often one target is asked at most, the first time included.",
         );
         let backoff: Option<Backoff> = fields.section(
             "backoff",

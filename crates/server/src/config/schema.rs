@@ -129,9 +129,8 @@ impl Fields for Outline {
         None
     }
 
-    fn only_section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S> {
-        let items = section::<S>();
-        let list = json!({ "type": "array", "items": items, "minItems": 1, "maxItems": 1 });
+    fn some_sections<S: Section>(&mut self, key: &'static str, about: &str) -> Option<Vec<S>> {
+        let list = json!({ "type": "array", "items": section::<S>(), "minItems": 1 });
         self.add(key, list, about, json!({}));
         self.required.push(key);
         None

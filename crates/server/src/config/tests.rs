@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::egress::Reach;
 use domain::key::Role;
-use gateway::routes::{HangUp, Retries, Timeouts};
+use gateway::routes::{HangUp, Retries, RouteTarget, Timeouts};
 use providers::credential::{Credential, Source};
 use providers::kind::ProviderKind;
 
@@ -185,6 +185,13 @@ fn a_routes_defaults_are_those_of_calls_without_a_route() {
     assert!(!route.strict);
 }
 
+fn named(targets: &[RouteTarget]) -> Vec<String> {
+    let targets = targets.iter();
+    targets
+        .map(|target| format!("{}/{}", target.provider, target.model))
+        .collect()
+}
+
 #[test]
 fn everything_arrives_where_it_belongs() {
     let text = fs::read_to_string(fixtures().join("valid/everything.yaml")).unwrap();
@@ -219,14 +226,14 @@ fn everything_arrives_where_it_belongs() {
 
     let fast = &config.routes["fast"];
     assert!(fast.strict);
-    assert_eq!(
-        (fast.provider.as_str(), fast.model.as_str()),
-        ("openai", "gpt-5.4-nano")
-    );
+    assert_eq!(named(&fast.targets), ["openai/gpt-5.4-nano", "sim/gpt"]);
+    assert_eq!(named(&fast.fallback), ["local/meta-llama/Llama-3"]);
+    assert_eq!(fast.timeouts.attempt, Duration::from_secs(30));
     assert_eq!(fast.timeouts.idle, Duration::from_mins(1));
     assert_eq!(fast.retries.attempts, 5);
     assert_eq!(fast.retries.max_backoff, Duration::from_secs(2));
-    assert_eq!(config.routes["gpt-5.4"].model, "meta-llama/Llama-3");
+    let targets = &config.routes["gpt-5.4"].targets;
+    assert_eq!(named(targets), ["local/meta-llama/Llama-3"]);
     assert_eq!(
         config.routes["slow"].timeouts.total,
         Duration::from_mins(30)

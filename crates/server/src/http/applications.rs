@@ -29,7 +29,7 @@ pub fn ask(app: &App, inbound: &mut Inbound) -> Result<(), Problem> {
 /// Whether a provider is there and known to have the model.
 fn knows(app: &App, name: &ModelName) -> bool {
     let plan = app.gateway.routes().plan(name);
-    plan.is_ok_and(|plan| plan.target.facts.is_some())
+    plan.is_ok_and(|plan| plan.target().facts.is_some())
 }
 
 /// Puts the provider's name into a whole answer.

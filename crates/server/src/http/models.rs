@@ -181,7 +181,7 @@ impl Shape {
 fn gemini_view(app: &App, model: &ServedModel) -> Value {
     let known = model.name.parse().ok();
     let plan = known.and_then(|name| app.gateway.routes().plan(&name).ok());
-    let capabilities = plan.map(|plan| plan.target.capabilities.clone());
+    let capabilities = plan.map(|plan| plan.target().capabilities.clone());
     let mut view = json!({
         "name": format!("models/{}", model.name),
         "baseModelId": model.name,

@@ -81,9 +81,6 @@ impl IntoProblem for ChatError {
             Self::Store(error) => error.into_problem(),
             Self::File(error) => error.into_problem(),
             Self::Ledger(error) => error.into_problem(),
-            Self::Provider(error) => {
-                Problem::new(ProblemKind::ProviderFailed, error.message.clone())
-            }
             Self::Failed { problem, .. } => *problem,
         }
     }

@@ -1,7 +1,9 @@
 //! Keys, calls, payloads, answers and files with sensible values, so that a test states only what matters to it.
 
 use domain::batch::{Batch, BatchDetails, BatchFace, BatchState, EndedLines};
-use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation, Payload};
+use domain::call::{
+    Attempt, AttemptReason, CacheOutcome, Call, CallState, EndReason, Face, Operation, Payload,
+};
 use domain::custody::{KeptTurn, Place};
 use domain::entropy::Entropy;
 use domain::file::{FilePurpose, FileStatus, StoredFile};
@@ -160,6 +162,7 @@ pub(crate) fn call(number: u64) -> Call {
             number: 1,
             provider: "openai".parse().unwrap(),
             model: "gpt-5.4".to_owned(),
+            reason: AttemptReason::First,
             started_at,
             latency_ms: Some(249),
             status: Some(200),
@@ -200,6 +203,7 @@ pub(crate) fn full_call(number: u64) -> Call {
                 number: u32::MAX,
                 provider: "azure-eu".parse().unwrap(),
                 model: "a \"model\"".to_owned(),
+                reason: AttemptReason::Fallback,
                 started_at: call.started_at + SignedDuration::from_micros(1),
                 latency_ms: None,
                 status: None,

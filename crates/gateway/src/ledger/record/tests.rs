@@ -1,3 +1,4 @@
+use domain::call::AttemptReason;
 use domain::name::ProviderName;
 use domain::provider_error::Cause;
 use proptest::prelude::*;
@@ -34,6 +35,7 @@ pub(in crate::ledger) fn attempt(number: u32) -> Attempt {
         number,
         provider,
         model: "gpt".to_owned(),
+        reason: AttemptReason::First,
         started_at: Timestamp::UNIX_EPOCH,
         latency_ms: None,
         status: None,

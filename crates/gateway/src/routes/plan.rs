@@ -1,0 +1,162 @@
+//! Where one call may go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::provider_error::Cause;
+
+use super::{ResolvedTarget, Retries, Timeouts};
+
+/// Where a call goes and how.
+#[derive(Clone)]
+pub struct Plan {
+    /// The name of the configured route; `None` when the name was resolved directly.
+    pub route: Option<String>,
+    /// Whether a request is refused rather than sent with something dropped.
+    pub strict: bool,
+    /// Bounds on waiting.
+    pub timeouts: Timeouts,
+    /// How often one target is asked.
+    pub retries: Retries,
+    /// Where it may go, in the order in which they are tried.
+    pub candidates: Candidates,
+}
+
+impl Plan {
+    /// A plan with one target and the bounds of a name that no route configures.
+    pub fn of(target: Arc<ResolvedTarget>) -> Self {
+        Self {
+            route: None,
+            strict: false,
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            candidates: Candidates::only(Candidate::primary(target)),
+        }
+    }
+
+    /// How long one attempt at a whole answer may take.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.candidates.len() > 1 {
+            self.timeouts.attempt
+        } else {
+            self.timeouts.total
+        }
+    }
+
+    /// The target that is tried first.
+    pub fn target(&self) -> &Arc<ResolvedTarget> {
+        &self.candidates.first.target
+    }
+}
+
+/// Where a call may go, in the order in which they are tried: primaries, then fallbacks. There is at least
+/// one; a plan with only one takes no memory for it beside its own.
+#[derive(Clone)]
+pub struct Candidates {
+    first: Candidate,
+    others: Vec<Candidate>,
+}
+
+impl Candidates {
+    /// One candidate.
+    pub fn only(candidate: Candidate) -> Self {
+        Self {
+            first: candidate,
+            others: Vec::new(),
+        }
+    }
+
+    /// These, in this order; `None` where there is none.
+    pub fn of(candidates: impl IntoIterator<Item = Candidate>) -> Option<Self> {
+        let mut candidates = candidates.into_iter();
+        Some(Self {
+            first: candidates.next()?,
+            others: candidates.collect(),
+        })
+    }
+
+    /// Keeps those that are meant; `false`, and keeps all, where none is.
+    pub fn keep(&mut self, is_meant: impl Fn(&Candidate) -> bool) -> bool {
+        let meant: Vec<Candidate> = self.iter().filter(|it| is_meant(it)).cloned().collect();
+        match Self::of(meant) {
+            Some(kept) => {
+                *self = kept;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// How many there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// The candidate at `index`; the first where there are not so many.
+    pub fn at(&self, index: usize) -> &Candidate {
+        let other = index
+            .checked_sub(1)
+            .and_then(|index| self.others.get(index));
+        other.unwrap_or(&self.first)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// A target that a call may go to.
+#[derive(Clone)]
+pub struct Candidate {
+    /// The target.
+    pub target: Arc<ResolvedTarget>,
+    /// When its turn comes.
+    pub standing: Standing,
+}
+
+impl Candidate {
+    /// A target that may be tried first.
+    pub fn primary(target: Arc<ResolvedTarget>) -> Self {
+        Self {
+            target,
+            standing: Standing::Primary,
+        }
+    }
+}
+
+/// When a candidate's turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// In its order.
+    Primary,
+    /// When no primary answers, and one failed so.
+    Fallback(When),
+}
+
+/// After which failures a fallback is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// After any that another target may not have: not after a request that is wrong everywhere, and not after
+    /// a refusal of its content.
+    Always,
+    /// After one that did not fit the model's context window.
+    ContextWindow,
+    /// After a refusal of its content by the provider's policy.
+    ContentPolicy,
+    /// After one that was turned away by a rate limit.
+    RateLimit,
+}
+
+impl When {
+    /// Whether a fallback of this kind is for a failure of this cause.
+    pub fn covers(self, cause: Cause) -> bool {
+        match self {
+            Self::Always => !matches!(cause, Cause::InvalidRequest | Cause::ContentPolicy),
+            Self::ContextWindow => matches!(cause, Cause::ContextTooLong | Cause::TooLarge),
+            Self::ContentPolicy => cause == Cause::ContentPolicy,
+            Self::RateLimit => matches!(cause, Cause::RateLimited | Cause::QuotaExhausted),
+        }
+    }
+}
