@@ -127,6 +127,7 @@ impl Pipeline {
                     }
                 };
                 match relay {
+                    Some(relay) if relay.passes(&piece) => out.push(piece),
                     Some(relay) => append(out, |bytes| relay.push(&piece, bytes)),
                     None if piece.is_empty() => {}
                     None => out.push(piece),

@@ -185,6 +185,11 @@ pub trait StreamEncoder: Send {
 
 /// Passes the bytes of a stream on, all but what it was told to withhold, byte for byte.
 pub trait StreamRelay: Send {
+    /// Whether the next bytes may be passed on as they are. They are then not pushed.
+    fn passes(&self, _bytes: &[u8]) -> bool {
+        false
+    }
+
     /// Takes the next bytes and appends what may be passed on; holds back an event that is not complete.
     fn push(&mut self, bytes: &[u8], out: &mut BytesMut);
 

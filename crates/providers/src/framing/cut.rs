@@ -23,6 +23,11 @@ impl EventCutter {
         self.held.put_slice(bytes);
     }
 
+    /// Whether everything was given back.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// The next complete event, its empty line included. What is longer than any event comes as it is.
     pub(crate) fn next_event(&mut self) -> Option<BytesMut> {
         if let Some(end) = self.event_end() {

@@ -53,6 +53,21 @@ impl SseDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// The data of the event that `bytes` are, where they are one event of one line and nothing came before it
+    /// that is not taken yet: which is how most pieces come. Such bytes need not be pushed.
+    pub fn only_event<'b>(&self, bytes: &'b [u8]) -> Option<&'b str> {
+        let is_between_events = self.begun
+            && self.taken == self.buffer.len()
+            && !self.after_carriage_return
+            && !self.has_data
+            && self.event.is_empty();
+        let line = bytes.strip_prefix(b"data: ")?.strip_suffix(b"\n\n")?;
+        if !is_between_events || memchr2(b'\n', b'\r', line).is_some() {
+            return None;
+        }
+        std::str::from_utf8(line).ok()
+    }
+
     /// The next complete event.
     pub fn next_event(&mut self) -> Result<Option<SseEvent>, SseError> {
         if !self.begun && !self.skip_byte_order_mark() {
@@ -160,6 +175,10 @@ mod tests {
         let mut decoder = SseDecoder::default();
         let mut events = Vec::new();
         for piece in pieces {
+            if let Some(data) = decoder.only_event(piece) {
+                events.push(event("", data));
+                continue;
+            }
             decoder.push(piece);
             while let Some(event) = decoder.next_event().unwrap() {
                 events.push(event);
@@ -187,6 +206,24 @@ mod tests {
             event("", "last"),
         ];
         assert_eq!(events(&[STREAM.as_bytes()]), expected);
+    }
+
+    #[test]
+    fn a_piece_that_is_one_event_is_seen_between_events_only() {
+        let mut decoder = SseDecoder::default();
+        assert_eq!(decoder.only_event(b"data: 1\n\n"), None, "nothing came yet");
+        decoder.push(b"data: 1\n\n");
+        decoder.next_event().unwrap().unwrap();
+        assert_eq!(decoder.only_event(b"data: 2\n\n"), Some("2"));
+        assert_eq!(decoder.only_event(b"data: 2\ndata: 3\n\n"), None);
+        assert_eq!(decoder.only_event(b"data: 2\r\n\n"), None);
+        assert_eq!(decoder.only_event(b"data: \xff\n\n"), None);
+        for begun in [&b"event: a\n"[..], b"data: 2\n", b"dat", b"data: 2\n\r"] {
+            let mut decoder = SseDecoder::default();
+            decoder.push(begun);
+            while decoder.next_event().unwrap().is_some() {}
+            assert_eq!(decoder.only_event(b"data: 3\n\n"), None, "{begun:?}");
+        }
     }
 
     #[test]

@@ -82,6 +82,9 @@ impl<E: Events> StreamDecoder for Body<E> {
         if self.events.is_over() {
             return Ok(());
         }
+        if let Some(data) = self.sse.only_event(bytes) {
+            return self.events.read(data, events);
+        }
         self.sse.push(bytes);
         while let Some(event) = self.sse.next_event().map_err(no_event)? {
             self.events.read(&event.data, events)?;

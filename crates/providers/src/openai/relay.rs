@@ -90,11 +90,15 @@ fn is_terminal(event: &[u8]) -> bool {
     data(event) == Some(b"[DONE]")
 }
 
-fn is_usage_only(event: &[u8]) -> bool {
+fn has_counts(bytes: &[u8]) -> bool {
     // Made once: it is looked for in every chunk.
     static COUNT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_tokens"));
+    COUNT.find(bytes).is_some()
+}
+
+fn is_usage_only(event: &[u8]) -> bool {
     // Most chunks hold text and no count; they are not worth parsing.
-    if COUNT.find(event).is_none() {
+    if !has_counts(event) {
         return false;
     }
     let shape = data(event).and_then(|data| serde_json::from_slice::<Shape<'_>>(data).ok());
@@ -102,6 +106,17 @@ fn is_usage_only(event: &[u8]) -> bool {
 }
 
 impl StreamRelay for ChunkRelay {
+    /// Whole events that are neither the end nor usage.
+    fn passes(&self, bytes: &[u8]) -> bool {
+        static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[DONE]"));
+        self.head.is_some()
+            && self.cutter.is_empty()
+            && self.terminal.is_empty()
+            && bytes.ends_with(b"\n\n")
+            && END.find(bytes).is_none()
+            && !(self.withhold_usage && has_counts(bytes))
+    }
+
     fn push(&mut self, bytes: &[u8], out: &mut BytesMut) {
         self.cutter.push(bytes);
         while let Some(event) = self.cutter.next_event() {
