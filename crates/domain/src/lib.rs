@@ -5,14 +5,16 @@
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
 //! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
-//! [`response::ResponseStore`], [`custody::CustodyStore`], [`file::FileStore`], [`batch::BatchStore`]; the
-//! bytes of files and generated media lie behind [`media::MediaStore`], and what replicas do together behind the
-//! ports of [`fleet`]; limits and how replicas share them are in [`limit`].
+//! [`response::ResponseStore`], [`custody::CustodyStore`], [`client_secret::ClientSecretStore`],
+//! [`file::FileStore`], [`batch::BatchStore`]; the bytes of files and generated media lie behind
+//! [`media::MediaStore`], and what replicas do together behind the ports of [`fleet`]; limits and how replicas
+//! share them are in [`limit`].
 
 pub mod batch;
 pub mod call;
 pub mod caller;
 pub mod chat;
+pub mod client_secret;
 pub mod clock;
 pub mod custody;
 pub mod egress;

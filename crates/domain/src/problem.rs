@@ -25,6 +25,8 @@ pub enum ProblemKind {
     UnknownModel,
     /// The method is not one that the path takes.
     MethodNotAllowed,
+    /// The vendor has it, and the gateway does not.
+    NotImplemented,
     /// The body is larger than `server.max_body`.
     TooLarge,
     /// The conversation does not fit the model's context window.
@@ -66,6 +68,7 @@ impl ProblemKind {
             Self::Conflict => "conflict",
             Self::UnknownModel => "model_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotImplemented => "not_implemented",
             Self::TooLarge => "request_too_large",
             Self::ContextTooLong => "context_length_exceeded",
             Self::Unsupported => "unsupported_by_target",
@@ -97,6 +100,7 @@ impl ProblemKind {
             Self::NotFound | Self::UnknownModel => StatusCode::NOT_FOUND,
             Self::Conflict => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited | Self::BudgetExhausted | Self::ProviderRateLimited => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -120,6 +124,7 @@ impl ProblemKind {
             Self::Conflict => "Someone else was faster",
             Self::UnknownModel => "The model is not served",
             Self::MethodNotAllowed => "The method is not allowed",
+            Self::NotImplemented => "The gateway does not do this",
             Self::TooLarge => "The request is too large",
             Self::ContextTooLong => "The request exceeds the model's context window",
             Self::Unsupported => "The target cannot do what is asked",

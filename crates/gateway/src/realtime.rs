@@ -9,8 +9,10 @@
 //! says why.
 
 mod meter;
+mod outset;
 mod warden;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use domain::usage::Usage;
 use futures_util::future::{self, BoxFuture};
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Request, StatusCode};
+use providers::openai::realtime::preset::Preset;
 use providers::openai::realtime::{self, OpenaiRealtime};
 use providers::tap::Observed;
 use tokio::sync::mpsc;
@@ -44,6 +47,7 @@ use crate::routes::{Candidates, Plan, ResolvedTarget};
 use crate::within::within;
 
 use meter::{Heard, Meter};
+use outset::{Shown, show};
 pub use warden::{Standing, Warden};
 
 /// Bounds on conversations over sockets.
@@ -67,6 +71,11 @@ impl Default for SocketRules {
     }
 }
 
+/// What a session takes by itself.
+const NOTHING: Expectation = Expectation {
+    input_tokens: 0,
+    max_output_tokens: Some(0),
+};
 /// Messages of the gateway's own that wait to be sent to one side.
 const WAITING: usize = 16;
 /// How often it is looked up whether the caller may go on: a revocation takes effect within seconds.
@@ -81,6 +90,8 @@ pub struct Session {
     terms: Terms,
     call: Box<OpenCall>,
     provider: Socket,
+    /// What it begins with, where a client secret says.
+    preset: Option<Preset>,
 }
 
 /// What holds for every call of a session.
@@ -182,30 +193,48 @@ enum Ended {
 }
 
 impl Gateway {
-    /// Opens a session: `query` is that of the caller's handshake.
+    /// Whether the caller may have sessions that begin with `preset`: asked when a client secret is made, and
+    /// counted as a request.
+    pub fn offer_sessions(&self, caller: &Caller, preset: &Preset) -> Result<(), ChatError> {
+        if let Some(model) = preset.model() {
+            if !caller.may_use(model.as_str()) {
+                return Err(ChatError::ModelNotPermitted(model.clone()));
+            }
+            let plan = self.routes().plan(model)?;
+            let query = preset.query("")?;
+            let headers = HeaderMap::new();
+            Handshake { query, headers }.first(&plan)?;
+        }
+        drop(self.limits.admit(caller, NOTHING)?);
+        Ok(())
+    }
+
+    /// Opens a session: `query` is that of the caller's handshake, and `preset` what the session begins with.
     ///
     /// Dropping the future cancels it.
     pub async fn converse(
         &self,
         caller: &Caller,
-        inbound: Inbound<OpenaiRealtime>,
+        mut inbound: Inbound<OpenaiRealtime>,
         query: &str,
+        preset: Option<Preset>,
     ) -> Result<Session, ChatError> {
-        let model = realtime::model(query)?;
+        let mut query = Cow::Borrowed(query);
+        if let Some(preset) = &preset {
+            query = Cow::Owned(preset.query(&query)?);
+            preset.announce(&mut inbound.asked.headers);
+        }
+        let model = realtime::model(&query)?;
         if !caller.may_use(model.as_str()) {
             return Err(ChatError::ModelNotPermitted(model));
         }
         let plan = self.routes().plan(&model)?;
         let errand = Handshake {
-            query: query.to_owned(),
+            query: query.into_owned(),
             headers: inbound.asked.headers.clone(),
         };
         let (at, ready) = errand.first(&plan)?;
-        let nothing = Expectation {
-            input_tokens: 0,
-            max_output_tokens: Some(0),
-        };
-        let mut admission = self.limits.admit(caller, nothing)?;
+        let mut admission = self.limits.admit(caller, NOTHING)?;
         admission.reserve(Cost::ZERO)?;
         let admitted = Admitted {
             admission,
@@ -245,6 +274,7 @@ impl Gateway {
                     terms,
                     call,
                     provider,
+                    preset,
                 })
             }
             Err(AttemptError::Provider(failure)) => Err(failed(*failure, &plan, call)),
@@ -289,7 +319,15 @@ impl Gateway {
                     mut incoming,
                     mut outgoing,
                 },
+            preset,
         } = session;
+        let (awaited, update) = preset
+            .map(|preset| {
+                let event_id = self.event_id();
+                let update = preset.update(&event_id, &terms.plan.target().model);
+                (event_id, update)
+            })
+            .unzip();
         let meter = Meter::new(self, &terms, warden);
         let Socket {
             incoming: mut heard,
@@ -305,8 +343,8 @@ impl Gateway {
             to_provider,
         };
         let ended = {
-            let up = pass.up(&mut heard, &mut outgoing, for_provider);
-            let down = pass.down(&mut incoming, &mut told, for_caller);
+            let up = pass.up(&mut heard, &mut outgoing, for_provider, update);
+            let down = pass.down(&mut incoming, &mut told, for_caller, awaited);
             let watch = pass.watch(&terms.model);
             tokio::select! {
                 ended = up => ended,
@@ -396,13 +434,21 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Passes on what the caller says, at the provider's pace.
+    /// Passes on what the caller says, at the provider's pace, after `first`.
     async fn up(
         &self,
         heard: &mut Incoming,
         outgoing: &mut Outgoing,
         mut orders: mpsc::Receiver<Message>,
+        first: Option<String>,
     ) -> Ended {
+        if let Some(first) = first {
+            // It is counted like what the caller says, and always an event.
+            drop(self.meter.said(&first).await);
+            if outgoing.send(Message::Text(first)).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
         loop {
             let message = tokio::select! {
                 Some(order) = orders.recv() => order,
@@ -452,12 +498,14 @@ impl Pass<'_> {
         Ok(None)
     }
 
-    /// Passes on what the provider says, at the caller's pace.
+    /// Passes on what the provider says, at the caller's pace. `awaited` is the event that describes the session,
+    /// which the provider answers first.
     async fn down(
         &self,
         incoming: &mut Incoming,
         told: &mut Outgoing,
         mut notices: mpsc::Receiver<Message>,
+        mut awaited: Option<String>,
     ) -> Ended {
         loop {
             let (message, heard) = tokio::select! {
@@ -468,10 +516,18 @@ impl Pass<'_> {
                     Some(Ok(Message::Close(closing))) => return Ended::ByProvider(closing),
                     Some(Ok(Message::Ping)) => continue,
                     Some(Ok(Message::Binary(bytes))) => (Message::Binary(bytes), Heard::Nothing),
-                    Some(Ok(Message::Text(text))) => {
-                        let heard = self.meter.told(&text).await;
-                        (Message::Text(text), heard)
-                    }
+                    Some(Ok(Message::Text(text))) => match show(&mut awaited, text) {
+                        Shown::Event(text) => {
+                            let heard = self.meter.told(&text).await;
+                            (Message::Text(text), heard)
+                        }
+                        Shown::Nothing => continue,
+                        Shown::Refused(event) => {
+                            let why = "The provider refuses what the client secret describes.";
+                            let closing = Closing::new(Closing::POLICY, why);
+                            return Ended::Over { event: Some(event), closing };
+                        }
+                    },
                 },
             };
             if told.send(message).await.is_err() {

@@ -126,20 +126,39 @@ impl KeyRing {
             let id = keys.by_hash.get(&hash).ok_or(Unrecognised::Unknown)?;
             Arc::clone(keys.by_id.get(id).ok_or(Unrecognised::Unknown)?)
         };
-        if key.revoked_at.is_some_and(|at| at <= now) {
-            return Err(Unrecognised::Revoked);
-        }
         if key.hash != hash && key.previous.is_none_or(|previous| previous.until <= now) {
             return Err(Unrecognised::Revoked);
         }
-        if key.expires_at.is_some_and(|at| at <= now) {
-            return Err(Unrecognised::Expired);
-        }
-        if !key.addresses.is_empty() && !key.addresses.iter().any(|range| range.contains(address)) {
-            return Err(Unrecognised::Address(address));
-        }
-        Ok(Caller::holding(key))
+        if_good(key, address, now)
     }
+
+    /// Whoever acts for the key `id` from `address` at `now`, having shown something else than its text.
+    pub fn recognise_delegate(
+        &self,
+        id: KeyId,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Caller, Unrecognised> {
+        let key = {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(keys.by_id.get(&id).ok_or(Unrecognised::Unknown)?)
+        };
+        if_good(key, address, now)
+    }
+}
+
+/// The holder of a key, if it is good from `address` at `now`.
+fn if_good(key: Arc<VirtualKey>, address: IpAddr, now: Timestamp) -> Result<Caller, Unrecognised> {
+    if key.revoked_at.is_some_and(|at| at <= now) {
+        return Err(Unrecognised::Revoked);
+    }
+    if key.expires_at.is_some_and(|at| at <= now) {
+        return Err(Unrecognised::Expired);
+    }
+    if !key.addresses.is_empty() && !key.addresses.iter().any(|range| range.contains(address)) {
+        return Err(Unrecognised::Address(address));
+    }
+    Ok(Caller::holding(key))
 }
 
 /// Orders the states of one key: it is rotated again and again, and revoked last.

@@ -1,4 +1,5 @@
-//! The text of a virtual key: `tl_` and 43 characters that carry 256 random bits.
+//! The text of a virtual key: `tl_` and 43 characters that carry 256 random bits; that of a client secret
+//! begins with `ek_`.
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
@@ -11,15 +12,27 @@ use domain::secret::Secret;
 /// The fewest characters a key text that an operator chose may have.
 pub const MIN_LENGTH: usize = 16;
 
+/// Begins the text of a client secret, as OpenAI's do.
+pub const CLIENT_SECRET_PREFIX: &str = "ek_";
+
 const PREFIX: &str = "tl_";
 const SHOWN_FIRST: usize = 7;
 const SHOWN_LAST: usize = 4;
 
 /// Makes the text of a new key.
 pub fn generate(entropy: &dyn Entropy) -> Secret<String> {
+    random(PREFIX, entropy)
+}
+
+/// Makes the text of a new client secret.
+pub fn generate_client_secret(entropy: &dyn Entropy) -> Secret<String> {
+    random(CLIENT_SECRET_PREFIX, entropy)
+}
+
+fn random(prefix: &str, entropy: &dyn Entropy) -> Secret<String> {
     let mut random = [0; 32];
     entropy.fill(&mut random);
-    Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+    Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
 /// What may be shown of a key text: its first and its last characters.

@@ -23,6 +23,7 @@ use gateway::realtime::SocketRules;
 use gateway::responses::{Job, Jobs, Responses};
 use gateway::routes::Routes;
 use gateway::{Gateway, Parts, Settings};
+use identity::client_secret::ClientSecrets;
 use identity::desk::Desk;
 use identity::ring::KeyRing;
 use identity::text::{self, Hasher};
@@ -73,6 +74,8 @@ pub struct App {
     pub ring: Arc<KeyRing>,
     /// Issues keys.
     pub desk: Desk,
+    /// Makes and recognises what stands in for a key in realtime sessions.
+    pub client_secrets: ClientSecrets,
     /// Everything durable.
     pub store: Store,
     /// What replicas share beside it; `None` where there is one replica.
@@ -128,6 +131,7 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&entropy),
         );
+        let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
@@ -186,6 +190,7 @@ impl App {
             batches,
             ring,
             desk,
+            client_secrets,
             store,
             shared,
             telemetry,
@@ -204,6 +209,21 @@ impl App {
             },
         ))
     }
+}
+
+/// What stands in for keys in realtime sessions, at every replica of one store.
+fn client_secrets(
+    store: &Store,
+    ring: &Arc<KeyRing>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> ClientSecrets {
+    ClientSecrets::new(
+        Arc::new(store.clone()),
+        Arc::clone(ring),
+        Arc::clone(clock),
+        Arc::clone(entropy),
+    )
 }
 
 /// The ledger, with its journal in the data directory.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::batch::BatchStore;
 use domain::call::CallStore;
+use domain::client_secret::ClientSecretStore;
 use domain::clock::Moment;
 use domain::custody::CustodyStore;
 use domain::key::KeyRevision;
@@ -320,6 +321,7 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     while store.drop_expired_payloads(now, EXPIRED).await? == all {}
     while store.drop_expired_responses(now, EXPIRED).await? == all {}
     while store.drop_expired_turns(now, EXPIRED).await? == all {}
+    while store.drop_expired_client_secrets(now, EXPIRED).await? == all {}
     let keep = SignedDuration::try_from(app.batches.rules().keep).unwrap_or(SignedDuration::MAX);
     let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
     while store.drop_old_batches(before, EXPIRED).await? == all {}

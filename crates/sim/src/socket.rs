@@ -15,7 +15,7 @@ use crate::azure::no_deployment;
 use crate::body::SimBody;
 use crate::escape::decoded;
 use crate::handover::{marked, refused};
-use crate::openai::error::unknown_model;
+use crate::openai::error::{needless_model, unknown_model};
 use crate::openai::realtime::{Session, SimFrame, is_realtime_model};
 use crate::record::{Face, Host};
 use crate::route::query;
@@ -64,7 +64,15 @@ impl Sim {
         let api = Api::of(Face::OpenAi, host);
         let model = query(head, "model").or_else(|| query(head, "deployment"));
         let model = model.map(decoded).unwrap_or_default();
+        let is_transcription = query(head, "intent") == Some("transcription");
         let begun = self.authenticate(api, head, b"").and_then(|()| {
+            if is_transcription && matches!(host, Host::OpenAi) {
+                return if model.is_empty() {
+                    Ok(())
+                } else {
+                    Err(needless_model())
+                };
+            }
             if is_realtime_model(&model) {
                 return Ok(());
             }
@@ -95,7 +103,13 @@ impl Sim {
         Some(match begun {
             Err(failure) => Err(marked(refused(api, &request_id, &failure, None))),
             Ok(()) => Ok(SimSocket {
-                session: Session::new(seed, &model, sequence, (self.options().now)()),
+                session: Session::new(
+                    seed,
+                    &model,
+                    is_transcription,
+                    sequence,
+                    (self.options().now)(),
+                ),
                 protocol: field(head, "sec-websocket-protocol")
                     .is_some_and(|offered| offered.split(',').any(|word| word.trim() == PROTOCOL))
                     .then_some(PROTOCOL),

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from openai import OpenAI
+from openai import APIStatusError, AuthenticationError, BadRequestError, OpenAI
 from openai.resources.realtime.realtime import RealtimeConnection
 from websockets.exceptions import InvalidStatus
 
@@ -84,3 +84,57 @@ def test_a_refused_handshake_has_the_status_of_its_cause(gateway: Gateway, key: 
     with pytest.raises(InvalidStatus) as failure, client.realtime.connect(model=model):
         pass
     assert failure.value.response.status_code == status
+
+
+def test_a_client_secret_opens_the_session_that_it_describes(client: OpenAI, gateway: Gateway, request_id: str) -> None:
+    secret = client.realtime.client_secrets.create(
+        expires_after={"anchor": "created_at", "seconds": 60},
+        session={"model": "openai/gpt", "instructions": "Speak of ships.", **TEXT_ONLY},
+    )
+    assert secret.value.startswith("ek_")
+    assert secret.session.type == "realtime" and secret.session.model == "openai/gpt"
+    browser = gateway.client(secret.value)
+    with browser.realtime.connect(model="openai/gpt", extra_headers=identified(request_id)) as connection:
+        created = connection.recv()
+        assert created.type == "session.created"
+        assert created.session.instructions == "Speak of ships."
+        say(connection, "Hello")
+        connection.response.create()
+        assert any(event.type == "response.done" for event in until_done(connection))
+    response, _ = recorded(gateway, request_id, 2)
+    assert response["state"] == "settled"
+    with pytest.raises(AuthenticationError, match="realtime sessions"):
+        browser.models.list()
+    with pytest.raises(InvalidStatus) as failure, browser.realtime.connect(model="openai/gpt-other"):
+        pass
+    assert failure.value.response.status_code == 400
+
+
+def until_done(connection: RealtimeConnection):
+    for event in connection:
+        assert event.type != "error", event
+        yield event
+        if event.type == "response.done":
+            return
+
+
+def test_the_beta_makes_client_secrets_too(client: OpenAI) -> None:
+    session = client.beta.realtime.sessions.create(model="openai/gpt", voice="ash")
+    assert session.client_secret.value.startswith("ek_")
+    assert session.voice == "ash"
+    session = client.beta.realtime.transcription_sessions.create(input_audio_transcription={"model": "whisper-1"})
+    assert session.client_secret.expires_at > 0
+
+
+def test_a_client_secret_that_cannot_be_made_names_what_is_wrong(client: OpenAI) -> None:
+    with pytest.raises(BadRequestError) as failure:
+        client.realtime.client_secrets.create(expires_after={"anchor": "created_at", "seconds": 5})
+    assert failure.value.param == "expires_after.seconds"
+    with pytest.raises(BadRequestError, match="realtime sessions"):
+        client.realtime.client_secrets.create(session={"type": "realtime", "model": "anthropic/claude"})
+
+
+def test_a_call_over_webrtc_is_told_what_to_use_instead(client: OpenAI) -> None:
+    with pytest.raises(APIStatusError, match="WebSocket") as failure:
+        client.realtime.calls.create(sdp="v=0")
+    assert failure.value.status_code == 501

@@ -12,6 +12,7 @@ use domain::problem::{Problem, ProblemKind};
 use domain::socket::{Closing, Connected, Message, SocketError};
 use futures_util::future::{Either, join, select};
 use providers::face::Asked;
+use providers::openai::realtime::preset::Edition;
 use serde_json::Value;
 
 use super::*;
@@ -47,6 +48,13 @@ impl Warden for Watchman {
 struct Scene {
     stage: Stage,
     watchman: Watchman,
+    /// What the client secret that is shown was asked for with.
+    preset: Option<&'static str>,
+}
+
+fn preset(body: &str) -> Preset {
+    let wanted = realtime::preset::read(Edition::ClientSecrets, body.as_bytes());
+    wanted.unwrap().preset
 }
 
 impl Scene {
@@ -61,6 +69,7 @@ impl Scene {
         Self {
             stage,
             watchman: Watchman(Mutex::new(good), caller),
+            preset: None,
         }
     }
 
@@ -82,7 +91,8 @@ impl Scene {
 
     async fn open(&self) -> Result<Session, ChatError> {
         let (gateway, caller) = (&self.stage.gateway, &self.stage.caller);
-        let session = gateway.converse(caller, self.inbound(), "model=gpt");
+        let preset = self.preset.as_ref().map(|body| preset(body));
+        let session = gateway.converse(caller, self.inbound(), "model=gpt", preset);
         session.await
     }
 
@@ -154,6 +164,93 @@ fn a_response_is_a_call_of_its_own_and_the_session_costs_nothing() {
     assert_eq!(session.client_request_id.as_deref(), Some("mark"));
     let ledger = &scene.stage.ledger;
     assert_eq!((ledger.dispatched(), ledger.captured()), (2, 2));
+}
+
+const BRIEF: &str = r#"{"session":{"type":"realtime","model":"gpt","instructions":"Be brief."}}"#;
+
+/// The identifier of the event that tells the provider of the session.
+async fn update_of(provider: &mut FarEnd) -> String {
+    let update: Value = serde_json::from_str(&provider.hear().await).unwrap();
+    assert_eq!(update["type"], "session.update");
+    let wanted = serde_json::json!({ "type": "realtime", "instructions": "Be brief." });
+    assert_eq!(update["session"], wanted, "the model stays as it is");
+    update["event_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_client_secrets_session_begins_as_it_was_described() {
+    let scene = Scene {
+        preset: Some(BRIEF),
+        ..Scene::new()
+    };
+    scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.say(r#"{"type":"session.created","session":{"instructions":"Be kind."}}"#);
+        update_of(&mut provider).await;
+        assert_eq!(provider.hear().await, ASK, "the caller comes after it");
+        let updated = r#"{"type":"session.updated","session":{"instructions":"Be brief."}}"#;
+        provider.say(updated);
+        let created = r#"{"type":"session.created","session":{"instructions":"Be brief."}}"#;
+        assert_eq!(caller.hear().await, created);
+        provider.say(updated);
+        assert_eq!(caller.hear().await, updated, "the next is the caller's own");
+        hang_up(&caller);
+    });
+    let asked = scene.stage.lines.asked.lock().unwrap();
+    assert_eq!(asked[0].request.uri().query(), Some("model=gpt"));
+}
+
+#[test]
+fn a_session_that_the_provider_does_not_hold_as_described_ends() {
+    let scene = Scene {
+        preset: Some(BRIEF),
+        ..Scene::new()
+    };
+    let closing = scene.play(async |mut caller, mut provider| {
+        let event_id = update_of(&mut provider).await;
+        let error = format!(
+            r#"{{"type":"error","error":{{"code":"unknown_parameter","event_id":"{event_id}"}}}}"#
+        );
+        provider.say(&error);
+        assert_eq!(error_of(&caller.hear().await)["code"], "unknown_parameter");
+        caller.next().await
+    });
+    assert!(matches!(closing, Message::Close(closing) if closing.code == Closing::POLICY));
+}
+
+#[test]
+fn a_client_secret_opens_no_other_model_and_is_made_for_none_that_holds_no_sessions() {
+    let scene = Scene {
+        preset: Some(r#"{"session":{"type":"realtime","model":"other"}}"#),
+        ..Scene::new()
+    };
+    let refused = run(&scene.stage.clock, scene.open());
+    assert!(
+        matches!(refused, Err(ChatError::Invalid(invalid)) if invalid.param.as_deref() == Some("model"))
+    );
+    let (gateway, caller) = (&scene.stage.gateway, &scene.stage.caller);
+    assert!(gateway.offer_sessions(caller, &preset(BRIEF)).is_ok());
+    let unknown = gateway.offer_sessions(caller, &preset(scene.preset.unwrap()));
+    assert!(
+        matches!(unknown, Err(ChatError::UnknownModel(_))),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn making_a_client_secret_counts_as_a_request() {
+    let rate = Rate {
+        rpm: Some(1),
+        ..Rate::default()
+    };
+    let scene = Scene::of(caller(rate, None));
+    let (gateway, caller) = (&scene.stage.gateway, &scene.stage.caller);
+    assert!(gateway.offer_sessions(caller, &preset(BRIEF)).is_ok());
+    let second = gateway.offer_sessions(caller, &preset(BRIEF));
+    assert!(
+        matches!(second, Err(ChatError::LimitReached(_))),
+        "{second:?}"
+    );
 }
 
 #[test]

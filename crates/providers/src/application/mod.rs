@@ -132,6 +132,7 @@ pub fn error(problem: &Problem, provider: Option<&ProviderName>) -> Value {
         | ProblemKind::NotFound
         | ProblemKind::UnknownModel
         | ProblemKind::MethodNotAllowed
+        | ProblemKind::NotImplemented
         | ProblemKind::Conflict
         | ProblemKind::TooLarge
         | ProblemKind::ContextTooLong

@@ -10,6 +10,15 @@ use crate::url;
 /// How often a path is decoded to see what it means: a server may decode what a proxy in front of it has
 /// decoded already.
 const DECODINGS: usize = 3;
+/// Where vendors hand out what opens sessions with them past the gateway, which could neither meter nor end them:
+/// OpenAI's and xAI's realtime API and Gemini's live one.
+const PAST_THE_GATEWAY: [&str; 5] = [
+    "realtime/client_secrets",
+    "realtime/sessions",
+    "realtime/transcription_sessions",
+    "realtime/calls",
+    "auth_tokens",
+];
 
 /// Parameters of a query that carry a credential: the caller's own, which is for us, or one for the
 /// provider, which is the operator's to choose.
@@ -64,6 +73,14 @@ fn check(path: &str) -> Result<(), InvalidRequest> {
             None if meant == path => return Err(leaves()),
             None => break,
         };
+    }
+    if PAST_THE_GATEWAY.iter().any(|place| meant.contains(place)) {
+        let detail = "What is handed out there opens sessions with the provider past the gateway. Make a client \
+                      secret of the gateway's own by POST /v1/realtime/client_secrets.";
+        return Err(InvalidRequest {
+            detail: detail.to_owned(),
+            param: None,
+        });
     }
     // An empty segment says nothing, but that some code joined two paths; the last one ends a folder.
     let inner = path.strip_suffix('/').unwrap_or(path);
@@ -171,6 +188,9 @@ mod tests {
             "a%0d%0aHost:%20evil",
             "a%00b",
             "a%zz",
+            "realtime/client_secrets",
+            "v1/realtime%2Fsessions/",
+            "realtime/calls/rtc_1/accept",
         ] {
             let refused = below("https://h/v1", path, None);
             assert!(

@@ -4,6 +4,8 @@
 //! Events pass as they are. [`said`] and [`told`] read no more of them than that one begins or ends, and what it
 //! took; an event that they do not know is nothing to them.
 
+pub mod preset;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -98,7 +100,11 @@ pub fn request(
         address.push(if address.contains('?') { '&' } else { '?' });
         address.push_str(pair);
     };
-    append(&url::form(&[(name, target.model)]));
+    // OpenAI takes no model where only what is said is written down: the session's events name it.
+    let is_transcription = pairs(query).any(|pair| pair == ("intent", "transcription"));
+    if !(is_transcription && kind == ProviderKind::Openai) {
+        append(&url::form(&[(name, target.model)]));
+    }
     for (name, value) in pairs(query) {
         match name {
             "model" | "key" => {}

@@ -326,6 +326,7 @@ pub(super) fn kind_and_code(kind: ProblemKind) -> (&'static str, Option<&'static
         | ProblemKind::Conflict
         | ProblemKind::UnknownModel
         | ProblemKind::MethodNotAllowed
+        | ProblemKind::NotImplemented
         | ProblemKind::TooLarge
         | ProblemKind::ContextTooLong
         | ProblemKind::Unsupported

@@ -4,6 +4,8 @@ use domain::caller::Caller;
 use domain::problem::{Problem, ProblemKind};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
+use identity::client_secret::is_client_secret;
+use identity::ring::Unrecognised;
 use providers::openai::realtime::offered_key;
 
 use super::problem::IntoProblem;
@@ -20,9 +22,15 @@ pub fn authenticate(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Calle
              data directory.",
         )
     })?;
-    app.ring
-        .recognise(text, arrival.address, arrival.at)
-        .map_err(IntoProblem::into_problem)
+    let recognised = app.ring.recognise(text, arrival.address, arrival.at);
+    recognised.map_err(|error| {
+        if error == Unrecognised::Unknown && is_client_secret(text) {
+            let detail =
+                "A client secret opens realtime sessions at /v1/realtime and nothing else.";
+            return Problem::new(ProblemKind::Unauthenticated, detail);
+        }
+        error.into_problem()
+    })
 }
 
 /// The caller of a request of which nothing else is wanted.

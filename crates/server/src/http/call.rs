@@ -210,10 +210,16 @@ pub fn retry_fields(problem: &Problem, status: StatusCode, headers: &mut HeaderM
             &wait.as_millis().to_string(),
         );
     }
-    // A spent budget does not come back within an SDK's patience.
-    let is_final = problem.kind == ProblemKind::BudgetExhausted
-        || (problem.kind == ProblemKind::RateLimited && problem.retry_after.is_none());
-    if status == StatusCode::TOO_MANY_REQUESTS && is_final {
+    // A spent budget does not come back within an SDK's patience, and what is not served will not be served then.
+    let is_final = match status {
+        StatusCode::NOT_IMPLEMENTED => true,
+        StatusCode::TOO_MANY_REQUESTS => {
+            problem.kind == ProblemKind::BudgetExhausted
+                || (problem.kind == ProblemKind::RateLimited && problem.retry_after.is_none())
+        }
+        _ => false,
+    };
+    if is_final {
         insert(headers, HeaderName::from_static("x-should-retry"), "false");
     }
 }

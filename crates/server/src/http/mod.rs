@@ -7,6 +7,7 @@ pub mod auth;
 pub mod batches;
 pub mod call;
 pub mod chat_socket;
+pub mod client_secrets;
 pub mod connection;
 pub mod envelope;
 pub mod faces;

@@ -9,6 +9,7 @@ mod batches;
 mod faces;
 mod files;
 mod passing;
+mod realtime;
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {
@@ -32,7 +33,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },
@@ -146,23 +147,6 @@ fn paths() -> Value {
                 },
             },
         },
-        "/v1/realtime": { "get": {
-            "operationId": "connectRealtime",
-            "summary": "A realtime session over WebSocket; the events are the vendor's",
-            "externalDocs": { "url": "https://platform.openai.com/docs/api-reference/realtime" },
-            "parameters": [
-                json!({ "name": "model", "in": "query", "required": true, "schema": { "type": "string" } }),
-                json!({
-                    "name": "x-client-request-id", "in": "header",
-                    "schema": { "type": "string", "maxLength": 256 },
-                    "description": "Stands in the rows of all of the session's responses.",
-                }),
-            ],
-            "responses": {
-                "101": { "description": "The session begins." },
-                "default": answer("Not begun, in the vendor's shape.", json!({ "type": "object" })),
-            },
-        } },
         "/v1/responses/{id}": {
             "get": {
                 "operationId": "retrieveResponse", "summary": "An answer that is kept, or as far as it is",

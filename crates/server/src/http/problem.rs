@@ -8,8 +8,10 @@ use gateway::ChatError;
 use gateway::batches::BatchError;
 use gateway::ledger::JournalError;
 use gateway::limits::LimitReached;
+use identity::client_secret::ClientSecretError;
 use identity::desk::DeskError;
 use identity::ring::Unrecognised;
+use providers::face::InvalidRequest;
 
 use crate::telemetry::Causes;
 
@@ -22,10 +24,7 @@ pub trait IntoProblem {
 impl IntoProblem for ChatError {
     fn into_problem(self) -> Problem {
         match self {
-            Self::Invalid(invalid) => Problem {
-                param: invalid.param,
-                ..Problem::new(ProblemKind::InvalidRequest, invalid.detail)
-            },
+            Self::Invalid(invalid) => invalid.into_problem(),
             Self::TooManyMessages { count, max } => Problem::new(
                 ProblemKind::InvalidRequest,
                 format!("The request has {count} messages and at most {max} are taken."),
@@ -86,6 +85,33 @@ impl IntoProblem for ChatError {
     }
 }
 
+impl IntoProblem for InvalidRequest {
+    fn into_problem(self) -> Problem {
+        Problem {
+            param: self.param,
+            ..Problem::new(ProblemKind::InvalidRequest, self.detail)
+        }
+    }
+}
+
+impl IntoProblem for ClientSecretError {
+    fn into_problem(self) -> Problem {
+        let sentence = capitalised(&self.to_string());
+        match self {
+            Self::TooMany => Problem::new(
+                ProblemKind::RateLimited,
+                format!("{sentence}. Give them a shorter life, or wait until some have expired."),
+            ),
+            Self::Unknown => Problem::new(
+                ProblemKind::Unauthenticated,
+                format!("{sentence}. POST /v1/realtime/client_secrets makes another."),
+            ),
+            Self::Key(error) => error.into_problem(),
+            Self::Store(error) => error.into_problem(),
+        }
+    }
+}
+
 impl IntoProblem for LimitReached {
     fn into_problem(self) -> Problem {
         let sentence = capitalised(&self.to_string());
@@ -117,10 +143,7 @@ impl IntoProblem for BatchError {
                 ProblemKind::NotFound,
                 format!("No batch found with id '{id}'."),
             ),
-            Self::Invalid(invalid) => Problem {
-                param: invalid.param,
-                ..Problem::new(ProblemKind::InvalidRequest, invalid.detail)
-            },
+            Self::Invalid(invalid) => invalid.into_problem(),
             Self::TooMany { .. } => Problem::new(
                 ProblemKind::RateLimited,
                 format!("{sentence} (batches.max_open). Wait for one of them, or cancel one."),

@@ -4,15 +4,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use domain::problem::{Problem, ProblemKind};
 use providers::openai::OpenaiChat;
 
 use super::faces::Api;
 use super::request::Arrival;
 use super::{
-    batches, call, envelope, files, health, keys, logs, media, message_batches, models, openapi,
-    responses,
+    batches, call, client_secrets, envelope, files, health, keys, logs, media, message_batches,
+    models, openapi, responses,
 };
 use crate::app::Shared;
 
@@ -37,6 +37,23 @@ pub fn router(app: Shared) -> Router {
         .route(
             "/v1/responses/{id}/input_items",
             get(responses::input_items),
+        )
+        // Realtime sessions, beside the socket itself
+        .route("/v1/realtime/client_secrets", post(client_secrets::create))
+        .route(
+            "/v1/realtime/sessions",
+            post(client_secrets::create_session),
+        )
+        .route(
+            "/v1/realtime/transcription_sessions",
+            post(client_secrets::create_transcription_session),
+        )
+        .route("/v1/realtime/calls", any(client_secrets::not_here))
+        .route("/v1/realtime/calls/{*rest}", any(client_secrets::not_here))
+        .route("/v1/realtime/translations", any(client_secrets::not_here))
+        .route(
+            "/v1/realtime/translations/{*rest}",
+            any(client_secrets::not_here),
         )
         // Batches
         .route("/v1/batches", get(batches::list).post(batches::create))

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use domain::call::Face as Recorded;
+use domain::caller::Caller;
+use domain::id::KeyId;
 use domain::problem::{Problem, ProblemKind};
 use domain::secret::Secret;
 use domain::socket::Socket;
@@ -17,7 +19,10 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use identity::client_secret::is_client_secret;
+use identity::ring::Unrecognised;
 use providers::openai::OpenaiChat;
+use providers::openai::realtime::preset::Preset;
 use providers::openai::realtime::{self, OpenaiRealtime};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -70,14 +75,17 @@ pub async fn realtime(
         app.telemetry.refused(problem.kind);
         call::render(SPOKEN.api, problem, arrival)
     };
-    let (door, mut accepted) = match knock(app, &parts, arrival) {
+    let (mut door, mut accepted) = match knock(app, &parts, arrival) {
         Ok(known) => known,
         Err(problem) => return refuse(&problem),
     };
-    let caller = match authenticate(app, &parts, arrival) {
-        Ok(caller) => caller,
+    let (caller, preset) = match whoever_converses(app, &parts, arrival).await {
+        Ok(known) => known,
         Err(problem) => return refuse(&problem),
     };
+    if preset.is_some() {
+        door.shown = Shown::ClientSecretOf(caller.key_id());
+    }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     if realtime::is_offered(&parts.headers) {
         let protocol = HeaderValue::from_static(realtime::PROTOCOL);
@@ -87,7 +95,7 @@ pub async fn realtime(
     }
     let inbound = call::inbound(&OpenaiRealtime, SPOKEN, arrival, parts, Bytes::new());
     // The story of a call is long, and the server moves what it polls: on the heap it stays where it is.
-    match Box::pin(app.gateway.converse(&caller, inbound, &query)).await {
+    match Box::pin(app.gateway.converse(&caller, inbound, &query, preset)).await {
         Ok(session) => {
             call::describe(&session.facts(), accepted.headers_mut());
             sequel.set(Box::pin(hold(session, upgrade, door)));
@@ -96,6 +104,28 @@ pub async fn realtime(
         Err(error @ ChatError::Failed { .. }) => call::failed(SPOKEN.api, error, arrival),
         Err(error) => refuse(&error.into_problem()),
     }
+}
+
+/// Who asks for a session, and what it begins with where a client secret is shown.
+async fn whoever_converses(
+    app: &Shared,
+    parts: &Parts,
+    arrival: &Arrival,
+) -> Result<(Caller, Option<Preset>), Problem> {
+    let text = shown_key(&parts.headers, &parts.uri).unwrap_or_default();
+    let recognised = app.ring.recognise(text, arrival.address, arrival.at);
+    if recognised.err() != Some(Unrecognised::Unknown) || !is_client_secret(text) {
+        let caller = authenticate(app, parts, arrival)?;
+        return Ok((caller, None));
+    }
+    let found = app.client_secrets.recognise(text, arrival.address).await;
+    let (caller, session) = found.map_err(IntoProblem::into_problem)?;
+    let preset = serde_json::from_slice(&session).map_err(|error| {
+        tracing::error!(%error, key_id = %caller.key_id(), "a client secret's session cannot be read");
+        let detail = "What the client secret describes cannot be read. Make another.";
+        Problem::new(ProblemKind::Internal, detail)
+    })?;
+    Ok((caller, Some(preset)))
 }
 
 /// Holds a session for as long as it lasts.
@@ -128,7 +158,7 @@ pub fn knock(
     let key = shown_key(&parts.headers, &parts.uri).unwrap_or_default();
     let door = Door {
         app: Arc::clone(app),
-        key: Secret::new(key.to_owned()),
+        shown: Shown::Key(Secret::new(key.to_owned())),
         address: arrival.address,
     };
     Ok((door, accepted))
@@ -137,9 +167,17 @@ pub fn knock(
 /// Watches over one conversation.
 pub struct Door {
     app: Shared,
-    /// What the caller showed; it is recognised again and again.
-    key: Secret<String>,
+    /// It is recognised again and again.
+    shown: Shown,
     address: IpAddr,
+}
+
+/// What the caller showed.
+enum Shown {
+    /// The text of a key.
+    Key(Secret<String>),
+    /// A client secret of this key's, which may expire once the conversation has begun.
+    ClientSecretOf(KeyId),
 }
 
 impl Door {
@@ -160,7 +198,11 @@ impl Warden for Door {
     fn standing(&self) -> Standing {
         let app = &self.app;
         let now = app.clock.now();
-        match app.ring.recognise(self.key.reveal(), self.address, now) {
+        let recognised = match &self.shown {
+            Shown::Key(text) => app.ring.recognise(text.reveal(), self.address, now),
+            Shown::ClientSecretOf(key) => app.ring.recognise_delegate(*key, self.address, now),
+        };
+        match recognised {
             Err(error) => Standing::Gone(error.into_problem()),
             Ok(_) if app.is_stopping.load(Ordering::Relaxed) => {
                 let detail = "The gateway stops. Connect again to go on.";

@@ -309,3 +309,158 @@ async fn a_server_that_stops_lets_the_response_end_and_closes() {
     };
     tokio::join!(trunkline.stop(), listen);
 }
+
+/// A client secret, as the caller who holds `key` makes it.
+async fn client_secret(trunkline: &Trunkline, key: &str, session: Value) -> String {
+    let made = trunkline.app().with_key(key);
+    let made = made
+        .post(
+            "/v1/realtime/client_secrets",
+            &json!({ "session": session }),
+        )
+        .await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    assert_eq!(made.header("cache-control"), Some("no-store"));
+    made.json()["value"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_client_secret_opens_the_session_that_it_describes_and_nothing_else() {
+    let sim = Simulated::start().await;
+    let configuration = format!(
+        "{}models:\n  voice: {{ targets: [{{ model: openai/gpt }}] }}\n",
+        providers(sim.address)
+    );
+    let installation = Installation::new(&configuration);
+    let trunkline = installation.start().await;
+    let session = json!({ "type": "realtime", "model": "voice", "output_modalities": ["text"],
+        "instructions": "Speak of ships.", "audio": { "input": { "turn_detection": null } } });
+    let secret = client_secret(&trunkline, "the-key-of-an-application", session).await;
+    let mark = unique("mark-");
+    let offered = format!("realtime, openai-insecure-api-key.{secret}");
+    let fields = [
+        ("sec-websocket-protocol", offered.as_str()),
+        ("x-client-request-id", mark.as_str()),
+    ];
+    let mut line = Line::connect(trunkline.address(), "/v1/realtime", &fields)
+        .await
+        .unwrap();
+    let created = line.next().await.unwrap();
+    assert_eq!(created["type"], "session.created", "{created}");
+    assert_eq!(created["session"]["instructions"], "Speak of ships.");
+    line.say(&says("hello")).await;
+    line.say(&ask()).await;
+    line.hear("response.done").await;
+    line.hang_up().await;
+    let (responses, own) = rows(&trunkline.app(), &mark, 2).await;
+    assert_eq!(responses[0]["request_model"], "voice");
+    assert_eq!(own["state"], "settled");
+    let listed = trunkline.app().logs("").await;
+    assert_eq!(
+        own["key_id"], listed[0]["key_id"],
+        "it is the key's own call"
+    );
+
+    let elsewhere = trunkline.app().with_key(&secret).get("/v1/models").await;
+    let sentence = elsewhere.sentence(401, "invalid_api_key");
+    assert!(sentence.contains("realtime sessions"), "{sentence}");
+    let other = format!("Bearer {secret}");
+    let fields = [("authorization", other.as_str())];
+    let path = "/v1/realtime?model=openai/gpt";
+    let refused = Line::connect(trunkline.address(), path, &fields).await;
+    assert_eq!(refused.err().unwrap().0, 400, "another model");
+    let fields = [("authorization", "Bearer ek_nobody-made-this")];
+    let refused = Line::connect(trunkline.address(), path, &fields).await;
+    assert_eq!(refused.err().unwrap().0, 401);
+}
+
+#[tokio::test]
+async fn a_client_secret_ends_with_its_key_and_outlives_the_process() {
+    let sim = Simulated::start().await;
+    let installation = Installation::new(&providers(sim.address));
+    let trunkline = installation.start().await;
+    let created = installation
+        .print(&["keys", "--json", "create", "parent"])
+        .await;
+    let key: Value = serde_json::from_str(&created).unwrap();
+    let text = key["key"].as_str().unwrap();
+    let secret = within(Duration::from_secs(2), "the key is good", async || {
+        let body = json!({ "session": { "type": "realtime", "model": "openai/gpt" } });
+        let client = trunkline.app().with_key(text);
+        let made = client.post("/v1/realtime/client_secrets", &body).await;
+        (made.status == 200).then(|| made.json()["value"].as_str().unwrap().to_owned())
+    })
+    .await;
+    trunkline.stop().await;
+    let trunkline = installation.start().await;
+    let bearer = format!("Bearer {secret}");
+    let fields = [("authorization", bearer.as_str())];
+    let mut line = within(Duration::from_secs(2), "the key is followed", async || {
+        let line = Line::connect(trunkline.address(), "/v1/realtime", &fields).await;
+        line.ok()
+    })
+    .await;
+    line.hear("session.created").await;
+    let id = key["id"].as_str().unwrap();
+    installation.print(&["keys", "revoke", id]).await;
+    let error = line.next().await.unwrap();
+    assert_eq!(error["error"]["code"], "invalid_api_key", "{error}");
+    assert_eq!(line.end().await, Hung::Closed(1008));
+    let refused = Line::connect(trunkline.address(), "/v1/realtime", &fields).await;
+    assert_eq!(refused.err().unwrap().0, 401);
+}
+
+#[tokio::test]
+async fn a_session_only_writes_down_where_its_client_secret_says_so() {
+    let sim = Simulated::start().await;
+    let installation = Installation::new(&providers(sim.address));
+    let trunkline = installation.start().await;
+    let session = json!({ "type": "transcription",
+        "audio": { "input": { "transcription": { "model": "openai/whisper-1" } } } });
+    let secret = client_secret(&trunkline, "the-key-of-an-application", session).await;
+    let bearer = format!("Bearer {secret}");
+    let mark = unique("mark-");
+    let fields = [
+        ("authorization", bearer.as_str()),
+        ("x-client-request-id", mark.as_str()),
+    ];
+    let mut line = Line::connect(trunkline.address(), "/v1/realtime", &fields)
+        .await
+        .unwrap();
+    let created = line.hear("session.created").await;
+    assert_eq!(created["session"]["type"], "transcription");
+    let model = created.pointer("/session/audio/input/transcription/model");
+    assert_eq!(model.unwrap(), "whisper-1", "in the provider's words");
+    // A second of sound and a little silence, in base64.
+    for audio in ["AQEB".repeat(16_000), "AAAA".repeat(3_200)] {
+        line.say(&json!({ "type": "input_audio_buffer.append", "audio": audio }))
+            .await;
+    }
+    line.hear("conversation.item.input_audio_transcription.completed")
+        .await;
+    line.hang_up().await;
+    let (transcripts, _) = rows(&trunkline.app(), &mark, 2).await;
+    assert_eq!(
+        transcripts[0]["operation"], "transcription",
+        "{:#}",
+        transcripts[0]
+    );
+}
+
+#[tokio::test]
+async fn what_would_pass_the_gateway_by_is_not_implemented() {
+    let installation = Installation::new("{}");
+    let trunkline = installation.start().await;
+    for path in ["/v1/realtime/calls", "/v1/realtime/calls/rtc_1/accept"] {
+        let answer = trunkline.admin().post(path, &json!({})).await;
+        let sentence = answer.sentence(501, "not_implemented");
+        assert!(sentence.contains("client_secrets"), "{sentence}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+    }
+    let body = json!({ "session": { "type": "realtime", "model": "sim/claude" } });
+    let answer = trunkline
+        .admin()
+        .post("/v1/realtime/client_secrets", &body)
+        .await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+}

@@ -27,6 +27,12 @@ pub(crate) fn unknown_model(model: &str) -> Failure {
     .code("model_not_found")
 }
 
+/// Where only what is said is written down, the session names the model, and the handshake none.
+pub(crate) fn needless_model() -> Failure {
+    let message = "You must not provide a model parameter for transcription sessions.";
+    Failure::new(400, INVALID, message).code("invalid_model")
+}
+
 pub(super) fn too_long(context: u64, input: u64) -> Failure {
     let message = format!(
         "This model's maximum context length is {context} tokens. However, your messages resulted in {input} tokens. \

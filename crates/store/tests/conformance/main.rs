@@ -6,6 +6,7 @@
 mod batches;
 mod bench;
 mod calls;
+mod client_secrets;
 mod corrupt;
 mod custody;
 mod files;

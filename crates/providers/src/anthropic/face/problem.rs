@@ -105,6 +105,7 @@ fn word(kind: ProblemKind) -> &'static str {
         ProblemKind::InvalidRequest
         | ProblemKind::Conflict
         | ProblemKind::MethodNotAllowed
+        | ProblemKind::NotImplemented
         | ProblemKind::ContextTooLong
         | ProblemKind::Unsupported
         | ProblemKind::ContentPolicy => "invalid_request_error",

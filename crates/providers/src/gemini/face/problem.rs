@@ -107,7 +107,7 @@ fn status(kind: ProblemKind) -> &'static str {
         ProblemKind::PermissionDenied => "PERMISSION_DENIED",
         ProblemKind::NotFound | ProblemKind::UnknownModel => "NOT_FOUND",
         ProblemKind::Conflict => "ABORTED",
-        ProblemKind::MethodNotAllowed => "UNIMPLEMENTED",
+        ProblemKind::MethodNotAllowed | ProblemKind::NotImplemented => "UNIMPLEMENTED",
         ProblemKind::RateLimited
         | ProblemKind::BudgetExhausted
         | ProblemKind::ProviderRateLimited => "RESOURCE_EXHAUSTED",

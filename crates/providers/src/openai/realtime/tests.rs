@@ -45,7 +45,7 @@ fn a_handshake_names_the_targets_model_where_its_host_wants_it() {
             ProviderKind::Openai,
             "https://api.openai.com/v1",
             None,
-            "https://api.openai.com/v1/realtime?model=gpt-realtime%2Feu&intent=transcription",
+            "https://api.openai.com/v1/realtime?intent=transcription",
         ),
         (
             ProviderKind::AzureOpenai,

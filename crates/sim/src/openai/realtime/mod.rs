@@ -100,8 +100,14 @@ struct Pending {
 }
 
 impl Session {
-    /// A session that has just begun with `model`.
-    pub(crate) fn new(seed: u64, model: &str, sequence: u64, now: u64) -> Self {
+    /// A session that has just begun with `model`; `is_transcription` when it only writes down what is said.
+    pub(crate) fn new(
+        seed: u64,
+        model: &str,
+        is_transcription: bool,
+        sequence: u64,
+        now: u64,
+    ) -> Self {
         let mut session = Self {
             seed: Digest::new(seed).with_number(sequence).value(),
             ids: 0,
@@ -141,9 +147,25 @@ impl Session {
             },
             "include": null,
         });
+        if is_transcription {
+            session.only_write_down();
+        }
         let created = json!({ "type": "session.created", "session": session.settings });
         session.tell(created);
         session
+    }
+
+    /// Makes it one that writes down what is said and answers nothing.
+    fn only_write_down(&mut self) {
+        let Some(settings) = self.settings.as_object_mut() else {
+            return;
+        };
+        settings.retain(|key, _| matches!(key.as_str(), "id" | "expires_at" | "audio" | "include"));
+        settings.insert("type".to_owned(), json!("transcription"));
+        settings.insert("object".to_owned(), json!("realtime.transcription_session"));
+        if let Some(audio) = settings.get_mut("audio").and_then(Value::as_object_mut) {
+            audio.remove("output");
+        }
     }
 
     /// Takes one message of the client.
