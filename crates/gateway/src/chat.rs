@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use providers::dialect::Refusal;
 use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
 use providers::kind::ProviderKind;
+use providers::lift;
 use serde_json::json;
 
 use crate::attempt::{
@@ -301,7 +302,7 @@ impl Gateway {
         mut inbound: Inbound,
     ) -> Result<(OpenChat, Option<KeptResponse>), ChatError> {
         inbound.body = inbound.face.read(inbound.body)?;
-        let mut envelope = inbound.face.envelope(&inbound.asked, &inbound.body)?;
+        let mut envelope = lift::envelope(inbound.face, &inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
         let mut plan = self.routes.load().plan(&envelope.model)?;
         let recalled = self

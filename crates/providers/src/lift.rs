@@ -4,12 +4,14 @@
 //! picture of ten megabytes lies under six levels. What is put back is a part of the caller's own body, shared,
 //! so that it is looked at once and not copied at all.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use domain::chat::{ChatRequest, Part, Source};
 use memchr::{memchr, memchr_iter, memmem};
 
-use crate::face::{Asked, Face, InvalidRequest};
+use crate::face::{Asked, Envelope, Face, InvalidRequest};
 use crate::openai::media::is_standard;
 
 /// The shortest piece that is lifted, in bytes.
@@ -27,19 +29,35 @@ pub fn parse(face: &dyn Face, asked: &Asked, body: &Bytes) -> Result<ChatRequest
     lifted.map_or_else(|| face.parse(asked, body), Ok)
 }
 
-/// A body without its pieces.
-struct Lifted {
-    rest: Vec<u8>,
-    pieces: Vec<ByteString>,
+/// Reads what is needed to decide as [`Face::envelope`] does, and refuses what that refuses.
+pub fn envelope(face: &dyn Face, asked: &Asked, body: &Bytes) -> Result<Envelope, InvalidRequest> {
+    let lifted = Lifted::of(body).and_then(|lifted| lifted.envelope(face, asked));
+    lifted.map_or_else(|| face.envelope(asked, body), Ok)
 }
 
-impl Lifted {
+/// A body without its pieces.
+struct Lifted<'b> {
+    body: &'b Bytes,
+    rest: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+/// Where a piece stands.
+struct Piece {
+    /// In the body.
+    lifted: Range<usize>,
+    /// Where what stands for it begins, without the pieces.
+    stand_in: usize,
+}
+
+impl<'b> Lifted<'b> {
     /// `None` where nothing is worth it, or where the body holds what looks like a stand-in.
-    fn of(body: &Bytes) -> Option<Self> {
+    fn of(body: &'b Bytes) -> Option<Self> {
         if body.len() < MIN_PIECE {
             return None;
         }
         let mut lifted = Self {
+            body,
             rest: Vec::new(),
             pieces: Vec::new(),
         };
@@ -52,11 +70,12 @@ impl Lifted {
                 if is_standard(body.get(start..quote)?) {
                     lifted.rest.extend_from_slice(body.get(kept..start)?);
                     let number = lifted.pieces.len();
+                    lifted.pieces.push(Piece {
+                        lifted: start..quote,
+                        stand_in: lifted.rest.len(),
+                    });
                     let stand_in = format!("{STAND_IN}{number:0DIGITS$}");
                     lifted.rest.extend_from_slice(stand_in.as_bytes());
-                    lifted
-                        .pieces
-                        .push(ByteString::try_from(body.slice(start..quote)).ok()?);
                     kept = quote;
                 }
             }
@@ -68,8 +87,37 @@ impl Lifted {
     }
 
     /// `None` where the body has to be read as it is: because it is refused, whose reason names places in it, or
+    /// because a piece was the model's name, which is too long.
+    fn envelope(&self, face: &dyn Face, asked: &Asked) -> Option<Envelope> {
+        let envelope = face.envelope(asked, &self.rest).ok()?;
+        if envelope.model.as_str().contains(STAND_IN) {
+            return None;
+        }
+        let in_the_body =
+            |span: Range<usize>| self.in_the_body(span.start)..self.in_the_body(span.end);
+        Some(Envelope {
+            model_span: envelope.model_span.map(in_the_body),
+            stream_options_span: envelope.stream_options_span.map(in_the_body),
+            ..envelope
+        })
+    }
+
+    /// Where in the body a place is that stands outside of the pieces.
+    fn in_the_body(&self, place: usize) -> usize {
+        let before = self
+            .pieces
+            .iter()
+            .rev()
+            .find(|piece| piece.stand_in < place);
+        before.map_or(place, |piece| {
+            let stand_in_end = piece.stand_in + STAND_IN.len() + DIGITS;
+            piece.lifted.end + place.saturating_sub(stand_in_end)
+        })
+    }
+
+    /// `None` where the body has to be read as it is: because it is refused, whose reason names places in it, or
     /// because a piece was no medium's.
-    fn parse(self, face: &dyn Face, asked: &Asked) -> Option<ChatRequest> {
+    fn parse(&self, face: &dyn Face, asked: &Asked) -> Option<ChatRequest> {
         let mut request = face.parse(asked, &self.rest).ok()?;
         let mut put_back = 0;
         for message in &mut request.messages {
@@ -88,7 +136,8 @@ impl Lifted {
 
     fn piece(&self, stand_in: &str) -> Option<ByteString> {
         let number = stand_in.strip_prefix(STAND_IN)?.parse::<usize>().ok()?;
-        self.pieces.get(number).cloned()
+        let place = self.pieces.get(number)?.lifted.clone();
+        ByteString::try_from(self.body.slice(place)).ok()
     }
 }
 
@@ -151,6 +200,62 @@ mod tests {
                 panic!("it is inline");
             };
             assert!(body.as_ptr_range().contains(&base64.as_ptr()));
+        }
+    }
+
+    /// The envelope, which must be what is read without lifting.
+    #[track_caller]
+    fn read_envelope(face: &dyn Face, body: &Bytes) -> Result<Envelope, InvalidRequest> {
+        let asked = Asked::default();
+        let read = envelope(face, &asked, body);
+        assert_eq!(
+            format!("{read:?}"),
+            format!("{:?}", face.envelope(&asked, body))
+        );
+        read
+    }
+
+    #[test]
+    fn an_envelope_says_where_its_fields_stand_among_pictures() {
+        let picture = image(&format!("data:image/png;base64,{}", base64()));
+        let options = r#""stream":true,"stream_options":{"include_usage":false}"#;
+        for body in [
+            format!(
+                r#"{{"model":"m",{options},"messages":[{{"role":"user","content":[{picture}]}}]}}"#
+            ),
+            format!(
+                r#"{{"messages":[{{"role":"user","content":[{picture},{picture}]}}],{options},"model":"m"}}"#
+            ),
+            format!(
+                r#"{{"a":[{picture}],"model":"m","messages":[{{"role":"user","content":[{picture}]}}],{options}}}"#
+            ),
+            // Options that hold a piece themselves.
+            format!(
+                r#"{{"model":"m","messages":[1],"stream_options":{{"a":"{}"}}}}"#,
+                base64()
+            ),
+        ] {
+            let body = Bytes::from(body);
+            let envelope = read_envelope(&OpenaiChat, &body).unwrap();
+            assert_eq!(&body[envelope.model_span.clone().unwrap()], b"\"m\"");
+            assert!(
+                Lifted::of(&body)
+                    .unwrap()
+                    .envelope(&OpenaiChat, &Asked::default())
+                    .is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_is_refused_is_refused_by_its_place_in_the_body() {
+        let picture = image(&format!("data:image/png;base64,{}", base64()));
+        for body in [
+            format!(r#"{{"messages":[{picture}]}}"#),
+            format!(r#"{{"model":"m","messages":[{picture}"#),
+            format!(r#"{{"model":"{}","messages":[1]}}"#, base64()),
+        ] {
+            read_envelope(&OpenaiChat, &Bytes::from(body)).unwrap_err();
         }
     }
 

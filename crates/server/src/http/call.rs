@@ -1,9 +1,10 @@
 //! Calls of every face, from the socket and back.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::BoxError;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::call::Face as Recorded;
 use domain::problem::{Problem, ProblemKind};
 use gateway::reply::{Reply, ReplyFacts};
@@ -12,7 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Collected, Limited};
 use providers::face::Asked;
 
 use super::answer::Answer;
@@ -34,6 +35,8 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MEDIA_URL: HeaderName = HeaderName::from_static("x-trunkline-media-url");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
+/// How many bytes of a body there is room for before any has come.
+const SURE: usize = 256 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers a call, whole or streamed, in the caller's own shape whatever provider answers.
@@ -160,14 +163,45 @@ where
     if body.size_hint().lower() > max as u64 {
         return Err(too_large());
     }
-    match Limited::new(body, max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+    let collected = match body
+        .size_hint()
+        .exact()
+        .and_then(|length| usize::try_from(length).ok())
+    {
+        Some(length) if length > SURE => gather(Limited::new(body, max), length).await,
+        _ => Limited::new(body, max)
+            .collect()
+            .await
+            .map(Collected::to_bytes),
+    };
+    match collected {
+        Ok(body) => Ok(body),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(error) => {
             let detail = format!("The body could not be read: {error}.");
             Err(Problem::new(ProblemKind::InvalidRequest, detail))
         }
     }
+}
+
+/// Reads a body that says to have `length` bytes into one piece of memory. Collected, it would be there twice
+/// before it is in one piece: in as many as it came in, and whole.
+async fn gather<B>(body: B, length: usize) -> Result<Bytes, BoxError>
+where
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    let mut body = pin!(body);
+    let mut whole = BytesMut::with_capacity(SURE);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            // Room for what only the header promises is made when some of it is there.
+            if whole.len() + data.len() > whole.capacity() {
+                whole.reserve(length.saturating_sub(whole.len()).max(data.len()));
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(whole.freeze())
 }
 
 /// Answers a request whose every attempt failed.
@@ -282,5 +316,59 @@ fn report_wanted(headers: &HeaderMap) -> ReportWanted {
     ReportWanted {
         cost: wants("cost"),
         conversion: wants("conversion"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+
+    /// A body that comes in pieces and says beforehand how long it is.
+    struct Pieces(VecDeque<Bytes>, u64);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.1)
+        }
+    }
+
+    fn pieces(count: usize, says: usize) -> Pieces {
+        let piece = |number: usize| Bytes::from(vec![u8::try_from(number).unwrap(); 100_000]);
+        Pieces((0..count).map(piece).collect(), says as u64)
+    }
+
+    #[tokio::test]
+    async fn a_large_body_is_read_piece_by_piece_in_order() {
+        for (count, says) in [(1, 100_000), (9, 900_000), (9, 300_000), (2, 900_000)] {
+            let body = read(pieces(count, says), 1_000_000).await.unwrap();
+            assert_eq!(body.len(), count * 100_000);
+            let numbers = body.iter().step_by(100_000).copied().map(usize::from);
+            assert!(numbers.eq(0..count));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_refused_whatever_it_says() {
+        for says in [900_000, 300_000] {
+            let problem = read(pieces(9, says), 500_000).await.unwrap_err();
+            assert_eq!(problem.kind, ProblemKind::TooLarge);
+        }
     }
 }
