@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+mod replica;
+
+pub use replica::{ALIVE, BEAT, Replica, ReplicaStore};
+
 /// Why what replicas share could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SharedStateError {

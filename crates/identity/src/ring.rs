@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::caller::Caller;
 use domain::id::KeyId;
-use domain::key::{KeyHash, Origin, Role, VirtualKey};
+use domain::key::{KeyHash, Origin, Rate, Role, VirtualKey};
 use jiff::Timestamp;
 
 use crate::text::Hasher;
@@ -110,6 +110,15 @@ impl KeyRing {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.by_id.values().any(|key| {
             key.role == Role::Admin && key.origin == Origin::Store && key.is_valid_at(now)
+        })
+    }
+
+    /// Whether a key that is good at `now` may do so much and no more.
+    pub fn limits_anyone(&self, now: Timestamp) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.by_id.values().any(|key| {
+            let is_limited = key.budget.is_some() || key.rate != Rate::default();
+            is_limited && key.is_valid_at(now)
         })
     }
 

@@ -16,7 +16,7 @@ use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
 use gateway::files::Files;
-use gateway::ledger::{JournalLimits, Ledger, recovery};
+use gateway::ledger::{JournalLimits, Ledger};
 use gateway::limits::Limits;
 use gateway::payload::Payloads;
 use gateway::realtime::SocketRules;
@@ -33,11 +33,13 @@ use sim::Sim;
 use store::Store;
 use tokio::sync::mpsc;
 
+use crate::adoption;
 use crate::config::{self, BootstrapKey, Config};
 use crate::data_dir::DataDir;
 use crate::egress::OutboundClient;
 use crate::http::problem::IntoProblem;
 use crate::media;
+use crate::replicas::Replicas;
 use crate::telemetry::Telemetry;
 use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 
@@ -80,6 +82,8 @@ pub struct App {
     pub store: Store,
     /// What replicas share beside it; `None` where there is one replica.
     pub shared: Option<SharedState>,
+    /// This process among those that serve the same store.
+    pub replicas: Replicas,
     /// What operators see.
     pub telemetry: Arc<Telemetry>,
     /// The time.
@@ -115,8 +119,8 @@ impl App {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let started_at = clock.now();
         let store = open_store(config, data_dir).await?;
-        let recovered = recovery::recover(&data_dir.journal(), &store, started_at).await?;
-        if recovered.journals > 0 {
+        let recovered = adoption::adopt(&data_dir.journal(), &[], &store, started_at).await?;
+        if !recovered.replicas.is_empty() {
             tracing::info!(
                 ?recovered,
                 "settled what an earlier process left in its journal"
@@ -135,6 +139,7 @@ impl App {
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
+        let replicas = Replicas::new(replica, started_at, shared.is_some(), store.clone());
         let ledger = Arc::new(ledger(config, data_dir, replica, &clock, &telemetry)?);
         let payloads = Arc::new(Payloads::new(match config.payloads.keep {
             config::Keep::None => None,
@@ -193,6 +198,7 @@ impl App {
             client_secrets,
             store,
             shared,
+            replicas,
             telemetry,
             clock,
             entropy,

@@ -40,6 +40,8 @@ pub enum Command {
     Logs(Logs),
     /// Show what was spent, price a usage, refresh the price catalog
     Cost(Cost),
+    /// List the processes that serve this installation
+    Replicas(Replicas),
     /// Serve the simulated provider on a port of its own
     Sim(Sim),
     /// Print the OpenAPI document
@@ -112,6 +114,14 @@ pub struct Chat {
 /// `trunkline models`
 #[derive(Debug, Args)]
 pub struct Models {
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trunkline replicas`
+#[derive(Debug, Args)]
+pub struct Replicas {
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

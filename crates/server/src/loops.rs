@@ -8,6 +8,7 @@ use domain::call::CallStore;
 use domain::client_secret::ClientSecretStore;
 use domain::clock::Moment;
 use domain::custody::CustodyStore;
+use domain::fleet::ReplicaStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
 use domain::store_error::StoreError;
@@ -21,6 +22,10 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::app::{Queues, Shared};
 use crate::tasks::{Stop, Tasks};
 use crate::telemetry::Causes;
+
+mod replicas;
+
+pub use replicas::{Adoption, adopt_journals};
 
 /// Calls that are recorded together.
 const BATCH: usize = 2_000;
@@ -41,6 +46,8 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 const KEYS_PAUSE: Duration = Duration::from_millis(500);
 /// How often metrics are tidied up.
 const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
+/// For how long replicas are kept that are not heard of any more.
+const SILENT_REPLICAS: SignedDuration = SignedDuration::from_hours(24);
 /// How often partitions are made and payloads whose time has passed are deleted.
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_mins(10);
 /// Payloads, kept answers, batches, or places of reasoning state that are deleted together.
@@ -72,6 +79,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         tasks.start(write_backlog(custody, "reasoning state", stop()));
     }
     tasks.start(follow_keys(Arc::clone(app), stop()));
+    tasks.start(replicas::follow_replicas(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
@@ -318,6 +326,8 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     let (store, now) = (&app.store, app.clock.now());
     store.prepare_partitions(now).await?;
     let all = u64::from(EXPIRED);
+    let long_ago = now.checked_sub(SILENT_REPLICAS).unwrap_or(Timestamp::MIN);
+    store.drop_silent_replicas(long_ago).await?;
     while store.drop_expired_payloads(now, EXPIRED).await? == all {}
     while store.drop_expired_responses(now, EXPIRED).await? == all {}
     while store.drop_expired_turns(now, EXPIRED).await? == all {}

@@ -5,6 +5,7 @@
     reason = "a binary has no outside; `pub` here marks what other modules use"
 )]
 
+mod adoption;
 mod app;
 mod cli;
 mod commands;
@@ -16,6 +17,7 @@ mod http;
 mod loops;
 mod media;
 mod reload;
+mod replicas;
 mod serve;
 mod socket;
 mod tasks;
@@ -53,6 +55,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(options) => commands::keys::run(&at, options).await,
         Command::Logs(options) => commands::logs::run(&at, options).await,
         Command::Cost(options) => commands::cost::run(&at, options).await,
+        Command::Replicas(options) => commands::replicas::run(&at, &options).await,
         Command::Sim(options) => commands::sim::run(options).await,
         Command::Openapi => commands::openapi::run(),
     }

@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::data_dir::DataDir;
 use crate::http::connection;
 use crate::tasks::Tasks;
-use crate::telemetry::{Telemetry, start_logging};
+use crate::telemetry::{Causes, Telemetry, start_logging};
 use crate::{commands, greeting, loops, reload};
 
 /// How long background loops may take to finish their work at the end.
@@ -45,9 +45,28 @@ pub async fn until_shutdown(at: Installation, options: Serve) -> anyhow::Result<
         .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
     let address = listener.local_addr()?;
     refuse_loops(&app, address)?;
+    app.replicas.listens_at(address);
+    // Whoever came before is known before anybody asks whether this one is ready.
+    if let Err(error) = app.replicas.beat(app.clock.now()).await {
+        tracing::warn!(error = %Causes(&error), "it cannot be seen which replicas live");
+    }
 
     let tasks = Arc::new(Tasks::new());
     loops::start(&app, queues, &tasks, sync_period(&config));
+    let adoption = loops::Adoption {
+        own: data_dir.journal(),
+        others: config
+            .ledger
+            .adopt
+            .iter()
+            .map(|folder| folder.0.clone())
+            .collect(),
+    };
+    tasks.start(loops::adopt_journals(
+        Arc::clone(&app),
+        adoption,
+        tasks.stop_signal(),
+    ));
     let drain = config.server.drain;
     greeting::print(address, &app, &data_dir, admin_key.as_ref(), path.is_some());
     if let Some(watched) = watched {

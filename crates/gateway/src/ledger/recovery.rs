@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use domain::call::{Attempt, Call, CallState, CallStore};
-use domain::id::RequestId;
+use domain::id::{ReplicaId, RequestId};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
@@ -16,10 +16,10 @@ use super::record::{Intent, Record};
 const BATCH: usize = 500;
 
 /// What was found.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// Journals of processes that are gone.
-    pub journals: u64,
+    /// The replicas that are gone, one for each journal.
+    pub replicas: Vec<ReplicaId>,
     /// Calls that had ended; the store may have had them already.
     pub ended: u64,
     /// Calls that were sent and had not ended: recorded as estimated.
@@ -49,7 +49,7 @@ pub async fn recover(
     let mut found = Recovered::default();
     for orphan in Orphan::find_all(directory)? {
         settle(&orphan, store, now, &mut found).await?;
-        found.journals += 1;
+        found.replicas.push(orphan.replica());
         orphan.delete()?;
     }
     Ok(found)

@@ -291,7 +291,7 @@ fn what_a_process_left_open_is_settled_by_the_next() {
     assert_eq!(
         found,
         Recovered {
-            journals: 1,
+            replicas: vec![replica()],
             ended: 1,
             interrupted: 1,
             unsent: 1

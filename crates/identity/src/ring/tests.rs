@@ -162,3 +162,22 @@ fn an_older_state_of_a_key_does_not_undo_a_newer_one() {
     let refused = ring.recognise("tl_newer", HOME, now);
     assert_eq!(refused.unwrap_err(), Unrecognised::Revoked);
 }
+
+#[test]
+fn a_key_with_a_rate_or_a_budget_that_is_good_limits_someone() {
+    use domain::key::{Budget, Period};
+
+    let now = at("2026-06-01T00:00:00Z");
+    let budget = Budget {
+        limit: "5".parse().unwrap(),
+        per: Period::Month,
+    };
+    assert!(!ring_with(|_, _| ()).limits_anyone(now));
+    assert!(ring_with(|key, _| key.rate.rpm = Some(6)).limits_anyone(now));
+    assert!(ring_with(|key, _| key.budget = Some(budget)).limits_anyone(now));
+    let revoked = ring_with(|key, _| {
+        key.budget = Some(budget);
+        key.revoked_at = Some(at("2026-05-01T00:00:00Z"));
+    });
+    assert!(!revoked.limits_anyone(now));
+}

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod logs;
 pub mod models;
 pub mod openapi;
+pub mod replicas;
 pub mod sim;
 
 use std::io::Write;

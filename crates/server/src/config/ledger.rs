@@ -1,5 +1,6 @@
 //! `store`, `ledger`, `payloads` and `responses`: what is kept of a call, where, and how safely.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,14 +11,20 @@ use super::scalar::{Choice, Misfit, Scalar};
 use super::size::ByteSize;
 
 /// The journal of calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     /// When the journal is brought to the disk.
     pub sync: Sync,
     /// How large the journal may grow while the store does not take its records; then new calls are
     /// refused.
     pub max_bytes: ByteSize,
+    /// Where journals of other replicas are that may be gone.
+    pub adopt: Vec<Folder>,
 }
+
+/// A folder of the file system, by its absolute name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder(pub PathBuf);
 
 /// When the journal is brought to the disk. It survives the end of the process either way; this bounds
 /// what the loss of power may take.
@@ -78,9 +85,16 @@ impl Section for Ledger {
             "How large the journal may grow while the store does not take its records; then new \
              calls are answered with status 503.",
         );
+        let adopt = fields.list(
+            "adopt",
+            &[],
+            "Data directories of other replicas, or folders that hold them, on volumes that replicas \
+             share: journals that one left which is gone are taken over from there.",
+        );
         Some(Self {
             sync: sync?,
             max_bytes: max_bytes?,
+            adopt,
         })
     }
 }
@@ -125,6 +139,23 @@ impl Scalar for KeepFor {
 
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^(none|[0-9]*[1-9][0-9]*(ms|s|m|h|d))$" })
+    }
+}
+
+impl Scalar for Folder {
+    const EXPECTED: &'static str = "the absolute name of a folder";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        let path = PathBuf::from(text);
+        if path.is_absolute() {
+            Ok(Self(path))
+        } else {
+            Err(Misfit::because("it begins at the root"))
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^/" })
     }
 }
 

@@ -3,11 +3,14 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderValue, Request, Response};
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -34,7 +37,12 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(30);
 /// How long nobody is accepted after the kernel had no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until `stop` completes; what is under way then may take `drain` longer.
+/// How long connections on which nothing is asked stay open after it was time to stop: a request may be on its
+/// way, and whoever sent it would not know whether it was taken.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Serves until `stop` completes; what is under way then may take `drain` longer. Requests that come meanwhile
+/// on open connections are answered, and each answer is the last on its connection.
 pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain: Duration) {
     let site = Arc::new(Site {
         router: router(Arc::clone(&app)),
@@ -70,9 +78,17 @@ pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain:
             }
         }
     }
+    // To their callers, connections that the kernel has taken already are open.
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        connections.spawn(site.connection(stream, address.ip(), &graceful));
+    }
     drop(listener);
     // A conversation goes on after its connection was given up by HTTP; each looks for itself that it is time.
     let all = async {
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(LINGER, ended).await.is_ok() {
+            return;
+        }
         graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
     };
@@ -146,6 +162,7 @@ impl Site {
     ) -> Response<Answer> {
         let arrival = Arrival::now(&self.app, address);
         let is_anthropics = request.headers().contains_key("anthropic-version");
+        let is_http_1 = request.version() < Version::HTTP_2;
         let uri = request.uri();
         let mut response = match faces::spoken_at(uri.path(), uri.query()) {
             Some(_) if uri.path() == CHAT && socket::is_wanted(request.headers()) => {
@@ -160,6 +177,13 @@ impl Site {
             }
             None => self.route(request, arrival).await,
         };
+        if is_http_1 && self.app.is_stopping.load(Ordering::Relaxed) {
+            let fields = response.headers_mut();
+            // An answer that turns the connection into a conversation names that here.
+            fields
+                .entry(CONNECTION)
+                .or_insert(HeaderValue::from_static("close"));
+        }
         if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {
             // Anthropic's clients look for it under their own vendor's name.
             if is_anthropics {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use domain::fleet::Replica;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
@@ -25,11 +26,17 @@ pub async fn live() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: requests are served. 503 while shutting down. While the store or what replicas share cannot
+/// `GET /readyz`: requests are served. 503 while shutting down, and when limits are set that another replica
+/// would count for itself. While the store or what replicas share cannot
 /// be reached, the answer says so but stays 200: calls are served, and the journal keeps them.
 pub async fn ready(State(app): State<Shared>) -> Response {
     if app.is_stopping.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    if let Some(other) = app.replicas.unshared()
+        && app.ring.limits_anyone(app.clock.now())
+    {
+        return (StatusCode::SERVICE_UNAVAILABLE, unshared(&other)).into_response();
     }
     let mut state = "ready".to_owned();
     if let Err(error) = app.store.is_ready().await {
@@ -46,6 +53,14 @@ pub async fn ready(State(app): State<Shared>) -> Response {
     }
     state.push('\n');
     state.into_response()
+}
+
+fn unshared(other: &Replica) -> String {
+    format!(
+        "not ready: replica {} at {} serves the same store, and limits are set that the two do not share; \
+         name one server under `shared` on both, or stop one of them\n",
+        other.id, other.address
+    )
 }
 
 /// `GET /metrics`: in Prometheus' text format.

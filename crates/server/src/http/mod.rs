@@ -21,6 +21,7 @@ pub mod models;
 pub mod openapi;
 mod passing;
 pub mod problem;
+pub mod replicas;
 pub mod request;
 pub mod responses;
 pub mod router;

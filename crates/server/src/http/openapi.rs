@@ -10,6 +10,7 @@ mod faces;
 mod files;
 mod passing;
 mod realtime;
+mod replicas;
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {
@@ -33,7 +34,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },

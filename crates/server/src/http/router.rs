@@ -12,7 +12,7 @@ use super::faces::Api;
 use super::request::Arrival;
 use super::{
     batches, call, client_secrets, envelope, files, health, keys, logs, media, message_batches,
-    models, openapi, responses,
+    models, openapi, replicas, responses,
 };
 use crate::app::Shared;
 
@@ -95,6 +95,7 @@ pub fn router(app: Shared) -> Router {
         .route("/api/v1/admin/keys", get(keys::list).post(keys::create))
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
         .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))
+        .route("/api/v1/admin/replicas", get(replicas::list))
         // Operations
         .route("/", get(health::welcome))
         .route("/healthz", get(health::live))

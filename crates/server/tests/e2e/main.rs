@@ -20,6 +20,7 @@ mod keys;
 mod passing;
 mod realtime;
 mod reload;
+mod replicas;
 mod restart;
 mod store_outage;
 mod telemetry;

@@ -15,6 +15,7 @@ mod listing;
 mod opening;
 mod partitions;
 mod payloads;
+mod replicas;
 mod responses;
 mod sample;
 

@@ -49,6 +49,11 @@ impl Orphan {
         Ok(orphans)
     }
 
+    /// Whose it was.
+    pub(in crate::ledger) fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
     /// Its segments, oldest first.
     pub(in crate::ledger) fn segments(&self) -> io::Result<Vec<PathBuf>> {
         let prefix = format!("{}-", self.replica);

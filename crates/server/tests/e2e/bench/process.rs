@@ -66,13 +66,36 @@ impl Installation {
         files
     }
 
-    /// Starts to serve, and waits until it does.
+    /// Starts to serve, and waits until it is ready.
     pub(crate) async fn start(&self) -> Trunkline {
+        Self::ready(self.start_unready().await).await
+    }
+
+    async fn ready(trunkline: Trunkline) -> Trunkline {
+        let admin = trunkline.admin();
+        eventually("the process is ready", async || {
+            (admin.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+        trunkline
+    }
+
+    /// Starts to serve, and waits until it listens.
+    pub(crate) async fn start_unready(&self) -> Trunkline {
+        self.listen("127.0.0.1:0").await
+    }
+
+    /// Starts to serve at an address that an earlier process had, and waits until it is ready.
+    pub(crate) async fn start_at(&self, address: SocketAddr) -> Trunkline {
+        Self::ready(self.listen(&address.to_string()).await).await
+    }
+
+    async fn listen(&self, address: &str) -> Trunkline {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
         let output = self.path(&format!("serve-{start}.out"));
         let log = self.path(&format!("serve-{start}.log"));
         let mut process = self
-            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .command(&["serve", "--listen", address])
             .stdout(std::fs::File::create(&output).unwrap())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
@@ -92,19 +115,14 @@ impl Installation {
             greeting.contains('\n').then(|| address.parse().unwrap())
         })
         .await;
-        let admin_key = std::fs::read_to_string(self.path("trunkline-data/admin.key")).unwrap();
-        let trunkline = Trunkline {
+        // The first of several replicas has it.
+        let admin_key = std::fs::read_to_string(self.path("trunkline-data/admin.key"));
+        Trunkline {
             process,
             address,
             log,
-            admin_key: admin_key.trim().to_owned(),
-        };
-        let admin = trunkline.admin();
-        eventually("the process is ready", async || {
-            (admin.get("/readyz").await.status == 200).then_some(())
-        })
-        .await;
-        trunkline
+            admin_key: admin_key.unwrap_or_default().trim().to_owned(),
+        }
     }
 
     /// Starts to serve and is killed on the way, at a moment that nobody chose.
