@@ -7,10 +7,11 @@
 //! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
 //! [`response::ResponseStore`], [`custody::CustodyStore`], [`client_secret::ClientSecretStore`],
 //! [`file::FileStore`], [`batch::BatchStore`]; the bytes of files and generated media lie behind
-//! [`media::MediaStore`], and what replicas do together behind the ports of [`fleet`]; limits and how replicas
+//! [`media::MediaStore`], and what replicas do together behind the ports of [`fleet`] and [`cache`]; limits and how replicas
 //! share them are in [`limit`].
 
 pub mod batch;
+pub mod cache;
 pub mod call;
 pub mod caller;
 pub mod chat;

@@ -28,6 +28,7 @@ use serde_json::json;
 use crate::attempt::{
     Again, Answered, AttemptError, Begun, ChatErrand, Errand, Failure, ReadyChat, Way,
 };
+use crate::cache::{Cache, Looked};
 use crate::catalog::{ModelFacts, Priced, price};
 use crate::credentials::Credentials;
 use crate::custody::Custody;
@@ -89,6 +90,8 @@ pub struct Parts {
     pub jobs: Jobs,
     /// Keeps the reasoning state that clients leave out; `None` keeps none.
     pub custody: Option<Arc<Custody>>,
+    /// Keeps answers to be given again; `None` keeps none.
+    pub cache: Option<Arc<Cache>>,
     /// How requests leave.
     pub egress: Arc<dyn Egress>,
     /// How conversations with providers begin.
@@ -109,9 +112,10 @@ pub struct Gateway {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) drains: Drains,
-    payloads: Arc<Payloads>,
+    pub(crate) payloads: Arc<Payloads>,
     pub(crate) files: Arc<Files>,
     pub(crate) custody: Option<Arc<Custody>>,
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) sockets: Arc<dyn SocketEgress>,
     pub(crate) credentials: Credentials,
@@ -263,6 +267,7 @@ impl Gateway {
             files: parts.files,
             jobs: parts.jobs,
             custody: parts.custody,
+            cache: parts.cache,
             egress: parts.egress,
             sockets: parts.sockets,
             credentials: Credentials::default(),
@@ -287,20 +292,16 @@ impl Gateway {
     ///
     /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
     pub async fn chat(&self, caller: &Caller, inbound: Inbound) -> Result<Reply, ChatError> {
-        let (open, begun) = self.open(caller, inbound).await?;
-        match begun {
-            None => self.answer(open).await,
-            Some(begun) => self.queue(open, begun).await,
+        match self.open(caller, inbound).await? {
+            Opened::Answered(reply) => Ok(*reply),
+            Opened::Call(open, None) => self.answer(open).await,
+            Opened::Call(open, Some(begun)) => self.queue(open, begun).await,
         }
     }
 
-    /// Opens the call of a chat request, so that all that is left to do is to send it. Answers also what is
-    /// kept of its answer at once, where that is made in the background.
-    async fn open(
-        &self,
-        caller: &Caller,
-        mut inbound: Inbound,
-    ) -> Result<(OpenChat, Option<KeptResponse>), ChatError> {
+    /// Opens the call of a chat request, so that all that is left to do is to send it, unless the cache
+    /// answers it.
+    async fn open(&self, caller: &Caller, mut inbound: Inbound) -> Result<Opened, ChatError> {
         inbound.body = inbound.face.read(inbound.body)?;
         let mut envelope = lift::envelope(inbound.face, &inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
@@ -308,10 +309,42 @@ impl Gateway {
         let recalled = self
             .recall(caller, &mut inbound, &mut envelope, &mut plan)
             .await?;
-        let admitted = self.admit(caller, &inbound, &envelope, &plan)?;
+        let counted_in = self.admit(caller, &inbound, &envelope)?;
         // After the estimate, which would take the bytes of a file for words.
         self.attach_files(caller, &mut inbound, &mut envelope, &plan)
             .await?;
+        let looked = match &self.cache {
+            Some(cache) if !recalled.background => {
+                let (asked, estimate) = (&recalled.asked, &counted_in.1);
+                let rendering = || rendering(&inbound, asked, &envelope, plan.target(), estimate);
+                let looked = cache.look_up_chat(caller, &inbound, &envelope, &plan, rendering);
+                // Large and not always needed: on the heap it does not make every call's story larger.
+                Box::pin(looked).await?
+            }
+            _ => Looked::Bypassed,
+        };
+        let is_miss = matches!(looked, Looked::Missed(_));
+        let recorder = match looked {
+            Looked::Bypassed => None,
+            Looked::Missed(recorder) => recorder,
+            Looked::Found(found) => {
+                inbound.body = recalled.asked;
+                let listener = self.listen(caller, &inbound);
+                let listener = self.payloads.remember(listener, recalled.memory);
+                let (admission, estimate) = counted_in;
+                let admitted = Admitted {
+                    admission,
+                    estimate,
+                    priced: None,
+                };
+                let (model, operation) = (envelope.model, Operation::Chat);
+                let reply = self.replay(
+                    found, operation, caller, inbound, model, &plan, admitted, listener,
+                );
+                return Ok(Opened::Answered(Box::new(Box::pin(reply).await?)));
+            }
+        };
+        let admitted = set_aside(counted_in.0, &plan, counted_in.1, inbound.started_at)?;
         let (at, prepared) = self
             .prepare_first(caller, &inbound, &envelope, &plan)
             .await?;
@@ -346,9 +379,13 @@ impl Gateway {
             memory => (None, memory),
         };
         let listener = self.payloads.remember(listener, memory);
+        let listener = self.payloads.record(listener, recorder);
         let (streamed, model) = (envelope.stream, envelope.model);
         let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;
+        if is_miss {
+            call.missed_cache();
+        }
         if at > 0 {
             call.turn_to(&plan.candidates.at(at).target)?;
         }
@@ -360,7 +397,7 @@ impl Gateway {
             call,
             listener,
         };
-        Ok((open, begun))
+        Ok(Opened::Call(open, begun))
     }
 
     /// Makes a chat ready for the first candidate that takes it, and says which that is.
@@ -477,21 +514,20 @@ impl Gateway {
         Ok(())
     }
 
-    /// Counts the call in and sets aside what it may cost.
+    /// Counts the call in; answers also what it is expected to take.
     fn admit(
         &self,
         caller: &Caller,
         inbound: &Inbound,
         envelope: &Envelope,
-        plan: &Plan,
-    ) -> Result<Admitted, ChatError> {
+    ) -> Result<(Admission, Usage), ChatError> {
         let max_output_tokens = envelope
             .max_output_tokens
             .map(|tokens| tokens.saturating_mul(u64::from(envelope.choices)));
-        self.admit_chat(caller, inbound, max_output_tokens, plan)
+        self.count_in(caller, inbound, max_output_tokens)
     }
 
-    /// The same, of what is a chat and need not have an envelope.
+    /// Counts in what is a chat and need not have an envelope, and sets aside what it may cost.
     pub(crate) fn admit_chat(
         &self,
         caller: &Caller,
@@ -499,6 +535,16 @@ impl Gateway {
         max_output_tokens: Option<u64>,
         plan: &Plan,
     ) -> Result<Admitted, ChatError> {
+        let (admission, estimate) = self.count_in(caller, inbound, max_output_tokens)?;
+        set_aside(admission, plan, estimate, inbound.started_at)
+    }
+
+    fn count_in(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound,
+        max_output_tokens: Option<u64>,
+    ) -> Result<(Admission, Usage), ChatError> {
         let input_tokens = estimate::input_tokens(&inbound.body);
         let admission = self.limits.admit(
             caller,
@@ -508,7 +554,7 @@ impl Gateway {
             },
         )?;
         let estimate = Usage::text(input_tokens, admission.expected_output_tokens());
-        set_aside(admission, plan, estimate, inbound.started_at)
+        Ok((admission, estimate))
     }
 
     /// Begins to keep what is said, where it is wanted.
@@ -576,6 +622,10 @@ impl Gateway {
         call.first_content();
         let facts = facts(target, &call);
         let content_type = begun.content_type.clone();
+        let mut listener = listener;
+        if let Some(listener) = &mut listener {
+            listener.content_type(&content_type);
+        }
         let clock = Arc::clone(&self.clock);
         let drains = self.drains.clone();
         let stream = ReplyStream::new(
@@ -602,6 +652,8 @@ pub(crate) async fn whole(
         ..facts(target, &call)
     };
     if let Some(mut listener) = listener {
+        listener.content_type(&content_type);
+        listener.conclude(&mut call, [&body]);
         listener.hear(&body);
     }
     call.end_with_others(&Ending::Answered).await;
@@ -610,6 +662,18 @@ pub(crate) async fn whole(
         content_type,
         body,
     }
+}
+
+/// What became of a chat request that was opened.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made, and the large one is the usual one"
+)]
+enum Opened {
+    /// The cache has answered it.
+    Answered(Box<Reply>),
+    /// It is ready to be sent; and what is kept of its answer at once, where that is made in the background.
+    Call(OpenChat, Option<KeptResponse>),
 }
 
 /// A chat that is ready to be sent. Dropping it gives back what was set aside.
@@ -727,6 +791,23 @@ impl Clone for Inbound {
     }
 }
 
+fn rendering(
+    inbound: &Inbound,
+    asked: &Bytes,
+    envelope: &Envelope,
+    target: &ResolvedTarget,
+    estimate: &Usage,
+) -> Rendering {
+    Rendering {
+        id: inbound.request_id.to_string(),
+        created: inbound.started_at,
+        model: target.model.clone(),
+        stream_usage: envelope.stream_usage,
+        estimated_input_tokens: estimate.input_tokens,
+        asked: asked.clone(),
+    }
+}
+
 impl<Api: ?Sized> Inbound<Api> {
     /// What the ledger is told when the call is opened.
     pub(crate) fn opening(
@@ -768,6 +849,8 @@ pub(crate) fn facts(target: &ResolvedTarget, call: &OpenCall) -> ReplyFacts {
         attempts: call.attempts(),
         cost: None,
         overhead: call.overhead(),
+        cache: call.cache(),
+        age: None,
     }
 }
 

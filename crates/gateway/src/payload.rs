@@ -13,6 +13,8 @@ use domain::id::RequestId;
 use domain::name::ProviderName;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::cache::Recorder;
+use crate::ledger::OpenCall;
 use crate::responses::Memory;
 use crate::waiting::Waiting;
 
@@ -57,6 +59,7 @@ impl Payloads {
         Some(Listener {
             payloads: Arc::clone(self),
             memory: None,
+            recorder: None,
             heard: Some(Payload {
                 request_id,
                 organization_id: caller.organization_id(),
@@ -74,14 +77,19 @@ impl Payloads {
         listener: Option<Listener>,
         memory: Option<Memory>,
     ) -> Option<Listener> {
-        let mut listener = listener.or_else(|| {
-            memory.is_some().then(|| Listener {
-                payloads: Arc::clone(self),
-                heard: None,
-                memory: None,
-            })
-        })?;
+        let mut listener = listener.or_else(|| memory.is_some().then(|| Listener::deaf(self)))?;
         listener.memory = memory;
+        Some(listener)
+    }
+
+    /// Has an answer that may be given again heard as well.
+    pub(crate) fn record(
+        self: &Arc<Self>,
+        listener: Option<Listener>,
+        recorder: Option<Box<Recorder>>,
+    ) -> Option<Listener> {
+        let mut listener = listener.or_else(|| recorder.is_some().then(|| Listener::deaf(self)))?;
+        listener.recorder = recorder;
         Some(listener)
     }
 }
@@ -91,6 +99,8 @@ pub(crate) struct Listener {
     payloads: Arc<Payloads>,
     heard: Option<Payload>,
     memory: Option<Memory>,
+    /// Keeps the answer to be given again.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Listener {
@@ -101,8 +111,44 @@ impl Listener {
         }
     }
 
+    /// Hears nothing for itself.
+    fn deaf(payloads: &Arc<Payloads>) -> Self {
+        Self {
+            payloads: Arc::clone(payloads),
+            heard: None,
+            memory: None,
+            recorder: None,
+        }
+    }
+
+    /// The answer's media type.
+    pub(crate) fn content_type(&mut self, content_type: &http::HeaderValue) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.content_type(content_type);
+        }
+    }
+
+    /// The answer is complete: beside what was heard, `rest` is all that the caller gets.
+    pub(crate) fn conclude<'r>(
+        &mut self,
+        call: &mut OpenCall,
+        rest: impl IntoIterator<Item = &'r Bytes>,
+    ) {
+        let recorder = self.recorder.take();
+        let mut rest = rest.into_iter();
+        if let Some(recorder) =
+            recorder.and_then(|it| rest.try_fold(it, |it, piece| it.hear(piece)))
+        {
+            recorder.conclude(call);
+        }
+    }
+
     /// Hears a piece of the answer.
     pub(crate) fn hear(&mut self, piece: &[u8]) {
+        self.recorder = self
+            .recorder
+            .take()
+            .and_then(|recorder| recorder.hear(piece));
         self.memory = self.memory.take().and_then(|memory| memory.hear(piece));
         if let Some(heard) = &mut self.heard {
             let room = MAX_RESPONSE.saturating_sub(heard.response.len());

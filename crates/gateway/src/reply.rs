@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::call::CacheOutcome;
 use domain::chat::Conversion;
 use domain::clock::{Clock, Moment, Sleep};
 use domain::egress::EgressBody;
@@ -76,6 +77,10 @@ pub struct ReplyFacts {
     pub cost: Option<Cost>,
     /// What this process itself has added so far.
     pub overhead: Duration,
+    /// What the cache said.
+    pub cache: CacheOutcome,
+    /// How old the answer is, in whole seconds, where the cache gave it.
+    pub age: Option<Duration>,
 }
 
 /// How the request passed, as far as the caller may be told.
@@ -181,6 +186,19 @@ impl ReplyStream {
         }
     }
 
+    /// An answer that is known already.
+    pub(crate) fn known(body: Bytes, drains: Drains) -> Self {
+        Self {
+            flow: None,
+            ready: VecDeque::from([body]),
+            written: Vec::new(),
+            followed: None,
+            drains,
+            listener: None,
+            is_cut: false,
+        }
+    }
+
     /// Whether the stream, which is over, is not complete and could not say so: then the connection has
     /// to. Says so once.
     pub fn take_cut(&mut self) -> bool {
@@ -211,6 +229,10 @@ impl ReplyStream {
             Ok(()) => {
                 let report = report_of(flow.report, &flow.passed.conversion, &mut flow.call);
                 flow.pipeline.close(report.as_ref(), &mut self.written);
+                if let Some(listener) = &mut self.listener {
+                    let rest = self.ready.iter().chain(&self.written);
+                    listener.conclude(&mut flow.call, rest);
+                }
                 flow.call.end(&Ending::Answered);
             }
             Err(error) => self.is_cut = !flow.fail(error, &mut self.written),

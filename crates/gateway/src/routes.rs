@@ -16,6 +16,7 @@ use providers::dialect::{Dialect, Format, Target};
 use providers::host::Host;
 use providers::kind::ProviderKind;
 
+use crate::cache::Caching;
 use crate::catalog::meter::Meter;
 use crate::catalog::names::canonical_provider;
 use crate::catalog::provider::builtin_provider;
@@ -128,6 +129,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// How often it is sent again.
     pub retries: Retries,
+    /// What of its answers is kept to be given again.
+    pub caching: Caching,
 }
 
 /// A target as it is configured.
@@ -366,6 +369,7 @@ impl Routes {
                 strict: route.strict,
                 timeouts: route.timeouts,
                 retries: route.retries,
+                caching: route.caching,
                 candidates: self.candidates(route)?,
             });
         }

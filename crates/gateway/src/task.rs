@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::call::Operation;
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::egress::{EgressBody, Reach};
@@ -18,10 +19,11 @@ use providers::tap::Observed;
 use providers::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
 use crate::attempt::{Answered, AttemptError, Errand, Way, Whole, read_whole, with_status};
+use crate::cache::{Looked, Recorder};
 use crate::chat::{Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, set_aside, whole};
 use crate::files::Delivery;
 use crate::ledger::OpenCall;
-use crate::limits::Expectation;
+use crate::limits::{Admission, Expectation};
 use crate::payload::Listener;
 use crate::pipeline::{Pipeline, provider_error};
 use crate::reply::{Passed, Reply};
@@ -49,7 +51,34 @@ impl Gateway {
             return Err(ChatError::ModelNotPermitted(envelope.model));
         }
         let plan = self.routes().plan(&envelope.model)?;
-        let admitted = self.admit_estimate(caller, envelope.estimate, inbound.started_at, &plan)?;
+        let admission = self.count_in_estimate(caller, envelope.estimate)?;
+        let looked = match &self.cache {
+            Some(cache) if task.operation() == Operation::Embeddings => {
+                let looked = cache.look_up_task(caller, &inbound, &plan);
+                // Large and not always needed: on the heap it does not make every call's story larger.
+                Box::pin(looked).await?
+            }
+            _ => Looked::Bypassed,
+        };
+        let is_miss = matches!(looked, Looked::Missed(_));
+        let recorder: Option<Box<Recorder>> = match looked {
+            Looked::Bypassed => None,
+            Looked::Missed(recorder) => recorder,
+            Looked::Found(found) => {
+                let admitted = Admitted {
+                    admission,
+                    estimate: envelope.estimate,
+                    priced: None,
+                };
+                let listener = self.listen(caller, &inbound);
+                let (model, operation) = (envelope.model, task.operation());
+                let reply = self.replay(
+                    found, operation, caller, inbound, model, &plan, admitted, listener,
+                );
+                return Box::pin(reply).await;
+            }
+        };
+        let admitted = set_aside(admission, &plan, envelope.estimate, inbound.started_at)?;
         let target = plan.target().target();
         let kind = plan.target().kind;
         // What needs no provider may need a while, such as counting a long text.
@@ -77,11 +106,15 @@ impl Gateway {
         };
         let wanted = inbound.report;
         let listener = self.listen(caller, &inbound);
+        let listener = self.payloads.record(listener, recorder);
         let operation = task.operation();
         let streamed = envelope.stream;
         let model = envelope.model;
         let opening = inbound.opening(operation, streamed, model, caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;
+        if is_miss {
+            call.missed_cache();
+        }
         if at > 0 {
             call.turn_to(&plan.candidates.at(at).target)?;
         }
@@ -173,12 +206,16 @@ impl Gateway {
         started_at: Timestamp,
         plan: &Plan,
     ) -> Result<Admitted, ChatError> {
+        let admission = self.count_in_estimate(caller, estimate)?;
+        set_aside(admission, plan, estimate, started_at)
+    }
+
+    fn count_in_estimate(&self, caller: &Caller, estimate: Usage) -> Result<Admission, ChatError> {
         let expected = Expectation {
             input_tokens: estimate.input_tokens,
             max_output_tokens: Some(estimate.output_tokens),
         };
-        let admission = self.limits.admit(caller, expected)?;
-        set_aside(admission, plan, estimate, started_at)
+        Ok(self.limits.admit(caller, expected)?)
     }
 
     /// Reads the answer to a task, asking again for as long as the provider is still at it.

@@ -10,8 +10,9 @@ use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
 use domain::key::{KeyStore, Origin, Period, VirtualKey};
 use domain::secret::Secret;
-use fleet::{Namespace, Shared as SharedState};
+use fleet::{Answers, Namespace, Shared as SharedState};
 use gateway::batches::{BatchParts, Batches};
+use gateway::cache::{Cache, CacheWork};
 use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
@@ -47,6 +48,8 @@ use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 const WAITING_DRAINS: usize = 1_024;
 /// Answers that may wait to be made in the background.
 const WAITING_JOBS: usize = 1_024;
+/// Answers that may wait to be shared with other replicas.
+const WAITING_CACHE_WORK: usize = 1_024;
 /// The size at which a journal segment is followed by the next.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// The least number of segments that a full journal has. Only whole segments are let go of: one that
@@ -68,6 +71,8 @@ pub struct App {
     pub responses: Arc<Responses>,
     /// Reasoning state that clients leave out; `None` where none is kept.
     pub custody: Option<Arc<Custody>>,
+    /// Answers that are kept to be given again; `None` where none is.
+    pub cache: Option<Arc<Cache>>,
     /// Files that callers refer to, and media that is handed out.
     pub files: Arc<Files>,
     /// Many requests at once.
@@ -106,6 +111,8 @@ pub struct Queues {
     pub drains: mpsc::Receiver<Drain>,
     /// Answers that are to be made in the background.
     pub jobs: mpsc::Receiver<Job>,
+    /// What the cache leaves to do; `None` where there is none.
+    pub cache_work: Option<mpsc::Receiver<CacheWork>>,
 }
 
 impl App {
@@ -155,6 +162,7 @@ impl App {
             Arc::new(store.clone()),
             Arc::new(store.clone()),
         ));
+        let (cache, cache_work) = open_cache(config, &ring, &clock)?.unzip();
         let (jobs, waiting_jobs) = Jobs::new(WAITING_JOBS);
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
         let sim = Arc::new(Sim::new(sim::Options {
@@ -174,6 +182,7 @@ impl App {
             files: Arc::clone(&files),
             jobs,
             custody: custody.clone(),
+            cache: cache.clone(),
             egress,
             sockets: outbound,
             clock: Arc::clone(&clock),
@@ -191,6 +200,7 @@ impl App {
             payloads,
             responses,
             custody,
+            cache,
             files,
             batches,
             ring,
@@ -212,6 +222,7 @@ impl App {
             Queues {
                 drains: waiting_drains,
                 jobs: waiting_jobs,
+                cache_work,
             },
         ))
     }
@@ -327,6 +338,24 @@ fn open_shared(
         namespace,
         Arc::clone(clock),
     )?))
+}
+
+/// What keeps answers to be given again, where the configuration wants it, and what it leaves to do.
+fn open_cache(
+    config: &Config,
+    ring: &KeyRing,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<(Arc<Cache>, mpsc::Receiver<CacheWork>)>> {
+    let Some(rules) = config.cache.rules() else {
+        return Ok(None);
+    };
+    // A connection of its own: whoever shares one rests when the cache finds it slow.
+    let shared = open_shared(config, ring, clock)?;
+    let patience = config.cache.shared_wait();
+    let shared = shared.map(|shared| Arc::new(Answers::new(shared, patience)) as _);
+    let clock = Arc::clone(clock);
+    let (cache, work) = Cache::new(rules.clone(), shared, clock, WAITING_CACHE_WORK);
+    Ok(Some((Arc::new(cache), work)))
 }
 
 /// The ring with the configured keys in it; those of the store are followed.

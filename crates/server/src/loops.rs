@@ -12,6 +12,7 @@ use domain::fleet::ReplicaStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
 use domain::store_error::StoreError;
+use gateway::cache::CacheWork;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
 use gateway::responses::Job;
@@ -65,6 +66,9 @@ const DRAIN_BOUND: Duration = Duration::from_mins(2);
 /// Answers without a caller that are read at the same time.
 const DRAINS: usize = 256;
 
+/// What the cache leaves to do is done so many at a time.
+const CACHE_WORK: usize = 16;
+
 /// Answers that are made in the background at the same time.
 const JOBS: usize = 256;
 
@@ -96,6 +100,14 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         Arc::clone(tasks),
         stop(),
     ));
+    if let Some(work) = queues.cache_work {
+        tasks.start(finish_cache_work(
+            Arc::clone(app),
+            work,
+            Arc::clone(tasks),
+            stop(),
+        ));
+    }
     if let Some(period) = sync {
         tasks.start(sync_journal(Arc::clone(app), period, stop()));
     }
@@ -401,6 +413,34 @@ async fn work_on_batches(app: Shared, tasks: Arc<Tasks>, mut stop: Stop) {
                 return app.batches.halt();
             },
         }
+    }
+}
+
+/// Does what the cache leaves to do until it is time to stop; then what waits is left.
+async fn finish_cache_work(
+    app: Shared,
+    mut work: mpsc::Receiver<CacheWork>,
+    tasks: Arc<Tasks>,
+    mut stop: Stop,
+) {
+    let Some(cache) = app.cache.clone() else {
+        return;
+    };
+    let room = Arc::new(Semaphore::new(CACHE_WORK));
+    loop {
+        let next = tokio::select! {
+            next = work.recv() => next,
+            () = stop.requested() => return,
+        };
+        // The semaphore is never closed.
+        let (Some(work), Ok(place)) = (next, Arc::clone(&room).acquire_owned().await) else {
+            return;
+        };
+        let cache = Arc::clone(&cache);
+        tasks.start(async move {
+            cache.finish(work).await;
+            drop(place);
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cache;
 mod connection;
 mod counters;
 mod election;

@@ -282,6 +282,22 @@ impl OpenCall {
         self.cache
     }
 
+    /// What is asked for.
+    pub fn operation(&self) -> Operation {
+        self.intent.operation
+    }
+
+    /// What the answer says so far.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// Who was asked last, and the model in their words; `None` where nobody was.
+    pub fn asked(&self) -> Option<(&ProviderName, &str)> {
+        let last = self.attempts.last()?;
+        Some((&last.provider, &last.model))
+    }
+
     /// Notes that the answer is to be read to its end although the caller went away: the provider goes on,
     /// and charges, whether or not that succeeds.
     pub fn drain(&mut self) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::provider_error::Cause;
 
 use super::{ResolvedTarget, Retries, Timeouts};
+use crate::cache::Caching;
 
 /// Where a call goes and how.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// How often one target is asked.
     pub retries: Retries,
+    /// What of its answers is kept to be given again.
+    pub caching: Caching,
     /// Where it may go, in the order in which they are tried.
     pub candidates: Candidates,
 }
@@ -30,6 +33,7 @@ impl Plan {
             strict: false,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
+            caching: Caching::default(),
             candidates: Candidates::only(Candidate::primary(target)),
         }
     }

@@ -26,6 +26,7 @@ fn route(provider: &str, model: &str) -> Route {
         strict: true,
         timeouts: Timeouts::default(),
         retries: Retries::default(),
+        caching: Caching::default(),
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     Act, Counting, Directory, Hand, Lines, Memory, Records, Script, Shelf, Zeros, caller, replica,
     request_id, run,
 };
+use crate::cache::Caching;
 use crate::catalog::Catalog;
 use crate::chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};
 use crate::custody::{Custody, CustodyRules};
@@ -165,6 +166,7 @@ impl Stage {
             files: Arc::clone(&files),
             jobs,
             custody: Some(custody(&store, &clock)),
+            cache: None,
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
             sockets: Arc::clone(&lines) as Arc<dyn domain::socket::SocketEgress>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -277,6 +279,7 @@ fn routes(rules: Rules) -> Routes {
             strict: rules.strict,
             timeouts: rules.timeouts,
             retries: rules.retries,
+            caching: Caching::default(),
         };
         (model.parse::<ModelName>().unwrap(), route)
     });

@@ -21,6 +21,7 @@ use store::Location;
 
 mod base_url;
 mod batches;
+mod cache;
 mod credential;
 mod custody;
 mod discovery;
@@ -57,6 +58,7 @@ pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
 
 use batches::Batches;
+use cache::Cache;
 use custody::Custody;
 use fields::{Fields, Section};
 use ledger::{Ledger, Payloads, Responses};
@@ -93,6 +95,8 @@ pub struct Config {
     pub media: Media,
     /// What bounds batches.
     pub batches: Batches,
+    /// What is kept to be given again.
+    pub cache: Cache,
     /// What bounds conversations over WebSocket.
     pub sockets: Sockets,
     /// Logs and traces.
@@ -179,6 +183,7 @@ impl Config {
             ("responses", self.responses != old.responses),
             ("custody", self.custody != old.custody),
             ("batches", self.batches != old.batches),
+            ("cache", self.cache != old.cache),
             ("media", !self.media.is_same(&old.media)),
             ("sockets", self.sockets != old.sockets),
             ("telemetry", self.telemetry != old.telemetry),
@@ -225,6 +230,7 @@ struct Sections {
     custody: Option<Custody>,
     media: Option<Media>,
     batches: Option<Batches>,
+    cache: Option<Cache>,
     sockets: Option<Sockets>,
     telemetry: Option<Telemetry>,
     /// `None` when the file names none.
@@ -274,6 +280,10 @@ impl Section for Sections {
             batches: fields.section(
                 "batches",
                 "Many requests that are handed over together, and answered within a day.",
+            ),
+            cache: fields.section(
+                "cache",
+                "Answers that are kept to be given again when the same is asked.",
             ),
             sockets: fields.section("sockets", "What bounds conversations over WebSocket."),
             telemetry: fields.section("telemetry", "Logs and traces."),
@@ -339,6 +349,7 @@ impl Sections {
             custody: self.custody?,
             media: self.media?,
             batches: self.batches?,
+            cache: self.cache?,
             sockets: self.sockets?,
             telemetry: self.telemetry?,
             routes: self

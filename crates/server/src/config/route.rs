@@ -40,12 +40,14 @@ impl Section for Route {
             "How often a request is sent again after status 429 or 503 or when no connection is \
              made.",
         );
+        let caching = fields.section("cache", "What of its answers is kept to be given again.");
         Some(Self {
             targets: targets?,
             fallback,
             strict: strict?,
             timeouts: timeouts?,
             retries: retries?,
+            caching: caching?,
         })
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::{Bytes, BytesMut};
-use domain::call::Face as Recorded;
+use domain::call::{CacheOutcome, Face as Recorded};
 use domain::problem::{Problem, ProblemKind};
 use gateway::reply::{Reply, ReplyFacts};
 use gateway::{ChatError, Inbound, ReportWanted};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -266,7 +266,10 @@ fn seconds_up(wait: Duration) -> u64 {
 pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     insert(headers, PROVIDER, facts.provider.as_str());
     insert(headers, MODEL, &facts.model);
-    headers.insert(CACHE, HeaderValue::from_static("bypass"));
+    headers.insert(CACHE, HeaderValue::from_static(cache_word(facts.cache)));
+    if let Some(age) = facts.age {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    }
     headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
     let overhead = facts.overhead.as_micros();
     insert(
@@ -282,6 +285,16 @@ pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     }
     if facts.is_simulated {
         headers.insert(SIMULATED, HeaderValue::from_static("true"));
+    }
+}
+
+/// What the cache said, as a field's word.
+fn cache_word(outcome: CacheOutcome) -> &'static str {
+    match outcome {
+        CacheOutcome::Bypass => "bypass",
+        CacheOutcome::Miss => "miss",
+        CacheOutcome::Hit => "hit",
+        CacheOutcome::SemanticHit => "semantic-hit",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::call::{Call, CallState};
+use domain::call::{CacheOutcome, Call, CallState};
 use domain::problem::ProblemKind;
 use gateway::ledger::Ledger;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
@@ -86,6 +86,14 @@ impl Metrics {
     pub(super) fn ended(&self, call: &Call) {
         let series = self.series(call);
         series.calls.increment(1);
+        series.duration.record(milliseconds(call.latency_ms));
+        if call.cache != CacheOutcome::Bypass {
+            self.asked_cache(call);
+        }
+        // Nobody was asked, and nothing taken.
+        if call.cache.is_hit() {
+            return;
+        }
         series.input_tokens.increment(call.usage.input_tokens);
         series.output_tokens.increment(call.usage.output_tokens);
         series
@@ -95,13 +103,25 @@ impl Metrics {
         series
             .cost_nano_usd
             .increment(u64::try_from(cost).unwrap_or(0));
-        series.duration.record(milliseconds(call.latency_ms));
         if let Some(first) = call.time_to_first_token_ms {
             series.first_token.record(milliseconds(first));
         }
         series
             .overhead
             .record(milliseconds(call.overhead_us) / 1000.0);
+    }
+
+    fn asked_cache(&self, call: &Call) {
+        let labels = vec![Label::new("outcome", call.cache.as_str())];
+        let key = Key::from_parts("trunkline_cache_calls_total", labels);
+        self.recorder.register_counter(&key, &METADATA).increment(1);
+        if let Some(saved) = call.saved_usd {
+            let key = Key::from_static_name("trunkline_cache_saved_nano_usd_total");
+            let saved = u64::try_from(saved.nano_dollars()).unwrap_or(0);
+            self.recorder
+                .register_counter(&key, &METADATA)
+                .increment(saved);
+        }
     }
 
     pub(super) fn refused(&self, kind: ProblemKind) {
@@ -210,6 +230,14 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "trunkline_cost_nano_usd_total",
             "Cost in billionths of a US dollar.",
+        ),
+        (
+            "trunkline_cache_calls_total",
+            "Calls that the cache was asked for, by what it said.",
+        ),
+        (
+            "trunkline_cache_saved_nano_usd_total",
+            "What calls would have cost that the cache answered, in billionths of a US dollar.",
         ),
         (
             "trunkline_refused_total",
