@@ -132,6 +132,11 @@ prefixed_id! {
 }
 
 impl RequestId {
+    /// Its sixteen bytes, of which the last ones nobody can predict.
+    pub fn to_bytes(self) -> [u8; 16] {
+        *self.0.as_bytes()
+    }
+
     /// When it was made, in whole milliseconds. Of an identifier that [`RequestId::new`] did not make,
     /// any time, but always the same.
     pub fn time(self) -> Timestamp {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 /// The most bytes of a region's name.
 const MAX_NAME: usize = 32;
 
@@ -36,6 +38,12 @@ impl Region {
 /// where nothing is known of the region, it is none of those that are permitted.
 pub fn permits(permitted: &[Region], region: Option<&Region>) -> bool {
     permitted.is_empty() || region.is_some_and(|region| permitted.iter().any(|it| it.holds(region)))
+}
+
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
 }
 
 impl fmt::Display for Region {

@@ -39,12 +39,13 @@ use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
 use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
+use crate::plan::{Routing, Wishes};
 use crate::prepare::Prepared;
 use crate::problem::provider_problem;
 use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
-use crate::routes::{Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
+use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
 
 /// Bounds that hold for every call.
 #[derive(Debug, Clone)]
@@ -108,7 +109,8 @@ pub struct Parts {
 pub struct Gateway {
     pub(crate) responses: Arc<Responses>,
     pub(crate) jobs: Jobs,
-    routes: ArcSwap<Routes>,
+    pub(crate) routes: ArcSwap<Routes>,
+    pub(crate) routing: Routing,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) drains: Drains,
@@ -148,6 +150,8 @@ pub struct Inbound<Api: ?Sized + 'static = dyn Face> {
     pub traceparent: Option<String>,
     /// What the caller wants to be told beside the answer.
     pub report: ReportWanted,
+    /// What the caller wishes for the choice of a target.
+    pub wishes: Option<Box<Wishes>>,
 }
 
 /// What the caller wants to be told beside the answer (`x-trunkline-report`).
@@ -183,6 +187,9 @@ pub enum ChatError {
     /// No target serves the model.
     #[error(transparent)]
     UnknownModel(#[from] UnknownModel),
+    /// No target of the model is for this request.
+    #[error(transparent)]
+    NoTarget(#[from] NoTarget),
     /// The caller's key does not permit the model.
     #[error("the key does not permit model {0}")]
     ModelNotPermitted(ModelName),
@@ -259,6 +266,7 @@ impl Gateway {
     pub fn new(parts: Parts) -> Self {
         Self {
             routes: ArcSwap::new(parts.routes),
+            routing: Routing::default(),
             ledger: parts.ledger,
             limits: parts.limits,
             drains: parts.drains,
@@ -305,7 +313,7 @@ impl Gateway {
         inbound.body = inbound.face.read(inbound.body)?;
         let mut envelope = lift::envelope(inbound.face, &inbound.asked, &inbound.body)?;
         self.check(caller, &envelope)?;
-        let mut plan = self.routes.load().plan(&envelope.model)?;
+        let mut plan = self.plan_chat(caller, &inbound, &envelope)?;
         let recalled = self
             .recall(caller, &mut inbound, &mut envelope, &mut plan)
             .await?;
@@ -493,7 +501,10 @@ impl Gateway {
             ready,
         };
         match self.attempt(&mut way, &mut call).await {
-            Ok(answered) => Ok(self.reply(answered, way, call, listener).await),
+            Ok(answered) => {
+                self.remember_answer(way.plan, way.target());
+                Ok(self.reply(answered, way, call, listener).await)
+            }
             Err(AttemptError::Provider(failure)) => Err(failed(*failure, &plan, call)),
             Err(AttemptError::Journal(error)) => Err(error.into()),
         }
@@ -787,6 +798,7 @@ impl Clone for Inbound {
             batch_id: self.batch_id,
             traceparent: self.traceparent.clone(),
             report: self.report,
+            wishes: self.wishes.clone(),
         }
     }
 }

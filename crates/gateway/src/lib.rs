@@ -24,6 +24,7 @@ pub mod media;
 pub mod native;
 pub mod payload;
 mod pipeline;
+pub mod plan;
 pub mod prepare;
 pub mod problem;
 pub mod realtime;

@@ -33,6 +33,7 @@ use crate::chat::{ChatError, Gateway, Inbound, ReportWanted, failed, whole};
 use crate::ledger::OpenCall;
 use crate::payload::Listener;
 use crate::pipeline::Pipeline;
+use crate::plan::permitted;
 use crate::reply::{Passed, Reply};
 use crate::routes::{Plan, Provider, ResolvedTarget, Routes};
 use crate::task::observed;
@@ -105,6 +106,8 @@ impl Gateway {
             return Err(ChatError::CannotBeMetered);
         }
         let plan = routes.native_plan(provider, kind, native.model.as_deref());
+        let named = name(&asked, native.model.as_deref());
+        permitted(&routes, caller, &named, plan.target())?;
         let target = plan.target().target();
         let root = kind.root(target.base_url, target.host)?;
         let query = asked.query.as_deref();

@@ -228,7 +228,7 @@ impl Gateway {
         if !caller.may_use(model.as_str()) {
             return Err(ChatError::ModelNotPermitted(model));
         }
-        let plan = self.routes().plan(&model)?;
+        let plan = self.plan_session(caller, &inbound, &model)?;
         let errand = Handshake {
             query: query.into_owned(),
             headers: inbound.asked.headers.clone(),

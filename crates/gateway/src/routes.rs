@@ -10,6 +10,7 @@ use std::time::Duration;
 use domain::egress::Reach;
 use domain::model::Capabilities;
 use domain::name::{ModelName, ProviderName};
+use domain::region::Region;
 use domain::secret::Secret;
 use providers::credential::{Credential, Source};
 use providers::dialect::{Dialect, Format, Target};
@@ -23,19 +24,33 @@ use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
 use crate::simulated;
 
+use flag::Flags;
+use residency::Residency;
+
 pub mod affinity;
+pub mod choice;
+mod choose;
 pub mod condition;
+pub mod explain;
 pub mod flag;
 pub mod hash;
 #[cfg(test)]
 pub(crate) mod inquiry;
 mod language;
+mod member;
 mod plan;
 pub mod question;
+pub mod residency;
 pub mod rollout;
+mod roster;
 pub mod strategy;
 
-pub use plan::{Candidate, Candidates, Plan, Standing, When};
+pub use choose::{Chosen, Circumstances, NoTarget};
+pub use member::{Equivalent, Lead, RouteMember, Sharing};
+pub use plan::{Candidate, Candidates, Plan, Routed, Standing, When};
+pub use roster::{MAX_DEPTH, Sticky};
+
+use roster::Roster;
 
 /// How alike a served name must be to be offered for one that is not.
 const ALIKE: f64 = 0.65;
@@ -69,6 +84,8 @@ pub struct Provider {
     pub reach: Reach,
     /// What happens when the caller goes away.
     pub hang_up: HangUp,
+    /// Where it keeps what it is sent; `None` where nobody says.
+    pub region: Option<Region>,
 }
 
 /// Bounds on waiting.
@@ -119,8 +136,10 @@ impl Default for Retries {
 /// A configured route.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Where requests go, in the order in which they are tried; at least one.
-    pub targets: Vec<RouteTarget>,
+    /// Where requests go, in the order in which they are listed; at least one.
+    pub targets: Vec<RouteMember>,
+    /// In which order these are tried.
+    pub sharing: Sharing,
     /// Where they go when none of these answers, in the order in which they are tried.
     pub fallback: Vec<RouteTarget>,
     /// Whether a request is refused rather than sent with something dropped.
@@ -156,6 +175,8 @@ pub struct ResolvedTarget {
     pub facts: Option<Arc<ModelFacts>>,
     /// What it can do; nothing is known when the catalog does not know the model.
     pub capabilities: Capabilities,
+    /// Where it lies; `None` where nobody says.
+    pub region: Option<Region>,
 }
 
 impl Provider {
@@ -224,8 +245,29 @@ pub struct ServedModel {
 pub struct Routes {
     providers: BTreeMap<ProviderName, Arc<Provider>>,
     by_name: BTreeMap<ModelName, Route>,
+    policy: Policy,
     catalog: Catalog,
-    resolved: RwLock<HashMap<ModelName, Plan>>,
+    resolved: RwLock<HashMap<ModelName, Known>>,
+}
+
+/// What holds on every route.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Switches that conditions ask for.
+    pub flags: Flags,
+    /// Who is held to which regions.
+    pub residency: Residency,
+    /// Models that can stand for each other, by the name of their class.
+    pub equivalents: BTreeMap<String, Vec<Equivalent>>,
+}
+
+/// What a name stands for.
+#[derive(Clone)]
+pub struct Known {
+    /// Where its requests go, as the configuration lists it.
+    pub plan: Plan,
+    /// Who is to be chosen from; `None` where there is no choice.
+    roster: Option<Arc<Roster>>,
 }
 
 impl Routes {
@@ -241,22 +283,39 @@ impl Routes {
                 .map(|provider| (provider.name.clone(), Arc::new(provider)))
                 .collect(),
             by_name: routes.into_iter().collect(),
+            policy: Policy::default(),
             catalog,
             resolved: RwLock::default(),
         }
     }
 
-    /// The target of a name.
+    /// The same under a policy.
+    #[must_use]
+    pub fn under(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// What holds on every route.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The targets of a name, as the configuration lists them, whoever asks and whatever for.
     pub fn plan(&self, name: &ModelName) -> Result<Plan, UnknownModel> {
-        if let Some(plan) = self
+        self.known(name).map(|known| known.plan)
+    }
+
+    /// What a name stands for.
+    pub fn known(&self, name: &ModelName) -> Result<Known, UnknownModel> {
+        if let Some(known) = self
             .resolved
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(name)
         {
-            return Ok(plan.clone());
+            return Ok(known.clone());
         }
-        let plan = self.resolve(name).ok_or_else(|| UnknownModel {
+        let known = self.resolve(name).ok_or_else(|| UnknownModel {
             model: name.clone(),
             near: self.near(name.as_str()),
         })?;
@@ -265,17 +324,17 @@ impl Routes {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         if resolved.len() < MAX_REMEMBERED {
-            resolved.insert(name.clone(), plan.clone());
+            resolved.insert(name.clone(), known.clone());
         }
-        Ok(plan)
+        Ok(known)
     }
 
     /// Every name that is known to be served: routes first, then `provider/model`.
     pub fn models(&self) -> Vec<ServedModel> {
-        let routes = self.by_name.iter().filter_map(|(name, route)| {
+        let routes = self.by_name.keys().filter_map(|name| {
             Some(ServedModel {
                 name: name.as_str().to_owned(),
-                provider: route.targets.first()?.provider.clone(),
+                provider: self.plan(name).ok()?.target().provider.name.clone(),
             })
         });
         let direct = self.providers.values().flat_map(|provider| {
@@ -305,6 +364,11 @@ impl Routes {
             Some(format!("{}/{model}", provider.name))
         });
         of_vendor.or_else(|| self.models().into_iter().next().map(|served| served.name))
+    }
+
+    /// The configured routes, by name.
+    pub fn configured(&self) -> impl Iterator<Item = (&ModelName, &Route)> {
+        self.by_name.iter()
     }
 
     /// The configured providers.
@@ -354,6 +418,7 @@ impl Routes {
             model: model.unwrap_or_default().to_owned(),
             facts,
             capabilities,
+            region: provider.region.clone(),
         }))
     }
 
@@ -362,37 +427,31 @@ impl Routes {
         &self.catalog
     }
 
-    fn resolve(&self, name: &ModelName) -> Option<Plan> {
+    fn resolve(&self, name: &ModelName) -> Option<Known> {
         if let Some(route) = self.by_name.get(name) {
-            return Some(Plan {
+            let roster = self.roster(name, route, 0);
+            let plan = Plan {
                 route: Some(name.as_str().to_owned()),
                 strict: route.strict,
                 timeouts: route.timeouts,
                 retries: route.retries,
                 caching: route.caching,
-                candidates: self.candidates(route)?,
+                candidates: Candidates::of(roster.candidates())?,
+                routed: None,
+            };
+            let is_choice = !roster.is_plain();
+            return Some(Known {
+                plan,
+                roster: is_choice.then(|| Arc::new(roster)),
             });
         }
         let target = self
             .named_target(name)
             .or_else(|| self.catalog_target(name))?;
-        Some(Plan::of(target))
-    }
-
-    /// The candidates of a route; `None` where none of its targets is served.
-    fn candidates(&self, route: &Route) -> Option<Candidates> {
-        let resolve = |standing| {
-            move |named: &RouteTarget| {
-                let target = self.target(self.providers.get(&named.provider)?, &named.model)?;
-                Some(Candidate { target, standing })
-            }
-        };
-        let primaries = route.targets.iter().filter_map(resolve(Standing::Primary));
-        let fallbacks = route
-            .fallback
-            .iter()
-            .filter_map(resolve(Standing::Fallback(When::Always)));
-        Candidates::of(primaries.chain(fallbacks))
+        Some(Known {
+            plan: Plan::of(target),
+            roster: None,
+        })
     }
 
     fn named_target(&self, name: &ModelName) -> Option<Arc<ResolvedTarget>> {
@@ -435,6 +494,7 @@ impl Routes {
             model: model.to_owned(),
             facts,
             capabilities,
+            region: provider.region.clone(),
         }))
     }
 

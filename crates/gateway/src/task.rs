@@ -50,7 +50,7 @@ impl Gateway {
         if !caller.may_use(envelope.model.as_str()) {
             return Err(ChatError::ModelNotPermitted(envelope.model));
         }
-        let plan = self.routes().plan(&envelope.model)?;
+        let plan = self.plan_task(caller, &inbound, &envelope)?;
         let admission = self.count_in_estimate(caller, envelope.estimate)?;
         let looked = match &self.cache {
             Some(cache) if task.operation() == Operation::Embeddings => {

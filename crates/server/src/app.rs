@@ -445,7 +445,8 @@ fn configured_key(key: &BootstrapKey, hasher: &Hasher, now: Timestamp) -> Virtua
 pub fn routes(config: &Config, now: Timestamp) -> Routes {
     let today = now.to_zoned(TimeZone::UTC).date();
     let catalog = Catalog::builtin().with_overrides(config.prices.clone(), today);
-    Routes::new(config.providers.clone(), config.routes.clone(), catalog)
+    let routes = Routes::new(config.providers.clone(), config.routes.clone(), catalog);
+    routes.under(config.policy.clone())
 }
 
 async fn remember_spend(limits: &Limits, store: &Store, now: Timestamp) -> anyhow::Result<()> {

@@ -34,6 +34,8 @@ pub enum Command {
     Chat(Chat),
     /// List the models that callers may ask for
     Models(Models),
+    /// Say where a request would go, in which order and why
+    Explain(Explain),
     /// Create, list, rotate and revoke virtual keys
     Keys(Keys),
     /// Show recorded calls, newest first
@@ -114,6 +116,35 @@ pub struct Chat {
 /// `trunkline models`
 #[derive(Debug, Args)]
 pub struct Models {
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trunkline explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A model's name as callers write it, or a chat request in a file that ends in .json
+    #[arg(value_name = "MODEL|FILE")]
+    pub model: String,
+    /// The key of the configuration that asks, by its name [default: one that may do everything]
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// How many tokens the request has
+    #[arg(long, value_name = "COUNT")]
+    pub input_tokens: Option<u64>,
+    /// How many tokens the answer may have
+    #[arg(long, value_name = "COUNT")]
+    pub max_output_tokens: Option<u64>,
+    /// A streamed answer is wanted
+    #[arg(long)]
+    pub stream: bool,
+    /// The provider that is to be tried first
+    #[arg(long, value_name = "PROVIDER")]
+    pub prefer: Option<String>,
+    /// A field of the request; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub header: Vec<String>,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

@@ -52,6 +52,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(options) => commands::check::run(&at, &options),
         Command::Chat(options) => commands::chat::run(&at, options).await,
         Command::Models(options) => commands::models::run(&at, &options),
+        Command::Explain(options) => commands::explain::run(&at, &options),
         Command::Keys(options) => commands::keys::run(&at, options).await,
         Command::Logs(options) => commands::logs::run(&at, options).await,
         Command::Cost(options) => commands::cost::run(&at, options).await,

@@ -174,6 +174,7 @@ impl Batches {
             client_request_id: Some(recorded_id(&line.custom_id)),
             batch_id: Some(asking.batch.id),
             traceparent: None,
+            wishes: None,
             report: ReportWanted::default(),
         }
     }

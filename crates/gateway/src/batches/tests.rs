@@ -57,6 +57,7 @@ impl Bench {
             host,
             reach: Reach::Public,
             hang_up: HangUp::default(),
+            region: None,
         };
         let routes = Routes::new([provider], [], Catalog::builtin());
         stage.gateway.replace_routes(Arc::new(routes));

@@ -13,6 +13,7 @@ use super::input::{Input, Line, file};
 use super::{Batches, Unfinished, fail, is_final};
 use crate::chat::Gateway;
 use crate::files::FileError;
+use crate::plan::permitted;
 use crate::prepare;
 use crate::routes::Plan;
 
@@ -173,8 +174,10 @@ fn look(
         });
     match looked {
         Ok((model, plan)) => {
-            let provider =
-                runs_it_itself(endpoint, &plan, line).then(|| plan.target().provider.name.clone());
+            let target = plan.target();
+            let may_run_it = permitted(&gateway.routes(), caller, &model, target).is_ok();
+            let provider = (may_run_it && runs_it_itself(endpoint, &plan, line))
+                .then(|| target.provider.name.clone());
             let model = model.as_str();
             match common {
                 None => {

@@ -756,6 +756,7 @@ fn vectors_are_given_again_and_pictures_are_not_looked_for() {
             client_request_id: None,
             batch_id: None,
             traceparent: None,
+            wishes: None,
             report: ReportWanted::default(),
         };
         match run(&stage.clock, stage.gateway.perform(&stage.caller, inbound)).unwrap() {

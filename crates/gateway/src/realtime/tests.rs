@@ -84,6 +84,7 @@ impl Scene {
             body: Bytes::new(),
             client_request_id: Some("mark".to_owned()),
             traceparent: None,
+            wishes: None,
             report: ReportWanted::default(),
             batch_id: None,
         }

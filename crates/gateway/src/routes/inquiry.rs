@@ -58,6 +58,11 @@ impl Inquiry {
         self
     }
 
+    pub(crate) fn seeded(mut self, number: u64) -> Self {
+        self.seed = StableHash::EMPTY.and_number(number);
+        self
+    }
+
     pub(crate) fn question(&self) -> Question<'_> {
         Question {
             caller: &self.caller,

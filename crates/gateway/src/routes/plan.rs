@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::provider_error::Cause;
 
+use super::affinity::Trace;
 use super::{ResolvedTarget, Retries, Timeouts};
 use crate::cache::Caching;
 
@@ -23,6 +24,17 @@ pub struct Plan {
     pub caching: Caching,
     /// Where it may go, in the order in which they are tried.
     pub candidates: Candidates,
+    /// What is remembered of the choice; `None` where there was none.
+    pub routed: Option<Box<Routed>>,
+}
+
+/// What is remembered of a choice among targets.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    /// By what the request is known again.
+    pub trace: Trace,
+    /// What the targets are called in a comparison that the request takes part in.
+    pub variant: Option<Arc<str>>,
 }
 
 impl Plan {
@@ -35,6 +47,7 @@ impl Plan {
             retries: Retries::default(),
             caching: Caching::default(),
             candidates: Candidates::only(Candidate::primary(target)),
+            routed: None,
         }
     }
 

@@ -65,6 +65,16 @@ pub struct Read<'a> {
     prefix: OnceLock<Option<Prefix>>,
 }
 
+impl Read<'_> {
+    /// Nothing but how many tokens it has, where that is known otherwise.
+    pub(super) fn of_size(input_tokens: Option<u64>) -> Self {
+        Self {
+            input_tokens: input_tokens.map_or_else(OnceLock::new, OnceLock::from),
+            ..Self::default()
+        }
+    }
+}
+
 #[cfg(test)]
 impl Read<'_> {
     /// Whether nobody asked for anything yet.

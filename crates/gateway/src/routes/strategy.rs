@@ -65,15 +65,18 @@ pub struct Balance {
 
 impl Default for Balance {
     fn default() -> Self {
-        Self {
-            cost: 1.0,
-            latency: 1.0,
-            quality: 1.0,
-        }
+        Self::EVEN
     }
 }
 
 impl Balance {
+    /// Every side counts as much as any other.
+    pub const EVEN: Self = Self {
+        cost: 1.0,
+        latency: 1.0,
+        quality: 1.0,
+    };
+
     /// The balance between cost and speed that applications name by one number: 0 is cost only, 1 speed
     /// only. Quality keeps its weight.
     #[must_use]

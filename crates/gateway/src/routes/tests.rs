@@ -9,6 +9,7 @@ fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
+        region: None,
     }
 }
 
@@ -18,10 +19,11 @@ fn of_kind(name: &str, kind: ProviderKind) -> Provider {
 
 fn route(provider: &str, model: &str) -> Route {
     Route {
-        targets: vec![RouteTarget {
+        targets: vec![RouteMember::from(RouteTarget {
             provider: provider.parse().unwrap(),
             model: model.to_owned(),
-        }],
+        })],
+        sharing: Sharing::default(),
         fallback: Vec::new(),
         strict: true,
         timeouts: Timeouts::default(),

@@ -36,7 +36,7 @@ use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
 use crate::responses::{Job, Jobs, Responses};
 use crate::routes::{
-    HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Timeouts,
+    HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Sharing, Timeouts,
 };
 use crate::waiting::Backlog;
 use providers::kind::ProviderKind;
@@ -216,6 +216,7 @@ impl Stage {
             client_request_id: None,
             batch_id: None,
             traceparent: None,
+            wishes: None,
             report: ReportWanted::default(),
         }
     }
@@ -271,10 +272,12 @@ fn routes(rules: Rules) -> Routes {
         },
         reach: Reach::Public,
         hang_up: rules.hang_up,
+        region: None,
     };
     let routes = ["gpt", "claude", "gemini"].map(|model| {
         let route = Route {
-            targets: vec![route_target(&format!("sim/{model}"))],
+            targets: vec![route_target(&format!("sim/{model}")).into()],
+            sharing: Sharing::default(),
             fallback: rules.fallback.iter().copied().map(route_target).collect(),
             strict: rules.strict,
             timeouts: rules.timeouts,
@@ -316,5 +319,6 @@ pub(crate) fn target(context_window: Option<u64>) -> Arc<ResolvedTarget> {
             context_window,
             ..Capabilities::default()
         },
+        region: None,
     })
 }

@@ -24,7 +24,7 @@ use crate::face::{
 use crate::framing::cut::EventCutter;
 use crate::openai::OpenaiChat;
 
-pub use read::preferred;
+pub use read::{Preferred, preferred};
 
 /// Chats of applications.
 pub struct ApplicationChat;

@@ -88,9 +88,19 @@ pub(super) fn request(body: &[u8]) -> Result<Bytes, InvalidRequest> {
     Ok(Value::from(request).to_string().into())
 }
 
-/// The model, and the same at the provider that is to be tried first; `None` where none is, or where the model's
-/// name says which.
-pub fn preferred(body: &[u8]) -> Result<Option<(ModelName, ModelName)>, InvalidRequest> {
+/// A provider that is to be tried first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preferred {
+    /// The provider, in lower case as providers are named.
+    pub provider: String,
+    /// The model as it was asked for.
+    pub model: ModelName,
+    /// The same at the provider.
+    pub there: ModelName,
+}
+
+/// The provider that is to be tried first; `None` where none is, or where the model's name says which.
+pub fn preferred(body: &[u8]) -> Result<Option<Preferred>, InvalidRequest> {
     let mut request = object(body)?;
     let wanted = match request.remove("preferredProvider") {
         None | Some(Value::Null) => return Ok(None),
@@ -107,8 +117,11 @@ pub fn preferred(body: &[u8]) -> Result<Option<(ModelName, ModelName)>, InvalidR
     let named = model
         .filter(|model| !model.contains('/'))
         .and_then(|model| {
-            let wanted = format!("{wanted}/{model}").parse().ok()?;
-            Some((model.parse().ok()?, wanted))
+            Some(Preferred {
+                there: format!("{wanted}/{model}").parse().ok()?,
+                model: model.parse().ok()?,
+                provider: wanted.clone(),
+            })
         });
     Ok(named)
 }

@@ -60,11 +60,10 @@ fn the_preferred_provider_is_found_and_goes_no_further() {
         let body = format!(r#"{{"model":"{model}","preferredProvider":{value}}}"#);
         super::preferred(body.as_bytes())
     };
-    let (model, wanted) = preferred("gemini-3", "\"GOOGLE\"").unwrap().unwrap();
-    assert_eq!(
-        (model.as_str(), wanted.as_str()),
-        ("gemini-3", "google/gemini-3")
-    );
+    let found = preferred("gemini-3", "\"GOOGLE\"").unwrap().unwrap();
+    assert_eq!(found.model.as_str(), "gemini-3");
+    assert_eq!(found.there.as_str(), "google/gemini-3");
+    assert_eq!(found.provider, "google");
     assert_eq!(preferred("a/b", "\"GOOGLE\"").unwrap(), None);
     assert_eq!(preferred("a", "null").unwrap(), None);
     assert!(preferred("a", "1").is_err());

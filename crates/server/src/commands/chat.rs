@@ -11,6 +11,7 @@ use domain::key::{ModelPattern, Origin, Rate, Role, VirtualKey};
 use futures_util::StreamExt;
 use gateway::reply::Reply;
 use gateway::{Inbound, ReportWanted};
+use jiff::Timestamp;
 use providers::face::Asked;
 use providers::framing::sse::SseDecoder;
 use providers::openai::OpenaiChat;
@@ -76,9 +77,10 @@ async fn ask(app: &Shared, options: &Chat, prompt: &str) -> anyhow::Result<ExitC
         client_request_id: None,
         batch_id: None,
         traceparent: None,
+        wishes: None,
         report: ReportWanted::default(),
     };
-    match app.gateway.chat(&terminal(app), inbound).await {
+    match app.gateway.chat(&terminal(app.started_at), inbound).await {
         Ok(Reply::Whole { body, .. }) => print(String::from_utf8_lossy(&body)),
         Ok(Reply::Stream { stream, .. }) => show(*stream).await?,
         Err(error) => anyhow::bail!(error.into_problem().detail),
@@ -130,7 +132,7 @@ fn prompt(options: &Chat) -> anyhow::Result<String> {
 
 /// Whoever can run the command owns the installation, so the terminal needs no key. Its calls are
 /// recorded under an identifier of its own.
-fn terminal(app: &App) -> Caller {
+pub(super) fn terminal(since: Timestamp) -> Caller {
     Caller::holding(Arc::new(VirtualKey {
         id: identity::text::configured_id(TERMINAL),
         name: TERMINAL.to_owned(),
@@ -148,7 +150,7 @@ fn terminal(app: &App) -> Caller {
         rate: Rate::default(),
         budget: None,
         origin: Origin::Configuration,
-        created_at: app.started_at,
+        created_at: since,
         rotated_at: None,
         expires_at: None,
         revoked_at: None,

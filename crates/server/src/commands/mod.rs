@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod check;
 pub mod cost;
+pub mod explain;
 pub mod keys;
 pub mod logs;
 pub mod models;

@@ -135,6 +135,7 @@ pub(super) fn sim() -> Option<Provider> {
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
+        region: None,
     })
 }
 
@@ -174,6 +175,7 @@ impl Variables<'_> {
             credential: Some(Credential::ApiKey(api_key.0).into()),
             host: at,
             hang_up: HangUp::default(),
+            region: None,
         })
     }
 

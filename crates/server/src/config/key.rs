@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use domain::key::{AddressRange, Budget, ModelPattern, Period, Rate, Role};
 use domain::money::Cost;
+use domain::region::Region;
 use domain::secret::Secret;
 use identity::text::MIN_LENGTH;
 use jiff::Timestamp;
@@ -34,6 +35,8 @@ pub struct BootstrapKey {
     pub models: Vec<ModelPattern>,
     /// The addresses that it may be used from; empty permits all.
     pub addresses: Vec<AddressRange>,
+    /// Where its requests may go; empty for everywhere.
+    pub regions: Vec<Region>,
     /// Requests and tokens per minute.
     pub rate: Rate,
     /// Money per period.
@@ -72,6 +75,11 @@ impl Section for BootstrapKey {
             &[],
             "The IP addresses and ranges that it may be used from; an empty list permits all.",
         );
+        let regions = fields.list(
+            "regions",
+            &[],
+            "Where its requests may go, as under `residency`; left out, everywhere.",
+        );
         let rate: Option<Rate> = fields.section("rate", "How much it may ask for in a minute.");
         let budget = fields.optional_section("budget", "How much it may spend.");
         let expires_at = fields.optional(
@@ -85,6 +93,7 @@ impl Section for BootstrapKey {
             role: role?,
             models,
             addresses,
+            regions,
             rate: rate?,
             budget,
             expires_at,

@@ -15,7 +15,7 @@ use std::{fs, io};
 
 use domain::name::{ModelName, ProviderName};
 use gateway::catalog::ModelOverride;
-use gateway::routes::{Provider, Route};
+use gateway::routes::{Policy, Provider, Route};
 use serde_json::Value;
 use store::Location;
 
@@ -34,6 +34,7 @@ mod mapping;
 mod media;
 mod node;
 mod path;
+mod policy;
 mod price;
 mod problem;
 mod provider;
@@ -46,6 +47,7 @@ mod server;
 mod shared;
 mod size;
 mod sockets;
+mod target;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -63,6 +65,7 @@ use custody::Custody;
 use fields::{Fields, Section};
 use ledger::{Ledger, Payloads, Responses};
 use node::Node;
+use policy::Policies;
 use price::PriceRow;
 use problem::{Complaint, Problem};
 use provider::Endpoint;
@@ -105,6 +108,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// The names that callers may ask for; every route names one of the providers.
     pub routes: BTreeMap<ModelName, Route>,
+    /// What holds on every route.
+    pub policy: Policy,
     /// Prices that win over the catalog's.
     pub prices: Vec<ModelOverride>,
     /// Virtual keys that the file brings along; no two share a name or a text.
@@ -159,7 +164,7 @@ impl Config {
     }
 
     /// What differs from `old` and cannot change while the server runs, by the path of the key: all
-    /// but providers, models, prices and keys.
+    /// but providers, models and what holds on them, prices and keys.
     pub fn differences(&self, old: &Self) -> Vec<String> {
         let secret = |config: &Self| config.server.secret.as_ref().map(|it| it.reveal().clone());
         let (server, old_server) = (&self.server, &old.server);
@@ -236,6 +241,7 @@ struct Sections {
     /// `None` when the file names none.
     providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
     models: BTreeMap<ModelName, Option<Route>>,
+    policies: Policies,
     prices: Vec<Option<PriceRow>>,
     keys: Vec<Option<BootstrapKey>>,
 }
@@ -301,6 +307,7 @@ impl Section for Sections {
                      leads.",
                 )
                 .unwrap_or_default(),
+            policies: Policies::read(fields),
             prices: fields.sections(
                 "prices",
                 "What models cost where the catalog does not know it or a contract says otherwise.",
@@ -324,7 +331,18 @@ impl Sections {
         if names.is_empty() {
             names.extend(discovery::sim().map(|sim| sim.name));
         }
-        route::refuse_unknown_providers(&self.models, &names, root, reading);
+        let known = route::Known {
+            providers: &names,
+            classes: self
+                .policies
+                .equivalents
+                .keys()
+                .map(|name| &*name.0)
+                .collect(),
+            flags: self.policies.flags.keys().map(|name| &*name.0).collect(),
+        };
+        route::refuse_what_is_not_there(&self.models, &known, root, reading);
+        self.policies.check(&names, &self.keys, root, reading);
         price::refuse_unknown_and_repeated(&self.prices, &names, root, reading);
         key::refuse_repeated(&self.keys, root, reading);
     }
@@ -339,6 +357,7 @@ impl Sections {
             providers.push(discovery::sim()?);
         }
         let prices = self.prices.into_iter();
+        let keys = self.keys.into_iter().collect::<Option<Vec<_>>>()?;
         Some(Config {
             server: self.server?,
             store: self.store?,
@@ -360,7 +379,8 @@ impl Sections {
             prices: prices
                 .map(|row| row?.over_catalog(&providers))
                 .collect::<Option<_>>()?,
-            keys: self.keys.into_iter().collect::<Option<_>>()?,
+            policy: self.policies.policy(&keys)?,
+            keys,
             providers,
         })
     }

@@ -2,6 +2,7 @@
 
 use domain::egress::Reach;
 use domain::name::ProviderName;
+use domain::region::Region;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Source;
 use providers::host::Host;
@@ -26,6 +27,7 @@ pub(super) struct Endpoint {
     host: Host,
     reach: Reach,
     hang_up: HangUp,
+    region: Option<Region>,
 }
 
 impl Endpoint {
@@ -47,6 +49,7 @@ impl Endpoint {
             host,
             reach: self.reach,
             hang_up: self.hang_up,
+            region: self.region,
         }
     }
 }
@@ -110,8 +113,9 @@ impl Section for Endpoint {
             ProviderKind::AzureOpenai | ProviderKind::Vertex | ProviderKind::Bedrock => true,
             _ => !is_local && !fields.is_given("base_url"),
         };
-        let region = places.region.as_ref().map(|word| word.0.as_str());
-        let source = credentials.source(kind, is_required, region, fields);
+        let region = places.region.clone();
+        let named = region.as_ref().map(Region::as_str);
+        let source = credentials.source(kind, is_required, named, fields);
         let mut host = places.host(kind, row, source.as_ref(), fields);
         host.serves.batches = runs_batches(kind, &host, batch_api, fields);
         if let Some(url) = &base_url {
@@ -145,6 +149,7 @@ impl Section for Endpoint {
                 Reach::Public
             },
             hang_up: hang_up?,
+            region,
         })
     }
 }
@@ -202,7 +207,7 @@ fn default_base_url(kind: Kind, host: &Host) -> String {
 struct Places {
     api_version: Option<ApiVersion>,
     project: Option<Word>,
-    region: Option<Word>,
+    region: Option<Region>,
 }
 
 impl Places {
@@ -223,8 +228,9 @@ impl Places {
             region: fields.optional(
                 "region",
                 "europe-west4",
-                "Of kinds `vertex` and `bedrock`: where the models run. Of kind `vertex`, `global` \
-                 if left out.",
+                "Where what it is sent is worked on and kept, for `regions` of routes, keys and \
+                 tenants. Of kinds `vertex` and `bedrock` also where the models are asked; of kind \
+                 `vertex`, `global` if left out.",
             ),
         }
     }
@@ -236,10 +242,9 @@ impl Places {
         source: Option<&Source>,
         fields: &mut impl Fields,
     ) -> Host {
-        let known: [(&str, &[ProviderKind]); 3] = [
+        let known: [(&str, &[ProviderKind]); 2] = [
             ("api_version", &[ProviderKind::AzureOpenai]),
             ("project", &[ProviderKind::Vertex]),
-            ("region", &[ProviderKind::Vertex, ProviderKind::Bedrock]),
         ];
         for (key, kinds) in known {
             if fields.is_given(key) && !kinds.contains(&kind.speaks) {
@@ -271,10 +276,12 @@ impl Places {
             (None, ProviderKind::AzureOpenai) => azure::host(),
             (None, _) => Host::NONE,
         };
+        let is_asked_there = matches!(kind.speaks, ProviderKind::Vertex | ProviderKind::Bedrock);
+        let region = self.region.filter(|_| is_asked_there);
         Host {
             api_version: self.api_version.map(|version| version.0),
             project,
-            region: self.region.map(|word| word.0),
+            region: region.map(|region| region.as_str().to_owned()),
             ..host
         }
     }

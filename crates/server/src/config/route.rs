@@ -5,7 +5,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use domain::name::{ModelName, ProviderName};
-use gateway::routes::{Retries, Route, RouteTarget, Timeouts};
+use gateway::routes::condition::Condition;
+use gateway::routes::rollout::Percent;
+use gateway::routes::strategy::{Balance, Strategy};
+use gateway::routes::{
+    Lead, MAX_DEPTH, Retries, Route, RouteMember, RouteTarget, Sharing, Sticky, Timeouts,
+};
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Section};
@@ -13,7 +18,8 @@ use super::node::Node;
 use super::path::Path;
 use super::problem::Complaint;
 use super::reading::Reading;
-use super::scalar::{Misfit, Scalar};
+use super::scalar::{Choice, Misfit, Scalar};
+use super::target::Share;
 
 impl Section for Route {
     fn read(fields: &mut impl Fields) -> Option<Self> {
@@ -23,9 +29,32 @@ impl Section for Route {
             "Whether a request is refused with status 400 rather than sent with something dropped \
              that the target cannot express.",
         );
-        let targets: Option<Vec<RouteTarget>> = fields.some_sections(
-            "targets",
-            "Where requests go, in the order in which they are tried.",
+        let targets: Option<Vec<RouteMember>> =
+            fields.some_sections("targets", "Where requests go.");
+        let strategy: Option<Strategy> = fields.or(
+            "strategy",
+            "priority",
+            "In which order the targets are tried: `priority` as they are listed, `weighted` by chance, \
+             `cheapest` by what the request is expected to cost, `fastest` by how fast they were lately, \
+             `balanced` by cost, speed and quality, `least_busy` by how many requests they are answering, \
+             `usage_aware` by how much of the provider's rate limits is left.",
+        );
+        let balance: Option<Balance> = fields.section(
+            "balance",
+            "How much each side counts where the strategy is `balanced`.",
+        );
+        let sticky = fields.list(
+            "sticky",
+            &[],
+            "What keeps requests together, the first that a request has: `session` (the field \
+             `x-trunkline-session`, which always counts), `user`, `key`, or `prefix`, how the prompt \
+             begins, so that it comes to where it is in the prompt cache.",
+        );
+        let regions = fields.list(
+            "regions",
+            &[],
+            "Where requests may go; targets that lie elsewhere, or nobody knows where, are never asked. \
+             `eu` permits `eu-west-1`. Left out, everywhere.",
         );
         let fallback: Vec<RouteTarget> = fields.list(
             "fallback",
@@ -41,8 +70,17 @@ impl Section for Route {
              made.",
         );
         let caching = fields.section("cache", "What of its answers is kept to be given again.");
+        let strategy = match (strategy?, balance?) {
+            (Strategy::Balanced(_), balance) => Strategy::Balanced(balance),
+            (strategy, _) => strategy,
+        };
         Some(Self {
             targets: targets?,
+            sharing: Sharing {
+                strategy,
+                sticky,
+                regions,
+            },
             fallback,
             strict: strict?,
             timeouts: timeouts?,
@@ -52,43 +90,176 @@ impl Section for Route {
     }
 }
 
-/// Says which routes lead to a provider that there is not.
-pub(super) fn refuse_unknown_providers(
+/// What the names in routes may stand for.
+pub(super) struct Known<'a> {
+    pub(super) providers: &'a [ProviderName],
+    pub(super) classes: Vec<&'a str>,
+    pub(super) flags: Vec<&'a str>,
+}
+
+/// Says which routes lead to what there is not, and which lead to themselves.
+pub(super) fn refuse_what_is_not_there(
     routes: &BTreeMap<ModelName, Option<Route>>,
-    providers: &[ProviderName],
+    known: &Known<'_>,
     root: &Node,
     reading: &mut Reading<'_>,
 ) {
     for (name, route) in routes {
         let Some(route) = route else { continue };
         let path = Path::default().key("models").key(name.as_str());
-        let targets = route.targets.iter().enumerate().map(|(index, target)| {
-            let path = path.key("targets").index(index).key("model");
-            (path, target)
-        });
-        let fallback = route.fallback.iter().enumerate();
-        let fallback = fallback.map(|(index, target)| (path.key("fallback").index(index), target));
-        for (path, target) in targets.chain(fallback) {
-            if providers.contains(&target.provider) {
-                continue;
+        for (index, member) in route.targets.iter().enumerate() {
+            let path = path.key("targets").index(index);
+            refuse_lead(name, member, routes, known, &path, root, reading);
+            let flags = member.when.iter().flat_map(Condition::flags);
+            for flag in flags.filter(|flag| !known.flags.contains(&flag.as_str())) {
+                let complaint = Complaint::new(format!("there is no flag `{flag}` under `flags`"));
+                let flags = known.flags.iter().copied();
+                let complaint = complaint.suggest_one_of(flag, flags, "the flags are");
+                reading.refuse_at(root, &path.key("when"), complaint);
             }
-            let complaint = Complaint::new(format!("no provider is called `{}`", target.provider));
-            let known = providers.iter().map(ProviderName::as_str);
-            let complaint =
-                complaint.suggest_one_of(target.provider.as_str(), known, "the providers are");
-            reading.refuse_at(root, &path, complaint);
+        }
+        for (index, target) in route.fallback.iter().enumerate() {
+            let path = path.key("fallback").index(index);
+            refuse_provider(target, known.providers, &path, root, reading);
+        }
+        let shares = route.targets.iter().filter_map(|member| member.rollout);
+        let sum: u32 = shares.map(|share| u32::from(share.hundredths())).sum();
+        if sum > u32::from(Percent::ALL.hundredths()) {
+            let complaint = Complaint::new("the shares under `rollout` come to more than 100%");
+            reading.refuse_at(
+                root,
+                &path.key("targets"),
+                complaint.suggest("lower one of them"),
+            );
         }
     }
 }
 
-impl Section for RouteTarget {
+fn refuse_lead(
+    route: &ModelName,
+    member: &RouteMember,
+    routes: &BTreeMap<ModelName, Option<Route>>,
+    known: &Known<'_>,
+    path: &Path,
+    root: &Node,
+    reading: &mut Reading<'_>,
+) {
+    match &member.lead {
+        Lead::Model(target) => {
+            refuse_provider(target, known.providers, &path.key("model"), root, reading);
+        }
+        Lead::Equivalents { class, .. } => {
+            if !known.classes.contains(&&**class) {
+                let complaint =
+                    Complaint::new(format!("there is no class `{class}` under `equivalents`"));
+                let classes = known.classes.iter().copied();
+                let complaint = complaint.suggest_one_of(class, classes, "the classes are");
+                reading.refuse_at(root, &path.key("equivalents"), complaint);
+            }
+        }
+        Lead::Route(name) => {
+            let path = path.key("route");
+            if !routes.contains_key(name) {
+                let complaint = Complaint::new(format!("there is no `{name}` under `models`"));
+                let names = routes.keys().map(ModelName::as_str);
+                let complaint = complaint.suggest_one_of(name.as_str(), names, "the names are");
+                reading.refuse_at(root, &path, complaint);
+            } else if let Some(way) = way_too_far(route, name, routes) {
+                let complaint = Complaint::new(way);
+                reading.refuse_at(root, &path, complaint.suggest("name the models themselves"));
+            }
+        }
+    }
+}
+
+/// What is wrong with a route that leads through `next`: it comes back to itself, or goes through too many.
+fn way_too_far(
+    route: &ModelName,
+    next: &ModelName,
+    routes: &BTreeMap<ModelName, Option<Route>>,
+) -> Option<String> {
+    let mut reached = vec![next];
+    for _ in 0..MAX_DEPTH {
+        if reached.contains(&route) {
+            return Some(format!("`{route}` leads to itself"));
+        }
+        let there = reached
+            .iter()
+            .filter_map(|name| routes.get(*name)?.as_ref());
+        let members = there.flat_map(|route| &route.targets);
+        reached = members
+            .filter_map(|member| match &member.lead {
+                Lead::Route(name) => Some(name),
+                Lead::Model(_) | Lead::Equivalents { .. } => None,
+            })
+            .collect();
+        reached.sort_unstable();
+        reached.dedup();
+        if reached.is_empty() {
+            return None;
+        }
+    }
+    Some(format!("it leads through more than {MAX_DEPTH} routes"))
+}
+
+/// Says that a target is of a provider that there is not.
+pub(super) fn refuse_provider(
+    target: &RouteTarget,
+    providers: &[ProviderName],
+    path: &Path,
+    root: &Node,
+    reading: &mut Reading<'_>,
+) {
+    if providers.contains(&target.provider) {
+        return;
+    }
+    let complaint = Complaint::new(format!("no provider is called `{}`", target.provider));
+    let known = providers.iter().map(ProviderName::as_str);
+    let complaint = complaint.suggest_one_of(target.provider.as_str(), known, "the providers are");
+    reading.refuse_at(root, path, complaint);
+}
+
+impl Choice for Strategy {
+    const EXPECTED: &'static str = "a strategy";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("priority", Self::Priority),
+        ("weighted", Self::Weighted),
+        ("cheapest", Self::Cheapest),
+        ("fastest", Self::Fastest),
+        ("balanced", Self::Balanced(Balance::EVEN)),
+        ("least_busy", Self::LeastBusy),
+        ("usage_aware", Self::UsageAware),
+    ];
+}
+
+impl Choice for Sticky {
+    const EXPECTED: &'static str = "what requests share";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("session", Self::Session),
+        ("user", Self::User),
+        ("key", Self::Key),
+        ("prefix", Self::Prefix),
+    ];
+}
+
+impl Section for Balance {
     fn read(fields: &mut impl Fields) -> Option<Self> {
-        fields.required(
-            "model",
-            "openai/gpt-5.4-nano",
-            "The provider's name under `providers`, a `/`, and the model as that provider calls \
-             it.",
-        )
+        let cost: Option<Share> = fields.or("cost", "1", "A low cost.");
+        let latency: Option<Share> = fields.or(
+            "latency",
+            "1",
+            "A short wait: to the first byte of a stream, to the end of any other answer.",
+        );
+        let quality: Option<Share> = fields.or(
+            "quality",
+            "1",
+            "Quality, as the targets or their class of `equivalents` state it.",
+        );
+        Some(Self {
+            cost: cost?.0,
+            latency: latency?.0,
+            quality: quality?.0,
+        })
     }
 }
 

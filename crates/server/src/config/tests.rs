@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use domain::egress::Reach;
 use domain::key::Role;
-use gateway::routes::{HangUp, Retries, RouteTarget, Timeouts};
+use gateway::routes::condition::Condition;
+use gateway::routes::rollout::Percent;
+use gateway::routes::strategy::{Balance, Strategy};
+use gateway::routes::{HangUp, Lead, Retries, RouteMember, RouteTarget, Sticky, Timeouts};
 use providers::credential::{Credential, Source};
 use providers::kind::ProviderKind;
 
@@ -185,11 +188,19 @@ fn a_routes_defaults_are_those_of_calls_without_a_route() {
     assert!(!route.strict);
 }
 
-fn named(targets: &[RouteTarget]) -> Vec<String> {
-    let targets = targets.iter();
+fn named<'a>(targets: impl IntoIterator<Item = &'a RouteTarget>) -> Vec<String> {
+    let targets = targets.into_iter();
     targets
         .map(|target| format!("{}/{}", target.provider, target.model))
         .collect()
+}
+
+/// The models that members of a route lead to themselves.
+fn models(members: &[RouteMember]) -> impl Iterator<Item = &RouteTarget> {
+    members.iter().filter_map(|member| match &member.lead {
+        Lead::Model(target) => Some(target),
+        Lead::Route(_) | Lead::Equivalents { .. } => None,
+    })
 }
 
 #[test]
@@ -226,14 +237,17 @@ fn everything_arrives_where_it_belongs() {
 
     let fast = &config.routes["fast"];
     assert!(fast.strict);
-    assert_eq!(named(&fast.targets), ["openai/gpt-5.4-nano", "sim/gpt"]);
+    assert_eq!(
+        named(models(&fast.targets)),
+        ["openai/gpt-5.4-nano", "sim/gpt"]
+    );
     assert_eq!(named(&fast.fallback), ["local/meta-llama/Llama-3"]);
     assert_eq!(fast.timeouts.attempt, Duration::from_secs(30));
     assert_eq!(fast.timeouts.idle, Duration::from_mins(1));
     assert_eq!(fast.retries.attempts, 5);
     assert_eq!(fast.retries.max_backoff, Duration::from_secs(2));
     let targets = &config.routes["gpt-5.4"].targets;
-    assert_eq!(named(targets), ["local/meta-llama/Llama-3"]);
+    assert_eq!(named(models(targets)), ["local/meta-llama/Llama-3"]);
     assert_eq!(
         config.routes["slow"].timeouts.total,
         Duration::from_mins(30)
@@ -381,4 +395,48 @@ fn a_file_that_is_named_must_be_there() {
     let present = fixtures().join("valid/sdk.yaml");
     let config = Config::load(Some(&present), &environment).unwrap();
     assert_eq!(config.providers.len(), 3);
+}
+
+#[test]
+fn routes_share_their_requests_out_as_they_are_told() {
+    let text = fs::read_to_string(fixtures().join("valid/routing.yaml")).unwrap();
+    let config = parse(&text).unwrap();
+    let smart = &config.routes["smart"];
+    let balance = Balance {
+        cost: 0.5,
+        latency: 2.0,
+        ..Balance::EVEN
+    };
+    assert_eq!(smart.sharing.strategy, Strategy::Balanced(balance));
+    assert_eq!(smart.sharing.sticky, [Sticky::User, Sticky::Prefix]);
+    assert_eq!(smart.sharing.regions, ["eu".parse().unwrap()]);
+    let [class, route, gold, new] = smart.targets.as_slice() else {
+        panic!("{:?}", smart.targets);
+    };
+    assert!(
+        matches!(&class.lead, Lead::Equivalents { class, floor } if &**class == "small" && (0.69..0.71).contains(floor))
+    );
+    assert!(matches!(&route.lead, Lead::Route(name) if name.as_str() == "cheap"));
+    assert_eq!((route.weight, route.priority), (3, Some(2)));
+    assert_eq!(
+        gold.when.as_ref().map(Condition::as_str),
+        Some("metadata.tier == 'gold' && flags.beta")
+    );
+    assert_eq!(new.rollout.map(Percent::hundredths), Some(250));
+    assert_eq!(
+        (new.variant.as_deref(), new.quality),
+        (Some("new"), Some(0.9))
+    );
+    assert_eq!(new.region, Some("eu-west-1".parse().unwrap()));
+    let cheap = &config.routes["cheap"];
+    assert_eq!(cheap.sharing.strategy, Strategy::Cheapest);
+    let azure = config
+        .providers
+        .iter()
+        .find(|it| it.name.as_str() == "azure")
+        .unwrap();
+    assert_eq!(azure.region, Some("eu".parse().unwrap()));
+    assert_eq!(config.policy.equivalents["small"].len(), 2);
+    assert!(config.policy.flags.has("beta"));
+    assert!(!config.policy.residency.is_empty());
 }

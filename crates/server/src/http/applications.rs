@@ -1,9 +1,9 @@
 //! What `/api/ai/chat` has beside a chat of any face: the provider that is tried first, and the provider's name and
 //! the cost in the answer.
 
-use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use gateway::Inbound;
+use gateway::plan::Wishes;
 use gateway::reply::Reply;
 use providers::application::{preferred, with_provider};
 
@@ -13,23 +13,22 @@ use crate::app::App;
 pub fn ask(app: &App, inbound: &mut Inbound) -> Result<(), Problem> {
     // The answer says what it cost.
     inbound.report.cost = true;
-    let wanted = preferred(&inbound.body).map_err(|invalid| Problem {
+    let preferred = preferred(&inbound.body).map_err(|invalid| Problem {
         param: invalid.param,
         ..Problem::new(ProblemKind::InvalidRequest, invalid.detail)
     })?;
-    let Some((model, wanted)) = wanted else {
+    let Some(preferred) = preferred else {
         return Ok(());
     };
-    if knows(app, &wanted) || app.gateway.routes().plan(&model).is_err() {
-        inbound.asked.model = Some(wanted);
+    if app.gateway.routes().plan(&preferred.model).is_err() {
+        inbound.asked.model = Some(preferred.there);
+        return Ok(());
     }
+    inbound.wishes = Some(Box::new(Wishes {
+        provider: Some(preferred.provider),
+        ..Wishes::default()
+    }));
     Ok(())
-}
-
-/// Whether a provider is there and known to have the model.
-fn knows(app: &App, name: &ModelName) -> bool {
-    let plan = app.gateway.routes().plan(name);
-    plan.is_ok_and(|plan| plan.target().facts.is_some())
 }
 
 /// Puts the provider's name into a whole answer.

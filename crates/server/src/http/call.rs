@@ -115,6 +115,7 @@ pub fn inbound<A: ?Sized>(
         batch_id: None,
         client_request_id: text(&parts.headers, &CLIENT_REQUEST_ID, 256),
         traceparent: text(&parts.headers, &TRACEPARENT, 64),
+        wishes: None,
         report: report_wanted(&parts.headers),
         asked: Asked {
             model: spoken.model,

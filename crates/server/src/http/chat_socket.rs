@@ -308,6 +308,7 @@ impl Chat {
             face_name: Recorded::Application,
             client_request_id: Some(self.id.clone()),
             traceparent: None,
+            wishes: None,
             report: ReportWanted::default(),
             asked: Asked::default(),
             body,

@@ -70,6 +70,7 @@ pub async fn metrics(State(app): State<Shared>) -> Response {
         payloads: app.payloads.lost(),
         responses: app.responses.lost(),
         reasoning_states: custody.map_or(0, |custody| custody.lost()),
+        conditions: app.gateway.failed_conditions(),
     };
     let text = app.telemetry.render(&app.ledger, lost);
     (

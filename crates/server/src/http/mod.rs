@@ -25,4 +25,5 @@ pub mod replicas;
 pub mod request;
 pub mod responses;
 pub mod router;
+pub mod routes;
 pub mod sockets;

@@ -11,6 +11,7 @@ mod files;
 mod passing;
 mod realtime;
 mod replicas;
+mod routes;
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {
@@ -34,7 +35,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },

@@ -38,6 +38,15 @@ impl IntoProblem for ChatError {
                 let detail = format!("The model '{}' is not served here. {hint}", unknown.model);
                 Problem::new(ProblemKind::UnknownModel, detail).with_param("model")
             }
+            Self::NoTarget(nobody) => Problem::new(
+                ProblemKind::PermissionDenied,
+                format!(
+                    "No target of the model '{}' is for this request: {}",
+                    nobody.model,
+                    nobody.reasons.join(" ")
+                ),
+            )
+            .with_param("model"),
             Self::ModelNotPermitted(model) => Problem::new(
                 ProblemKind::PermissionDenied,
                 format!("Your key does not permit the model '{model}'."),

@@ -12,7 +12,7 @@ use super::faces::Api;
 use super::request::Arrival;
 use super::{
     batches, call, client_secrets, envelope, files, health, keys, logs, media, message_batches,
-    models, openapi, replicas, responses,
+    models, openapi, replicas, responses, routes,
 };
 use crate::app::Shared;
 
@@ -96,6 +96,8 @@ pub fn router(app: Shared) -> Router {
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
         .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))
         .route("/api/v1/admin/replicas", get(replicas::list))
+        .route("/api/v1/admin/routes", get(routes::list))
+        .route("/api/v1/admin/routes/explain", post(routes::explain))
         // Operations
         .route("/", get(health::welcome))
         .route("/healthz", get(health::live))

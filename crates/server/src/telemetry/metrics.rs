@@ -39,6 +39,8 @@ pub struct Lost {
     pub responses: u64,
     /// Turns with reasoning state.
     pub reasoning_states: u64,
+    /// Conditions of routes that could not be evaluated, which lost the request a target.
+    pub conditions: u64,
 }
 
 /// What calls are told apart by. A failed call's model is left out: callers can make up any number of
@@ -140,6 +142,7 @@ impl Metrics {
                 "trunkline_reasoning_states_lost_total",
                 lost.reasoning_states,
             ),
+            ("trunkline_route_condition_failures_total", lost.conditions),
         ];
         for (name, count) in ledger_counts {
             self.recorder

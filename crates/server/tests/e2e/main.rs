@@ -22,5 +22,6 @@ mod realtime;
 mod reload;
 mod replicas;
 mod restart;
+mod routing;
 mod store_outage;
 mod telemetry;

@@ -19,11 +19,13 @@ pub(super) struct Resolver<'a, 'q> {
 
 /// Every name with one value; those of `headers`, `metadata` and `flags` are the operator's and the caller's.
 pub(super) const NAMES: &[&str] = &[
+    "caller.application",
     "caller.key",
     "caller.key_id",
     "caller.organization",
     "caller.project",
     "caller.role",
+    "caller.user",
     "request.input_tokens",
     "request.language",
     "request.max_output_tokens",
@@ -45,6 +47,14 @@ impl VariableResolver for Resolver<'_, '_> {
         let question = self.question;
         let caller = question.caller;
         Some(match variable {
+            "caller.application" => {
+                let application = caller.key().application_id;
+                owned(application.map(|id| id.to_string()).unwrap_or_default())
+            }
+            "caller.user" => {
+                let user = caller.key().user_id;
+                owned(user.map(|id| id.to_string()).unwrap_or_default())
+            }
             "caller.key" => text(caller.key().name.as_str()),
             "caller.key_id" => owned(caller.key_id().to_string()),
             "caller.organization" => owned(caller.organization_id().to_string()),
