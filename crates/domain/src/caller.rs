@@ -6,11 +6,15 @@ use jiff::Timestamp;
 
 use crate::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
 use crate::key::{Role, VirtualKey};
+use crate::tenant::ProjectSettings;
 
 /// Someone who has proved who they are. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
     key: Arc<VirtualKey>,
+    /// The project's own settings; `None` where it has none, as most have.
+    settings: Option<Arc<ProjectSettings>>,
+    is_archived: bool,
 }
 
 /// Whose something is that is kept: nobody else may know that it is there.
@@ -27,7 +31,27 @@ pub struct Owner {
 impl Caller {
     /// The caller who holds `key`; whoever makes one has verified the key at `now`.
     pub fn holding(key: Arc<VirtualKey>) -> Self {
-        Self { key }
+        Self {
+            key,
+            settings: None,
+            is_archived: false,
+        }
+    }
+
+    /// The caller with what their tenants say: the project's own settings, and whether one of them is out
+    /// of service.
+    #[must_use]
+    pub fn of_project(self, settings: Option<Arc<ProjectSettings>>, is_archived: bool) -> Self {
+        Self {
+            settings,
+            is_archived,
+            ..self
+        }
+    }
+
+    /// What the project decides for its own calls; `None` leaves everything to the configuration.
+    pub fn settings(&self) -> Option<&ProjectSettings> {
+        self.settings.as_deref()
     }
 
     /// The key that was shown.
@@ -69,7 +93,13 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may administer and see everybody's calls.
+    /// Whether the caller may administer the whole installation: an administrator of the organisation that
+    /// exists from the first start.
+    pub fn is_operator(&self) -> bool {
+        self.is_admin() && self.organization_id() == OrganizationId::DEFAULT
+    }
+
+    /// Whether the caller may administer their organisation and see all of its calls.
     pub fn is_admin(&self) -> bool {
         self.key.role == Role::Admin
     }
@@ -85,8 +115,8 @@ impl Caller {
         patterns.any(|pattern| pattern.as_str() == "*")
     }
 
-    /// Whether the key is still good at `now`; a call that was admitted may end later.
+    /// Whether the key is still good at `now`, and its tenants in service; a call that was admitted may end later.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
-        self.key.is_valid_at(now)
+        self.key.is_valid_at(now) && !self.is_archived
     }
 }

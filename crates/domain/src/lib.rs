@@ -1,11 +1,11 @@
 //! The vocabulary of Trunkline: what a call, a caller, a chat and a cost are, and the ports through
 //! which the platform asks the outside world for something.
 //!
-//! Suggested reading order: [`id`] and [`name`], then [`caller`] and [`key`] (who asks), [`chat`] (what
+//! Suggested reading order: [`id`] and [`name`], then [`tenant`], [`caller`] and [`key`] (who asks), [`chat`] (what
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
 //! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
-//! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`call::CallStore`],
-//! [`response::ResponseStore`], [`custody::CustodyStore`], [`client_secret::ClientSecretStore`],
+//! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`tenant::TenantStore`],
+//! [`call::CallStore`], [`response::ResponseStore`], [`custody::CustodyStore`], [`client_secret::ClientSecretStore`],
 //! [`file::FileStore`], [`batch::BatchStore`]; the bytes of files and generated media lie behind
 //! [`media::MediaStore`], and what replicas do together behind the ports of [`fleet`] and [`cache`]; limits and how replicas
 //! share them are in [`limit`].
@@ -39,4 +39,5 @@ pub mod response;
 pub mod secret;
 pub mod socket;
 pub mod store_error;
+pub mod tenant;
 pub mod usage;

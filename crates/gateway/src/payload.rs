@@ -11,6 +11,7 @@ use domain::call::Payload;
 use domain::caller::Caller;
 use domain::id::RequestId;
 use domain::name::ProviderName;
+use domain::tenant::PayloadRule;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::Recorder;
@@ -47,7 +48,8 @@ impl Payloads {
         self.waiting.lost()
     }
 
-    /// Begins to listen to a call; `None` where nothing is kept.
+    /// Begins to listen to a call; `None` where nothing is kept. What the caller's project says comes before
+    /// what the configuration says.
     pub(crate) fn listen(
         self: &Arc<Self>,
         caller: &Caller,
@@ -55,7 +57,9 @@ impl Payloads {
         request: &Bytes,
         now: Timestamp,
     ) -> Option<Listener> {
-        let retention = SignedDuration::try_from(self.retention?).ok()?;
+        let of_project = caller.settings().and_then(|settings| settings.payloads);
+        let retention = of_project.map_or(self.retention, PayloadRule::retention)?;
+        let retention = SignedDuration::try_from(retention).ok()?;
         Some(Listener {
             payloads: Arc::clone(self),
             memory: None,

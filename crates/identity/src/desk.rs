@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::entropy::Entropy;
-use domain::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
+use domain::id::KeyId;
 use domain::key::{
     AddressRange, Budget, KeyRevision, KeyStore, ModelPattern, Origin, PreviousHash, Rate, Role,
     Rotation, VirtualKey,
@@ -16,6 +16,7 @@ use domain::store_error::StoreError;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ring::KeyRing;
+use crate::tenants::{Placement, Reach};
 use crate::text;
 
 /// The longest time that an old text stays good after a rotation.
@@ -26,14 +27,8 @@ pub const MAX_GRACE: Duration = Duration::from_hours(30 * 24);
 pub struct NewKey {
     /// What people call it: 1–128 characters.
     pub name: String,
-    /// The tenant.
-    pub organization_id: OrganizationId,
-    /// The tenant's project.
-    pub project_id: ProjectId,
-    /// The project's application that is to hold it.
-    pub application_id: Option<ApplicationId>,
-    /// The organisation's user who is to hold it.
-    pub user_id: Option<UserId>,
+    /// Whom it is made for.
+    pub placement: Placement,
     /// What its holder may do beside calling models.
     pub role: Role,
     /// The models that may be asked for.
@@ -123,10 +118,10 @@ impl Desk {
         let key = VirtualKey {
             id: KeyId::new(now, &*self.entropy),
             name: new.name,
-            organization_id: new.organization_id,
-            project_id: new.project_id,
-            application_id: new.application_id,
-            user_id: new.user_id,
+            organization_id: new.placement.organization_id,
+            project_id: new.placement.project_id,
+            application_id: new.placement.application_id,
+            user_id: new.placement.user_id,
             role: new.role,
             hash: self.ring.hasher().hash(text.reveal()),
             previous: None,
@@ -150,6 +145,7 @@ impl Desk {
     /// Gives a key a new text; the old one stays good for `grace`.
     pub async fn rotate(
         &self,
+        reach: Reach,
         id: KeyId,
         grace: Duration,
     ) -> Result<(VirtualKey, Secret<String>), DeskError> {
@@ -157,7 +153,7 @@ impl Desk {
             return Err(DeskError::Grace);
         }
         let now = self.clock.now();
-        let old = self.store.key(id).await?.ok_or(DeskError::NoSuchKey(id))?;
+        let old = self.find(reach, id).await?;
         let text = text::generate(&*self.entropy);
         let (prefix, last_four) = text::shown(&text);
         let grace = SignedDuration::try_from(grace).unwrap_or(SignedDuration::ZERO);
@@ -179,6 +175,13 @@ impl Desk {
         Ok((key, text))
     }
 
+    /// A key within reach.
+    async fn find(&self, reach: Reach, id: KeyId) -> Result<VirtualKey, DeskError> {
+        let key = self.store.key(id).await?;
+        key.filter(|key| reach.covers(key.organization_id))
+            .ok_or(DeskError::NoSuchKey(id))
+    }
+
     async fn why_not_rotated(&self, old: &VirtualKey) -> Result<DeskError, StoreError> {
         let known = self.store.key(old.id).await?;
         let is_active = |key: &VirtualKey| key.revoked_at.is_none_or(|at| at > self.clock.now());
@@ -191,7 +194,8 @@ impl Desk {
     }
 
     /// Ends a key now. Calls that it has begun go on.
-    pub async fn revoke(&self, id: KeyId) -> Result<VirtualKey, DeskError> {
+    pub async fn revoke(&self, reach: Reach, id: KeyId) -> Result<VirtualKey, DeskError> {
+        self.find(reach, id).await?;
         let now = self.clock.now();
         let key = self
             .store
@@ -202,13 +206,17 @@ impl Desk {
         Ok(key)
     }
 
-    /// The keys of the store, newest first: at most `limit`, made before the key `before`.
+    /// The keys of the store within reach, newest first: at most `limit`, made before the key `before`.
     pub async fn list(
         &self,
+        reach: Reach,
         before: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<VirtualKey>, DeskError> {
-        Ok(self.store.list_keys(before, limit).await?)
+        Ok(self
+            .store
+            .list_keys(reach.organization(), before, limit)
+            .await?)
     }
 
     /// Takes in what other processes changed since `revision`, and answers how far it has followed.

@@ -1,12 +1,13 @@
 //! Recognises callers in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::caller::Caller;
 use domain::id::KeyId;
 use domain::key::{KeyHash, Origin, Rate, Role, VirtualKey};
+use domain::tenant::{ProjectSettings, Tenant, TenantId};
 use jiff::Timestamp;
 
 use crate::text::Hasher;
@@ -23,6 +24,9 @@ pub enum Unrecognised {
     /// The key's time is over.
     #[error("the API key has expired")]
     Expired,
+    /// The organisation, project, application or user that the key was made for is out of service.
+    #[error("{word} {0} is archived", word = .0.word().as_str())]
+    Archived(TenantId),
     /// The key may not be used from this address.
     #[error("the API key may not be used from {0}")]
     Address(IpAddr),
@@ -37,7 +41,31 @@ pub struct KeyRing {
 #[derive(Default)]
 struct Keys {
     by_hash: HashMap<KeyHash, KeyId>,
-    by_id: HashMap<KeyId, Arc<VirtualKey>>,
+    by_id: HashMap<KeyId, Held>,
+    tenants: HashMap<TenantId, Standing>,
+}
+
+/// What a tenant says of the keys that were made for it.
+struct Standing {
+    /// A project's settings, where it has any.
+    settings: Option<Arc<ProjectSettings>>,
+    is_archived: bool,
+}
+
+/// A key with what its tenants say, looked up when either changes and not when the key is shown.
+struct Held {
+    key: Arc<VirtualKey>,
+    /// The project's settings, where it has any.
+    settings: Option<Arc<ProjectSettings>>,
+    /// Who of its tenants is out of service.
+    archived: Option<TenantId>,
+}
+
+impl Held {
+    fn caller(&self) -> Caller {
+        Caller::holding(Arc::clone(&self.key))
+            .of_project(self.settings.clone(), self.archived.is_some())
+    }
 }
 
 impl KeyRing {
@@ -60,7 +88,7 @@ impl KeyRing {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for key in changed {
             let known = keys.by_id.get(&key.id);
-            if known.is_some_and(|known| age(known) > age(&key)) {
+            if known.is_some_and(|known| age(&known.key) > age(&key)) {
                 continue;
             }
             keys.remove(key.id);
@@ -68,15 +96,31 @@ impl KeyRing {
         }
     }
 
+    /// Takes in tenants that are new or changed; the keys that were made for them follow at once.
+    pub fn update_tenants(&self, changed: impl IntoIterator<Item = Tenant>) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = HashSet::new();
+        for tenant in changed {
+            let settings = tenant.settings().filter(|settings| !settings.is_empty());
+            let standing = Standing {
+                settings: settings.cloned().map(Arc::new),
+                is_archived: tenant.archived_at.is_some(),
+            };
+            ids.insert(tenant.id());
+            keys.tenants.insert(tenant.id(), standing);
+        }
+        keys.follow(&ids);
+    }
+
     /// Replaces the keys that the configuration names by `configured`.
     pub fn replace_configured(&self, configured: impl IntoIterator<Item = VirtualKey>) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let is_configured = |key: &Arc<VirtualKey>| key.origin == Origin::Configuration;
+        let is_configured = |held: &&Held| held.key.origin == Origin::Configuration;
         let old: Vec<KeyId> = keys
             .by_id
             .values()
-            .filter(|key| is_configured(key))
-            .map(|key| key.id)
+            .filter(is_configured)
+            .map(|held| held.key.id)
             .collect();
         for id in old {
             keys.remove(id);
@@ -92,6 +136,7 @@ impl KeyRing {
         let mut configured: Vec<_> = keys
             .by_id
             .values()
+            .map(|held| &held.key)
             .filter(|key| key.origin == Origin::Configuration)
             .cloned()
             .collect();
@@ -102,13 +147,13 @@ impl KeyRing {
     /// Who holds a key, whether it is still good or not: for what goes on without its caller.
     pub fn holder(&self, id: KeyId) -> Option<Caller> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_id.get(&id).map(Arc::clone).map(Caller::holding)
+        keys.by_id.get(&id).map(Held::caller)
     }
 
     /// Whether the store has a key, good at `now`, whose holder may administer.
     pub fn has_stored_admin(&self, now: Timestamp) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_id.values().any(|key| {
+        keys.by_id.values().map(|held| &held.key).any(|key| {
             key.role == Role::Admin && key.origin == Origin::Store && key.is_valid_at(now)
         })
     }
@@ -116,7 +161,7 @@ impl KeyRing {
     /// Whether a key that is good at `now` may do so much and no more.
     pub fn limits_anyone(&self, now: Timestamp) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_id.values().any(|key| {
+        keys.by_id.values().map(|held| &held.key).any(|key| {
             let is_limited = key.budget.is_some() || key.rate != Rate::default();
             is_limited && key.is_valid_at(now)
         })
@@ -130,15 +175,17 @@ impl KeyRing {
         now: Timestamp,
     ) -> Result<Caller, Unrecognised> {
         let hash = self.hasher.hash(text);
-        let key = {
+        let (caller, archived) = {
             let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
             let id = keys.by_hash.get(&hash).ok_or(Unrecognised::Unknown)?;
-            Arc::clone(keys.by_id.get(id).ok_or(Unrecognised::Unknown)?)
+            let held = keys.by_id.get(id).ok_or(Unrecognised::Unknown)?;
+            (held.caller(), held.archived)
         };
+        let key = caller.key();
         if key.hash != hash && key.previous.is_none_or(|previous| previous.until <= now) {
             return Err(Unrecognised::Revoked);
         }
-        if_good(key, address, now)
+        if_good(caller, archived, address, now)
     }
 
     /// Whoever acts for the key `id` from `address` at `now`, having shown something else than its text.
@@ -148,16 +195,23 @@ impl KeyRing {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Caller, Unrecognised> {
-        let key = {
+        let (caller, archived) = {
             let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(keys.by_id.get(&id).ok_or(Unrecognised::Unknown)?)
+            let held = keys.by_id.get(&id).ok_or(Unrecognised::Unknown)?;
+            (held.caller(), held.archived)
         };
-        if_good(key, address, now)
+        if_good(caller, archived, address, now)
     }
 }
 
-/// The holder of a key, if it is good from `address` at `now`.
-fn if_good(key: Arc<VirtualKey>, address: IpAddr, now: Timestamp) -> Result<Caller, Unrecognised> {
+/// The holder of a key, if it is good from `address` at `now` and none of its tenants is `archived`.
+fn if_good(
+    caller: Caller,
+    archived: Option<TenantId>,
+    address: IpAddr,
+    now: Timestamp,
+) -> Result<Caller, Unrecognised> {
+    let key = caller.key();
     if key.revoked_at.is_some_and(|at| at <= now) {
         return Err(Unrecognised::Revoked);
     }
@@ -167,7 +221,10 @@ fn if_good(key: Arc<VirtualKey>, address: IpAddr, now: Timestamp) -> Result<Call
     if !key.addresses.is_empty() && !key.addresses.iter().any(|range| range.contains(address)) {
         return Err(Unrecognised::Address(address));
     }
-    Ok(Caller::holding(key))
+    match archived {
+        None => Ok(caller),
+        Some(tenant) => Err(Unrecognised::Archived(tenant)),
+    }
 }
 
 /// Orders the states of one key: it is rotated again and again, and revoked last.
@@ -181,11 +238,60 @@ impl Keys {
         if let Some(previous) = key.previous {
             self.by_hash.insert(previous.hash, key.id);
         }
-        self.by_id.insert(key.id, Arc::new(key));
+        let held = self.held(Arc::new(key));
+        self.by_id.insert(held.key.id, held);
+    }
+
+    /// The key with what its tenants say. Of one that is not known yet nothing is said: keys and tenants
+    /// are followed one after the other.
+    fn held(&self, key: Arc<VirtualKey>) -> Held {
+        let project = TenantId::Project(key.project_id);
+        let settings = self
+            .tenants
+            .get(&project)
+            .and_then(|standing| standing.settings.clone());
+        let archived = [
+            Some(TenantId::Organization(key.organization_id)),
+            Some(project),
+            key.application_id.map(TenantId::Application),
+            key.user_id.map(TenantId::User),
+        ]
+        .into_iter()
+        .flatten()
+        .find(|id| {
+            let standing = self.tenants.get(id);
+            standing.is_some_and(|standing| standing.is_archived)
+        });
+        Held {
+            key,
+            settings,
+            archived,
+        }
+    }
+
+    /// Brings the keys up to date that were made for one of `changed`.
+    fn follow(&mut self, changed: &HashSet<TenantId>) {
+        let is_concerned = |key: &VirtualKey| {
+            changed.contains(&TenantId::Organization(key.organization_id))
+                || changed.contains(&TenantId::Project(key.project_id))
+                || (key.application_id)
+                    .is_some_and(|id| changed.contains(&TenantId::Application(id)))
+                || (key.user_id).is_some_and(|id| changed.contains(&TenantId::User(id)))
+        };
+        let concerned: Vec<Arc<VirtualKey>> = self
+            .by_id
+            .values()
+            .filter(|held| is_concerned(&held.key))
+            .map(|held| Arc::clone(&held.key))
+            .collect();
+        for key in concerned {
+            let held = self.held(key);
+            self.by_id.insert(held.key.id, held);
+        }
     }
 
     fn remove(&mut self, id: KeyId) {
-        if let Some(key) = self.by_id.remove(&id) {
+        if let Some(Held { key, .. }) = self.by_id.remove(&id) {
             self.by_hash.remove(&key.hash);
             if let Some(previous) = key.previous {
                 self.by_hash.remove(&previous.hash);

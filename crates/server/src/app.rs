@@ -27,6 +27,7 @@ use gateway::{Gateway, Parts, Settings};
 use identity::client_secret::ClientSecrets;
 use identity::desk::Desk;
 use identity::ring::KeyRing;
+use identity::tenants::TenantDesk;
 use identity::text::{self, Hasher};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -83,6 +84,8 @@ pub struct App {
     pub desk: Desk,
     /// Makes and recognises what stands in for a key in realtime sessions.
     pub client_secrets: ClientSecrets,
+    /// Keeps the organisations, projects, applications and users.
+    pub tenants: TenantDesk,
     /// Everything durable.
     pub store: Store,
     /// What replicas share beside it; `None` where there is one replica.
@@ -143,6 +146,12 @@ impl App {
             Arc::clone(&entropy),
         );
         let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
+        let tenants = TenantDesk::new(
+            Arc::new(store.clone()),
+            Arc::clone(&ring),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
@@ -206,6 +215,7 @@ impl App {
             ring,
             desk,
             client_secrets,
+            tenants,
             store,
             shared,
             replicas,

@@ -36,6 +36,14 @@ pub enum Command {
     Models(Models),
     /// Say where a request would go, in which order and why
     Explain(Explain),
+    /// Create, list, change and archive organisations
+    Organizations(Tenants),
+    /// Create, list, change and archive projects
+    Projects(Tenants),
+    /// Create, list, change and archive applications of projects
+    Applications(Tenants),
+    /// Create, list, change and archive users of organisations
+    Users(Tenants),
     /// Create, list, rotate and revoke virtual keys
     Keys(Keys),
     /// Show recorded calls, newest first
@@ -158,6 +166,89 @@ pub struct Replicas {
     pub json: bool,
 }
 
+/// `trunkline organizations`, `projects`, `applications`, `users`
+#[derive(Debug, Args)]
+pub struct Tenants {
+    /// Print as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TenantsCommand,
+}
+
+/// What to do with tenants.
+#[derive(Debug, Subcommand)]
+pub enum TenantsCommand {
+    /// Make one
+    Create {
+        /// What people call it
+        name: String,
+        /// What its kind has.
+        #[command(flatten)]
+        fields: TenantFields,
+    },
+    /// List them, newest first
+    List {
+        /// Only those of this organisation (org_…)
+        #[arg(long)]
+        organization: Option<String>,
+        /// Only those of this project (proj_…)
+        #[arg(long)]
+        project: Option<String>,
+        /// Only those that are archived (true), or that are not (false)
+        #[arg(long)]
+        archived: Option<bool>,
+    },
+    /// Show one
+    Get {
+        /// Its identifier
+        id: String,
+    },
+    /// Change what is named
+    Change {
+        /// Its identifier
+        id: String,
+        /// Another name
+        #[arg(long)]
+        name: Option<String>,
+        /// Bring it back into service
+        #[arg(long)]
+        restore: bool,
+        /// What its kind has.
+        #[command(flatten)]
+        fields: TenantFields,
+    },
+    /// Take it out of service: nothing that belongs to it is admitted any more
+    Archive {
+        /// Its identifier
+        id: String,
+    },
+}
+
+/// What only some kinds of tenants have.
+#[derive(Debug, Args)]
+pub struct TenantFields {
+    /// The organisation of a new project or user (org_…) [default: the first]
+    #[arg(long)]
+    pub organization: Option<String>,
+    /// The project of a new application (proj_…) [default: the first]
+    #[arg(long)]
+    pub project: Option<String>,
+    /// A user's address
+    #[arg(long)]
+    pub email: Option<String>,
+    /// A region that a project's calls may be answered in; may be given several times; * permits all
+    #[arg(long = "region")]
+    pub regions: Vec<String>,
+    /// A feature flag of a project, such as beta=true or tone=warm; may be given several times
+    #[arg(long = "flag", value_name = "NAME=VALUE")]
+    pub flags: Vec<String>,
+    /// What is kept of what is said in a project's calls: none, how long (24h), or default
+    #[arg(long, value_name = "RULE")]
+    pub payloads: Option<String>,
+}
+
 /// `trunkline keys`
 #[derive(Debug, Args)]
 pub struct Keys {
@@ -202,6 +293,15 @@ pub struct CreateKey {
     /// An address or range it may be used from, such as 10.0.0.0/8; may be given several times
     #[arg(long = "address")]
     pub addresses: Vec<String>,
+    /// The project that it belongs to (proj_…) [default: the application's, or the first]
+    #[arg(long)]
+    pub project: Option<String>,
+    /// The application that it is for (app_…)
+    #[arg(long)]
+    pub application: Option<String>,
+    /// The user whom it is for (user_…)
+    #[arg(long)]
+    pub user: Option<String>,
     /// Requests per minute
     #[arg(long)]
     pub rpm: Option<u32>,

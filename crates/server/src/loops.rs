@@ -12,6 +12,7 @@ use domain::fleet::ReplicaStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
 use domain::store_error::StoreError;
+use domain::tenant::TenantRevision;
 use gateway::cache::CacheWork;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
@@ -20,7 +21,7 @@ use gateway::waiting::Backlog;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::app::{Queues, Shared};
+use crate::app::{App, Queues, Shared};
 use crate::tasks::{Stop, Tasks};
 use crate::telemetry::Causes;
 
@@ -42,8 +43,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the store is left alone after it failed.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
-/// How often keys that other processes changed are looked for. A revocation takes effect within a
-/// second.
+/// How often keys and tenants that other processes changed are looked for. A revocation takes effect within
+/// a second.
 const KEYS_PAUSE: Duration = Duration::from_millis(500);
 /// How often metrics are tidied up.
 const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
@@ -280,19 +281,19 @@ async fn write_backlog(backlog: Arc<dyn Backlog>, what: &'static str, mut stop: 
 }
 
 async fn follow_keys(app: Shared, mut stop: Stop) {
-    let mut revision: KeyRevision = 0;
+    let mut revisions = (0, 0);
     let mut has_failed = false;
     loop {
-        match app.desk.follow(revision).await {
+        match follow(&app, revisions).await {
             Ok(followed) => {
-                revision = followed;
+                revisions = followed;
                 has_failed = false;
             }
             Err(error) => {
                 if !std::mem::replace(&mut has_failed, true) {
                     tracing::warn!(
                         error = %Causes(&error),
-                        "changes of keys cannot be followed; known keys stay as they are"
+                        "changes of keys and tenants cannot be followed; what is known stays as it is"
                     );
                 }
             }
@@ -301,6 +302,14 @@ async fn follow_keys(app: Shared, mut stop: Stop) {
             return;
         }
     }
+}
+
+async fn follow(
+    app: &App,
+    (tenants, keys): (TenantRevision, KeyRevision),
+) -> Result<(TenantRevision, KeyRevision), StoreError> {
+    let tenants = app.tenants.follow(tenants).await?;
+    Ok((tenants, app.desk.follow(keys).await?))
 }
 
 async fn sync_journal(app: Shared, period: Duration, mut stop: Stop) {

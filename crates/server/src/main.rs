@@ -27,6 +27,7 @@ mod world;
 use std::process::ExitCode;
 
 use clap::Parser;
+use domain::tenant::TenantWord;
 
 use cli::{Cli, Command};
 
@@ -53,6 +54,16 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Chat(options) => commands::chat::run(&at, options).await,
         Command::Models(options) => commands::models::run(&at, &options),
         Command::Explain(options) => commands::explain::run(&at, &options),
+        Command::Organizations(options) => {
+            commands::tenants::run(&at, TenantWord::Organization, options).await
+        }
+        Command::Projects(options) => {
+            commands::tenants::run(&at, TenantWord::Project, options).await
+        }
+        Command::Applications(options) => {
+            commands::tenants::run(&at, TenantWord::Application, options).await
+        }
+        Command::Users(options) => commands::tenants::run(&at, TenantWord::User, options).await,
         Command::Keys(options) => commands::keys::run(&at, options).await,
         Command::Logs(options) => commands::logs::run(&at, options).await,
         Command::Cost(options) => commands::cost::run(&at, options).await,

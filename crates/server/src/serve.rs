@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
-use domain::id::{OrganizationId, ProjectId};
 use domain::key::{ModelPattern, Rate, Role};
 use domain::secret::Secret;
 use identity::desk::NewKey;
+use identity::tenants::Placement;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -174,6 +174,7 @@ async fn close(app: &Shared, telemetry: Arc<Telemetry>) {
 
 /// Makes the first admin key when there is none, and answers its text when it was made now.
 async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secret<String>>> {
+    app.tenants.follow(0).await?;
     app.desk.follow(0).await?;
     let known = data_dir.read_admin_key().is_some_and(|text| {
         let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -186,10 +187,7 @@ async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secre
     }
     let new = NewKey {
         name: "admin".to_owned(),
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
+        placement: Placement::DEFAULT,
         role: Role::Admin,
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),

@@ -130,6 +130,35 @@ impl Database {
     }
 }
 
+/// What only one transaction at a time may change, so that revisions are committed in their order: a reader
+/// who has followed to one can never miss a lower one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Turn {
+    Keys,
+    Tenants,
+}
+
+impl Database {
+    /// A transaction that is the only one to change what `turn` names until it ends.
+    pub(crate) async fn begin_in_turn(&self, turn: Turn) -> Result<Transaction, StoreError> {
+        // Any numbers that nothing else locks: the ASCII of `trunkeys` and `trunkten`.
+        let lock: i64 = match turn {
+            Turn::Keys => 0x7472_756e_6b65_7973,
+            Turn::Tenants => 0x7472_756e_6b74_656e,
+        };
+        let mut transaction = self.begin().await?;
+        // SQLite lets one transaction write at a time anyway.
+        if let Session::Postgres(connection) = transaction.session() {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                .bind(lock)
+                .execute(connection)
+                .await
+                .map_err(store_error)?;
+        }
+        Ok(transaction)
+    }
+}
+
 /// A connection, borrowed from its pool.
 pub(crate) enum Connection {
     Sqlite(PoolConnection<Sqlite>),

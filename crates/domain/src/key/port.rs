@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{KeyHash, PreviousHash, VirtualKey};
-use crate::id::KeyId;
+use crate::id::{KeyId, OrganizationId};
 use crate::store_error::StoreError;
 
 /// How far a reader has followed the changes of the keys; 0 is the beginning.
@@ -26,9 +26,11 @@ pub trait KeyStore: Send + Sync {
     /// One key; `None` when there is none of that identifier.
     async fn key(&self, id: KeyId) -> Result<Option<VirtualKey>, StoreError>;
 
-    /// At most `limit` keys, newest first, that were made before the key `before`.
+    /// At most `limit` keys, of this organisation where one is named, newest first, that were made before
+    /// the key `before`.
     async fn list_keys(
         &self,
+        organization_id: Option<OrganizationId>,
         before: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<VirtualKey>, StoreError>;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use domain::clock::{Moment, Sleep};
+use domain::id::OrganizationId;
 
 use super::*;
 use crate::ring::Unrecognised;
@@ -90,13 +91,19 @@ impl KeyStore for Memory {
         Ok(self.0.lock().unwrap().get(&id).map(|(_, key)| key.clone()))
     }
 
-    async fn list_keys(&self, _: Option<KeyId>, _: u32) -> Result<Vec<VirtualKey>, StoreError> {
+    async fn list_keys(
+        &self,
+        organization_id: Option<OrganizationId>,
+        _: Option<KeyId>,
+        _: u32,
+    ) -> Result<Vec<VirtualKey>, StoreError> {
         Ok(self
             .0
             .lock()
             .unwrap()
             .values()
             .map(|(_, key)| key.clone())
+            .filter(|key| organization_id.is_none_or(|id| id == key.organization_id))
             .collect())
     }
 
@@ -147,10 +154,7 @@ fn desk(store: &Arc<Memory>) -> (Desk, Arc<KeyRing>) {
 fn new_key() -> NewKey {
     NewKey {
         name: "ci".to_owned(),
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
+        placement: Placement::DEFAULT,
         role: Role::Member,
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),
@@ -239,12 +243,16 @@ fn both_texts_are_good_for_the_grace_period_of_a_rotation() {
     let store = Arc::new(Memory::default());
     let (desk, ring) = desk(&store);
     let (key, old) = now(desk.issue(new_key())).unwrap();
-    let (_, new) = now(desk.rotate(key.id, Duration::from_mins(1))).unwrap();
+    let (_, new) = now(desk.rotate(Reach::Installation, key.id, Duration::from_mins(1))).unwrap();
     let later = NOW + SignedDuration::from_secs(60);
     assert_eq!(recognise(&ring, &new, later), Ok(key.id));
     assert_eq!(recognise(&ring, &old, NOW), Ok(key.id));
     assert_eq!(recognise(&ring, &old, later), Err(Unrecognised::Revoked));
-    let too_long = now(desk.rotate(key.id, MAX_GRACE + Duration::from_secs(1)));
+    let too_long = now(desk.rotate(
+        Reach::Installation,
+        key.id,
+        MAX_GRACE + Duration::from_secs(1),
+    ));
     assert!(matches!(too_long, Err(DeskError::Grace)));
 }
 
@@ -263,7 +271,7 @@ fn who_rotates_a_key_at_the_same_moment_does_not_end_the_others_text() {
         },
         at: NOW,
     });
-    let refused = now(desk.rotate(key.id, Duration::from_mins(1)));
+    let refused = now(desk.rotate(Reach::Installation, key.id, Duration::from_mins(1)));
     assert!(matches!(refused, Err(DeskError::RotatedMeanwhile(id)) if id == key.id));
     let kept = now(store.key(key.id)).unwrap().unwrap();
     assert_eq!(kept.hash, [9; 32]);
@@ -275,13 +283,13 @@ fn a_revoked_key_is_no_key_and_cannot_be_rotated() {
     let store = Arc::new(Memory::default());
     let (desk, ring) = desk(&store);
     let (key, text) = now(desk.issue(new_key())).unwrap();
-    now(desk.revoke(key.id)).unwrap();
+    now(desk.revoke(Reach::Installation, key.id)).unwrap();
     assert_eq!(recognise(&ring, &text, NOW), Err(Unrecognised::Revoked));
-    let rotated = now(desk.rotate(key.id, Duration::ZERO));
+    let rotated = now(desk.rotate(Reach::Installation, key.id, Duration::ZERO));
     assert!(matches!(rotated, Err(DeskError::NoSuchKey(id)) if id == key.id));
     let unknown = KeyId::new(NOW, &Counted(AtomicU8::new(99)));
     assert!(matches!(
-        now(desk.revoke(unknown)),
+        now(desk.revoke(Reach::Installation, unknown)),
         Err(DeskError::NoSuchKey(_))
     ));
 }
@@ -296,7 +304,26 @@ fn another_process_follows_what_changes() {
     let revision = now(there.follow(0)).unwrap();
     assert_eq!(recognise(&ring, &text, NOW), Ok(key.id));
     assert_eq!(now(there.follow(revision)).unwrap(), revision);
-    now(here.revoke(key.id)).unwrap();
+    now(here.revoke(Reach::Installation, key.id)).unwrap();
     assert!(now(there.follow(revision)).unwrap() > revision);
     assert_eq!(recognise(&ring, &text, NOW), Err(Unrecognised::Revoked));
+}
+
+#[test]
+fn an_administrator_of_one_organization_reaches_no_key_of_another() {
+    let store = Arc::new(Memory::default());
+    let (desk, _) = desk(&store);
+    let (key, _) = now(desk.issue(new_key())).unwrap();
+    let stranger = Reach::Organization(OrganizationId::new(NOW, &Counted::default()));
+    assert!(matches!(
+        now(desk.revoke(stranger, key.id)),
+        Err(DeskError::NoSuchKey(_))
+    ));
+    assert!(matches!(
+        now(desk.rotate(stranger, key.id, Duration::ZERO)),
+        Err(DeskError::NoSuchKey(_))
+    ));
+    assert_eq!(now(desk.list(stranger, None, 10)).unwrap(), []);
+    let own = Reach::Organization(OrganizationId::DEFAULT);
+    assert_eq!(now(desk.list(own, None, 10)).unwrap(), [key]);
 }

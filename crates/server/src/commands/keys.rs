@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::Context;
 use domain::clock::Clock;
 use domain::entropy::Entropy;
-use domain::id::{KeyId, OrganizationId, ProjectId};
+use domain::id::{KeyId, ProjectId};
 use domain::key::{Budget, KeyStore, ModelPattern, Period, Rate, Role, VirtualKey};
 use domain::secret::Secret;
 use identity::desk::{Desk, NewKey};
 use identity::ring::KeyRing;
+use identity::tenants::{Holder, Placement, Reach, TenantDesk};
 use serde_json::json;
 
-use super::{Usage, load, print, print_json, table};
+use super::{Usage, load, parsed, print, print_json, table};
 use crate::app::{open_ring, open_store};
 use crate::cli::{CreateKey, Installation, Keys, KeysCommand};
 use crate::data_dir::DataDir;
@@ -34,9 +35,15 @@ pub async fn run(at: &Installation, options: Keys) -> anyhow::Result<ExitCode> {
     let ring = Arc::new(open_ring(&config, &data_dir, &*entropy, clock.now())?);
     let store = open_store(&config, &data_dir).await?;
     let keys: Arc<dyn KeyStore> = Arc::new(store.clone());
+    let tenants = TenantDesk::new(
+        Arc::new(store.clone()),
+        Arc::clone(&ring),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    );
     let desk = Desk::new(keys, Arc::clone(&ring), clock, entropy);
     let outcome = match options.command {
-        KeysCommand::Create(new) => create(&desk, new, options.json).await,
+        KeysCommand::Create(new) => create(&desk, &tenants, new, options.json).await,
         KeysCommand::List => list(&desk, &ring, options.json).await,
         KeysCommand::Rotate { id, grace } => {
             let grace = grace
@@ -52,18 +59,31 @@ pub async fn run(at: &Installation, options: Keys) -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn create(desk: &Desk, new: CreateKey, json: bool) -> anyhow::Result<()> {
-    let (key, text) = desk.issue(new_key(new)?).await?;
+async fn create(
+    desk: &Desk,
+    tenants: &TenantDesk,
+    new: CreateKey,
+    json: bool,
+) -> anyhow::Result<()> {
+    let holder = Holder {
+        project_id: parsed("--project", new.project.as_deref())?,
+        application_id: parsed("--application", new.application.as_deref())?,
+        user_id: parsed("--user", new.user.as_deref())?,
+    };
+    let placement = tenants
+        .place(Reach::Installation, ProjectId::DEFAULT, holder)
+        .await?;
+    let (key, text) = desk.issue(new_key(new, placement)?).await?;
     print_made(&key, &text, json)
 }
 
 async fn rotate(desk: &Desk, id: KeyId, grace: Duration, json: bool) -> anyhow::Result<()> {
-    let (key, text) = desk.rotate(id, grace).await?;
+    let (key, text) = desk.rotate(Reach::Installation, id, grace).await?;
     print_made(&key, &text, json)
 }
 
 async fn revoke(desk: &Desk, id: KeyId, json: bool) -> anyhow::Result<()> {
-    let key = desk.revoke(id).await?;
+    let key = desk.revoke(Reach::Installation, id).await?;
     if json {
         return print_json(&view(&key));
     }
@@ -79,7 +99,7 @@ async fn list(desk: &Desk, ring: &KeyRing, json: bool) -> anyhow::Result<()> {
         .collect();
     let mut before = None;
     loop {
-        let page = desk.list(before, PAGE).await?;
+        let page = desk.list(Reach::Installation, before, PAGE).await?;
         before = page.last().map(|key| key.id);
         let is_last = page.len() < PAGE as usize;
         keys.extend(page);
@@ -151,7 +171,7 @@ fn print_made(key: &VirtualKey, text: &Secret<String>, json: bool) -> anyhow::Re
     Ok(())
 }
 
-fn new_key(new: CreateKey) -> anyhow::Result<NewKey> {
+fn new_key(new: CreateKey, placement: Placement) -> anyhow::Result<NewKey> {
     let addresses = new
         .addresses
         .iter()
@@ -172,10 +192,7 @@ fn new_key(new: CreateKey) -> anyhow::Result<NewKey> {
         .transpose()?;
     Ok(NewKey {
         name: new.name,
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
+        placement,
         role: if new.admin { Role::Admin } else { Role::Member },
         models: new.models.into_iter().map(ModelPattern::new).collect(),
         addresses,

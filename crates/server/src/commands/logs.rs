@@ -1,12 +1,10 @@
 //! `trunkline logs`
 
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use domain::call::{Call, CallFilter, CallState, CallStore};
-use domain::id::InvalidId;
 
-use super::{Usage, load, print, table};
+use super::{Usage, load, parsed, print, table};
 use crate::app::open_store;
 use crate::cli::{Installation, Logs};
 use crate::data_dir::DataDir;
@@ -97,24 +95,16 @@ fn filter(options: &Logs) -> anyhow::Result<CallFilter> {
         .transpose()?;
     Ok(CallFilter {
         organization_id: None,
-        project_id: id("--project", options.project.as_deref())?,
-        application_id: id("--application", options.application.as_deref())?,
-        user_id: id("--user", options.user.as_deref())?,
-        key_id: id("--key", options.key.as_deref())?,
+        project_id: parsed("--project", options.project.as_deref())?,
+        application_id: parsed("--application", options.application.as_deref())?,
+        user_id: parsed("--user", options.user.as_deref())?,
+        key_id: parsed("--key", options.key.as_deref())?,
         client_request_id: options.client_request_id.clone(),
-        batch_id: id("--batch", options.batch.as_deref())?,
+        batch_id: parsed("--batch", options.batch.as_deref())?,
         state,
         provider: options.provider.clone(),
         request_model: options.model.clone(),
         since: options.since,
         until: options.until,
     })
-}
-
-fn id<T: FromStr<Err = InvalidId>>(option: &str, text: Option<&str>) -> anyhow::Result<Option<T>> {
-    let parse = |text: &str| {
-        text.parse()
-            .map_err(|error| Usage(format!("{option} {text}: {error}")).into())
-    };
-    text.map(parse).transpose()
 }

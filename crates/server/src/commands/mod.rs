@@ -10,6 +10,7 @@ pub mod models;
 pub mod openapi;
 pub mod replicas;
 pub mod sim;
+pub mod tenants;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -49,6 +50,18 @@ pub struct Usage(pub String);
 pub fn load(at: &Installation) -> anyhow::Result<Config> {
     Config::load(at.config().as_deref(), &config::process_environment)
         .map_err(|problems| Usage(problems.to_string()).into())
+}
+
+/// The value of an option that may be left out.
+pub fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    option: &str,
+    text: Option<&str>,
+) -> anyhow::Result<Option<T>> {
+    text.map(|text| {
+        text.parse()
+            .map_err(|error| Usage(format!("{option} {text}: {error}")).into())
+    })
+    .transpose()
 }
 
 /// Prints a line of output. A reader that has seen enough (`| head`) ends the command in order.

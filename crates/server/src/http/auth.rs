@@ -43,13 +43,14 @@ pub fn caller_of<B>(
     authenticate(app, &parts, arrival)
 }
 
-/// The caller of a request, who must be an administrator.
+/// The caller of a request, who must be an administrator of the whole installation. What an organisation's
+/// administrator may do as well begins with [`super::admin::administrator`].
 pub fn authenticate_admin(app: &App, parts: &Parts, arrival: &Arrival) -> Result<Caller, Problem> {
     let caller = authenticate(app, parts, arrival)?;
-    if caller.is_admin() {
+    if caller.is_operator() {
         return Ok(caller);
     }
-    let detail = "This needs a key with the role 'admin'.";
+    let detail = "This needs a key with the role 'admin' of the default organization.";
     Err(Problem::new(ProblemKind::PermissionDenied, detail))
 }
 

@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use domain::id::{KeyId, OrganizationId, ProjectId};
+use domain::id::KeyId;
 use domain::key::{Budget, ModelPattern, Period, Rate, Role, VirtualKey};
 use domain::problem::{Problem, ProblemKind};
-use http_body_util::{BodyExt, Limited};
 use identity::desk::NewKey;
+use identity::tenants::{Holder, Placement};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::auth::authenticate_admin;
+use super::admin;
 use super::envelope::{Page, created, failure, success};
 use super::problem::IntoProblem;
 use super::request::Arrival;
+use super::tenants::parsed;
 use crate::app::{App, Shared};
 
 const PAGE: u32 = 100;
-const MAX_BODY: usize = 64 * 1024;
 
 /// The body of `POST /api/v1/admin/keys`.
 #[derive(Debug, Deserialize)]
@@ -39,6 +37,9 @@ pub struct CreateKey {
     #[serde(default)]
     admin: bool,
     expires_at: Option<Timestamp>,
+    project_id: Option<String>,
+    application_id: Option<String>,
+    user_id: Option<String>,
 }
 
 /// A budget as it is written.
@@ -64,8 +65,15 @@ fn every_model() -> Vec<String> {
 pub async fn create(State(app): State<Shared>, request: Request) -> Response {
     let arrival = Arrival::of(&request);
     let made = async {
-        let new: CreateKey = admin_body(&app, &arrival, request).await?;
-        let new = new_key(new)?;
+        let (administrator, new) = admin::body::<CreateKey>(&app, &arrival, request).await?;
+        let holder = Holder {
+            project_id: parsed("project_id", new.project_id.as_deref())?,
+            application_id: parsed("application_id", new.application_id.as_deref())?,
+            user_id: parsed("user_id", new.user_id.as_deref())?,
+        };
+        let (reach, own) = (administrator.reach, administrator.project_id);
+        let placement = app.tenants.place(reach, own, holder).await;
+        let new = new_key(new, placement.map_err(IntoProblem::into_problem)?)?;
         app.desk.issue(new).await.map_err(IntoProblem::into_problem)
     };
     match made.await {
@@ -93,10 +101,10 @@ pub async fn rotate(
 ) -> Response {
     let arrival = Arrival::of(&request);
     let rotated = async {
-        let body: RotateKey = admin_body(&app, &arrival, request).await?;
+        let (administrator, body) = admin::body::<RotateKey>(&app, &arrival, request).await?;
         let grace = Duration::from_secs(body.grace_seconds);
         app.desk
-            .rotate(key_id(&id)?, grace)
+            .rotate(administrator.reach, key_id(&id)?, grace)
             .await
             .map_err(IntoProblem::into_problem)
     };
@@ -115,9 +123,9 @@ pub async fn revoke(
     let arrival = Arrival::of(&request);
     let revoked = async {
         let (parts, _) = request.into_parts();
-        authenticate_admin(&app, &parts, &arrival)?;
+        let administrator = admin::administrator(&app, &parts, &arrival)?;
         app.desk
-            .revoke(key_id(&id)?)
+            .revoke(administrator.reach, key_id(&id)?)
             .await
             .map_err(IntoProblem::into_problem)
     };
@@ -129,7 +137,7 @@ pub async fn revoke(
 
 async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Value>, Problem> {
     let (parts, _) = request.into_parts();
-    authenticate_admin(app, &parts, arrival)?;
+    let administrator = admin::administrator(app, &parts, arrival)?;
     let cursor = parts.uri.query().and_then(|query| {
         query
             .split('&')
@@ -138,7 +146,7 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
     let before = cursor.map(key_id).transpose()?;
     let stored = app
         .desk
-        .list(before, PAGE)
+        .list(administrator.reach, before, PAGE)
         .await
         .map_err(IntoProblem::into_problem)?;
     let is_full = stored.len() == PAGE as usize;
@@ -153,31 +161,14 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
     };
     let items = configured
         .iter()
+        .filter(|key| administrator.reach.covers(key.organization_id))
         .map(|key| view(key))
         .chain(stored.iter().map(view))
         .collect();
     Ok(Page { items, next_cursor })
 }
 
-async fn admin_body<T: DeserializeOwned>(
-    app: &App,
-    arrival: &Arrival,
-    request: Request<Body>,
-) -> Result<T, Problem> {
-    let (parts, body) = request.into_parts();
-    authenticate_admin(app, &parts, arrival)?;
-    let invalid = |detail: String| Problem::new(ProblemKind::InvalidRequest, detail);
-    let body = Limited::new(body, MAX_BODY)
-        .collect()
-        .await
-        .map_err(|error| invalid(format!("The body could not be read: {error}.")))?
-        .to_bytes();
-    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    serde_json::from_slice(body)
-        .map_err(|error| invalid(format!("The body is not valid: {error}.")))
-}
-
-fn new_key(new: CreateKey) -> Result<NewKey, Problem> {
+fn new_key(new: CreateKey, placement: Placement) -> Result<NewKey, Problem> {
     let invalid = |param: &str, detail: String| {
         Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
     };
@@ -198,10 +189,7 @@ fn new_key(new: CreateKey) -> Result<NewKey, Problem> {
     });
     Ok(NewKey {
         name: new.name,
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
+        placement,
         role: if new.admin { Role::Admin } else { Role::Member },
         models: new.models.into_iter().map(ModelPattern::new).collect(),
         addresses: addresses.map_err(|error| invalid("addresses", format!("{error}.")))?,
@@ -222,6 +210,10 @@ fn key_id(text: &str) -> Result<KeyId, Problem> {
 pub fn view(key: &VirtualKey) -> Value {
     json!({
         "id": key.id,
+        "organization_id": key.organization_id,
+        "project_id": key.project_id,
+        "application_id": key.application_id,
+        "user_id": key.user_id,
         "name": key.name,
         "role": key.role.as_str(),
         "prefix": key.prefix,

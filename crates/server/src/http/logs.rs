@@ -31,6 +31,7 @@ pub struct LogQuery {
     state: Option<String>,
     provider: Option<String>,
     request_model: Option<String>,
+    organization_id: Option<String>,
     project_id: Option<String>,
     application_id: Option<String>,
     user_id: Option<String>,
@@ -108,8 +109,8 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
     let caller = authenticate(app, &parts, arrival)?;
     let Query(query) = Query::<LogQuery>::try_from_uri(&parts.uri).map_err(|error| {
         let detail = format!(
-            "{error}. Known parameters: limit, cursor, state, provider, request_model, project_id, \
-             application_id, user_id, key_id, client_request_id, batch_id, since, until."
+            "{error}. Known parameters: limit, cursor, state, provider, request_model, organization_id, \
+             project_id, application_id, user_id, key_id, client_request_id, batch_id, since, until."
         );
         Problem::new(ProblemKind::InvalidRequest, detail)
     })?;
@@ -146,8 +147,12 @@ async fn find(app: &App, arrival: &Arrival, id: &str, request: Request) -> Resul
         .call(id)
         .await
         .map_err(IntoProblem::into_problem)?;
-    call.filter(|call| caller.is_admin() || call.key_id == caller.key_id())
-        .ok_or_else(missing)
+    let is_theirs = |call: &Call| {
+        caller.is_operator()
+            || call.key_id == caller.key_id()
+            || (caller.is_admin() && call.organization_id == caller.organization_id())
+    };
+    call.filter(is_theirs).ok_or_else(missing)
 }
 
 fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
@@ -161,7 +166,11 @@ fn filter(caller: &Caller, query: LogQuery) -> Result<CallFilter, Problem> {
     });
     let key_id = id("key_id", query.key_id.as_deref())?;
     Ok(CallFilter {
-        organization_id: Some(caller.organization_id()),
+        organization_id: if caller.is_operator() {
+            id("organization_id", query.organization_id.as_deref())?
+        } else {
+            Some(caller.organization_id())
+        },
         project_id: id("project_id", query.project_id.as_deref())?,
         application_id: id("application_id", query.application_id.as_deref())?,
         user_id: id("user_id", query.user_id.as_deref())?,

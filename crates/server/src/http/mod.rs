@@ -1,6 +1,7 @@
 //! HTTP: how requests come in ([`connection`]), what can be asked for ([`faces`] and [`router`]), who is
 //! calling ([`auth`]), what went wrong ([`problem`]), and one file per subject.
 
+pub mod admin;
 pub mod answer;
 pub mod applications;
 pub mod auth;
@@ -27,3 +28,4 @@ pub mod responses;
 pub mod router;
 pub mod routes;
 pub mod sockets;
+pub mod tenants;

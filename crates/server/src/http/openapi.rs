@@ -12,6 +12,7 @@ mod passing;
 mod realtime;
 mod replicas;
 mod routes;
+mod tenants;
 
 /// `GET /openapi.json`
 pub async fn document() -> Json<Value> {
@@ -35,7 +36,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },
@@ -85,6 +86,7 @@ fn paths() -> Value {
                 query("state", json!({ "enum": ["settled", "estimated", "cancelled", "failed"] })),
                 query("provider", json!({ "type": "string" })),
                 query("request_model", json!({ "type": "string" })),
+                query("organization_id", json!({ "type": "string" })),
                 query("project_id", json!({ "type": "string" })),
                 query("application_id", json!({ "type": "string" })),
                 query("user_id", json!({ "type": "string" })),
@@ -297,13 +299,16 @@ fn schemas() -> Value {
             "properties": {
                 "name": { "type": "string", "minLength": 1, "maxLength": 128 },
                 "models": texts, "addresses": texts, "rate": rate, "budget": budget,
+                "project_id": text, "application_id": text, "user_id": text,
                 "admin": { "type": "boolean", "default": false }, "expires_at": maybe_time,
             },
         },
         "Key": {
             "type": "object",
             "properties": {
-                "id": text, "name": text, "role": { "enum": ["admin", "member"] },
+                "id": text, "organization_id": text, "project_id": text,
+                "application_id": maybe_text, "user_id": maybe_text,
+                "name": text, "role": { "enum": ["admin", "member"] },
                 "key": { "type": "string", "description": "Only where the key was made or rotated" },
                 "prefix": text, "last_four": text, "models": texts, "addresses": texts,
                 "rate": rate, "budget": budget, "read_only": { "type": "boolean" },

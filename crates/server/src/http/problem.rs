@@ -11,6 +11,7 @@ use gateway::limits::LimitReached;
 use identity::client_secret::ClientSecretError;
 use identity::desk::DeskError;
 use identity::ring::Unrecognised;
+use identity::tenants::TenantError;
 use providers::face::InvalidRequest;
 
 use crate::telemetry::Causes;
@@ -187,7 +188,9 @@ impl IntoProblem for Unrecognised {
                  complete.",
             ),
             Self::Revoked | Self::Expired => Problem::new(ProblemKind::Unauthenticated, sentence),
-            Self::Address(_) => Problem::new(ProblemKind::PermissionDenied, sentence),
+            Self::Archived(_) | Self::Address(_) => {
+                Problem::new(ProblemKind::PermissionDenied, sentence)
+            }
         }
     }
 }
@@ -211,6 +214,21 @@ impl IntoProblem for DeskError {
                     capitalised(&self.to_string())
                 ),
             ),
+            Self::Store(error) => error.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for TenantError {
+    fn into_problem(self) -> Problem {
+        let sentence = format!("{}.", capitalised(&self.to_string()));
+        match self {
+            Self::Unknown(_) => Problem::new(ProblemKind::NotFound, sentence),
+            Self::Archived(_) => Problem::new(ProblemKind::Conflict, sentence),
+            Self::Elsewhere(id, _) => Problem::new(ProblemKind::InvalidRequest, sentence)
+                .with_param(format!("{}_id", id.word().as_str())),
+            Self::OperatorsOnly => Problem::new(ProblemKind::PermissionDenied, sentence),
+            Self::AlwaysThere => Problem::new(ProblemKind::InvalidRequest, sentence),
             Self::Store(error) => error.into_problem(),
         }
     }

@@ -6,13 +6,14 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, post};
 use domain::problem::{Problem, ProblemKind};
+use domain::tenant::TenantWord;
 use providers::openai::OpenaiChat;
 
 use super::faces::Api;
 use super::request::Arrival;
 use super::{
     batches, call, client_secrets, envelope, files, health, keys, logs, media, message_batches,
-    models, openapi, replicas, responses, routes,
+    models, openapi, replicas, responses, routes, tenants,
 };
 use crate::app::Shared;
 
@@ -92,6 +93,29 @@ pub fn router(app: Shared) -> Router {
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
         .route("/api/v1/db/logs/{request_id}/payload", get(logs::payload))
         // Administration
+        .route(
+            "/api/v1/admin/organizations",
+            tenants::all(TenantWord::Organization),
+        )
+        .route(
+            "/api/v1/admin/organizations/{id}",
+            tenants::one(TenantWord::Organization),
+        )
+        .route("/api/v1/admin/projects", tenants::all(TenantWord::Project))
+        .route(
+            "/api/v1/admin/projects/{id}",
+            tenants::one(TenantWord::Project),
+        )
+        .route(
+            "/api/v1/admin/applications",
+            tenants::all(TenantWord::Application),
+        )
+        .route(
+            "/api/v1/admin/applications/{id}",
+            tenants::one(TenantWord::Application),
+        )
+        .route("/api/v1/admin/users", tenants::all(TenantWord::User))
+        .route("/api/v1/admin/users/{id}", tenants::one(TenantWord::User))
         .route("/api/v1/admin/keys", get(keys::list).post(keys::create))
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
         .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))

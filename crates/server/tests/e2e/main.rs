@@ -25,3 +25,4 @@ mod restart;
 mod routing;
 mod store_outage;
 mod telemetry;
+mod tenants;

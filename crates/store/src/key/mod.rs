@@ -4,20 +4,19 @@
 mod row;
 
 use async_trait::async_trait;
-use domain::id::KeyId;
+use domain::id::{KeyId, OrganizationId};
 use domain::key::{KeyRevision, KeyStore, Rotation, VirtualKey};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
-use crate::database::{Database, Session, Store, Transaction, execute, rows};
-use crate::error::store_error;
+use crate::database::{Session, Store, Turn, execute, rows};
 use crate::value::{kept, microseconds, readable, saturated};
 use row::{KeyRow, RevisedKeyRow, json};
 
 #[async_trait]
 impl KeyStore for Store {
     async fn add_key(&self, key: &VirtualKey) -> Result<(), StoreError> {
-        let mut transaction = begin_change(&self.database).await?;
+        let mut transaction = self.database.begin_in_turn(Turn::Keys).await?;
         execute!(
             transaction.session(),
             "INSERT INTO virtual_keys (
@@ -87,6 +86,7 @@ impl KeyStore for Store {
 
     async fn list_keys(
         &self,
+        organization_id: Option<OrganizationId>,
         before: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<VirtualKey>, StoreError> {
@@ -100,16 +100,18 @@ impl KeyStore for Store {
                created_at, rotated_at, expires_at, revoked_at, application_id, user_id
              FROM virtual_keys
              WHERE ($1 IS NULL OR (created_at, id) < (SELECT created_at, id FROM virtual_keys WHERE id = $1))
+               AND ($2 IS NULL OR organization_id = $2)
              ORDER BY created_at DESC, id DESC
-             LIMIT $2",
+             LIMIT $3",
             before.map(|id| id.to_string()),
+            organization_id.map(|id| id.to_string()),
             i64::from(limit),
         )?;
         Ok(readable(keys.into_iter().map(KeyRow::into_key)))
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<Option<VirtualKey>, StoreError> {
-        let mut transaction = begin_change(&self.database).await?;
+        let mut transaction = self.database.begin_in_turn(Turn::Keys).await?;
         execute!(
             transaction.session(),
             "UPDATE virtual_keys
@@ -129,7 +131,7 @@ impl KeyStore for Store {
         id: KeyId,
         rotation: &Rotation,
     ) -> Result<Option<VirtualKey>, StoreError> {
-        let mut transaction = begin_change(&self.database).await?;
+        let mut transaction = self.database.begin_in_turn(Turn::Keys).await?;
         let changed = execute!(
             transaction.session(),
             "UPDATE virtual_keys
@@ -173,21 +175,4 @@ async fn find(session: Session<'_>, id: KeyId) -> Result<Option<VirtualKey>, Sto
     .pop()
     .map(KeyRow::into_key)
     .transpose()
-}
-
-/// Begins a transaction that is the only one to change keys until it ends, so that revisions are
-/// committed in their order: a reader who has followed to one can never miss a lower one.
-async fn begin_change(database: &Database) -> Result<Transaction, StoreError> {
-    /// Any number that nothing else locks: the ASCII of `trunkeys`.
-    const LOCK: i64 = 0x7472_756e_6b65_7973;
-    let mut transaction = database.begin().await?;
-    // SQLite lets one transaction write at a time anyway.
-    if let Session::Postgres(connection) = transaction.session() {
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(LOCK)
-            .execute(connection)
-            .await
-            .map_err(store_error)?;
-    }
-    Ok(transaction)
 }

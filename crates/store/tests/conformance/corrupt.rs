@@ -105,7 +105,7 @@ async fn a_list_of_keys_goes_on_without_what_cannot_be_read(bench: Bench) {
         .tamper("UPDATE virtual_keys SET role = 'emperor' WHERE name = 'key 2'")
         .await;
     assert_eq!(
-        bench.store.list_keys(None, 10).await.unwrap(),
+        bench.store.list_keys(None, None, 10).await.unwrap(),
         [key(3), key(1)]
     );
     let (changed, followed) = bench.store.keys_changed_since(0).await.unwrap();

@@ -37,7 +37,7 @@ async fn add(bench: &Bench, keys: &[VirtualKey]) {
 
 async fn an_empty_store_has_no_keys(bench: Bench) {
     assert_eq!(bench.store.key(key_id(1)).await.unwrap(), None);
-    assert_eq!(bench.store.list_keys(None, 10).await.unwrap(), []);
+    assert_eq!(bench.store.list_keys(None, None, 10).await.unwrap(), []);
     let changed = bench.store.keys_changed_since(0).await.unwrap();
     assert_eq!(changed, (Vec::new(), 0));
 }
@@ -69,7 +69,10 @@ async fn a_key_is_added_once(bench: Bench) {
     };
     let error = bench.store.add_key(&again).await.unwrap_err();
     assert!(matches!(error, StoreError::Failed(_)), "{error:?}");
-    assert_eq!(bench.store.list_keys(None, 10).await.unwrap(), [key(1)]);
+    assert_eq!(
+        bench.store.list_keys(None, None, 10).await.unwrap(),
+        [key(1)]
+    );
 }
 
 async fn two_keys_never_share_a_text(bench: Bench) {
@@ -84,15 +87,23 @@ async fn two_keys_never_share_a_text(bench: Bench) {
 
 async fn a_list_of_keys_goes_on_where_it_ended(bench: Bench) {
     add(&bench, &[key(1), key(2), key(3), key(4), key(5)]).await;
-    let first = bench.store.list_keys(None, 2).await.unwrap();
+    let first = bench.store.list_keys(None, None, 2).await.unwrap();
     assert_eq!(first, [key(5), key(4)]);
-    let rest = bench.store.list_keys(Some(key(4).id), 10).await.unwrap();
+    let rest = bench
+        .store
+        .list_keys(None, Some(key(4).id), 10)
+        .await
+        .unwrap();
     assert_eq!(rest, [key(3), key(2), key(1)]);
     assert_eq!(
-        bench.store.list_keys(Some(key(1).id), 10).await.unwrap(),
+        bench
+            .store
+            .list_keys(None, Some(key(1).id), 10)
+            .await
+            .unwrap(),
         []
     );
-    assert_eq!(bench.store.list_keys(None, 0).await.unwrap(), []);
+    assert_eq!(bench.store.list_keys(None, None, 0).await.unwrap(), []);
 }
 
 async fn keys_of_the_same_time_are_listed_once(bench: Bench) {
@@ -104,7 +115,7 @@ async fn keys_of_the_same_time_are_listed_once(bench: Bench) {
     let mut listed = Vec::new();
     while let [found] = &bench
         .store
-        .list_keys(listed.last().copied(), 1)
+        .list_keys(None, listed.last().copied(), 1)
         .await
         .unwrap()[..]
     {
@@ -116,7 +127,11 @@ async fn keys_of_the_same_time_are_listed_once(bench: Bench) {
 async fn a_list_before_an_unknown_key_is_empty(bench: Bench) {
     add(&bench, &[key(1)]).await;
     assert_eq!(
-        bench.store.list_keys(Some(key_id(9)), 10).await.unwrap(),
+        bench
+            .store
+            .list_keys(None, Some(key_id(9)), 10)
+            .await
+            .unwrap(),
         []
     );
 }

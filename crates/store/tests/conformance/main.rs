@@ -18,6 +18,7 @@ mod payloads;
 mod replicas;
 mod responses;
 mod sample;
+mod tenants;
 
 /// Writes two tests of each function, one per engine:
 ///

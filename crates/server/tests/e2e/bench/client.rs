@@ -114,6 +114,12 @@ impl Client {
             .unwrap()
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.try_send(Method::PATCH, path, &[], body.to_string())
+            .await
+            .unwrap()
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.try_send(Method::DELETE, path, &[], Bytes::new())
             .await
