@@ -3,13 +3,14 @@
 //!
 //! Suggested reading order: [`id`] and [`name`], then [`tenant`], [`caller`] and [`key`] (who asks), [`chat`] (what
 //! is asked and answered), [`model`] (what a model can do), [`usage`] and [`money`] (what it took),
-//! [`call`] (what is recorded), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
+//! [`call`] (what is recorded), [`adjustment`] (what is corrected later), [`problem`] (what went wrong), and the ports [`clock`], [`entropy`] and
 //! [`egress`] and [`socket`]. Storage ports stand beside their subject: [`key::KeyStore`], [`tenant::TenantStore`],
 //! [`call::CallStore`], [`response::ResponseStore`], [`custody::CustodyStore`], [`client_secret::ClientSecretStore`],
 //! [`file::FileStore`], [`batch::BatchStore`]; the bytes of files and generated media lie behind
 //! [`media::MediaStore`], and what replicas do together behind the ports of [`fleet`] and [`cache`]; limits and how replicas
 //! share them are in [`limit`].
 
+pub mod adjustment;
 pub mod batch;
 pub mod cache;
 pub mod call;

@@ -6,9 +6,12 @@
 //! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
 //! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
 //! everything that is not a chat, [`batches`] that of many requests at once, [`realtime`] that of
-//! conversations over one connection, and [`native`] that of what passes to a vendor's own API.
+//! conversations over one connection, and [`native`] that of what passes to a vendor's own API. Afterwards,
+//! [`rerate`] corrects what calls cost, [`invoice`] compares with what vendors charge, and [`audit`] goes
+//! through the books.
 
 pub mod attempt;
+pub mod audit;
 pub mod batches;
 pub mod cache;
 pub mod catalog;
@@ -18,6 +21,7 @@ pub mod custody;
 pub mod drain;
 mod estimate;
 pub mod files;
+pub mod invoice;
 pub mod ledger;
 pub mod limits;
 pub mod media;
@@ -29,6 +33,7 @@ pub mod prepare;
 pub mod problem;
 pub mod realtime;
 pub mod reply;
+pub mod rerate;
 pub mod responses;
 pub mod routes;
 mod simulated;

@@ -7,11 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use domain::call::{Attempt, AttemptReason, CacheOutcome, Call, CallState, Face, Operation};
 use domain::caller::Caller;
+use domain::egress::Reach;
 use domain::entropy::Entropy;
 use domain::id::{KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::usage::Usage;
 use jiff::Timestamp;
+
+use providers::host::Host;
+use providers::kind::ProviderKind;
+
+use crate::routes::{HangUp, Provider};
 
 mod batches;
 mod clock;
@@ -58,6 +66,72 @@ pub(crate) fn run<T>(clock: &Hand, future: impl Future<Output = T>) -> T {
             Poll::Ready(value) => return value,
             Poll::Pending => assert!(clock.to_next_alarm(), "it waits for nothing"),
         }
+    }
+}
+
+/// Runs a future that waits for nothing but the store in memory.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    run(&Hand::default(), future)
+}
+
+/// OpenAI as a configured provider.
+pub(crate) fn provider_of_openai() -> Provider {
+    Provider {
+        name: "openai".parse().unwrap(),
+        kind: ProviderKind::Openai,
+        base_url: ProviderKind::Openai.default_base_url().to_owned(),
+        credential: None,
+        host: Host::NONE,
+        reach: Reach::Public,
+        hang_up: HangUp::default(),
+        region: None,
+    }
+}
+
+/// A settled call of OpenAI's, of an identifier of its own.
+pub(crate) fn call() -> Call {
+    let caller = caller(Rate::default(), None);
+    Call {
+        request_id: request_id(),
+        client_request_id: None,
+        batch_id: None,
+        started_at: Timestamp::UNIX_EPOCH,
+        ended_at: Timestamp::UNIX_EPOCH,
+        state: CallState::Settled,
+        end_reason: None,
+        operation: Operation::Chat,
+        face: Face::OpenaiChat,
+        streamed: false,
+        provider: Some("openai".parse().unwrap()),
+        request_model: "openai/gpt-4.1".parse().unwrap(),
+        response_model: None,
+        route: None,
+        key_id: KeyId::new(Timestamp::UNIX_EPOCH, &Zeros),
+        organization_id: caller.organization_id(),
+        project_id: caller.project_id(),
+        application_id: None,
+        user_id: None,
+        status: Some(200),
+        error_type: None,
+        finish_reason: Some("stop".to_owned()),
+        attempts: vec![Attempt {
+            number: 1,
+            provider: "openai".parse().unwrap(),
+            model: "gpt-4.1".to_owned(),
+            reason: AttemptReason::First,
+            started_at: Timestamp::UNIX_EPOCH,
+            latency_ms: Some(1),
+            status: Some(200),
+            error_type: None,
+        }],
+        usage: Usage::default(),
+        cost_usd: None,
+        price_source: None,
+        cache: CacheOutcome::Bypass,
+        saved_usd: None,
+        latency_ms: 1,
+        time_to_first_token_ms: None,
+        overhead_us: 1,
     }
 }
 

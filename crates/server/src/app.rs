@@ -138,20 +138,8 @@ impl App {
         }
         let ring = Arc::new(open_ring(config, data_dir, &*entropy, started_at)?);
         let shared = open_shared(config, &ring, &clock)?;
-        let keys: Arc<dyn KeyStore> = Arc::new(store.clone());
-        let desk = Desk::new(
-            keys,
-            Arc::clone(&ring),
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-        );
+        let (desk, tenants) = desks(&store, &ring, &clock, &entropy);
         let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
-        let tenants = TenantDesk::new(
-            Arc::new(store.clone()),
-            Arc::clone(&ring),
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-        );
         let limits = Arc::new(Limits::new(Arc::clone(&clock)));
         remember_spend(&limits, &store, started_at).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
@@ -250,6 +238,22 @@ fn client_secrets(
         Arc::clone(ring),
         Arc::clone(clock),
         Arc::clone(entropy),
+    )
+}
+
+/// What issues keys, and what keeps those whom they are made for.
+fn desks(
+    store: &Store,
+    ring: &Arc<KeyRing>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> (Desk, TenantDesk) {
+    let (store, ring) = (Arc::new(store.clone()), || Arc::clone(ring));
+    let (clock, entropy) = (|| Arc::clone(clock), || Arc::clone(entropy));
+    let keys = Arc::clone(&store) as Arc<dyn KeyStore>;
+    (
+        Desk::new(keys, ring(), clock(), entropy()),
+        TenantDesk::new(store, ring(), clock(), entropy()),
     )
 }
 

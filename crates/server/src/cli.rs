@@ -48,10 +48,12 @@ pub enum Command {
     Keys(Keys),
     /// Show recorded calls, newest first
     Logs(Logs),
-    /// Show what was spent, price a usage, refresh the price catalog
+    /// Show what was spent, price a usage, correct costs, compare with invoices, refresh the price catalog
     Cost(Cost),
     /// List the processes that serve this installation
     Replicas(Replicas),
+    /// Go through the ledger's books
+    Ledger(Ledger),
     /// Serve the simulated provider on a port of its own
     Sim(Sim),
     /// Print the OpenAPI document
@@ -385,8 +387,81 @@ pub struct Cost {
 pub enum CostCommand {
     /// Price a provider's own usage object
     Price(PriceUsage),
+    /// Correct what calls cost by the prices that are known now
+    Rerate(Rerate),
+    /// Compare a provider's usage or cost export with the ledger, by day and model
+    Reconcile(Reconcile),
     /// Rebuild the catalog from a facts file and print what changes
     Refresh(RefreshCatalog),
+}
+
+/// `trunkline cost rerate`
+#[derive(Debug, Args)]
+pub struct Rerate {
+    /// Only calls that started at this time or later (RFC 3339)
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Only calls that started before this time (RFC 3339)
+    #[arg(long)]
+    pub until: Option<Timestamp>,
+    /// Only calls that this provider answered
+    #[arg(long)]
+    pub provider: Option<String>,
+    /// Only calls that this model answered, in the provider's words
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only say what it would come to
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `trunkline cost reconcile`
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// The configured provider whose export it is
+    #[arg(long)]
+    pub provider: String,
+    /// The export: JSON of OpenAI's or Anthropic's administration API, or a table (CSV); - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which columns mean what, where they are not known: day=Date,model=SKU,input=…,output=…,cost=Amount
+    #[arg(long, default_value = "")]
+    pub columns: String,
+    /// A difference up to this many dollars is tolerated [default: 0.01]
+    #[arg(long, value_name = "USD")]
+    pub threshold_usd: Option<String>,
+    /// A difference up to this share of what the provider says is tolerated [default: 1]
+    #[arg(long, value_name = "PERCENT")]
+    pub threshold_percent: Option<f64>,
+}
+
+/// `trunkline ledger`
+#[derive(Debug, Args)]
+pub struct Ledger {
+    /// Print as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LedgerCommand,
+}
+
+/// What to do with the ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Check every row's rules, and that all sums are those of the rows; fails where something does not agree
+    Check(CheckLedger),
+}
+
+/// `trunkline ledger check`
+#[derive(Debug, Args)]
+pub struct CheckLedger {
+    /// Only calls that started at this time or later (RFC 3339)
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Only calls that started before this time (RFC 3339)
+    #[arg(long)]
+    pub until: Option<Timestamp>,
 }
 
 /// `trunkline cost price`

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use domain::money::{Cost, NANO_PER_DOLLAR};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,12 @@ pub(crate) fn kept(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// Dollars and nano-dollars in one amount, which stops at the edge of its range.
+pub(crate) fn whole(dollars: i64, nano_dollars: i64) -> Cost {
+    let dollars = Cost::from_nano_dollars(dollars.saturating_mul(NANO_PER_DOLLAR));
+    dollars.saturating_add(Cost::from_nano_dollars(nano_dollars))
 }
 
 /// Those of a list's rows that can be read. One that only a later version understands, or that is spoilt, is

@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
         assert_eq!(
             settings.payloads.unwrap().retention(),
-            Some(Duration::from_secs(60))
+            Some(Duration::from_mins(1))
         );
         assert!(read("{}").is_empty());
         assert_eq!(

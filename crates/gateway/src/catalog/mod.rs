@@ -17,7 +17,7 @@ mod shelf;
 
 pub use facts::ModelFacts;
 pub use lookup::{Catalog, ModelOverride};
-pub use price::{PriceVersion, Priced, price};
+pub use price::{PriceVersion, Priced, price, tier_of};
 
 #[cfg(test)]
 mod tests;

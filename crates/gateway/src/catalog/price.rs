@@ -62,6 +62,28 @@ impl Serialize for PriceVersion {
     }
 }
 
+impl Priced {
+    /// The tier that was asked for, whether or not it has prices of its own.
+    pub fn asked_tier(&self) -> ServiceTier {
+        self.unpriced_tier.unwrap_or(self.service_tier)
+    }
+
+    /// Where the price comes from, as the ledger writes it: who says so, which edition of it, and the tier
+    /// that was asked for where it is not the standard one (`genai-prices 2026-11-21 batch`).
+    pub fn source(&self) -> String {
+        match self.asked_tier() {
+            ServiceTier::Standard => format!("{} {}", self.price_source, self.price_version),
+            tier => format!("{} {} {tier}", self.price_source, self.price_version),
+        }
+    }
+}
+
+/// The tier in a price's source as [`Priced::source`] writes it.
+pub fn tier_of(source: &str) -> ServiceTier {
+    let last = source.split(' ').next_back().unwrap_or_default();
+    last.parse().unwrap_or_default()
+}
+
 /// One line of a bill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {

@@ -132,7 +132,7 @@ impl OpenCall {
             user_id: opening.caller.user_id(),
             estimate: opening.estimate,
             estimated_cost: opening.priced.as_ref().map(|priced| priced.total),
-            price_source: opening.priced.as_ref().map(price_source),
+            price_source: opening.priced.as_ref().map(Priced::source),
         };
         Self {
             ledger,
@@ -506,7 +506,7 @@ impl OpenCall {
         let price_source = if priced.map(edition) == self.estimated_with {
             self.intent.price_source.take()
         } else {
-            priced.map(price_source)
+            priced.map(Priced::source)
         };
         let first_content = self.first_content;
         let overhead = first_content.unwrap_or(now).since(self.received);
@@ -564,15 +564,15 @@ impl Drop for OpenCall {
     }
 }
 
-/// Who says what something costs, and since when.
-type Edition = (&'static str, PriceVersion);
+/// Who says what something costs, since when, and for which tier: what [`Priced::source`] writes.
+type Edition = (&'static str, PriceVersion, ServiceTier);
 
 fn edition(priced: &Priced) -> Edition {
-    (priced.price_source, priced.price_version)
-}
-
-fn price_source(priced: &Priced) -> String {
-    format!("{} {}", priced.price_source, priced.price_version)
+    (
+        priced.price_source,
+        priced.price_version,
+        priced.asked_tier(),
+    )
 }
 
 /// Lets whoever else is ready run before it goes on.

@@ -5,9 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use domain::adjustment::{Adjusted, Adjustment, AdjustmentFilter, AdjustmentStore, SpendTotal};
 use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
 use domain::custody::{CustodyStore, FoundTurn, KeptTurn, Place};
 use domain::id::{KeyId, RequestId};
+use domain::money::Cost;
 use domain::response::{KeptResponse, ResponseId, ResponseStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
@@ -16,6 +18,8 @@ use jiff::Timestamp;
 #[derive(Default)]
 pub(crate) struct Memory {
     calls: Mutex<HashMap<RequestId, Call>>,
+    adjustments: Mutex<Vec<Adjustment>>,
+    miscounts: Mutex<Vec<fn(&mut SpendTotal)>>,
     responses: Mutex<HashMap<ResponseId, KeptResponse>>,
     pub(crate) turns: Mutex<HashMap<Place, KeptTurn>>,
     /// How often turns were looked up.
@@ -28,6 +32,109 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn calls(&self) -> HashMap<RequestId, Call> {
         self.calls.lock().unwrap().clone()
+    }
+
+    pub(crate) fn adjustments(&self) -> Vec<Adjustment> {
+        self.adjustments.lock().unwrap().clone()
+    }
+
+    /// Changes every adjustment behind everybody's back.
+    pub(crate) fn change_adjustment(&self, change: fn(&mut Adjustment)) {
+        self.adjustments.lock().unwrap().iter_mut().for_each(change);
+    }
+
+    /// From here on, it adds up wrongly.
+    pub(crate) fn miscount(&self, change: fn(&mut SpendTotal)) {
+        self.miscounts.lock().unwrap().push(change);
+    }
+}
+
+#[async_trait]
+impl AdjustmentStore for Memory {
+    async fn add_adjustments(&self, adjustments: &[Adjustment]) -> Result<u64, StoreError> {
+        let mut known = self.adjustments.lock().unwrap();
+        let before = known.len();
+        for adjustment in adjustments {
+            let place = |it: &Adjustment| (it.request_id, it.number);
+            if !known.iter().any(|it| place(it) == place(adjustment)) {
+                known.push(adjustment.clone());
+            }
+        }
+        Ok((known.len() - before) as u64)
+    }
+
+    async fn adjusted(&self, ids: &[RequestId]) -> Result<Vec<Adjusted>, StoreError> {
+        let known = self.adjustments();
+        let adjusted = ids.iter().filter_map(|id| {
+            let of_call = known.iter().filter(|it| it.request_id == *id);
+            let last = of_call.clone().max_by_key(|it| it.number)?;
+            Some(Adjusted {
+                request_id: *id,
+                amount: of_call.map(|it| it.amount).sum(),
+                last_number: last.number,
+                price_source: last.new_price_source.clone(),
+            })
+        });
+        Ok(adjusted.collect())
+    }
+
+    async fn list_adjustments(
+        &self,
+        _: &AdjustmentFilter,
+        _: Option<(RequestId, u32)>,
+        _: u32,
+    ) -> Result<Vec<Adjustment>, StoreError> {
+        Ok(self.adjustments())
+    }
+
+    async fn spend_totals(
+        &self,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<SpendTotal>, StoreError> {
+        const DAY: i64 = 24 * 60 * 60;
+        let mut totals: Vec<SpendTotal> = Vec::new();
+        for call in self.calls().into_values() {
+            let day = call.started_at.as_second().div_euclid(DAY);
+            let is_here = |it: &SpendTotal| (it.key_id, it.day) == (call.key_id, day);
+            let place = match totals.iter().position(is_here) {
+                Some(place) => place,
+                None => {
+                    totals.push(SpendTotal {
+                        key_id: call.key_id,
+                        project_id: call.project_id,
+                        day,
+                        calls: 0,
+                        cost: Cost::ZERO,
+                        adjusted: Cost::ZERO,
+                        input_tokens: 0,
+                        output_tokens: 0,
+                    });
+                    totals.len() - 1
+                }
+            };
+            let total = &mut totals[place];
+            total.calls += 1;
+            total.cost = total.cost.saturating_add(call.cost_usd.unwrap_or_default());
+            total.input_tokens += call.usage.input_tokens;
+            total.output_tokens += call.usage.output_tokens;
+        }
+        for adjustment in self.adjustments() {
+            let day = adjustment.started_at.as_second().div_euclid(DAY);
+            for total in &mut totals {
+                if (total.key_id, total.day) == (adjustment.key_id, day) {
+                    total.adjusted = total.adjusted.saturating_add(adjustment.amount);
+                }
+            }
+        }
+        for change in self.miscounts.lock().unwrap().iter() {
+            totals.iter_mut().for_each(change);
+        }
+        Ok(totals)
+    }
+
+    async fn doubled_calls(&self, _: u32) -> Result<Vec<RequestId>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

@@ -32,6 +32,10 @@ pub async fn run(at: &Installation, options: Cost) -> anyhow::Result<ExitCode> {
     match &options.command {
         None => spend(at, &options).await,
         Some(CostCommand::Price(usage)) => price(at, &options, usage),
+        Some(CostCommand::Rerate(rerate)) => super::rerate::run(at, rerate, options.json).await,
+        Some(CostCommand::Reconcile(reconcile)) => {
+            super::rerate::reconcile(at, reconcile, options.json).await
+        }
         Some(CostCommand::Refresh(refresh)) => self::refresh(refresh, options.json),
     }
 }

@@ -8,7 +8,7 @@ use super::{Usage, load, parsed, print, table};
 use crate::app::open_store;
 use crate::cli::{Installation, Logs};
 use crate::data_dir::DataDir;
-use crate::http::logs::view;
+use crate::http::logs::adjusted_views;
 
 /// Calls that are read from the store together.
 const PAGE: u32 = 1_000;
@@ -30,13 +30,16 @@ pub async fn run(at: &Installation, options: Logs) -> anyhow::Result<ExitCode> {
             break;
         }
     }
-    store.close().await;
     if options.json {
-        for call in &calls {
-            print(view(call));
+        for calls in calls.chunks(PAGE as usize) {
+            for view in adjusted_views(&store, calls).await? {
+                print(view);
+            }
         }
+        store.close().await;
         return Ok(ExitCode::SUCCESS);
     }
+    store.close().await;
     let mut table = table(&[
         "STARTED (UTC)",
         "STATE",

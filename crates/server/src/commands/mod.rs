@@ -5,10 +5,12 @@ pub mod check;
 pub mod cost;
 pub mod explain;
 pub mod keys;
+pub mod ledger;
 pub mod logs;
 pub mod models;
 pub mod openapi;
 pub mod replicas;
+pub mod rerate;
 pub mod sim;
 pub mod tenants;
 
@@ -69,6 +71,15 @@ pub fn print(line: impl std::fmt::Display) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(0);
     }
+}
+
+/// Says on standard error how far a command is.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is how a command tells its progress"
+)]
+pub fn say(line: impl std::fmt::Display) {
+    eprintln!("{line}");
 }
 
 /// Prints output as JSON.

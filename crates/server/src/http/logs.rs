@@ -4,13 +4,16 @@ use std::str::FromStr;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
+use domain::adjustment::AdjustmentStore;
 use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore};
 use domain::caller::Caller;
 use domain::id::{InvalidId, RequestId};
 use domain::problem::{Problem, ProblemKind};
+use domain::store_error::StoreError;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use store::Store;
 
 use super::auth::authenticate;
 use super::envelope::{Page, failure, success};
@@ -62,7 +65,10 @@ pub async fn retrieve(
 ) -> Response {
     let arrival = Arrival::of(&request);
     match find(&app, &arrival, &id, request).await {
-        Ok(call) => success(&arrival, &view(&call)),
+        Ok(call) => match adjusted_views(&app.store, std::slice::from_ref(&call)).await {
+            Ok(views) => success(&arrival, &views.first()),
+            Err(error) => failure(&arrival, &error.into_problem()),
+        },
         Err(problem) => failure(&arrival, &problem),
     }
 }
@@ -126,7 +132,9 @@ async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Val
         .await
         .map_err(IntoProblem::into_problem)?;
     Ok(Page {
-        items: page.calls.iter().map(view).collect(),
+        items: adjusted_views(&app.store, &page.calls)
+            .await
+            .map_err(IntoProblem::into_problem)?,
         next_cursor: page.next.map(|cursor| write_cursor(&cursor)),
     })
 }
@@ -198,6 +206,29 @@ fn id<T: FromStr<Err = InvalidId>>(param: &str, text: Option<&str>) -> Result<Op
     .transpose()
 }
 
+/// Calls as the API shows them, with `adjusted_cost_usd` where a cost was corrected afterwards.
+pub async fn adjusted_views(store: &Store, calls: &[Call]) -> Result<Vec<Value>, StoreError> {
+    let ids: Vec<RequestId> = calls.iter().map(|call| call.request_id).collect();
+    let adjusted = store.adjusted(&ids).await?;
+    let mut views: Vec<Value> = calls.iter().map(view).collect();
+    for adjusted in adjusted {
+        let place = calls
+            .iter()
+            .position(|call| call.request_id == adjusted.request_id);
+        let Some((place, call)) = place.and_then(|place| Some((place, calls.get(place)?))) else {
+            continue;
+        };
+        let cost = call
+            .cost_usd
+            .unwrap_or_default()
+            .saturating_add(adjusted.amount);
+        if let Some(fields) = views.get_mut(place).and_then(Value::as_object_mut) {
+            fields.insert("adjusted_cost_usd".to_owned(), json!(cost));
+        }
+    }
+    Ok(views)
+}
+
 /// A call as the API shows it: the record, with `overhead_ms` in the unit that readers expect.
 pub fn view(call: &Call) -> Value {
     let mut view = json!(call);
@@ -210,7 +241,7 @@ pub fn view(call: &Call) -> Value {
     view
 }
 
-fn write_cursor(cursor: &CallCursor) -> String {
+pub fn write_cursor(cursor: &CallCursor) -> String {
     format!(
         "{}.{}",
         cursor.started_at.as_microsecond(),
@@ -218,7 +249,7 @@ fn write_cursor(cursor: &CallCursor) -> String {
     )
 }
 
-fn read_cursor(text: &str) -> Result<CallCursor, Problem> {
+pub fn read_cursor(text: &str) -> Result<CallCursor, Problem> {
     let read = || {
         let (micros, id) = text.split_once('.')?;
         let started_at = Timestamp::from_microsecond(micros.parse().ok()?).ok()?;

@@ -10,6 +10,7 @@ pub mod call;
 pub mod chat_socket;
 pub mod client_secrets;
 pub mod connection;
+pub mod cost;
 pub mod envelope;
 pub mod faces;
 pub mod files;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::config;
 
 mod batches;
+mod cost;
 mod faces;
 mod files;
 mod passing;
@@ -36,7 +37,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&cost::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },
@@ -287,6 +288,7 @@ fn schemas() -> Value {
                 "attempts": { "type": "array", "items": { "type": "object" } },
                 "usage": { "type": "object" },
                 "cost_usd": { "type": ["string", "null"], "description": "US dollars, nine decimals" },
+                "adjusted_cost_usd": { "type": "string", "description": "What it costs after corrections, where there are any" },
                 "cache": { "enum": ["bypass", "miss", "hit", "semantic_hit"] },
                 "saved_usd": { "type": "string", "description": "What it would have cost; of answers of the cache only" },
                 "latency_ms": { "type": "integer" },

@@ -12,8 +12,8 @@ use providers::openai::OpenaiChat;
 use super::faces::Api;
 use super::request::Arrival;
 use super::{
-    batches, call, client_secrets, envelope, files, health, keys, logs, media, message_batches,
-    models, openapi, replicas, responses, routes, tenants,
+    batches, call, client_secrets, cost, envelope, files, health, keys, logs, media,
+    message_batches, models, openapi, replicas, responses, routes, tenants,
 };
 use crate::app::Shared;
 
@@ -92,7 +92,22 @@ pub fn router(app: Shared) -> Router {
         .route("/api/v1/db/logs", get(logs::list))
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
         .route("/api/v1/db/logs/{request_id}/payload", get(logs::payload))
-        // Administration
+        .merge(administration())
+        // Operations
+        .route("/", get(health::welcome))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/schema/config.json", get(openapi::config_schema))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+}
+
+/// What administrators may do.
+fn administration() -> Router<Shared> {
+    Router::new()
         .route(
             "/api/v1/admin/organizations",
             tenants::all(TenantWord::Organization),
@@ -116,22 +131,15 @@ pub fn router(app: Shared) -> Router {
         )
         .route("/api/v1/admin/users", tenants::all(TenantWord::User))
         .route("/api/v1/admin/users/{id}", tenants::one(TenantWord::User))
+        .route("/api/v1/admin/cost/rerate", post(cost::rerating))
+        .route("/api/v1/admin/cost/reconcile", post(cost::reconciliation))
+        .route("/api/v1/admin/ledger/check", get(cost::check))
         .route("/api/v1/admin/keys", get(keys::list).post(keys::create))
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
         .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))
         .route("/api/v1/admin/replicas", get(replicas::list))
         .route("/api/v1/admin/routes", get(routes::list))
         .route("/api/v1/admin/routes/explain", post(routes::explain))
-        // Operations
-        .route("/", get(health::welcome))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(openapi::document))
-        .route("/schema/config.json", get(openapi::config_schema))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
 }
 
 fn all_message_batches() -> MethodRouter<Shared> {

@@ -37,8 +37,7 @@ struct Create {
 #[serde(deny_unknown_fields, default)]
 struct Change {
     name: Option<String>,
-    #[serde(deserialize_with = "given")]
-    email: Option<Option<String>>,
+    email: EmailChange,
     settings: Option<ProjectSettings>,
     archived: Option<bool>,
 }
@@ -57,9 +56,20 @@ struct ListQuery {
     _key: Option<String>,
 }
 
-/// A field that is there, be it `null`.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// What becomes of a user's address: `null` forgets it.
+#[derive(Debug, Default)]
+enum EmailChange {
+    #[default]
+    None,
+    Forget,
+    Set(String),
+}
+
+impl<'de> Deserialize<'de> for EmailChange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given: Option<String> = Option::deserialize(deserializer)?;
+        Ok(given.map_or(Self::Forget, Self::Set))
+    }
 }
 
 /// All tenants of a kind: `GET` lists them, newest first, `POST` makes one.
@@ -187,7 +197,12 @@ async fn change(
     request: Request,
 ) -> Result<Tenant, Problem> {
     let (administrator, body) = admin::body::<Change>(app, arrival, request).await?;
-    refuse_foreign(word, "email", body.email.is_some(), TenantWord::User)?;
+    refuse_foreign(
+        word,
+        "email",
+        !matches!(body.email, EmailChange::None),
+        TenantWord::User,
+    )?;
     refuse_foreign(
         word,
         "settings",
@@ -195,9 +210,9 @@ async fn change(
         TenantWord::Project,
     )?;
     let email = match body.email {
-        Some(Some(text)) => Some(parsed("email", Some(&text))?),
-        Some(None) => Some(None),
-        None => None,
+        EmailChange::None => None,
+        EmailChange::Forget => Some(None),
+        EmailChange::Set(text) => Some(parsed("email", Some(&text))?),
     };
     let change = TenantChange {
         name: parsed("name", body.name.as_deref())?,

@@ -4,15 +4,17 @@ mod list;
 mod payload;
 mod row;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
-use domain::id::RequestId;
+use domain::id::{KeyId, RequestId};
 use domain::money::Cost;
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
 use crate::database::{Database, Store, rows};
-use crate::value::{Reader, microseconds};
+use crate::value::{Reader, microseconds, whole};
 use crate::{postgres, sqlite};
 use row::CallRow;
 pub(crate) use row::{NewRow, json, named};
@@ -93,18 +95,31 @@ impl CallStore for Store {
              ORDER BY calls.key_id",
             microseconds(since),
         )?;
-        rows.into_iter()
-            .map(|row| {
-                let reader = Reader {
-                    table: "calls",
-                    id: &row.key_id,
-                };
-                Ok(Spend {
-                    key_id: reader.parse("key_id", &row.key_id)?,
-                    cost: whole(row.dollars, row.nano_dollars),
-                })
-            })
-            .collect()
+        let adjusted = rows!(
+            connection.session(),
+            SpendRow,
+            "SELECT
+               key_id,
+               CAST(SUM(amount_nano / 1000000000) AS BIGINT) AS dollars,
+               CAST(SUM(amount_nano % 1000000000) AS BIGINT) AS nano_dollars
+             FROM adjustments
+             WHERE started_at >= $1
+             GROUP BY key_id",
+            microseconds(since),
+        )?;
+        let mut spent: BTreeMap<KeyId, Cost> = BTreeMap::new();
+        for row in rows.into_iter().chain(adjusted) {
+            let reader = Reader {
+                table: "calls",
+                id: &row.key_id,
+            };
+            let sum = spent
+                .entry(reader.parse("key_id", &row.key_id)?)
+                .or_default();
+            *sum = sum.saturating_add(whole(row.dollars, row.nano_dollars));
+        }
+        let spend = |(key_id, cost)| Spend { key_id, cost };
+        Ok(spent.into_iter().map(spend).collect())
     }
 
     async fn keep_payloads(&self, payloads: &[Payload]) -> Result<(), StoreError> {
@@ -118,10 +133,4 @@ impl CallStore for Store {
     async fn drop_expired_payloads(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         payload::drop_expired(&self.database, now, limit).await
     }
-}
-
-/// Dollars and nano-dollars in one amount, which stops at the edge of its range.
-fn whole(dollars: i64, nano_dollars: i64) -> Cost {
-    let dollars = Cost::from_nano_dollars(dollars.saturating_mul(domain::money::NANO_PER_DOLLAR));
-    dollars.saturating_add(Cost::from_nano_dollars(nano_dollars))
 }

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod adjustments;
 mod batches;
 mod bench;
 mod calls;

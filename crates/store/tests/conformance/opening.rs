@@ -106,7 +106,8 @@ async fn a_schema_of_an_earlier_version_is_brought_up_to_date(bench: Bench) {
             "DROP TABLE call_payloads;
              DROP TABLE responses; DROP TABLE files; DROP TABLE reasoning_states;
              DROP TABLE batches; DROP TABLE batch_lines;
-             DROP TABLE tenants;
+             DROP TABLE client_secrets; DROP TABLE replicas;
+             DROP TABLE tenants; DROP TABLE adjustments;
              ALTER TABLE virtual_keys DROP COLUMN application_id;
              ALTER TABLE virtual_keys DROP COLUMN user_id;
              DELETE FROM _sqlx_migrations WHERE version > 1",

@@ -1,5 +1,6 @@
 //! Tests of the catalog as a whole: its data, its prices, its refresh.
 
+mod cases;
 mod data;
 mod golden;
 mod properties;

@@ -91,11 +91,35 @@ impl Installation {
     }
 
     async fn listen(&self, address: &str) -> Trunkline {
+        self.start_as(self.command(&["serve", "--listen", address]))
+            .await
+    }
+
+    /// The same with no file that may grow beyond `bytes`, as on a disk that is full then:
+    /// [`Trunkline::make_room`] ends it. The signal that comes with it is ignored, as it never comes from a
+    /// disk.
+    pub(crate) async fn start_with_little_room(&self, bytes: u64) -> Trunkline {
+        let serve = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let script = r#"trap "" XFSZ; exec prlimit --fsize="$0": "$@""#;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", script, &bytes.to_string()])
+            .arg(serve.as_std().get_program())
+            .args(serve.as_std().get_args())
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("TRUNKLINE_E2E", "yes")
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Self::ready(self.start_as(command).await).await
+    }
+
+    async fn start_as(&self, mut command: Command) -> Trunkline {
         let start = self.starts.fetch_add(1, Ordering::Relaxed);
         let output = self.path(&format!("serve-{start}.out"));
         let log = self.path(&format!("serve-{start}.log"));
-        let mut process = self
-            .command(&["serve", "--listen", address])
+        let mut process = command
             .stdout(std::fs::File::create(&output).unwrap())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
@@ -169,6 +193,17 @@ impl Installation {
 }
 
 impl Trunkline {
+    /// Lets files grow again.
+    pub(crate) async fn make_room(&self) {
+        let id = self.process.id().unwrap().to_string();
+        let done = Command::new("prlimit")
+            .args(["--pid", &id, "--fsize=unlimited:"])
+            .status()
+            .await
+            .unwrap();
+        assert!(done.success());
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
