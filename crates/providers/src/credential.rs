@@ -34,7 +34,7 @@ pub struct AwsKeys {
 
 /// A field's value made of a secret and what stands before it, marked so that it is never shown.
 pub(crate) fn field(prefix: &str, secret: &Secret<String>) -> Result<HeaderValue, Refusal> {
-    let text = format!("{prefix}{}", secret.reveal());
+    let text = [prefix, secret.reveal().as_str()].concat();
     let mut value = HeaderValue::try_from(text).map_err(|_| Refusal {
         detail: "The provider's API key holds characters that no field may have.".to_owned(),
         param: None,

@@ -6,7 +6,7 @@ use domain::money::{Cost, PicoDollars};
 use domain::usage::{ServiceTier, Usage};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 
 use super::facts::{ModelFacts, PriceList};
@@ -128,7 +128,7 @@ pub fn price(
     tier: ServiceTier,
     at: Timestamp,
 ) -> Result<Priced, Unpriced> {
-    let moment = at.to_zoned(TimeZone::UTC).datetime();
+    let moment = Offset::UTC.to_datetime(at);
     let unpriced_model = || Unpriced {
         model: facts.id.clone(),
     };
@@ -167,14 +167,10 @@ fn covers(own: &PriceList, standard: &PriceList, input_tokens: u64) -> bool {
 fn bill(prices: &Prices, usage: &Usage) -> (Vec<Line>, Vec<Unbilled>) {
     let mut lines = Vec::with_capacity(4);
     let mut unpriced = Vec::new();
-    let mut quantities = [0; Meter::ALL.len()];
-    let counted = token_quantities(usage).into_iter();
-    for (meter, quantity) in counted.chain(count_quantities(prices, usage)) {
-        if let Some(place) = quantities.get_mut(meter as usize) {
-            *place = quantity;
-        }
-    }
-    for (meter, quantity) in Meter::ALL.into_iter().zip(quantities) {
+    let mut quantities = Quantities::default();
+    quantities.count_tokens(usage);
+    quantities.count_pieces(prices, usage);
+    for (meter, quantity) in Meter::ALL.into_iter().zip(quantities.0) {
         if quantity == 0 {
             continue;
         }
@@ -204,58 +200,64 @@ impl Remainder {
     }
 }
 
-fn token_quantities(usage: &Usage) -> [(Meter, u64); 15] {
-    let mut input = Remainder(usage.input_tokens);
-    let cached_audio = input.take(usage.cached_input_audio_tokens);
-    let cached_image = input.take(usage.cached_input_image_tokens);
-    let cached_text = usage
-        .cached_input_tokens
-        .saturating_sub(cached_audio)
-        .saturating_sub(cached_image);
-    let fresh_audio = usage.input_audio_tokens.saturating_sub(cached_audio);
-    let fresh_image = usage.input_image_tokens.saturating_sub(cached_image);
-    let mut output = Remainder(usage.output_tokens);
-    [
-        (Meter::CachedInputAudio, cached_audio),
-        (Meter::CachedInputImage, cached_image),
-        (Meter::CachedInput, input.take(cached_text)),
-        (Meter::CacheWrite1h, input.take(usage.cache_write_1h_tokens)),
-        (Meter::CacheWrite5m, input.take(usage.cache_write_5m_tokens)),
-        (Meter::InputAudio, input.take(fresh_audio)),
-        (Meter::InputImage, input.take(fresh_image)),
-        (Meter::InputVideo, input.take(usage.input_video_tokens)),
-        (Meter::Input, input.0),
-        (Meter::OutputAudio, output.take(usage.output_audio_tokens)),
-        (Meter::OutputImage, output.take(usage.output_image_tokens)),
-        (Meter::OutputVideo, output.take(usage.output_video_tokens)),
-        (Meter::Reasoning, output.take(usage.reasoning_tokens)),
-        (Meter::Citation, output.take(usage.citation_tokens)),
-        (Meter::Output, output.0),
-    ]
-}
+/// How much of every meter was taken, in the order of the meters.
+#[derive(Default)]
+struct Quantities([u64; Meter::ALL.len()]);
 
-/// Things counted one by one. A model that bills images, characters or audio by the token is not
-/// expected to have a price for them by the piece as well, so those count only where they are
-/// priced, or where nothing else was metered.
-fn count_quantities<'a>(
-    prices: &'a Prices,
-    usage: &Usage,
-) -> impl Iterator<Item = (Meter, u64)> + 'a {
-    let has_tokens = usage.total_tokens() > 0;
-    let by_the_piece = [
-        (Meter::Image, usage.images),
-        (Meter::InputCharacter, usage.input_characters),
-        (Meter::InputAudioMillisecond, usage.input_audio_milliseconds),
-    ];
-    let always = [
-        (Meter::WebSearch, usage.web_searches),
-        (Meter::SearchUnit, usage.search_units),
-        (Meter::DocumentPage, usage.document_pages),
-    ];
-    let request = prices.get(Meter::Request).map(|_| (Meter::Request, 1));
-    by_the_piece
-        .into_iter()
-        .filter(move |(meter, _)| !has_tokens || prices.get(*meter).is_some())
-        .chain(always)
-        .chain(request)
+impl Quantities {
+    fn set(&mut self, meter: Meter, quantity: u64) {
+        if let Some(place) = self.0.get_mut(meter as usize) {
+            *place = quantity;
+        }
+    }
+
+    fn count_tokens(&mut self, usage: &Usage) {
+        let mut input = Remainder(usage.input_tokens);
+        let cached_audio = input.take(usage.cached_input_audio_tokens);
+        let cached_image = input.take(usage.cached_input_image_tokens);
+        let cached_text = usage
+            .cached_input_tokens
+            .saturating_sub(cached_audio)
+            .saturating_sub(cached_image);
+        let fresh_audio = usage.input_audio_tokens.saturating_sub(cached_audio);
+        let fresh_image = usage.input_image_tokens.saturating_sub(cached_image);
+        self.set(Meter::CachedInputAudio, cached_audio);
+        self.set(Meter::CachedInputImage, cached_image);
+        self.set(Meter::CachedInput, input.take(cached_text));
+        self.set(Meter::CacheWrite1h, input.take(usage.cache_write_1h_tokens));
+        self.set(Meter::CacheWrite5m, input.take(usage.cache_write_5m_tokens));
+        self.set(Meter::InputAudio, input.take(fresh_audio));
+        self.set(Meter::InputImage, input.take(fresh_image));
+        self.set(Meter::InputVideo, input.take(usage.input_video_tokens));
+        self.set(Meter::Input, input.0);
+        let mut output = Remainder(usage.output_tokens);
+        self.set(Meter::OutputAudio, output.take(usage.output_audio_tokens));
+        self.set(Meter::OutputImage, output.take(usage.output_image_tokens));
+        self.set(Meter::OutputVideo, output.take(usage.output_video_tokens));
+        self.set(Meter::Reasoning, output.take(usage.reasoning_tokens));
+        self.set(Meter::Citation, output.take(usage.citation_tokens));
+        self.set(Meter::Output, output.0);
+    }
+
+    /// Things counted one by one. A model that bills images, characters or audio by the token is not
+    /// expected to have a price for them by the piece as well, so those count only where they are
+    /// priced, or where nothing else was metered.
+    fn count_pieces(&mut self, prices: &Prices, usage: &Usage) {
+        let has_tokens = usage.total_tokens() > 0;
+        for (meter, quantity) in [
+            (Meter::Image, usage.images),
+            (Meter::InputCharacter, usage.input_characters),
+            (Meter::InputAudioMillisecond, usage.input_audio_milliseconds),
+        ] {
+            if quantity > 0 && (!has_tokens || prices.get(meter).is_some()) {
+                self.set(meter, quantity);
+            }
+        }
+        self.set(Meter::WebSearch, usage.web_searches);
+        self.set(Meter::SearchUnit, usage.search_units);
+        self.set(Meter::DocumentPage, usage.document_pages);
+        if prices.get(Meter::Request).is_some() {
+            self.set(Meter::Request, 1);
+        }
+    }
 }

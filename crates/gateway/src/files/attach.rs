@@ -1,9 +1,10 @@
 //! Files that a request refers to are put in their place, so that every provider can read them.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use domain::caller::Caller;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use providers::attached::{AttachedFile, attach, references};
 use providers::face::{Envelope, InvalidRequest};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::media::sniff;
 use crate::routes::Plan;
 
 /// What every reference to a file has: the key under which it stands, in every format.
-const REFERENCE: &[u8] = b"\"file_id\"";
+static REFERENCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"file_id\""));
 
 impl Gateway {
     /// Puts the caller's own files in the place of the references to them, in `inbound`'s body, of which
@@ -28,7 +29,7 @@ impl Gateway {
     ) -> Result<(), ChatError> {
         // Almost no request refers to a file, and those that do not are not read for it, nor is there room
         // for it in the story of their call.
-        if memmem::find(&inbound.body, REFERENCE).is_none() {
+        if REFERENCE.find(&inbound.body).is_none() {
             return Ok(());
         }
         Box::pin(self.attach_found(caller, inbound, envelope, plan)).await

@@ -121,7 +121,7 @@ impl Dialect for OpenaiChat {
         fields: &HeaderMap,
         body: Bytes,
     ) -> Result<Request<Bytes>, Refusal> {
-        let url = format!("{}/chat/completions", target.base_url);
+        let url = [target.base_url, "/chat/completions"].concat();
         outgoing::post_chat(&url, stream, fields, body)
     }
 
