@@ -3,7 +3,7 @@
 //! `bench/run` is the way in, and `docs/benchmark.md` says what the figures mean. In reading order:
 //! [`wire`] (what is asked and answered), [`mock`] and [`proxy`] (the other processes), [`subject`] (how
 //! each is started), [`load`] (the load generator), [`compare`] (what is measured in which order), [`fresh`]
-//! and [`stand`] (how), [`figure`], [`figures`] and [`report`] (what comes out), and for what to do about it,
+//! and [`stand`] (how), [`situation`] (the same with more of everything), [`figure`], [`figures`] and [`report`] (what comes out), and for what to do about it,
 //! [`profile`]. It speaks to Trunkline through its front door only and knows none of its crates.
 
 pub mod wire;
@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod pinning;
 pub mod probe;
 pub mod process;
+pub mod situation;
 pub mod subject;
 
 pub mod load;

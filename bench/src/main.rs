@@ -15,7 +15,7 @@ use bench::pinning::Pinning;
 use bench::report::{self, Machine};
 use bench::subject::{Launcher, Subject};
 use bench::wire::{Ask, Format, Shape};
-use bench::{profile, proxy};
+use bench::{profile, proxy, situation};
 
 /// The longest that anything may take.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -35,6 +35,8 @@ struct Cli {
 enum Command {
     /// Runs the whole comparison and prints it.
     Compare(Compare),
+    /// Measures other situations: caches, very many keys, very many routes.
+    Situations(Compare),
     /// Says where the CPU time goes, by sampling with `perf`.
     Profile(ProfileOptions),
     /// Serves as the bare pass-through proxy.
@@ -155,6 +157,7 @@ impl Compare {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Compare(options) => compare_and_print(&options),
+        Command::Situations(options) => situations_and_print(&options),
         Command::Profile(options) => profile_and_print(&options),
         Command::Proxy { port, provider } => {
             // As many workers as there are cores to run on, as Trunkline has.
@@ -184,6 +187,34 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
         Some(objection) => bail!("these figures do not count: {objection}"),
         None => Ok(()),
     }
+}
+
+fn situations_and_print(options: &Compare) -> anyhow::Result<()> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let pinning = Pinning::begin();
+    let machine = Machine::here(cores, pinning);
+    let mut launcher = launcher(pinning, &options.trunkline, &options.directory)?;
+    let Plan {
+        rounds,
+        length,
+        connections,
+        ..
+    } = options.plan();
+    let plan = situation::Plan {
+        rounds,
+        length,
+        connections,
+    };
+    let found = one_thread()?
+        .block_on(async { until_signal(situation::run(&mut launcher, plan)).await })?;
+    let mut output = std::io::stdout().lock();
+    if options.json {
+        let report = report::situations_json(&found, plan, &machine);
+        writeln!(output, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        write!(output, "{}", report::situations(&found, plan, &machine))?;
+    }
+    Ok(())
 }
 
 fn profile_and_print(options: &ProfileOptions) -> anyhow::Result<()> {

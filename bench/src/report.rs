@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use crate::compare::Plan;
 use crate::figure::{Figure, Target};
-use crate::figures::{Figures, Summary};
+use crate::figures::{Figures, Summary, count};
 use crate::pinning::Pinning;
 use crate::profile::Profile;
+use crate::situation::{self, Found};
 use crate::subject::Subject;
 
 /// Rows of each table of a profile.
@@ -101,6 +102,66 @@ pub fn table(figures: &Figures, plan: Plan, machine: &Machine) -> String {
         machine.load,
         pinning(machine.pinning),
     )
+}
+
+/// What was found in other situations, as a table.
+pub fn situations(found: &[Found], plan: situation::Plan, machine: &Machine) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
+        "situation",
+        "CPU per request, µs",
+        "to the bare proxy",
+        "to the usual",
+        "start to ready, ms",
+        "resident, MiB",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for each in found {
+        table.add_row([
+            each.situation.title().to_owned(),
+            format!("{:.1}", each.cpu_us),
+            format!("{:.2}", each.to_bare),
+            format!("{:.2}", each.to_usual),
+            each.ready_after.as_millis().to_string(),
+            format!("{:.0}", count(each.resident) / 1_024.0 / 1_024.0),
+        ]);
+    }
+    format!(
+        "{table}\nMedians of {} rounds at full load over {} connections; a ratio is the median of the rounds' ratios.\n\
+         Machine: {} cores, {}, Linux {}, load before the run {}; {}.\n",
+        plan.rounds,
+        plan.connections,
+        machine.cores,
+        machine.memory,
+        machine.kernel,
+        machine.load,
+        pinning(machine.pinning),
+    )
+}
+
+/// The same as JSON.
+pub fn situations_json(found: &[Found], plan: situation::Plan, machine: &Machine) -> Value {
+    let situations: serde_json::Map<String, Value> = found
+        .iter()
+        .map(|each| {
+            let values = json!({
+                "cpu_per_request_us": each.cpu_us,
+                "ratio_to_bare": each.to_bare,
+                "ratio_to_usual": each.to_usual,
+                "ready_after_ms": each.ready_after.as_secs_f64() * 1_000.0,
+                "resident_bytes": each.resident,
+            });
+            (each.situation.key().to_owned(), values)
+        })
+        .collect();
+    json!({
+        "situations": situations,
+        "rounds": plan.rounds,
+        "connections": plan.connections,
+        "load_before": machine.load,
+    })
 }
 
 /// The report as JSON.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use crate::pinning::Pinning;
 use crate::probe;
 use crate::process::Process;
+use crate::situation::Situation;
 use crate::wire::Format;
 
 /// The bootstrap key by which the load generator proves itself to Trunkline; the others ignore it.
@@ -85,7 +86,7 @@ impl Launcher {
         match subject {
             Subject::Direct => Ok(None),
             Subject::Bare => self.bare(provider).await.map(Some),
-            Subject::Trunkline => self.trunkline(provider).await.map(Some),
+            Subject::Trunkline => self.start_in(Situation::Usual, provider).await.map(Some),
         }
     }
 
@@ -97,13 +98,18 @@ impl Launcher {
         start("the bare proxy", &mut command, port).await
     }
 
-    async fn trunkline(&mut self, provider: u16) -> anyhow::Result<Running> {
+    /// Starts Trunkline in a situation, before the mock provider at `provider`.
+    pub async fn start_in(
+        &mut self,
+        situation: Situation,
+        provider: u16,
+    ) -> anyhow::Result<Running> {
         self.started += 1;
         let directory = self.directory.join(format!("trunkline-{}", self.started));
         fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let port = probe::free_port()?;
         let file = directory.join("trunkline.yaml");
-        fs::write(&file, configuration(port, provider))?;
+        fs::write(&file, configuration(port, provider, situation))?;
         // Not beside the configuration: its directory is watched.
         fs::create_dir_all(directory.join("log"))?;
         let log = File::create(directory.join("log").join("trunkline.log"))?;
@@ -146,7 +152,7 @@ async fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::
 
 /// Keys, a rate, a budget and a route to a provider of every format: everything that a request passes is
 /// really there, and generous.
-fn configuration(port: u16, provider: u16) -> String {
+fn configuration(port: u16, provider: u16, situation: Situation) -> String {
     let each = |entry: fn(Format, u16) -> String| -> String {
         let entries = Format::ALL
             .into_iter()
@@ -157,16 +163,19 @@ fn configuration(port: u16, provider: u16) -> String {
         r#"server: {{ listen: "127.0.0.1:{port}" }}
 ledger: {{ sync: 50ms }}
 telemetry: {{ log: info }}
-providers:
+{sections}providers:
 {providers}prices:
 {prices}models:
-{routes}keys:
+{routes}{more_routes}keys:
   - name: bench
     key: "{CALLER_KEY}"
     models: ["*"]
     budget: {{ usd: 1000000, per: month }}
     rate: {{ rpm: 1000000000, tpm: 1000000000000 }}
-"#,
+{more_keys}"#,
+        sections = situation.sections(),
+        more_routes = situation.routes(&format!("mock-{}", Format::Openai.kind())),
+        more_keys = situation.keys(),
         providers = each(provider_entry),
         prices = each(|format, _| price_entry(format)),
         routes = each(|format, _| route_entry(format)),

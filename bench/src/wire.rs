@@ -18,6 +18,9 @@ const PACE_MARK: &str = "chunk-every-ms=";
 /// Before the number by which it has the mock wait before an answer that comes whole.
 const DELAY_MARK: &str = "answer-after-ms=";
 
+/// Stands where a number goes that no two requests share; as long as the number is.
+pub(crate) const NUMBER_MARK: &str = "number-of-a-request-";
+
 /// The format that the provider speaks. The load always speaks OpenAI's, so that any other one has to be
 /// translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +99,8 @@ impl Shape {
 pub enum Content {
     /// A conversation of about 1 KB.
     Words,
+    /// The same, with a number that no two requests share.
+    Numbered,
     /// The same, and a picture of [`picture::LENGTH`] characters of base64.
     Picture,
 }

@@ -79,7 +79,7 @@ impl Connection {
 
     async fn send(&mut self) -> anyhow::Result<Response<Incoming>> {
         self.sender.ready().await?;
-        let mut request = Request::new(Full::new(self.question.body.clone()));
+        let mut request = Request::new(Full::new(self.question.body()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(openai::PATH);
         *request.headers_mut() = self.question.headers.clone();

@@ -1,16 +1,19 @@
 //! The request that a load repeats, and how its answer is known to be right.
 
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::ensure;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
+use memchr::memmem;
 
 use super::Aim;
 use crate::subject::CALLER_KEY;
 use crate::wire::words::{ANSWER, pieces};
-use crate::wire::{Format, Shape, openai};
+use crate::wire::{Format, NUMBER_MARK, Shape, openai};
 
 /// One request, to be sent as often as wanted.
 pub struct Question {
@@ -18,8 +21,9 @@ pub struct Question {
     pub address: SocketAddr,
     /// The fields that an SDK sends, the credential among them.
     pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
+    body: Bytes,
+    /// Where the number stands that no two requests share, and the next one.
+    number: Option<(Range<usize>, AtomicU64)>,
     shape: Shape,
     expected: Expected,
 }
@@ -44,13 +48,29 @@ impl Question {
             }
             Format::Anthropic | Format::Gemini => Expected::Words(ANSWER.to_owned()),
         };
+        let body = aim.ask.body();
+        let number = memmem::find(&body, NUMBER_MARK.as_bytes());
         Ok(Self {
             address,
             headers: headers(address)?,
-            body: aim.ask.body(),
+            number: number.map(|at| (at..at + NUMBER_MARK.len(), AtomicU64::new(first_number()))),
+            body,
             shape,
             expected,
         })
+    }
+
+    /// The next request's body.
+    pub fn body(&self) -> Bytes {
+        let Some((place, next)) = &self.number else {
+            return self.body.clone();
+        };
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let mut body = self.body.to_vec();
+        if let Some(place) = body.get_mut(place.clone()) {
+            place.copy_from_slice(format!("{number:020}").as_bytes());
+        }
+        body.into()
     }
 
     /// Begins to read an answer.
@@ -96,6 +116,12 @@ impl Reading<'_> {
         }
         Ok(())
     }
+}
+
+/// Loads that follow each other go on counting: nanoseconds pass faster than requests.
+fn first_number() -> u64 {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(0)
 }
 
 fn headers(address: SocketAddr) -> anyhow::Result<HeaderMap> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use memchr::{memchr, memmem};
 
 use super::words::{ANSWER, EARLIER, QUESTION, REPLY, SYSTEM, pieces};
-use super::{Ask, Content, DELAY_MARK, PACE_MARK, Shape, picture};
+use super::{Ask, Content, DELAY_MARK, NUMBER_MARK, PACE_MARK, Shape, picture};
 
 /// Where chat requests go, at every subject.
 pub const PATH: &str = "/v1/chat/completions";
@@ -26,6 +26,7 @@ pub(super) fn request_body(ask: Ask) -> Bytes {
         Shape::Paced(milliseconds) => format!(" {PACE_MARK}{milliseconds}"),
     };
     let question = match ask.content {
+        Content::Numbered => format!(r#""{QUESTION}{mark} {NUMBER_MARK}""#),
         Content::Words => format!(r#""{QUESTION}{mark}""#),
         Content::Picture => format!(
             r#"[{{"type":"text","text":"{QUESTION}{mark}"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#,
