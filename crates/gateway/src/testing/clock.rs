@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use domain::clock::{Clock, Moment, Sleep};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// When every test begins, in Unix seconds.
 pub(crate) const BEGINNING: i64 = 1_790_000_000;
@@ -19,6 +19,8 @@ pub(crate) struct Hand(Arc<Mutex<Times>>);
 #[derive(Default)]
 struct Times {
     now: Duration,
+    /// What the wall clock was set by, which the monotonic one does not mind.
+    set_by: SignedDuration,
     alarms: HashMap<u64, Duration>,
     last_alarm: u64,
 }
@@ -31,6 +33,11 @@ struct Alarm {
 impl Hand {
     pub(crate) fn forward(&self, by: Duration) {
         self.0.lock().unwrap().now += by;
+    }
+
+    /// Sets the wall clock, as somebody does whose clock was wrong.
+    pub(crate) fn set_wall(&self, by: SignedDuration) {
+        self.0.lock().unwrap().set_by += by;
     }
 
     /// Moves to the next alarm; `false` when none is set.
@@ -50,8 +57,9 @@ impl Hand {
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
-        let elapsed = jiff::SignedDuration::try_from(self.elapsed()).unwrap();
-        Timestamp::from_second(BEGINNING).unwrap() + elapsed
+        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap();
+        let set_by = self.0.lock().unwrap().set_by;
+        Timestamp::from_second(BEGINNING).unwrap() + elapsed + set_by
     }
 
     fn moment(&self) -> Moment {
