@@ -12,6 +12,7 @@
 
 pub mod adjustment;
 pub mod batch;
+pub mod breaker;
 pub mod cache;
 pub mod call;
 pub mod caller;

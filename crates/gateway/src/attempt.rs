@@ -10,8 +10,10 @@ use domain::egress::{EgressBody, Outbound, Reach};
 use domain::provider_error::ProviderError;
 use futures_util::future::BoxFuture;
 use http::response::Parts;
+use providers::headroom::Headroom;
 
 use crate::chat::{ChatError, Gateway};
+use crate::health::KeyNumber;
 use crate::ledger::{JournalError, OpenCall};
 use crate::routes::{Plan, ResolvedTarget};
 use crate::within::within;
@@ -20,6 +22,7 @@ mod agenda;
 mod answer;
 mod chat;
 mod failure;
+mod hedge;
 mod retry;
 
 use agenda::{Agenda, Next};
@@ -34,6 +37,9 @@ pub(crate) trait Errand: Send + Sync {
     type Ready: Send + Sync;
     /// An answer that has begun well.
     type Answer: Send;
+
+    /// Whether two candidates may be asked at the same time.
+    const IS_HEDGED: bool = false;
 
     /// How long one attempt may take.
     fn patience(&self, plan: &Plan) -> Duration;
@@ -54,10 +60,41 @@ pub(crate) trait Errand: Send + Sync {
     fn exchange(
         &self,
         gateway: &Gateway,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         ready: &Self::Ready,
         deadline: Moment,
     ) -> impl Future<Output = Result<(u16, Self::Answer), ProviderError>> + Send;
+}
+
+/// A target, and the key that it is asked with.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'t> {
+    pub(crate) target: &'t ResolvedTarget,
+    pub(crate) key: KeyNumber,
+    /// Whether it matters what it says of its rate limit: somebody else could be asked.
+    pub(crate) is_watched: bool,
+}
+
+impl<'t> Door<'t> {
+    /// The target with the key whose turn it is.
+    fn next(plan: &Plan, target: &'t ResolvedTarget, now: Moment) -> Self {
+        let rotation = target.provider.rotation.as_ref();
+        let key = rotation.and_then(|rotation| target.health.key(rotation.turns(), now));
+        Self {
+            target,
+            key: key.unwrap_or(KeyNumber::FIRST),
+            is_watched: plan.candidates.len() > 1 || rotation.is_some(),
+        }
+    }
+
+    /// The target with the key that it is asked with first.
+    pub(crate) fn of(target: &'t ResolvedTarget) -> Self {
+        Self {
+            target,
+            key: KeyNumber::FIRST,
+            is_watched: false,
+        }
+    }
 }
 
 /// A call's way through the candidates of its plan.
@@ -78,6 +115,17 @@ impl<E: Errand> Way<'_, E> {
         &self.plan.candidates.at(self.at).target
     }
 
+    /// How many keys its target has.
+    fn keys(&self) -> usize {
+        let rotation = self.target().provider.rotation.as_ref();
+        rotation.map_or(1, |rotation| rotation.len())
+    }
+
+    /// Whether its target has a key that is good.
+    fn has_another_key(&self, now: Moment) -> bool {
+        self.keys() > 1 && self.target().health.has_key(now)
+    }
+
     fn failed(&self, error: ProviderError) -> Failure {
         Failure {
             error,
@@ -95,11 +143,23 @@ impl Gateway {
         way: &mut Way<'_, E>,
         call: &mut OpenCall,
     ) -> Result<E::Answer, AttemptError> {
+        let has_others = way.plan.candidates.len() > 1;
+        if has_others && !way.target().health.is_available(self.clock.moment()) {
+            return Box::pin(self.go_on(way, Vec::new(), call)).await;
+        }
+        if let Some(hedge) = way
+            .plan
+            .hedge
+            .as_deref()
+            .filter(|_| E::IS_HEDGED && has_others)
+        {
+            return Box::pin(self.attempt_hedged(way, hedge, call)).await;
+        }
         match self.ask(way, AttemptReason::First, call).await? {
             Ok(answer) => Ok(answer),
             // Most calls are answered at once. What follows a failure is on the heap: there it does not make
             // every call's story larger.
-            Err(failure) => Box::pin(self.go_on(way, failure, call)).await,
+            Err(failure) => Box::pin(self.go_on(way, vec![failure], call)).await,
         }
     }
 
@@ -110,73 +170,133 @@ impl Gateway {
         reason: AttemptReason,
         call: &mut OpenCall,
     ) -> Result<Result<E::Answer, Failure>, JournalError> {
-        let target = &**way.target();
-        let provider = target.provider.name.clone();
-        call.dispatch(provider, &target.model, reason).await?;
+        let door = self.set_out(way.plan, way.target(), reason, call).await?;
         let deadline = call.received().after(way.plan.timeouts.total);
         let left = deadline.since(self.clock.moment());
         let bound = left.min(way.errand.patience(way.plan));
-        let exchange = way.errand.exchange(self, target, &way.ready, deadline);
-        let error = match within(&*self.clock, bound, exchange).await {
-            Some(Ok((status, answered))) => {
-                call.attempt_answered(Some(status), None);
-                return Ok(Ok(answered));
-            }
-            Some(Err(error)) => error,
-            None => timed_out(bound),
-        };
-        call.attempt_answered(error.status, Some(error.cause));
-        Ok(Err(way.failed(error)))
+        let exchange = way.errand.exchange(self, door, &way.ready, deadline);
+        let answered = within(&*self.clock, bound, exchange).await;
+        let answered = answered.unwrap_or_else(|| Err(timed_out(bound)));
+        Ok(self
+            .note(door, answered, call)
+            .map_err(|error| way.failed(error)))
     }
 
-    /// Goes on after the first failure: to the same candidate, where it turned the call away, or to the next.
+    /// Chooses the key, takes a place with the target, and writes down that it is about to be asked.
+    async fn set_out<'t>(
+        &self,
+        plan: &Plan,
+        target: &'t ResolvedTarget,
+        reason: AttemptReason,
+        call: &mut OpenCall,
+    ) -> Result<Door<'t>, JournalError> {
+        let now = self.clock.moment();
+        let door = Door::next(plan, target, now);
+        let flight = target.health.board(now);
+        let provider = target.provider.name.clone();
+        call.dispatch(provider, &target.model, reason).await?;
+        call.board(flight);
+        Ok(door)
+    }
+
+    /// Notes how an attempt went.
+    fn note<A>(
+        &self,
+        door: Door<'_>,
+        answered: Result<(u16, A), ProviderError>,
+        call: &mut OpenCall,
+    ) -> Result<A, ProviderError> {
+        match answered {
+            Ok((status, answer)) => {
+                call.attempt_answered(Some(status), None);
+                Ok(answer)
+            }
+            Err(error) => {
+                let now = self.clock.moment();
+                door.target.health.note_failure(door.key, &error, now);
+                call.attempt_answered(error.status, Some(error.cause));
+                Err(error)
+            }
+        }
+    }
+
+    /// Goes on after the first failures, or where the first candidate is known not to answer: to the same
+    /// candidate, with another key or where it turned the call away, or to the next.
     async fn go_on<E: Errand>(
         &self,
         way: &mut Way<'_, E>,
-        failure: Failure,
+        mut failures: Vec<Failure>,
         call: &mut OpenCall,
     ) -> Result<E::Answer, AttemptError> {
-        let plan = way.plan;
-        let deadline = call.received().after(plan.timeouts.total);
-        let mut agenda = Agenda::new(&plan.candidates, plan.retries);
+        let mut agenda = Agenda::new(&way.plan.candidates, way.plan.retries);
         // Those before the first that was asked do not take the request.
         (0..way.at).for_each(|index| agenda.leave_out(index));
-        let mut told = failure;
-        agenda.note(way.at, &told.error, self.clock.moment(), &*self.entropy);
+        let mut told: Option<Failure> = None;
+        let mut keys_changed = 0;
         loop {
             let now = self.clock.moment();
-            let reason = match agenda.next(now, deadline) {
-                Next::Nobody => return Err(told.into()),
+            let mut has_another_key = false;
+            for failure in failures.drain(..) {
+                if failure.at == way.at && failure.is_of_key() && way.has_another_key(now) {
+                    has_another_key = true;
+                } else {
+                    agenda.note(failure.at, &failure.error, now, &*self.entropy);
+                }
+                told = Some(match told.take() {
+                    Some(earlier) => earlier.or_rather(failure),
+                    None => failure,
+                });
+            }
+            keys_changed += usize::from(has_another_key);
+            let reason = if has_another_key && keys_changed < way.keys() {
+                Some(AttemptReason::Key)
+            } else {
+                self.next_candidate(way, &mut agenda, call).await
+            };
+            let Some(reason) = reason else {
+                let timed_out = || way.failed(timed_out(way.plan.timeouts.total));
+                return Err(told.unwrap_or_else(timed_out).into());
+            };
+            match self.ask(way, reason, call).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failure)) => failures.push(failure),
+                // A call that was sent before has failed of what it failed of then.
+                Err(error) => return Err(told.map_or(error.into(), AttemptError::from)),
+            }
+        }
+    }
+
+    /// Turns to the candidate whose turn is next, when it has come; answers why it is asked, or `None` when
+    /// nobody is left.
+    async fn next_candidate<E: Errand>(
+        &self,
+        way: &mut Way<'_, E>,
+        agenda: &mut Agenda<'_>,
+        call: &mut OpenCall,
+    ) -> Option<AttemptReason> {
+        let deadline = call.received().after(way.plan.timeouts.total);
+        loop {
+            let index = match agenda.next(self.clock.moment(), deadline) {
+                Next::Nobody => return None,
                 Next::Wait(pause) => {
                     self.clock.sleep(pause).await;
                     call.paused(pause);
                     continue;
                 }
-                Next::Ask(index) => {
-                    let has_been_asked = agenda.has_asked(index);
-                    if index != way.at
-                        && let Err(error) = self.turn_to(way, index, call).await
-                    {
-                        skipped(call, way, index, &error);
-                        agenda.leave_out(index);
-                        continue;
-                    }
-                    if has_been_asked {
-                        AttemptReason::Retry
-                    } else {
-                        AttemptReason::Fallback
-                    }
-                }
+                Next::Ask(index) => index,
             };
-            match self.ask(way, reason, call).await {
-                // A call that was sent before has failed of what it failed of then.
-                Err(_) => return Err(told.into()),
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(failure)) => {
-                    agenda.note(way.at, &failure.error, self.clock.moment(), &*self.entropy);
-                    told = told.or_rather(failure);
-                }
+            if index != way.at
+                && let Err(error) = self.turn_to(way, index, call).await
+            {
+                skipped(call, way, index, &error);
+                agenda.leave_out(index);
+                continue;
             }
+            return Some(match agenda.has_asked(index) {
+                true => AttemptReason::Retry,
+                false if call.attempts() == 0 => AttemptReason::First,
+                false => AttemptReason::Fallback,
+            });
         }
     }
 
@@ -197,14 +317,32 @@ impl Gateway {
         Ok(())
     }
 
+    /// Asks a target with one of its keys, and reads what its answer says of its rate limit.
+    pub(crate) async fn ask_at(
+        &self,
+        door: Door<'_>,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<EgressBody>, ProviderError> {
+        let target = door.target;
+        let request = self.authorized(request, door).await?;
+        let answered = self.send(request, target.provider.reach()).await?;
+        if door.is_watched
+            && let Some(headroom) = Headroom::read(answered.headers(), self.clock.now())
+        {
+            let now = self.clock.moment();
+            target.health.note_headroom(door.key, &headroom, now);
+        }
+        Ok(answered)
+    }
+
     /// The request with the target's credential.
     pub(crate) async fn authorized(
         &self,
         mut request: http::Request<Bytes>,
-        target: &ResolvedTarget,
+        Door { target, key, .. }: Door<'_>,
     ) -> Result<http::Request<Bytes>, ProviderError> {
         let provider = &target.provider;
-        let Some(source) = &provider.credential else {
+        let Some(source) = provider.source(key) else {
             return Ok(request);
         };
         let fetched;
@@ -271,6 +409,17 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// Whether another key of the same provider may do better.
+    fn is_of_key(&self) -> bool {
+        use domain::provider_error::Cause::{
+            Authentication, Permission, QuotaExhausted, RateLimited,
+        };
+        matches!(
+            self.error.cause,
+            Authentication | Permission | QuotaExhausted | RateLimited
+        )
+    }
+
     /// Which of two failures the caller is told: the later one, unless it only says that a candidate that came
     /// second does not take the request.
     fn or_rather(self, later: Self) -> Self {

@@ -292,6 +292,7 @@ impl Gateway {
 
     /// Puts other routes in force. Calls that have begun go on as they were planned.
     pub fn replace_routes(&self, routes: Arc<Routes>) {
+        routes.health().forget_keys();
         self.routes.store(routes);
         self.credentials.clear();
     }
@@ -659,7 +660,7 @@ pub(crate) async fn whole(
     listener: Option<Listener>,
 ) -> Reply {
     let facts = ReplyFacts {
-        cost: call.cost().map(|priced| priced.total),
+        cost: call.total_cost(),
         ..facts(target, &call)
     };
     if let Some(mut listener) = listener {

@@ -13,13 +13,55 @@ use jiff::{SignedDuration, Timestamp};
 use providers::credential::{Credential, Granted, Source, Step, Unobtained};
 
 use crate::attempt::read_whole;
+use crate::health::KeyNumber;
 
 /// How long before its end a credential is fetched anew, so that none expires on its way.
 const HEADROOM: SignedDuration = SignedDuration::from_secs(60);
 /// The largest answer of a token service, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
+/// The most often that one credential is used while another is used once.
+const MAX_WEIGHT: u32 = 100;
 /// The most steps on the way to one credential.
 const MAX_STEPS: usize = 32;
+
+/// Several credentials of one provider, which take turns.
+#[derive(Debug)]
+pub struct Rotation {
+    sources: Vec<Source>,
+    /// Which credential's turn it is, over and over.
+    turns: Vec<KeyNumber>,
+}
+
+impl Rotation {
+    /// Credentials with how often each is used in proportion to the others, 1 to 100.
+    pub fn new(credentials: impl IntoIterator<Item = (Source, u32)>) -> Self {
+        let (sources, weights): (Vec<_>, Vec<_>) = credentials.into_iter().unzip();
+        let most = weights.iter().copied().max().unwrap_or(1).min(MAX_WEIGHT);
+        // Round by round, so that a key that is used often is not used many times at a stretch.
+        let turns = (0..most).flat_map(|round| {
+            let in_round = weights.iter().zip(0_u16..);
+            in_round
+                .filter(move |(weight, _)| **weight > round)
+                .map(|(_, number)| KeyNumber(number))
+        });
+        Self {
+            turns: turns.collect(),
+            sources,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    pub(crate) fn source(&self, key: KeyNumber) -> Option<&Source> {
+        self.sources.get(usize::from(key.0))
+    }
+
+    pub(crate) fn turns(&self) -> &[KeyNumber] {
+        &self.turns
+    }
+}
 
 /// The credentials that were fetched, by provider.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 //!
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
-//! written down), [`cache`] (what need not be asked again), [`attempt`] (how it is sent), [`reply`] (how the answer goes back), [`custody`] (what
+//! written down), [`cache`] (what need not be asked again), [`attempt`] (how it is sent), [`health`] (how targets are doing), [`reply`] (how the answer goes back), [`custody`] (what
 //! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
 //! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
 //! everything that is not a chat, [`batches`] that of many requests at once, [`realtime`] that of
@@ -16,11 +16,12 @@ pub mod batches;
 pub mod cache;
 pub mod catalog;
 pub mod chat;
-mod credentials;
+pub mod credentials;
 pub mod custody;
 pub mod drain;
 mod estimate;
 pub mod files;
+pub mod health;
 pub mod invoice;
 pub mod ledger;
 pub mod limits;

@@ -28,7 +28,9 @@ use providers::native::{self, Refused, fields};
 use providers::tap::Observed;
 use providers::task::{TaskReader, TaskStep, TaskStream};
 
-use crate::attempt::{AttemptError, Begun, Errand, Failure, Way, is_json, read_whole, timed_out};
+use crate::attempt::{
+    AttemptError, Begun, Door, Errand, Failure, Way, is_json, read_whole, timed_out,
+};
 use crate::chat::{ChatError, Gateway, Inbound, ReportWanted, failed, whole};
 use crate::ledger::OpenCall;
 use crate::payload::Listener;
@@ -242,13 +244,12 @@ impl Errand for NativeErrand {
     async fn exchange(
         &self,
         gateway: &Gateway,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         ready: &Request<Bytes>,
         _: Moment,
     ) -> Result<(u16, (Parts, EgressBody)), ProviderError> {
-        let request = gateway.authorized(ready.clone(), target).await?;
-        let answered = gateway.send(request, target.provider.reach()).await?;
-        let (head, body) = gateway.successful_task(target, answered).await?;
+        let answered = gateway.ask_at(door, ready.clone()).await?;
+        let (head, body) = gateway.successful_task(door.target, answered).await?;
         Ok((head.status.as_u16(), (head, body)))
     }
 }

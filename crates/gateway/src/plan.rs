@@ -11,7 +11,7 @@ use providers::task::{Task, TaskEnvelope};
 
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::routes::affinity::Affinity;
-use crate::routes::choice::{Observation, id_of};
+use crate::routes::choice::id_of;
 use crate::routes::explain::{Explanation, Supposed};
 use crate::routes::hash::StableHash;
 use crate::routes::question::{Question, Read};
@@ -117,7 +117,7 @@ impl Gateway {
     fn circumstances<'a>(&'a self, wishes: Option<&'a Wishes>) -> Circumstances<'a> {
         Circumstances {
             affinity: &self.routing.affinity,
-            observe: &|_, _| Observation::default(),
+            observe: &|target, is_streamed, now| target.health.observation(is_streamed, now),
             moment: self.clock.moment(),
             preferred: wishes.and_then(|wishes| wishes.provider.as_deref()),
             performance: wishes.and_then(|wishes| wishes.performance),

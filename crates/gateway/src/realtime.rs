@@ -37,7 +37,7 @@ use providers::openai::realtime::{self, OpenaiRealtime};
 use providers::tap::Observed;
 use tokio::sync::mpsc;
 
-use crate::attempt::{AttemptError, Errand, Way, unreachable};
+use crate::attempt::{AttemptError, Door, Errand, Way, unreachable};
 use crate::chat::{Admitted, ChatError, Gateway, Inbound, facts, failed};
 use crate::ledger::{Ending, OpenCall};
 use crate::limits::Expectation;
@@ -168,11 +168,11 @@ impl Errand for Handshake {
     async fn exchange(
         &self,
         gateway: &Gateway,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         ready: &Request<Bytes>,
         _: Moment,
     ) -> Result<(u16, Socket), ProviderError> {
-        gateway.handshake(target, ready).await
+        gateway.handshake(door, ready).await
     }
 }
 
@@ -285,10 +285,11 @@ impl Gateway {
     /// Asks the provider for a conversation.
     async fn handshake(
         &self,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         request: &Request<Bytes>,
     ) -> Result<(u16, Socket), ProviderError> {
-        let request = self.authorized(request.clone(), target).await?;
+        let target = door.target;
+        let request = self.authorized(request.clone(), door).await?;
         let reach = target.provider.reach();
         let outbound = Outbound { request, reach };
         let max_message = self.settings.sockets.max_message;

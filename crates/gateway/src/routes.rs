@@ -22,7 +22,10 @@ use crate::catalog::meter::Meter;
 use crate::catalog::names::canonical_provider;
 use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
+use crate::credentials::Rotation;
+use crate::health::{Health, KeyNumber, TargetHealth};
 use crate::simulated;
+use hedge::{Hedge, HedgeRules};
 
 use flag::Flags;
 use residency::Residency;
@@ -34,6 +37,7 @@ pub mod condition;
 pub mod explain;
 pub mod flag;
 pub mod hash;
+pub mod hedge;
 #[cfg(test)]
 pub(crate) mod inquiry;
 mod language;
@@ -78,6 +82,8 @@ pub struct Provider {
     pub base_url: String,
     /// The credential; `None` where the host wants none.
     pub credential: Option<Source>,
+    /// Several credentials that take turns, the one above among them; `None` where there is one.
+    pub rotation: Option<Arc<Rotation>>,
     /// What is particular about its host.
     pub host: Host,
     /// Which addresses may be reached.
@@ -150,6 +156,8 @@ pub struct Route {
     pub retries: Retries,
     /// What of its answers is kept to be given again.
     pub caching: Caching,
+    /// When a second target is asked while the first has not answered; `None` where it is not.
+    pub hedge: Option<HedgeRules>,
 }
 
 /// A target as it is configured.
@@ -177,6 +185,8 @@ pub struct ResolvedTarget {
     pub capabilities: Capabilities,
     /// Where it lies; `None` where nobody says.
     pub region: Option<Region>,
+    /// How it is doing.
+    pub health: Arc<TargetHealth>,
 }
 
 impl Provider {
@@ -186,6 +196,19 @@ impl Provider {
             Reach::Simulated
         } else {
             self.reach
+        }
+    }
+
+    /// How many credentials it is asked with.
+    fn keys(&self) -> usize {
+        self.rotation.as_ref().map_or(1, |rotation| rotation.len())
+    }
+
+    /// The credential of this number; `None` where the host wants none.
+    pub(crate) fn source(&self, key: KeyNumber) -> Option<&Source> {
+        match &self.rotation {
+            Some(rotation) => rotation.source(key),
+            None => self.credential.as_ref(),
         }
     }
 
@@ -247,6 +270,7 @@ pub struct Routes {
     by_name: BTreeMap<ModelName, Route>,
     policy: Policy,
     catalog: Catalog,
+    health: Arc<Health>,
     resolved: RwLock<HashMap<ModelName, Known>>,
 }
 
@@ -285,6 +309,7 @@ impl Routes {
             by_name: routes.into_iter().collect(),
             policy: Policy::default(),
             catalog,
+            health: Arc::default(),
             resolved: RwLock::default(),
         }
     }
@@ -419,7 +444,20 @@ impl Routes {
             facts,
             capabilities,
             region: provider.region.clone(),
+            health: self.health_of(provider, model.unwrap_or_default()),
         }))
+    }
+
+    /// The same routes, which know how targets were doing before.
+    #[must_use]
+    pub fn knowing(mut self, health: Arc<Health>) -> Self {
+        self.health = health;
+        self
+    }
+
+    /// How targets are doing.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Prices and capabilities.
@@ -436,6 +474,7 @@ impl Routes {
                 timeouts: route.timeouts,
                 retries: route.retries,
                 caching: route.caching,
+                hedge: route.hedge.map(|rules| Arc::new(Hedge::new(rules))),
                 candidates: Candidates::of(roster.candidates())?,
                 routed: None,
             };
@@ -495,7 +534,12 @@ impl Routes {
             facts,
             capabilities,
             region: provider.region.clone(),
+            health: self.health_of(provider, model),
         }))
+    }
+
+    fn health_of(&self, provider: &Provider, model: &str) -> Arc<TargetHealth> {
+        self.health.of(&provider.name, model, provider.keys())
     }
 
     /// What is known of a model in a provider's words; `None` where nothing is.

@@ -18,7 +18,7 @@ use providers::face::Asked;
 use providers::tap::Observed;
 use providers::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
 
-use crate::attempt::{Answered, AttemptError, Errand, Way, Whole, read_whole, with_status};
+use crate::attempt::{Answered, AttemptError, Door, Errand, Way, Whole, read_whole, with_status};
 use crate::cache::{Looked, Recorder};
 use crate::chat::{Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, set_aside, whole};
 use crate::files::Delivery;
@@ -221,7 +221,7 @@ impl Gateway {
     /// Reads the answer to a task, asking again for as long as the provider is still at it.
     pub(crate) async fn task(
         &self,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         reader: &dyn TaskReader,
         mut head: Parts,
         mut body: EgressBody,
@@ -252,7 +252,7 @@ impl Gateway {
                 } => {
                     let left = deadline.since(self.clock.moment());
                     self.clock.sleep(after.min(left)).await;
-                    (head, body) = self.ask_again(target, request).await?;
+                    (head, body) = self.ask_again(door, request).await?;
                     next = Some(reader);
                 }
             }
@@ -265,12 +265,12 @@ impl Gateway {
     /// without, and must be a public one.
     async fn ask_again(
         &self,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         request: http::Request<Bytes>,
     ) -> Result<(Parts, EgressBody), ProviderError> {
+        let target = door.target;
         let answered = if target.kind.owns(&target.base_url, request.uri()) {
-            let request = self.authorized(request, target).await?;
-            self.send(request, target.provider.reach()).await?
+            self.ask_at(door, request).await?
         } else {
             self.send(request, Reach::Public).await?
         };
@@ -322,15 +322,14 @@ impl Errand for TaskErrand {
     async fn exchange(
         &self,
         gateway: &Gateway,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         ready: &PreparedTask,
         deadline: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
-        let request = gateway.authorized(ready.request.clone(), target).await?;
-        let answered = gateway.send(request, target.provider.reach()).await?;
-        let (head, body) = gateway.successful_task(target, answered).await?;
+        let answered = gateway.ask_at(door, ready.request.clone()).await?;
+        let (head, body) = gateway.successful_task(door.target, answered).await?;
         let status = head.status.as_u16();
-        let answered = gateway.task(target, &*ready.reader, head, body, deadline);
+        let answered = gateway.task(door, &*ready.reader, head, body, deadline);
         Ok((status, Box::pin(answered).await?))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use files::{Records, Shelf};
 pub(crate) use line::{FarEnd, Lines, line};
 pub(crate) use memory::Memory;
 pub(crate) use provider::{Act, Script, Step, piece};
-pub(crate) use stage::{ANSWER, CUSTODY, Heard, Rules, Stage, collect, target};
+pub(crate) use stage::{ANSWER, CUSTODY, Heard, Keys, Rules, Stage, collect, target};
 
 /// Polls as a runtime would: again for as long as it says that it can go on.
 pub(crate) fn poll<T>(mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
@@ -81,6 +81,7 @@ pub(crate) fn provider_of_openai() -> Provider {
         kind: ProviderKind::Openai,
         base_url: ProviderKind::Openai.default_base_url().to_owned(),
         credential: None,
+        rotation: None,
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
@@ -115,14 +116,15 @@ pub(crate) fn call() -> Call {
         error_type: None,
         finish_reason: Some("stop".to_owned()),
         attempts: vec![Attempt {
-            number: 1,
-            provider: "openai".parse().unwrap(),
-            model: "gpt-4.1".to_owned(),
-            reason: AttemptReason::First,
-            started_at: Timestamp::UNIX_EPOCH,
             latency_ms: Some(1),
             status: Some(200),
-            error_type: None,
+            ..Attempt::new(
+                1,
+                "openai".parse().unwrap(),
+                "gpt-4.1".to_owned(),
+                AttemptReason::First,
+                Timestamp::UNIX_EPOCH,
+            )
         }],
         usage: Usage::default(),
         cost_usd: None,

@@ -30,6 +30,7 @@ pub mod failure;
 pub mod framing;
 pub mod gemini;
 pub mod google;
+pub mod headroom;
 pub mod host;
 pub mod hosts;
 pub mod images;

@@ -17,6 +17,7 @@ use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
 use gateway::files::Files;
+use gateway::health::Health;
 use gateway::ledger::{JournalLimits, Ledger};
 use gateway::limits::Limits;
 use gateway::payload::Payloads;
@@ -150,15 +151,7 @@ impl App {
             config::Keep::Full => Some(config.payloads.retention),
         }));
         let custody = open_custody(config, data_dir, &store, &clock, &entropy)?;
-        let kept_for = match config.responses.keep {
-            config::KeepFor::None => None,
-            config::KeepFor::Time(time) => Some(time),
-        };
-        let responses = Arc::new(Responses::new(
-            kept_for,
-            Arc::new(store.clone()),
-            Arc::new(store.clone()),
-        ));
+        let responses = open_responses(config, &store);
         let (cache, cache_work) = open_cache(config, &ring, &clock)?.unzip();
         let (jobs, waiting_jobs) = Jobs::new(WAITING_JOBS);
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
@@ -170,7 +163,9 @@ impl App {
         let egress: Arc<dyn Egress> = Arc::clone(&outbound) as Arc<dyn Egress>;
         let files = files(config, data_dir, &store, &egress, &clock, &entropy)?;
         let gateway = Gateway::new(Parts {
-            routes: Arc::new(routes(config, started_at)),
+            routes: Arc::new(
+                routes(config, started_at).knowing(Arc::new(Health::new(config.breaker))),
+            ),
             ledger: Arc::clone(&ledger),
             limits,
             drains,
@@ -325,6 +320,19 @@ fn files(
         Arc::clone(entropy),
     );
     Ok(Arc::new(files.reached_at(config.media.public_url.clone())))
+}
+
+/// What keeps answers that callers refer to later.
+fn open_responses(config: &Config, store: &Store) -> Arc<Responses> {
+    let kept_for = match config.responses.keep {
+        config::KeepFor::None => None,
+        config::KeepFor::Time(time) => Some(time),
+    };
+    Arc::new(Responses::new(
+        kept_for,
+        Arc::new(store.clone()),
+        Arc::new(store.clone()),
+    ))
 }
 
 /// Opens the store that the configuration names.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::batch::BatchStore;
+use domain::breaker::{BreakerTurn, SharedBreakers};
 use domain::call::CallStore;
 use domain::client_secret::ClientSecretStore;
 use domain::clock::Moment;
@@ -13,6 +14,7 @@ use domain::key::KeyRevision;
 use domain::response::ResponseStore;
 use domain::store_error::StoreError;
 use domain::tenant::TenantRevision;
+use fleet::Breakers;
 use gateway::cache::CacheWork;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
@@ -46,6 +48,10 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// How often keys and tenants that other processes changed are looked for. A revocation takes effect within
 /// a second.
 const KEYS_PAUSE: Duration = Duration::from_millis(500);
+/// How often replicas tell each other which targets fail.
+const BREAKERS_PAUSE: Duration = Duration::from_secs(1);
+/// What is kept to be told while it cannot be told.
+const MAX_UNTOLD: usize = 4096;
 /// How often metrics are tidied up.
 const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
 /// For how long replicas are kept that are not heard of any more.
@@ -85,6 +91,10 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     }
     tasks.start(follow_keys(Arc::clone(app), stop()));
     tasks.start(replicas::follow_replicas(Arc::clone(app), stop()));
+    if let Some(shared) = &app.shared {
+        let breakers = Breakers::new(shared);
+        tasks.start(share_breakers(Arc::clone(app), breakers, stop()));
+    }
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
@@ -123,6 +133,31 @@ async fn write_ends(app: Shared, mut stop: Stop) {
             () = stop.requested() => goes_on = false,
         }
         app.ledger.write_ends();
+    }
+}
+
+/// Tells the other replicas which targets fail, and hears it from them. Nobody waits for it: while nothing is
+/// shared, each goes by what it sees itself.
+async fn share_breakers(app: Shared, breakers: Breakers, mut stop: Stop) {
+    let mut untold: Vec<BreakerTurn> = Vec::new();
+    while stop.pause(BREAKERS_PAUSE).await {
+        let routes = app.gateway.routes();
+        let health = routes.health();
+        untold.extend(health.turns(app.clock.moment()));
+        // The last word on a target is the one that counts.
+        let first = untold.len().saturating_sub(MAX_UNTOLD);
+        untold.drain(..first);
+        let heard = match breakers.tell(&untold).await {
+            Ok(()) => {
+                untold.clear();
+                breakers.hear().await
+            }
+            Err(error) => Err(error),
+        };
+        match heard {
+            Ok(turns) => health.hear(&turns, app.clock.moment()),
+            Err(error) => tracing::debug!(%error, "breakers are not shared for now"),
+        }
     }
 }
 

@@ -111,7 +111,9 @@ fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
         tracing::warn!("{difference} takes effect at the next start");
     }
     let now = app.clock.now();
-    app.gateway.replace_routes(Arc::new(routes(&new, now)));
+    let health = Arc::clone(app.gateway.routes().health());
+    let routes = routes(&new, now).knowing(health);
+    app.gateway.replace_routes(Arc::new(routes));
     app.ring
         .replace_configured(configured_keys(&new, app.ring.hasher(), now));
     tracing::info!(file = %path.display(), "the configuration was reloaded");

@@ -92,6 +92,16 @@ pub struct Call {
     pub overhead_us: u64,
 }
 
+impl Call {
+    /// The attempt whose answer or failure the caller was told; `None` where nobody was asked.
+    pub fn last_attempt(&self) -> Option<&Attempt> {
+        self.attempts
+            .iter()
+            .rev()
+            .find(|attempt| !attempt.cancelled)
+    }
+}
+
 /// How a call ended. A call ends once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +132,8 @@ pub enum EndReason {
     ProviderBroke,
     /// The provider failed or refused.
     ProviderError,
+    /// It was answered, and what another attempt took beside it is estimated.
+    OtherAttempt,
     /// The gateway refused: a limit, a strict route, a request that no target takes.
     Refused,
 }
@@ -222,6 +234,7 @@ words!(EndReason {
     CallerGone => "caller_gone",
     ProviderBroke => "provider_broke",
     ProviderError => "provider_error",
+    OtherAttempt => "other_attempt",
     Refused => "refused",
 });
 words!(Operation {

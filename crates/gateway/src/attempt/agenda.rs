@@ -2,7 +2,8 @@
 //!
 //! Primaries come first, in their order: one that turned the call away is waited for as the retries of the
 //! route say, unless it is a rate limit that it waits for and somebody else could answer in the meantime.
-//! Fallbacks come when no primary is left, and only after failures that they are for.
+//! Fallbacks come when no primary is left, and only after failures that they are for. Whoever is known not to
+//! answer, by its breaker or its keys, is passed over, and comes last where there is nobody else.
 
 use std::time::Duration;
 
@@ -114,37 +115,53 @@ impl<'p> Agenda<'p> {
         if now >= deadline {
             return Next::Nobody;
         }
-        let primary = |standing| standing == Standing::Primary;
-        let fallback = |when| move |standing| standing == Standing::Fallback(when);
+        let candidates = self.candidates.iter();
+        let troubles: Vec<_> = candidates.map(|it| it.target.health.trouble(now)).collect();
+        let view = View {
+            now,
+            troubles: &troubles,
+        };
+        if let Some(next) = self.ready(&view, Standing::Primary, Will::Good) {
+            return next;
+        }
+        let worthwhile = |patience| patience == Patience::Worthwhile;
+        if let Some(from) = self.soonest(now, deadline, worthwhile) {
+            return Next::Wait(from.since(now));
+        }
+        if let Some(next) = self.ready_fallback(&view, Will::Good) {
+            return next;
+        }
+        if let Some(from) = self.soonest(now, deadline, |_| true) {
+            return Next::Wait(from.since(now));
+        }
+        self.ready(&view, Standing::Primary, Will::Last)
+            .or_else(|| self.ready_fallback(&view, Will::Last))
+            .unwrap_or(Next::Nobody)
+    }
+
+    fn ready_fallback(&self, view: &View<'_>, will: Will) -> Option<Next> {
         let whens = [
             When::ContextWindow,
             When::ContentPolicy,
             When::RateLimit,
             When::Always,
         ];
-        let ask = self.ready(now, primary).or_else(|| {
-            match self.soonest(now, deadline, |patience| patience == Patience::Worthwhile) {
-                Some(from) => Some(Next::Wait(from.since(now))),
-                None => whens
-                    .into_iter()
-                    .find_map(|when| self.ready(now, fallback(when))),
-            }
-        });
-        ask.or_else(|| {
-            let from = self.soonest(now, deadline, |_| true)?;
-            Some(Next::Wait(from.since(now)))
-        })
-        .unwrap_or(Next::Nobody)
+        whens
+            .into_iter()
+            .find_map(|when| self.ready(view, Standing::Fallback(when), will))
     }
 
-    /// The first candidate of such a standing that may be asked at once.
-    fn ready(&self, now: Moment, is_meant: impl Fn(Standing) -> bool) -> Option<Next> {
-        let mut candidates = self.candidates.iter().zip(&self.standings);
-        let index = candidates.position(|(candidate, progress)| {
-            is_meant(candidate.standing)
+    /// The first candidate of a standing that may be asked at once.
+    fn ready(&self, view: &View<'_>, standing: Standing, will: Will) -> Option<Next> {
+        let candidates = self.candidates.iter().zip(&self.standings);
+        let mut candidates = candidates.zip(view.troubles);
+        let index = candidates.position(|((candidate, progress), trouble)| {
+            candidate.standing == standing
                 && match progress.turn {
-                    Turn::Fresh => self.may_help(candidate),
-                    Turn::From(from, _) => from <= now,
+                    Turn::Fresh => {
+                        (trouble.is_none() || will == Will::Last) && self.may_help(candidate, view)
+                    }
+                    Turn::From(from, _) => from <= view.now,
                     Turn::Out => false,
                 }
         });
@@ -167,18 +184,37 @@ impl<'p> Agenda<'p> {
         waiting.min()
     }
 
-    /// Whether a candidate that was not asked may do better than those that were.
-    fn may_help(&self, candidate: &Candidate) -> bool {
-        let when = match candidate.standing {
-            Standing::Primary => When::Always,
-            Standing::Fallback(when) => when,
-        };
+    /// Whether a candidate that was not asked may do better than those that were, or are known not to answer.
+    fn may_help(&self, candidate: &Candidate, view: &View<'_>) -> bool {
         let has_room = match (self.too_small, context_window(candidate)) {
             (Some(too_small), Some(window)) => window > too_small,
             _ => true,
         };
-        has_room && self.causes.iter().any(|cause| when.covers(*cause))
+        let mut causes = self.causes.iter().chain(view.troubles.iter().flatten());
+        has_room
+            && match candidate.standing {
+                Standing::Primary => {
+                    self.causes.is_empty() || causes.any(|cause| When::Always.covers(*cause))
+                }
+                Standing::Fallback(when) => causes.any(|cause| when.covers(*cause)),
+            }
     }
+}
+
+/// How the candidates are doing at one moment.
+struct View<'v> {
+    now: Moment,
+    /// Why each should rather not be asked.
+    troubles: &'v [Option<Cause>],
+}
+
+/// Whom one is willing to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Will {
+    /// Only who is known to do well.
+    Good,
+    /// Who is known to fail as well: there is nobody else.
+    Last,
 }
 
 /// The model's context window in tokens, where it is known.

@@ -17,9 +17,9 @@ use providers::collect::Collector;
 use providers::dialect::{DecodeError, End};
 use providers::face::{Envelope, Face, Rendering};
 
-use super::Errand;
 use super::answer::{Answered, JSON, Whole};
 use super::failure::{is_json, read_error_body, read_whole, successful, too_large, with_status};
+use super::{Door, Errand};
 use crate::chat::{ChatError, Gateway, Inbound, ReportWanted};
 use crate::custody::Keeper;
 use crate::pipeline::{Pipeline, provider_error};
@@ -69,6 +69,8 @@ impl Errand for ChatErrand {
     type Ready = ReadyChat;
     type Answer = Answered;
 
+    const IS_HEDGED: bool = true;
+
     fn patience(&self, plan: &Plan) -> Duration {
         if self.streamed {
             plan.timeouts.first_byte
@@ -98,13 +100,12 @@ impl Errand for ChatErrand {
     async fn exchange(
         &self,
         gateway: &Gateway,
-        target: &ResolvedTarget,
+        door: Door<'_>,
         ready: &ReadyChat,
         _: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
         let prepared = &ready.prepared;
-        let request = gateway.authorized(prepared.request.clone(), target).await?;
-        let answered = gateway.send(request, target.provider.reach()).await?;
+        let answered = gateway.ask_at(door, prepared.request.clone()).await?;
         let read = |head: &Parts, body: &[u8]| {
             let now = gateway.clock.now();
             prepared.dialect.decode_error(head, body, now)

@@ -14,7 +14,8 @@ use super::*;
 use crate::chat::ChatError;
 use crate::reply::Reply;
 use crate::routes::Timeouts;
-use crate::testing::{ANSWER, Act, Rules, Stage, Step, collect, piece, run};
+use crate::routes::hedge::{Delay, HedgeRules};
+use crate::testing::{ANSWER, Act, Keys, Rules, Stage, Step, collect, piece, run};
 
 const ASK: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}"#;
 const STREAM: &str = r#"{"model":"gpt","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
@@ -351,7 +352,9 @@ fn a_stream_that_fails_before_its_first_content_begins_anew_elsewhere() {
         assert!(!told.contains("\"c1\""), "nothing of the first: {told}");
         let call = stage.heard.only();
         assert_eq!(attempts(&call), ["sim/gpt first", "spare/gpt fallback"]);
-        assert_eq!((call.status, call.usage.output_tokens), (Some(200), 2));
+        // What broke off may have taken something, which is estimated beside it.
+        let told = call.attempts[1].usage.unwrap_or(call.usage);
+        assert_eq!((call.status, told.output_tokens), (Some(200), 2));
     }
 }
 
@@ -429,4 +432,260 @@ fn the_caller_is_told_what_the_primary_said_of_a_request_that_the_fallback_does_
         panic!("it answered")
     };
     assert_eq!((provider.as_str(), attempts), ("sim", 2));
+}
+
+fn several_keys(fallback: &'static [&'static str]) -> Rules {
+    Rules {
+        keys: Keys::Several(3),
+        fallback,
+        ..with_spare()
+    }
+}
+
+/// The keys that the requests were sent with, in order.
+fn keys_sent(stage: &Stage) -> Vec<String> {
+    let sent = stage.script.sent.lock().unwrap();
+    let key = |outbound: &domain::egress::Outbound| {
+        let field = outbound.request.headers().get("authorization").unwrap();
+        field.to_str().unwrap().replace("Bearer ", "")
+    };
+    sent.iter().map(key).collect()
+}
+
+#[test]
+fn keys_take_turns() {
+    let stage = Stage::with(several_keys(&[]), (0..4).map(|_| Act::whole(200, ANSWER)));
+    (0..4).for_each(|_| assert!(stage.chat(ASK).is_ok()));
+    assert_eq!(keys_sent(&stage), ["key-1", "key-2", "key-3", "key-1"]);
+}
+
+#[test]
+fn a_key_that_is_turned_away_is_followed_by_another_at_once_and_left_alone_for_a_while() {
+    let acts = [
+        Act::whole(401, "{}"),
+        throttled(Some("20")),
+        Act::whole(200, ANSWER),
+        Act::whole(200, ANSWER),
+        Act::whole(200, ANSWER),
+    ];
+    let stage = Stage::with(several_keys(&["spare/gpt"]), acts);
+    assert!(stage.chat(ASK).is_ok());
+    assert_eq!(stage.clock.elapsed(), Duration::ZERO, "nobody waits");
+    assert_eq!(
+        attempts(&stage.heard.only()),
+        ["sim/gpt first", "sim/gpt key", "sim/gpt key"]
+    );
+    assert!(stage.chat(ASK).is_ok());
+    stage.clock.forward(Duration::from_secs(20));
+    assert!(stage.chat(ASK).is_ok());
+    let keys = keys_sent(&stage);
+    assert_eq!(keys, ["key-1", "key-2", "key-3", "key-3", "key-2"]);
+}
+
+#[test]
+fn a_provider_whose_every_key_is_turned_away_is_passed_over_until_one_may_be_good() {
+    let refused = || Act::whole(401, "{}");
+    let good = || Act::whole(200, ANSWER);
+    let acts = [refused(), refused(), refused(), good(), good(), good()];
+    let stage = Stage::with(several_keys(&["spare/gpt"]), acts);
+    (0..2).for_each(|_| assert!(stage.chat(ASK).is_ok()));
+    stage.clock.forward(Duration::from_mins(10));
+    assert!(stage.chat(ASK).is_ok());
+    let calls = stage.heard.calls();
+    let told: Vec<_> = calls.iter().map(attempts).collect();
+    assert_eq!(told[0][3], "spare/gpt fallback");
+    assert_eq!(
+        told[1],
+        ["spare/gpt first"],
+        "nobody asks the first in vain"
+    );
+    assert_eq!(told[2], ["sim/gpt first"]);
+}
+
+#[test]
+fn another_configuration_gives_a_refused_key_another_chance() {
+    let acts = [
+        Act::whole(401, "{}"),
+        Act::whole(200, ANSWER),
+        Act::whole(200, ANSWER),
+    ];
+    let stage = Stage::with(with_spare(), acts);
+    assert!(stage.chat(ASK).is_ok());
+    stage.gateway.replace_routes(stage.gateway.routes());
+    assert!(stage.chat(ASK).is_ok());
+    assert_eq!(attempts(&stage.heard.calls()[1]), ["sim/gpt first"]);
+}
+
+#[test]
+fn a_target_that_says_it_has_nothing_left_is_not_asked_until_it_has() {
+    let spent = || {
+        let fields = vec![
+            ("content-type", "application/json".to_owned()),
+            ("x-ratelimit-limit-requests", "100".to_owned()),
+            ("x-ratelimit-remaining-requests", "0".to_owned()),
+            ("x-ratelimit-reset-requests", "30s".to_owned()),
+        ];
+        Act::Answer(200, fields, vec![piece(ANSWER)])
+    };
+    let good = || Act::whole(200, ANSWER);
+    let stage = Stage::with(with_spare(), [spent(), good(), good()]);
+    (0..2).for_each(|_| assert!(stage.chat(ASK).is_ok()));
+    stage.clock.forward(Duration::from_secs(30));
+    assert!(stage.chat(ASK).is_ok());
+    let calls = stage.heard.calls();
+    let told: Vec<_> = calls.iter().flat_map(attempts).collect();
+    assert_eq!(told, ["sim/gpt first", "spare/gpt first", "sim/gpt first"]);
+}
+
+#[test]
+fn a_target_that_keeps_failing_is_passed_over_until_it_is_tried_again() {
+    let broken = || Act::whole(500, "{}");
+    let good = || Act::whole(200, ANSWER);
+    let failures = (0..10).flat_map(|_| [broken(), good()]);
+    let acts = failures.chain([good(), good(), good()]);
+    let stage = Stage::with(with_spare(), acts);
+    (0..11).for_each(|_| assert!(stage.chat(ASK).is_ok()));
+    assert_eq!(
+        attempts(stage.heard.calls().last().unwrap()),
+        ["spare/gpt first"]
+    );
+    stage.clock.forward(Duration::from_secs(10));
+    (0..2).for_each(|_| assert!(stage.chat(ASK).is_ok()));
+    assert_eq!(
+        attempts(stage.heard.calls().last().unwrap()),
+        ["sim/gpt first"]
+    );
+}
+
+#[test]
+fn who_has_nowhere_else_to_go_is_asked_whatever_is_known() {
+    let acts = (0..12)
+        .map(|_| Act::whole(500, "{}"))
+        .chain([Act::whole(200, ANSWER)]);
+    let stage = Stage::of(acts);
+    (0..12).for_each(|_| assert!(stage.chat(ASK).is_err()));
+    assert!(stage.chat(ASK).is_ok());
+}
+
+#[test]
+fn what_another_attempt_may_have_taken_is_estimated_and_added() {
+    let acts = [Act::Hang, Act::whole(200, ANSWER)];
+    let mut stage = Stage::with(with_spare(), acts);
+    stage.caller = crate::testing::caller(domain::key::Rate::default(), None);
+    assert!(stage.chat(ASK).is_ok());
+    let call = stage.heard.only();
+    let reason = Some(EndReason::OtherAttempt);
+    assert_eq!(
+        (call.state, call.end_reason),
+        (CallState::Estimated, reason)
+    );
+    let [first, second] = &*call.attempts else {
+        panic!("{:?}", call.attempts)
+    };
+    let (lost, told) = (first.usage.unwrap(), second.usage.unwrap());
+    assert_eq!(told.input_tokens, 1_000);
+    assert!(lost.output_tokens > 0);
+    assert_eq!(call.usage, lost.saturating_add(told));
+    let sum = first
+        .cost_usd
+        .unwrap()
+        .saturating_add(second.cost_usd.unwrap());
+    assert_eq!(call.cost_usd, Some(sum));
+}
+
+fn hedged(after: u64) -> Rules {
+    Rules {
+        hedge: Some(HedgeRules {
+            after: Delay::Fixed(Duration::from_secs(after)),
+            max_cost: None,
+            max_ratio: 1.0,
+        }),
+        ..with_spare()
+    }
+}
+
+#[test]
+fn a_second_target_is_asked_when_the_first_takes_long_and_the_loser_is_given_up() {
+    let stage = Stage::with(hedged(2), [Act::Hang, Act::whole(200, ANSWER)]);
+    let Ok(Reply::Whole { facts, .. }) = stage.chat(ASK) else {
+        panic!("it did not answer")
+    };
+    assert_eq!(stage.clock.elapsed(), Duration::from_secs(2));
+    assert_eq!((facts.provider.as_str(), facts.attempts), ("spare", 2));
+    let call = stage.heard.only();
+    assert_eq!(attempts(&call), ["sim/gpt first", "spare/gpt hedge"]);
+    assert_eq!(call.provider.as_ref().unwrap().as_str(), "spare");
+    let [lost, won] = &*call.attempts else {
+        panic!("{:?}", call.attempts)
+    };
+    assert!(lost.cancelled && !won.cancelled);
+    assert_eq!((lost.latency_ms, won.latency_ms), (Some(2_000), Some(0)));
+    assert_eq!(lost.usage.unwrap().output_tokens, 0);
+    assert_eq!(won.usage.unwrap().output_tokens, 100);
+    assert_eq!(call.end_reason, Some(EndReason::OtherAttempt));
+    assert_eq!(
+        call.usage,
+        lost.usage.unwrap().saturating_add(won.usage.unwrap())
+    );
+    assert_eq!(stage.ledger.dispatched(), 2);
+}
+
+#[test]
+fn a_first_target_that_answers_in_time_is_alone() {
+    let stage = Stage::with(hedged(2), [Act::whole(200, ANSWER)]);
+    assert!(stage.chat(ASK).is_ok());
+    let call = stage.heard.only();
+    assert_eq!(attempts(&call), ["sim/gpt first"]);
+    assert_eq!(
+        (call.state, call.attempts[0].usage),
+        (CallState::Settled, None)
+    );
+}
+
+#[test]
+fn the_first_may_still_win_when_the_second_fails() {
+    let slow = Act::Late(Duration::from_secs(5), Box::new(Act::whole(200, ANSWER)));
+    let stage = Stage::with(hedged(2), [slow, Act::whole(500, "{}")]);
+    assert!(stage.chat(ASK).is_ok());
+    assert_eq!(stage.clock.elapsed(), Duration::from_secs(5));
+    let call = stage.heard.only();
+    assert_eq!(attempts(&call), ["sim/gpt first", "spare/gpt hedge"]);
+    assert_eq!(call.provider.as_ref().unwrap().as_str(), "sim");
+    assert_eq!(call.attempts[1].status, Some(500));
+    assert_eq!(
+        (call.state, call.usage.output_tokens),
+        (CallState::Settled, 100)
+    );
+}
+
+#[test]
+fn when_both_fail_the_route_goes_on() {
+    let slow = Act::Late(Duration::from_secs(5), Box::new(Act::whole(503, "{}")));
+    let acts = [slow, Act::whole(500, "{}"), Act::whole(200, ANSWER)];
+    let stage = Stage::with(hedged(2), acts);
+    assert!(stage.chat(ASK).is_ok());
+    assert_eq!(
+        attempts(&stage.heard.only()),
+        ["sim/gpt first", "spare/gpt hedge", "sim/gpt retry"]
+    );
+}
+
+#[test]
+fn whoever_is_asked_twice_holds_its_place_until_the_call_is_over() {
+    let stage = Stage::with(hedged(2), [Act::Hang, Act::Hang]);
+    let mut asked = Box::pin(stage.gateway.chat(&stage.caller, stage.inbound(ASK)));
+    let in_flight = || -> u32 {
+        let routes = stage.gateway.routes();
+        routes.health().all().iter().map(|it| it.in_flight()).sum()
+    };
+    assert!(crate::testing::poll(asked.as_mut()).is_pending());
+    assert_eq!(in_flight(), 1);
+    stage.clock.forward(Duration::from_secs(2));
+    assert!(crate::testing::poll(asked.as_mut()).is_pending());
+    assert_eq!(in_flight(), 2);
+    drop(asked);
+    assert_eq!(in_flight(), 0);
+    let call = stage.heard.only();
+    assert_eq!(call.state, CallState::Cancelled);
+    assert!(call.attempts[1].cancelled, "{:?}", call.attempts);
 }

@@ -24,7 +24,7 @@ use super::input::Input;
 use super::leash::{Leash, Stop};
 use super::validation::prepared;
 use super::{Batches, Unfinished, after, fail};
-use crate::attempt::read_whole;
+use crate::attempt::{Door, read_whole};
 use crate::catalog::price;
 use crate::chat::Gateway;
 use crate::limits::Admission;
@@ -381,7 +381,7 @@ pub(super) async fn send(
     plan: &Plan,
     request: Request<Bytes>,
 ) -> Result<(Parts, EgressBody), ProviderError> {
-    let request = gateway.authorized(request, plan.target()).await?;
+    let request = gateway.authorized(request, Door::of(plan.target())).await?;
     let answered = gateway
         .send(request, plan.target().provider.reach())
         .await?;

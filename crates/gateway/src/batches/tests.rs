@@ -54,6 +54,7 @@ impl Bench {
             kind: ProviderKind::Openai,
             base_url: ProviderKind::Openai.default_base_url().to_owned(),
             credential: None,
+            rotation: None,
             host,
             reach: Reach::Public,
             hang_up: HangUp::default(),

@@ -21,7 +21,8 @@ use super::journal::Ticket;
 use super::record::{self, Dispatch, Intent};
 use super::{JournalError, Ledger};
 use crate::catalog::{ModelFacts, PriceVersion, Priced, price};
-use crate::chat::{ChatError, top_up};
+use crate::chat::{ChatError, expected_price, top_up};
+use crate::health::Flight;
 use crate::limits::Admission;
 use crate::routes::ResolvedTarget;
 
@@ -90,8 +91,14 @@ pub struct OpenCall {
     attempts: Vec<Attempt>,
     /// An attempt that is being written down and not yet sent.
     announced: Option<Ticket>,
+    /// The attempt whose answer or failure the caller is told, by its place.
+    told: usize,
     /// When the attempt under way was sent.
     sent: Option<Moment>,
+    /// When the last attempt was sent, and its place with the target.
+    flight: Option<(Moment, Flight)>,
+    /// A second attempt under way.
+    rival: Option<Box<Leg>>,
     /// How long providers were waited for.
     waited: Duration,
     first_content: Option<Moment>,
@@ -111,6 +118,14 @@ pub struct OpenCall {
     /// Nothing is known of what it takes.
     is_unmetered: bool,
     has_ended: bool,
+}
+
+/// What is particular of one attempt while two are under way.
+struct Leg {
+    place: usize,
+    sent: Option<Moment>,
+    flight: Option<(Moment, Flight)>,
+    facts: Option<Arc<ModelFacts>>,
 }
 
 impl OpenCall {
@@ -145,7 +160,10 @@ impl OpenCall {
             traceparent: opening.traceparent,
             attempts: Vec::new(),
             announced: None,
+            told: 0,
             sent: None,
+            flight: None,
+            rival: None,
             waited: Duration::ZERO,
             first_content: None,
             observed: Observed::default(),
@@ -175,19 +193,93 @@ impl OpenCall {
         model: &str,
         reason: AttemptReason,
     ) -> Result<(), JournalError> {
+        self.told = self.announce(provider, model, reason).await?;
+        self.sent = Some(self.ledger.clock.moment());
+        Ok(())
+    }
+
+    /// Does the same for a second target while the first has not answered: the attempt under way stays the one
+    /// that is told, unless [`OpenCall::swap_legs`] says otherwise.
+    pub(crate) async fn dispatch_rival(
+        &mut self,
+        target: &ResolvedTarget,
+        flight: Flight,
+    ) -> Result<(), JournalError> {
+        let provider = target.provider.name.clone();
+        let reason = AttemptReason::Hedge;
+        let place = self.announce(provider, &target.model, reason).await?;
+        self.rival = Some(Box::new(Leg {
+            place,
+            sent: Some(self.ledger.clock.moment()),
+            flight: Some((self.ledger.clock.moment(), flight)),
+            facts: target.facts.clone(),
+        }));
+        Ok(())
+    }
+
+    /// Lets the second attempt be the one that is told, and the first the second.
+    pub(crate) fn swap_legs(&mut self) {
+        if let Some(rival) = &mut self.rival {
+            std::mem::swap(&mut self.told, &mut rival.place);
+            std::mem::swap(&mut self.sent, &mut rival.sent);
+            std::mem::swap(&mut self.flight, &mut rival.flight);
+            std::mem::swap(&mut self.facts, &mut rival.facts);
+            self.priced = None;
+        }
+    }
+
+    /// Notes that the second attempt is over: given up where it had not failed, and then estimated to have taken
+    /// what it was asked.
+    pub(crate) fn conclude_rival(&mut self) {
+        self.swap_legs();
+        let now = self.ledger.clock.moment();
+        if let Some(sent) = self.sent.take() {
+            self.flight = None;
+            if let Some(attempt) = self.attempts.get_mut(self.told) {
+                attempt.latency_ms = Some(milliseconds(now.since(sent)));
+                attempt.cancelled = true;
+            }
+            self.bill(self.told, Usage::text(self.intent.estimate.input_tokens, 0));
+        }
+        self.swap_legs();
+        self.rival = None;
+    }
+
+    /// What the call would cost at a target, as it is estimated; `None` when no price is known.
+    pub(crate) fn expected_cost(&self, target: &ResolvedTarget) -> Option<Cost> {
+        let (estimate, started_at) = (&self.intent.estimate, self.intent.started_at);
+        let priced = expected_price(target.facts.as_deref(), estimate, started_at);
+        priced.map(|priced| priced.total)
+    }
+
+    /// Sets aside what the call may take more at a target.
+    pub(crate) fn provide_for(&mut self, target: &ResolvedTarget) -> Result<(), ChatError> {
+        let (estimate, started_at) = (self.intent.estimate, self.intent.started_at);
+        if let Some(admission) = &mut self.admission {
+            top_up(admission, target, estimate, started_at)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a streamed answer is wanted.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.intent.streamed
+    }
+
+    /// Writes an attempt down; answers its place among the others.
+    async fn announce(
+        &mut self,
+        provider: ProviderName,
+        model: &str,
+        reason: AttemptReason,
+    ) -> Result<usize, JournalError> {
+        // One that was not waited for is in the journal all the same.
+        self.conclude_announcement()?;
         let number = u32::try_from(self.attempts.len())
             .unwrap_or(u32::MAX)
             .saturating_add(1);
-        let attempt = Attempt {
-            number,
-            provider,
-            model: model.to_owned(),
-            reason,
-            started_at: self.ledger.clock.now(),
-            latency_ms: None,
-            status: None,
-            error_type: None,
-        };
+        let now = self.ledger.clock.now();
+        let attempt = Attempt::new(number, provider, model.to_owned(), reason, now);
         let mut lines = Vec::with_capacity(1024);
         if self.attempts.is_empty() {
             record::write_intent(&self.intent, &mut lines);
@@ -204,8 +296,12 @@ impl OpenCall {
             .dispatched
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.attempts.push(dispatch.attempt);
-        self.sent = Some(self.ledger.clock.moment());
-        Ok(())
+        Ok(self.attempts.len() - 1)
+    }
+
+    /// Holds the place with its target of the attempt that was dispatched last.
+    pub(crate) fn board(&mut self, flight: Flight) {
+        self.flight = self.sent.map(|sent| (sent, flight));
     }
 
     /// Sees to it that what was announced is in the kernel.
@@ -222,10 +318,56 @@ impl OpenCall {
         let now = self.ledger.clock.moment();
         let took = self.sent.take().map(|sent| now.since(sent));
         self.waited += took.unwrap_or_default();
-        if let Some(attempt) = self.attempts.last_mut() {
+        if let Some(attempt) = self.attempts.get_mut(self.told) {
             attempt.latency_ms = took.map(milliseconds);
             attempt.status = status;
             attempt.error_type = failure;
+        }
+        let is_streamed = self.intent.streamed;
+        match (&mut self.flight, failure) {
+            (Some((_, flight)), Some(cause)) => flight.failed(cause, now),
+            (Some((sent, flight)), None) if is_streamed => flight.began(*sent, now),
+            (Some((sent, flight)), None) => flight.answered(*sent, now),
+            (None, _) => {}
+        }
+        if failure.is_some() {
+            self.flight = None;
+            if self.is_outcome_unknown() {
+                self.bill(self.told, self.intent.estimate);
+            }
+        }
+    }
+
+    /// Notes what one attempt took, or is estimated to have taken.
+    fn bill(&mut self, place: usize, usage: Usage) {
+        let cost = self.price(&usage).map(|priced| priced.total);
+        if let Some(attempt) = self.attempts.get_mut(place) {
+            attempt.usage = Some(usage);
+            attempt.cost_usd = cost;
+        }
+    }
+
+    /// What other attempts took than the one that the caller is told of.
+    fn others(&self) -> Option<(Usage, Cost)> {
+        let others = self.attempts.iter().enumerate();
+        let others = others.filter(|(place, _)| *place != self.told);
+        let mut billed = others.filter_map(|(_, it)| Some((it.usage?, it.cost_usd)));
+        let (usage, cost) = billed.next()?;
+        Some(billed.fold(
+            (usage, cost.unwrap_or_default()),
+            |(usage, sum), (more, cost)| {
+                let sum = sum.saturating_add(cost.unwrap_or_default());
+                (usage.saturating_add(more), sum)
+            },
+        ))
+    }
+
+    /// What the call costs so far, every attempt counted; `None` when no price is known.
+    pub fn total_cost(&mut self) -> Option<Cost> {
+        let told = self.cost().map(|priced| priced.total);
+        match self.others() {
+            Some((_, others)) => Some(others.saturating_add(told.unwrap_or_default())),
+            None => told,
         }
     }
 
@@ -236,10 +378,7 @@ impl OpenCall {
 
     /// Notes that the call goes to another target than before, and sets aside what it may take more there.
     pub(crate) fn turn_to(&mut self, target: &ResolvedTarget) -> Result<(), ChatError> {
-        let (estimate, started_at) = (self.intent.estimate, self.intent.started_at);
-        if let Some(admission) = &mut self.admission {
-            top_up(admission, target, estimate, started_at)?;
-        }
+        self.provide_for(target)?;
         self.facts.clone_from(&target.facts);
         self.priced = None;
         Ok(())
@@ -370,10 +509,16 @@ impl OpenCall {
         if self.segments.is_empty() && self.answered_for.is_none() {
             return;
         }
+        if self.rival.is_some() {
+            self.conclude_rival();
+        }
         let now = self.ledger.clock.moment();
         if self.sent.is_some() {
+            // Nothing is said of its target by a caller who goes away.
+            self.flight = None;
             self.attempt_answered(None, None);
         }
+        self.land(ending, now);
         let (state, end_reason) = self.verdict(ending);
         let usage = if state == CallState::Failed {
             self.observed.usage.unwrap_or_default()
@@ -382,7 +527,9 @@ impl OpenCall {
         };
         self.cost();
         let priced = self.priced.take();
-        let call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
+        let mut call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
+        self.add_others(&mut call);
+        let usage = call.usage;
         if let Some(admission) = self.admission.take() {
             let cost = call.cost_usd.unwrap_or(Cost::ZERO);
             let taken = if self.cache.is_hit() {
@@ -394,6 +541,40 @@ impl OpenCall {
         }
         let segments = std::mem::take(&mut self.segments);
         self.ledger.end(segments, call, self.traceparent.as_deref());
+    }
+
+    /// Says how the answer ended to the health of its target.
+    fn land(&mut self, ending: &Ending, now: Moment) {
+        if let Some((sent, mut flight)) = self.flight.take() {
+            match ending {
+                Ending::Answered if self.intent.streamed => flight.ended(sent, now),
+                Ending::Broke(error) => flight.failed(error.cause, now),
+                Ending::Answered | Ending::CallerGone | Ending::Failed(_) => {}
+            }
+        }
+    }
+
+    /// Adds to a call what it took beside the attempt that the caller is told of. Then each attempt says what
+    /// it took.
+    fn add_others(&mut self, call: &mut Call) {
+        self.attempts = std::mem::take(&mut call.attempts);
+        if let Some((usage, cost)) = self.others() {
+            if let Some(told) = self.attempts.get_mut(self.told) {
+                told.usage = Some(call.usage);
+                told.cost_usd = call.cost_usd;
+            }
+            call.usage = call.usage.saturating_add(usage);
+            call.cost_usd = Some(cost.saturating_add(call.cost_usd.unwrap_or_default()));
+            if matches!(call.state, CallState::Settled | CallState::Failed) {
+                call.state = CallState::Estimated;
+                call.end_reason.get_or_insert(EndReason::OtherAttempt);
+            }
+        } else if let Some(told) = self.attempts.get_mut(self.told) {
+            // The call's own usage is the attempt's.
+            told.usage = None;
+            told.cost_usd = None;
+        }
+        call.attempts = std::mem::take(&mut self.attempts);
     }
 
     fn verdict(&self, ending: &Ending) -> (CallState, Option<EndReason>) {
@@ -436,7 +617,7 @@ impl OpenCall {
         let output_seen = self.observed.output_bytes.div_ceil(4);
         let is_turned_away = self
             .attempts
-            .last()
+            .get(self.told)
             .is_none_or(|last| last.error_type.is_some() && !self.is_outcome_unknown());
         match self.observed.usage {
             Some(usage) if self.observed.finish.is_some() => usage,
@@ -456,7 +637,7 @@ impl OpenCall {
     /// Whether the provider may have done the work, and charge for it, although no answer came: it did not
     /// come in time, or the connection broke before there was one.
     fn is_outcome_unknown(&self) -> bool {
-        self.attempts.last().is_some_and(|last| {
+        self.attempts.get(self.told).is_some_and(|last| {
             let has_failed = last
                 .status
                 .is_some_and(|status| !(200..300).contains(&status));
@@ -522,7 +703,7 @@ impl OpenCall {
             face: self.intent.face,
             streamed: self.intent.streamed,
             provider: attempts
-                .last()
+                .get(self.told)
                 .map(|attempt| attempt.provider.clone())
                 .or_else(|| self.answered_for.take()),
             request_model: self.intent.request_model.clone(),

@@ -32,7 +32,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) affinity: &'a Affinity,
     pub(super) residency: &'a Residency,
     /// What was seen of a target lately; a stream's latency is that of its first byte.
-    pub(super) observe: &'a (dyn Fn(&ResolvedTarget, bool) -> Observation + Sync),
+    pub(super) observe: &'a (dyn Fn(&ResolvedTarget, bool, Moment) -> Observation + Sync),
     pub(super) moment: Moment,
     /// How much output is expected, where the caller does not bound it.
     pub(super) expected_output: Option<u64>,
@@ -423,7 +423,7 @@ impl<'r> Asked<'_, '_, 'r, '_> {
             in_flight,
             headroom,
             is_out,
-        } = (around.observe)(target, self.question.streamed);
+        } = (around.observe)(target, self.question.streamed, around.moment);
         let minds_cost = around.in_full || roster.strategy.minds_cost();
         Contender {
             id: member.id,

@@ -17,7 +17,7 @@ pub struct Circumstances<'a> {
     /// What is remembered of where requests went.
     pub affinity: &'a Affinity,
     /// What was seen of a target lately; of a stream, until its first byte.
-    pub observe: &'a (dyn Fn(&ResolvedTarget, bool) -> Observation + Sync),
+    pub observe: &'a (dyn Fn(&ResolvedTarget, bool, Moment) -> Observation + Sync),
     /// Now.
     pub moment: Moment,
     /// The provider that the caller wants to be tried first.

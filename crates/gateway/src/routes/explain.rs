@@ -258,7 +258,7 @@ fn direct_targets(
     let targets = plan.candidates.iter().enumerate();
     let explained = targets.map(|(index, candidate)| {
         let target = &candidate.target;
-        let observed = (circumstances.observe)(target, question.streamed);
+        let observed = (circumstances.observe)(target, question.streamed, circumstances.moment);
         let usage = super::choice::expected_usage(question, None, 0);
         let preferred = circumstances.preferred;
         let is_preferred = preferred == Some(target.provider.name.as_str());

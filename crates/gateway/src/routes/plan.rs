@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::provider_error::Cause;
 
 use super::affinity::Trace;
+use super::hedge::Hedge;
 use super::{ResolvedTarget, Retries, Timeouts};
 use crate::cache::Caching;
 
@@ -22,6 +23,8 @@ pub struct Plan {
     pub retries: Retries,
     /// What of its answers is kept to be given again.
     pub caching: Caching,
+    /// When a second target is asked while the first has not answered; `None` where it is not.
+    pub hedge: Option<Arc<Hedge>>,
     /// Where it may go, in the order in which they are tried.
     pub candidates: Candidates,
     /// What is remembered of the choice; `None` where there was none.
@@ -46,6 +49,7 @@ impl Plan {
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             caching: Caching::default(),
+            hedge: None,
             candidates: Candidates::only(Candidate::primary(target)),
             routed: None,
         }

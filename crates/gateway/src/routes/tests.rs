@@ -6,6 +6,7 @@ fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
         kind,
         base_url: base_url.to_owned(),
         credential: None,
+        rotation: None,
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
@@ -29,6 +30,7 @@ fn route(provider: &str, model: &str) -> Route {
         timeouts: Timeouts::default(),
         retries: Retries::default(),
         caching: Caching::default(),
+        hedge: None,
     }
 }
 

@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::clock::Clock;
 use domain::egress::{Egress, EgressBody, EgressError, Outbound};
 use futures_util::Stream;
+
+use super::Hand;
 
 /// What a scripted provider does with one request.
 pub(crate) enum Act {
@@ -16,6 +20,8 @@ pub(crate) enum Act {
     Refuse(EgressError),
     /// The head never comes.
     Hang,
+    /// What it does after so long.
+    Late(Duration, Box<Act>),
     /// An answer.
     Answer(u16, Vec<(&'static str, String)>, Vec<Step>),
 }
@@ -51,13 +57,20 @@ pub(crate) fn piece(text: &str) -> Step {
 /// A provider that follows a script, and remembers what it was sent.
 #[derive(Default)]
 pub(crate) struct Script {
+    clock: Arc<Hand>,
     acts: Mutex<VecDeque<Act>>,
     pub(crate) sent: Mutex<Vec<Outbound>>,
 }
 
 impl Script {
     pub(crate) fn of(acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
+        Self::by(&Arc::default(), acts)
+    }
+
+    /// By a clock, for acts that come late.
+    pub(crate) fn by(clock: &Arc<Hand>, acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         Arc::new(Self {
+            clock: Arc::clone(clock),
             acts: Mutex::new(acts.into_iter().collect()),
             sent: Mutex::default(),
         })
@@ -72,13 +85,18 @@ impl Script {
 impl Egress for Script {
     async fn send(&self, outbound: Outbound) -> Result<http::Response<EgressBody>, EgressError> {
         self.sent.lock().unwrap().push(outbound);
-        let act = self
+        let mut act = self
             .acts
             .lock()
             .unwrap()
             .pop_front()
             .expect("a request beyond the script");
+        while let Act::Late(wait, late) = act {
+            self.clock.sleep(wait).await;
+            act = *late;
+        }
         match act {
+            Act::Late(..) => unreachable!("it was waited for"),
             Act::Refuse(error) => Err(error),
             Act::Hang => std::future::pending().await,
             Act::Answer(status, headers, steps) => {

@@ -14,6 +14,7 @@ use domain::name::ModelName;
 use domain::response::ResponseStore;
 use domain::secret::Secret;
 use futures_util::StreamExt;
+use providers::credential::{Credential, Source};
 use providers::face::Asked;
 use providers::host::Host;
 use providers::hosts::HostRow;
@@ -27,14 +28,17 @@ use super::{
 use crate::cache::Caching;
 use crate::catalog::Catalog;
 use crate::chat::{ChatError, Gateway, Inbound, Parts, ReportWanted, Settings};
+use crate::credentials::Rotation;
 use crate::custody::{Custody, CustodyRules};
 use crate::drain::{Drain, Drains};
 use crate::files::{FileRules, Files};
+use crate::health::Health;
 use crate::ledger::{JournalLimits, Ledger, Sync};
 use crate::limits::Limits;
 use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
 use crate::responses::{Job, Jobs, Responses};
+use crate::routes::hedge::HedgeRules;
 use crate::routes::{
     HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Sharing, Timeouts,
 };
@@ -112,6 +116,41 @@ pub(crate) struct Rules {
     pub(crate) retries: Retries,
     /// As the provider's name, a `/` and the model: of the provider `sim` or of its like, `spare`.
     pub(crate) fallback: &'static [&'static str],
+    pub(crate) hedge: Option<HedgeRules>,
+    /// How many keys each provider has.
+    pub(crate) keys: Keys,
+}
+
+/// How many keys each provider has.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Keys {
+    /// None, or one that takes any.
+    #[default]
+    Any,
+    /// `key-1`, `key-2` and so on, in turn.
+    Several(u32),
+}
+
+impl Rules {
+    fn sources(self) -> Vec<Source> {
+        let Keys::Several(count) = self.keys else {
+            return Vec::new();
+        };
+        let key = |number| Secret::new(format!("key-{number}"));
+        (1..=count)
+            .map(|number| Source::Ready(Credential::ApiKey(key(number))))
+            .collect()
+    }
+
+    fn credential(self) -> Option<Source> {
+        self.sources().into_iter().next()
+    }
+
+    fn rotation(self) -> Option<Arc<Rotation>> {
+        let sources = self.sources();
+        let weighted = sources.into_iter().map(|source| (source, 1));
+        matches!(self.keys, Keys::Several(_)).then(|| Arc::new(Rotation::new(weighted)))
+    }
 }
 
 impl Stage {
@@ -122,7 +161,7 @@ impl Stage {
     pub(crate) fn with(rules: Rules, acts: impl IntoIterator<Item = Act>) -> Self {
         let directory = Directory::new();
         let clock = Arc::new(Hand::default());
-        let script = Script::of(acts);
+        let script = Script::by(&clock, acts);
         let heard = Arc::new(Heard::default());
         let limits = Arc::new(Limits::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let bounds = JournalLimits {
@@ -264,7 +303,8 @@ fn routes(rules: Rules) -> Routes {
         name: name.parse().unwrap(),
         kind,
         base_url: kind.default_base_url().to_owned(),
-        credential: None,
+        credential: rules.credential(),
+        rotation: rules.rotation(),
         host: Host {
             project: Some("a-project".to_owned()),
             region: Some("us-east-1".to_owned()),
@@ -283,6 +323,7 @@ fn routes(rules: Rules) -> Routes {
             timeouts: rules.timeouts,
             retries: rules.retries,
             caching: Caching::default(),
+            hedge: rules.hedge,
         };
         (model.parse::<ModelName>().unwrap(), route)
     });
@@ -320,5 +361,6 @@ pub(crate) fn target(context_window: Option<u64>) -> Arc<ResolvedTarget> {
             ..Capabilities::default()
         },
         region: None,
+        health: Health::default().of(&target.provider.name, "gpt", 1),
     })
 }

@@ -31,7 +31,7 @@ pub fn run(at: &Installation, options: &Explain) -> anyhow::Result<ExitCode> {
     let preferred = supposed.preferred();
     let circumstances = Circumstances {
         affinity: &Affinity::default(),
-        observe: &|_, _| Observation::default(),
+        observe: &|_, _, _| Observation::default(),
         moment: clock.moment(),
         preferred: preferred.as_deref(),
         performance: None,

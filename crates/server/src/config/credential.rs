@@ -1,6 +1,10 @@
 //! The keys of a provider that say with which credential it is asked.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
 use domain::secret::Secret;
+use gateway::credentials::Rotation;
 use providers::aws::container::{self, Endpoint};
 use providers::aws::machine::Metadata;
 use providers::aws::sts::{Role, Sts};
@@ -22,6 +26,8 @@ use super::scalar::{Misfit, Scalar};
 )]
 pub(super) struct Credentials {
     api_key: Option<ApiKey>,
+    api_keys: Vec<ApiKey>,
+    key_weights: Vec<Weight>,
     given: Option<Given>,
     tenant_id: Option<Word>,
     client_id: Option<Word>,
@@ -69,6 +75,18 @@ impl Credentials {
                 "${OPENAI_API_KEY}",
                 "The credential: best a reference to the environment, or `file:PATH`. Required at the \
                  vendor's own address.",
+            ),
+            api_keys: fields.list(
+                "api_keys",
+                &[],
+                "In place of one key: several of them, which take turns. One that the provider refuses, \
+                 or whose limit is reached, is left alone for a while.",
+            ),
+            key_weights: fields.list(
+                "key_weights",
+                &[],
+                "How often each of `api_keys` is used in proportion to the others, 1 to 100; left out, \
+                 equally often.",
             ),
             given: fields.optional(
                 "credentials",
@@ -139,7 +157,7 @@ impl Credentials {
     /// Where the credential comes from, after every complaint was made; `None` where there is none.
     /// `is_required` says whether there must be one, `region` where the provider runs.
     pub(super) fn source(
-        self,
+        mut self,
         kind: Kind,
         is_required: bool,
         region: Option<&str>,
@@ -149,6 +167,7 @@ impl Credentials {
         let is_bedrock = kind.speaks == ProviderKind::Bedrock;
         let ways = [
             fields.is_given("api_key"),
+            fields.is_given("api_keys"),
             fields.is_given("credentials"),
             fields.is_given("tenant_id")
                 || fields.is_given("client_secret")
@@ -166,7 +185,7 @@ impl Credentials {
             refuse_missing(kind, fields);
             return None;
         }
-        if let Some(api_key) = self.api_key {
+        if let Some(api_key) = self.api_key.take().or_else(|| self.first_of_several()) {
             if !self.role_arns.is_empty() {
                 let complaint =
                     Complaint::new("a role is assumed with AWS keys, not with an API key");
@@ -201,6 +220,34 @@ impl Credentials {
             ),
             _ => None,
         }
+    }
+
+    fn first_of_several(&mut self) -> Option<ApiKey> {
+        (!self.api_keys.is_empty()).then(|| self.api_keys.swap_remove(0))
+    }
+
+    /// Several keys that take turns; `None` where there are not several.
+    pub(super) fn rotation(&self, fields: &mut impl Fields) -> Option<Arc<Rotation>> {
+        let (keys, weights) = (&self.api_keys, &self.key_weights);
+        if fields.is_given("key_weights") && weights.len() != keys.len() {
+            let problem = format!(
+                "there are {} weights for {} keys",
+                weights.len(),
+                keys.len()
+            );
+            let complaint = Complaint::new(problem);
+            fields.refuse(
+                "key_weights",
+                complaint.suggest("write one for each of `api_keys`, or none"),
+            );
+        }
+        let weights = weights.iter().map(|weight| weight.0);
+        let weights = weights.chain(std::iter::repeat(1));
+        let weighted = keys.iter().zip(weights).map(|(key, weight)| {
+            let key = Secret::new(key.0.reveal().clone());
+            (Credential::ApiKey(key).into(), weight)
+        });
+        (keys.len() > 1).then(|| Arc::new(Rotation::new(weighted)))
     }
 
     /// Keys of AWS, or where they are given out, and the roles that are assumed with them.
@@ -315,6 +362,25 @@ fn application(
         proof: proof?,
         authority: entra::AUTHORITY.to_owned(),
     }))
+}
+
+/// How often a key is used in proportion to the others.
+struct Weight(u32);
+
+impl Scalar for Weight {
+    const EXPECTED: &'static str = "a whole number from 1 to 100";
+    const ACCEPTS: &'static [super::node::Kind] = NonZeroU32::ACCEPTS;
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        match NonZeroU32::parse(text)?.get() {
+            weight @ 1..=100 => Ok(Self(weight)),
+            _ => Err(Misfit::default()),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 1, "maximum": 100 })
+    }
 }
 
 /// One of several keys that go together.

@@ -15,18 +15,21 @@ use std::{fs, io};
 
 use domain::name::{ModelName, ProviderName};
 use gateway::catalog::ModelOverride;
+use gateway::health::BreakerRules;
 use gateway::routes::{Policy, Provider, Route};
 use serde_json::Value;
 use store::Location;
 
 mod base_url;
 mod batches;
+mod breaker;
 mod cache;
 mod credential;
 mod custody;
 mod discovery;
 mod duration;
 mod fields;
+mod hedge;
 mod key;
 mod kind;
 mod ledger;
@@ -38,6 +41,7 @@ mod policy;
 mod price;
 mod problem;
 mod provider;
+mod ratio;
 mod reading;
 mod reference;
 mod route;
@@ -102,6 +106,8 @@ pub struct Config {
     pub cache: Cache,
     /// What bounds conversations over WebSocket.
     pub sockets: Sockets,
+    /// When calls are steered around a target that fails.
+    pub breaker: BreakerRules,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Who answers: as configured, or found from the environment, or the simulated provider. Never empty.
@@ -191,6 +197,7 @@ impl Config {
             ("cache", self.cache != old.cache),
             ("media", !self.media.is_same(&old.media)),
             ("sockets", self.sockets != old.sockets),
+            ("breaker", self.breaker != old.breaker),
             ("telemetry", self.telemetry != old.telemetry),
         ]
         .into_iter()
@@ -237,6 +244,7 @@ struct Sections {
     batches: Option<Batches>,
     cache: Option<Cache>,
     sockets: Option<Sockets>,
+    breaker: Option<BreakerRules>,
     telemetry: Option<Telemetry>,
     /// `None` when the file names none.
     providers: Option<BTreeMap<ProviderName, Option<Endpoint>>>,
@@ -292,6 +300,10 @@ impl Section for Sections {
                 "Answers that are kept to be given again when the same is asked.",
             ),
             sockets: fields.section("sockets", "What bounds conversations over WebSocket."),
+            breaker: fields.section(
+                "breaker",
+                "When calls that can go elsewhere are steered around a target that fails.",
+            ),
             telemetry: fields.section("telemetry", "Logs and traces."),
             providers: fields.named_sections(
                 "providers",
@@ -370,6 +382,7 @@ impl Sections {
             batches: self.batches?,
             cache: self.cache?,
             sockets: self.sockets?,
+            breaker: self.breaker?,
             telemetry: self.telemetry?,
             routes: self
                 .models

@@ -1,8 +1,11 @@
 //! `providers`: who answers, where, and with which credential.
 
+use std::sync::Arc;
+
 use domain::egress::Reach;
 use domain::name::ProviderName;
 use domain::region::Region;
+use gateway::credentials::Rotation;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Source;
 use providers::host::Host;
@@ -24,6 +27,7 @@ pub(super) struct Endpoint {
     kind: ProviderKind,
     base_url: String,
     source: Option<Source>,
+    rotation: Option<Arc<Rotation>>,
     host: Host,
     reach: Reach,
     hang_up: HangUp,
@@ -46,6 +50,7 @@ impl Endpoint {
             kind: self.kind,
             base_url: self.base_url,
             credential: self.source,
+            rotation: self.rotation,
             host,
             reach: self.reach,
             hang_up: self.hang_up,
@@ -115,6 +120,7 @@ impl Section for Endpoint {
         };
         let region = places.region.clone();
         let named = region.as_ref().map(Region::as_str);
+        let rotation = credentials.rotation(fields);
         let source = credentials.source(kind, is_required, named, fields);
         let mut host = places.host(kind, row, source.as_ref(), fields);
         host.serves.batches = runs_batches(kind, &host, batch_api, fields);
@@ -142,6 +148,7 @@ impl Section for Endpoint {
                 |url| url.as_str().to_owned(),
             ),
             source,
+            rotation,
             host,
             reach: if allow_private_address? || is_in_this_machine {
                 Reach::Any

@@ -70,6 +70,11 @@ impl Section for Route {
              made.",
         );
         let caching = fields.section("cache", "What of its answers is kept to be given again.");
+        let hedge = fields.optional_section(
+            "hedge",
+            "When a second target is asked while the first has not answered: whoever answers first is \
+             passed on, the other is given up. Both are billed.",
+        );
         let strategy = match (strategy?, balance?) {
             (Strategy::Balanced(_), balance) => Strategy::Balanced(balance),
             (strategy, _) => strategy,
@@ -86,6 +91,7 @@ impl Section for Route {
             timeouts: timeouts?,
             retries: retries?,
             caching: caching?,
+            hedge,
         })
     }
 }

@@ -72,7 +72,12 @@ pub async fn metrics(State(app): State<Shared>) -> Response {
         reasoning_states: custody.map_or(0, |custody| custody.lost()),
         conditions: app.gateway.failed_conditions(),
     };
-    let text = app.telemetry.render(&app.ledger, lost);
+    let text = {
+        let routes = app.gateway.routes();
+        let now = app.clock.moment();
+        app.telemetry
+            .render(&app.ledger, lost, routes.health(), now)
+    };
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

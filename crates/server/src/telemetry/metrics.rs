@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::call::{CacheOutcome, Call, CallState};
+use domain::call::{Attempt, AttemptReason, CacheOutcome, Call, CallState};
+use domain::clock::Moment;
 use domain::problem::ProblemKind;
+use gateway::health::{BreakerState, Health};
 use gateway::ledger::Ledger;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{
@@ -20,6 +22,9 @@ const DURATIONS: [f64; 14] = [
 const OVERHEADS: [f64; 9] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1,
 ];
+
+/// Counts attempts.
+const ATTEMPTS: &str = "trunkline_attempts_total";
 
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -55,6 +60,8 @@ struct Labels {
 /// The metrics of one label set.
 struct Series {
     calls: Counter,
+    /// First attempts that were answered.
+    attempts: Counter,
     input_tokens: Counter,
     output_tokens: Counter,
     cached_input_tokens: Counter,
@@ -105,12 +112,68 @@ impl Metrics {
         series
             .cost_nano_usd
             .increment(u64::try_from(cost).unwrap_or(0));
+        for attempt in &call.attempts {
+            self.attempted(call, &series, attempt);
+        }
         if let Some(first) = call.time_to_first_token_ms {
             series.first_token.record(milliseconds(first));
         }
         series
             .overhead
             .record(milliseconds(call.overhead_us) / 1000.0);
+    }
+
+    /// Counts one attempt. Most calls have one that answered, whose counter is at hand.
+    fn attempted(&self, call: &Call, series: &Series, attempt: &Attempt) {
+        let is_plain = attempt.reason == AttemptReason::First
+            && attempt.error_type.is_none()
+            && !attempt.cancelled;
+        if is_plain && call.provider.as_ref() == Some(&attempt.provider) {
+            series.attempts.increment(1);
+            return;
+        }
+        let outcome = match attempt.error_type {
+            _ if attempt.cancelled => "cancelled",
+            Some(cause) => cause.as_str(),
+            None => "answered",
+        };
+        let labels = vec![
+            Label::new("provider", attempt.provider.to_string()),
+            Label::new("reason", attempt.reason.as_str()),
+            Label::new("outcome", outcome),
+        ];
+        let key = Key::from_parts(ATTEMPTS, labels);
+        self.recorder.register_counter(&key, &METADATA).increment(1);
+    }
+
+    /// Sets the state of every breaker, and how many calls are under way.
+    fn observe(&self, health: &Health, now: Moment) {
+        for target in health.all() {
+            let state = target.breaker(now);
+            let has_answered = target.total().or(target.first_byte()).is_some();
+            // Callers can make up any number of names that nobody answers.
+            if !has_answered && state == BreakerState::Closed {
+                continue;
+            }
+            let (provider, model) = target.name();
+            let labels = vec![
+                Label::new("provider", provider.to_string()),
+                Label::new("model", model.to_owned()),
+            ];
+            let state = match state {
+                BreakerState::Closed => 0.0,
+                BreakerState::HalfOpen => 1.0,
+                BreakerState::Open => 2.0,
+            };
+            let gauges = [
+                ("trunkline_breaker_state", state),
+                ("trunkline_in_flight", f64::from(target.in_flight())),
+            ];
+            for (name, value) in gauges {
+                let key = Key::from_parts(name, labels.clone());
+                self.recorder.register_gauge(&key, &METADATA).set(value);
+            }
+        }
     }
 
     fn asked_cache(&self, call: &Call) {
@@ -132,7 +195,14 @@ impl Metrics {
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 
-    pub(super) fn render(&self, ledger: &Ledger, lost: Lost) -> String {
+    pub(super) fn render(
+        &self,
+        ledger: &Ledger,
+        lost: Lost,
+        health: &Health,
+        now: Moment,
+    ) -> String {
+        self.observe(health, now);
         let ledger_counts = [
             ("trunkline_ledger_dispatched", ledger.dispatched()),
             ("trunkline_ledger_captured", ledger.captured()),
@@ -173,8 +243,7 @@ impl Metrics {
             model: match call.state {
                 CallState::Failed => String::new(),
                 _ => call
-                    .attempts
-                    .last()
+                    .last_attempt()
                     .map(|it| it.model.clone())
                     .unwrap_or_default(),
             },
@@ -212,6 +281,17 @@ impl Series {
             |kind: &'static str| counter("trunkline_tokens_total", Label::new("type", kind));
         Self {
             calls: counter("trunkline_calls_total", state()),
+            attempts: recorder.register_counter(
+                &Key::from_parts(
+                    ATTEMPTS,
+                    vec![
+                        Label::new("provider", labels.provider.clone()),
+                        Label::new("reason", AttemptReason::First.as_str()),
+                        Label::new("outcome", "answered"),
+                    ],
+                ),
+                &METADATA,
+            ),
             input_tokens: tokens("input"),
             output_tokens: tokens("output"),
             cached_input_tokens: tokens("cached_input"),
@@ -226,6 +306,10 @@ impl Series {
 fn describe(recorder: &PrometheusRecorder) {
     let counters = [
         ("trunkline_calls_total", "Ended calls by how they ended."),
+        (
+            ATTEMPTS,
+            "Attempts of ended calls, by why they were made and what came of them.",
+        ),
         (
             "trunkline_tokens_total",
             "Tokens; cached input is part of input.",
@@ -286,6 +370,16 @@ fn describe(recorder: &PrometheusRecorder) {
     ];
     for (name, help) in histograms {
         recorder.describe_histogram(name.into(), Some(Unit::Seconds), help.into());
+    }
+    let gauges = [
+        (
+            "trunkline_breaker_state",
+            "Circuit breakers: 0 closed, 1 half-open, 2 open.",
+        ),
+        ("trunkline_in_flight", "Attempts under way."),
+    ];
+    for (name, help) in gauges {
+        recorder.describe_gauge(name.into(), None, help.into());
     }
     let help = "Bytes that the journal holds.";
     recorder.describe_gauge(

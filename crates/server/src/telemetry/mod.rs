@@ -10,7 +10,9 @@ mod traces;
 use std::sync::OnceLock;
 
 use domain::call::{Call, CallObserver};
+use domain::clock::Moment;
 use domain::problem::ProblemKind;
+use gateway::health::Health;
 use gateway::ledger::Ledger;
 
 pub use causes::Causes;
@@ -54,8 +56,8 @@ impl Telemetry {
     }
 
     /// The metrics in Prometheus' text format.
-    pub fn render(&self, ledger: &Ledger, lost: Lost) -> String {
-        self.metrics.render(ledger, lost)
+    pub fn render(&self, ledger: &Ledger, lost: Lost, health: &Health, now: Moment) -> String {
+        self.metrics.render(ledger, lost, health, now)
     }
 
     /// Keeps the memory of histograms bounded between two scrapes; called every few seconds.

@@ -31,16 +31,13 @@ pub(in crate::ledger) fn intent() -> Intent {
 
 pub(in crate::ledger) fn attempt(number: u32) -> Attempt {
     let provider: ProviderName = "sim".parse().unwrap();
-    Attempt {
+    Attempt::new(
         number,
         provider,
-        model: "gpt".to_owned(),
-        reason: AttemptReason::First,
-        started_at: Timestamp::UNIX_EPOCH,
-        latency_ms: None,
-        status: None,
-        error_type: None,
-    }
+        "gpt".to_owned(),
+        AttemptReason::First,
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn line(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

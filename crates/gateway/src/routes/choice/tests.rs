@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::health::Health;
 use crate::routes::condition::Condition;
 use crate::routes::inquiry::Inquiry;
 use crate::routes::residency::{Promise, Tenant};
@@ -22,6 +23,7 @@ fn target(provider: &str, model: &str) -> Arc<ResolvedTarget> {
             kind: ProviderKind::Openai,
             base_url: "https://provider.example/v1".to_owned(),
             credential: None,
+            rotation: None,
             host: Host::NONE,
             reach: Reach::Public,
             hang_up: HangUp::default(),
@@ -36,6 +38,7 @@ fn target(provider: &str, model: &str) -> Arc<ResolvedTarget> {
             .map(Arc::new),
         capabilities: Capabilities::default(),
         region: None,
+        health: Health::default().of(&provider.parse().unwrap(), model, 1),
     })
 }
 
@@ -82,7 +85,7 @@ struct World {
 
 impl World {
     fn choose<'r>(&self, roster: &'r Roster, inquiry: &Inquiry) -> Choice<'r> {
-        let observe = |target: &ResolvedTarget, _| {
+        let observe = |target: &ResolvedTarget, _, _| {
             let name = target.provider.name.as_str();
             let seen = self.seen.get(name).copied().unwrap_or_default();
             Observation {
