@@ -843,6 +843,7 @@ impl<Api: ?Sized> Inbound<Api> {
             streamed,
             request_model,
             route: plan.route.clone(),
+            variant: plan.variant(),
             caller: caller.clone(),
             estimate: admitted.estimate,
             priced: admitted.priced,

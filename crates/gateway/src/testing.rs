@@ -130,6 +130,7 @@ pub(crate) fn call() -> Call {
         cost_usd: None,
         price_source: None,
         cache: CacheOutcome::Bypass,
+        variant: None,
         saved_usd: None,
         latency_ms: 1,
         time_to_first_token_ms: None,

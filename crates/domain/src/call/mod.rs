@@ -52,6 +52,9 @@ pub struct Call {
     pub response_model: Option<String>,
     /// The configured route that was taken; `None` when the name was resolved directly.
     pub route: Option<String>,
+    /// What the target is called in a comparison that the call was meant for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The key that was shown.
     pub key_id: KeyId,
     /// The tenant.

@@ -186,6 +186,7 @@ impl Batches {
             streamed: false,
             request_model: given.model.clone(),
             route: plan.route.clone(),
+            variant: plan.variant(),
             caller: settling.caller.clone(),
             estimate: given.estimate,
             priced: None,

@@ -48,6 +48,8 @@ pub struct Opening {
     pub request_model: ModelName,
     /// The configured route.
     pub route: Option<String>,
+    /// What the target is called in a comparison that the call is meant for.
+    pub variant: Option<String>,
     /// Who asks.
     pub caller: Caller,
     /// What the call is expected to take.
@@ -140,6 +142,7 @@ impl OpenCall {
             streamed: opening.streamed,
             request_model: opening.request_model,
             route: opening.route,
+            variant: opening.variant,
             key_id: opening.caller.key_id(),
             organization_id: opening.caller.organization_id(),
             project_id: opening.caller.project_id(),
@@ -709,6 +712,7 @@ impl OpenCall {
             request_model: self.intent.request_model.clone(),
             response_model: self.observed.response_model.take(),
             route: self.intent.route.take(),
+            variant: self.intent.variant.take(),
             key_id: self.intent.key_id,
             organization_id: self.intent.organization_id,
             project_id: self.intent.project_id,

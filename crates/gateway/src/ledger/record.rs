@@ -34,6 +34,9 @@ pub(super) struct Intent {
     pub request_model: ModelName,
     /// The configured route.
     pub route: Option<String>,
+    /// What the target is called in a comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The key.
     pub key_id: KeyId,
     /// The tenant.
@@ -186,6 +189,7 @@ impl Intent {
             request_model: self.request_model,
             response_model: None,
             route: self.route,
+            variant: self.variant,
             key_id: self.key_id,
             organization_id: self.organization_id,
             project_id: self.project_id,

@@ -53,6 +53,7 @@ fn opening() -> Opening {
         streamed: false,
         request_model: "fast".parse().unwrap(),
         route: None,
+        variant: None,
         caller,
         estimate: Usage::text(10, 5),
         priced: None,

@@ -376,6 +376,7 @@ impl<'a> Meter<'a> {
             streamed: true,
             request_model,
             route: self.terms.plan.route.clone(),
+            variant: self.terms.plan.variant(),
             caller: self.state().caller.clone(),
             estimate: admitted.estimate,
             priced: admitted.priced,

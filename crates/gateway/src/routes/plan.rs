@@ -55,6 +55,12 @@ impl Plan {
         }
     }
 
+    /// What the targets are called in a comparison that the request takes part in.
+    pub(crate) fn variant(&self) -> Option<String> {
+        let variant = self.routed.as_ref()?.variant.as_ref()?;
+        Some(variant.to_string())
+    }
+
     /// How long one attempt at a whole answer may take.
     pub(crate) fn patience(&self) -> Duration {
         if self.candidates.len() > 1 {

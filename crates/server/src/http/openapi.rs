@@ -282,7 +282,7 @@ fn schemas() -> Value {
                 "ended_at": { "type": "string", "format": "date-time" },
                 "state": { "enum": ["settled", "estimated", "cancelled", "failed"] },
                 "operation": text, "face": text, "provider": maybe_text,
-                "request_model": text, "response_model": maybe_text, "route": maybe_text,
+                "request_model": text, "response_model": maybe_text, "route": maybe_text, "variant": text,
                 "key_id": text, "project_id": text, "application_id": text, "user_id": text,
                 "status": { "type": ["integer", "null"] }, "error_type": maybe_text,
                 "attempts": { "type": "array", "items": { "type": "object" } },

@@ -51,6 +51,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<UserId>,
     route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<&'a str>,
 }
 
 impl CallLines {
@@ -110,6 +112,7 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         application_id: call.application_id,
         user_id: call.user_id,
         route: call.route.as_deref(),
+        variant: call.variant.as_deref(),
     }
 }
 

@@ -97,6 +97,16 @@ async fn requests_go_where_the_route_says() {
         );
     }
     assert!((5..=25).contains(&new), "{new} of 30");
+    let calls = trunkline.admin().logs("").await;
+    let rolled = calls.iter().filter(|call| call["route"] == "rolled");
+    for call in rolled {
+        let variant = if call["provider"] == "two" {
+            "new"
+        } else {
+            "old"
+        };
+        assert_eq!(call["variant"], variant, "{call:#}");
+    }
 
     for model in ["europe", "outer"] {
         assert_eq!(

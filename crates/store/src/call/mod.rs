@@ -50,7 +50,7 @@ impl CallStore for Store {
                state, end_reason, operation, face, streamed, provider, request_model, response_model,
                route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
                cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
-               application_id, user_id, saved_nano
+               application_id, user_id, saved_nano, variant
              FROM calls
              WHERE request_id = $1
              LIMIT 1",

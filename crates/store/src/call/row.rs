@@ -58,6 +58,7 @@ pub(crate) struct NewRow<'c> {
     pub(crate) application_id: Option<ApplicationId>,
     pub(crate) user_id: Option<UserId>,
     pub(crate) saved_nano: Option<i64>,
+    pub(crate) variant: Option<Cow<'c, str>>,
 }
 
 impl<'c> NewRow<'c> {
@@ -97,6 +98,7 @@ impl<'c> NewRow<'c> {
             application_id: call.application_id,
             user_id: call.user_id,
             saved_nano: call.saved_usd.map(Cost::nano_dollars),
+            variant: call.variant.as_deref().map(kept),
         }
     }
 }
@@ -153,6 +155,7 @@ pub(super) struct CallRow {
     application_id: Option<String>,
     user_id: Option<String>,
     saved_nano: Option<i64>,
+    variant: Option<String>,
 }
 
 impl CallRow {
@@ -212,6 +215,7 @@ impl CallRow {
             client_request_id: self.client_request_id,
             response_model: self.response_model,
             route: self.route,
+            variant: self.variant,
             error_type: self.error_type,
             finish_reason: self.finish_reason,
             price_source: self.price_source,

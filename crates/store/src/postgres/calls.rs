@@ -17,7 +17,7 @@ pub(crate) async fn record_calls(pool: &PgPool, calls: &[Call]) -> Result<(), St
            route, status, error_type, finish_reason, attempts, usage,
            input_tokens, cached_input_tokens, output_tokens, cost_nano, price_source,
            cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
-           application_id, user_id, saved_nano
+           application_id, user_id, saved_nano, variant
          )
          SELECT
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
@@ -25,7 +25,7 @@ pub(crate) async fn record_calls(pool: &PgPool, calls: &[Call]) -> Result<(), St
            route, status, error_type, finish_reason, attempts, usage,
            input_tokens, cached_input_tokens, output_tokens, cost_nano, price_source,
            cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
-           application_id, user_id, saved_nano
+           application_id, user_id, saved_nano, variant
          FROM json_to_recordset($1::JSON) AS call (
            request_id TEXT, organization_id TEXT, project_id TEXT, key_id TEXT, client_request_id TEXT,
            started_at BIGINT, ended_at BIGINT, state TEXT, end_reason TEXT, operation TEXT, face TEXT,
@@ -34,7 +34,7 @@ pub(crate) async fn record_calls(pool: &PgPool, calls: &[Call]) -> Result<(), St
            input_tokens BIGINT, cached_input_tokens BIGINT, output_tokens BIGINT, cost_nano BIGINT,
            price_source TEXT, cache TEXT, latency_ms BIGINT, time_to_first_token_ms BIGINT,
            overhead_us BIGINT, batch_id TEXT, application_id TEXT, user_id TEXT,
-           saved_nano BIGINT
+           saved_nano BIGINT, variant TEXT
          )
          ORDER BY request_id
          ON CONFLICT (request_id, started_at) DO NOTHING",

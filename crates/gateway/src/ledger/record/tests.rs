@@ -18,6 +18,7 @@ pub(in crate::ledger) fn intent() -> Intent {
         streamed: false,
         request_model: "fast".parse().unwrap(),
         route: Some("fast".to_owned()),
+        variant: Some("new".to_owned()),
         key_id: caller.key_id(),
         organization_id: caller.organization_id(),
         project_id: caller.project_id(),

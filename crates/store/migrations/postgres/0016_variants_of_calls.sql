@@ -1,0 +1,3 @@
+-- What the target is called in a comparison that a call was meant for.
+
+ALTER TABLE calls ADD COLUMN variant TEXT;
