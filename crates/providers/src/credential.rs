@@ -54,6 +54,8 @@ pub(crate) fn wrong_kind(host: &str, wanted: &str) -> Refusal {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

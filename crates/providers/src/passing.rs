@@ -140,3 +140,6 @@ pub(crate) fn tokens_refused(path: String) -> Refusal {
         "The target takes texts, not the tokens of another model's tokenizer. Send the text itself.",
     )
 }
+
+#[cfg(test)]
+mod fuzz;

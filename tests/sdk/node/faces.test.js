@@ -10,8 +10,8 @@ import { EVERY_TARGET, cost } from './targets.js';
 
 const UNICODE = 'Grüße, 世界! Ωmega नमस्ते 👩‍👩‍👧‍👦 e\u0301 \u{1f1e9}\u{1f1ea}';
 /** What a call's finish is called, by client: after a text, and after a tool call. */
-const FINISHED = ['stop', 'completed', 'end_turn', 'STOP'];
-const CALLED = ['tool_calls', 'completed', 'tool_use', 'STOP', 'tool-calls'];
+const FINISHED = ['stop', 'completed', 'end_turn', 'STOP', 'COMPLETE'];
+const CALLED = ['tool_calls', 'completed', 'tool_use', 'STOP', 'tool-calls', 'TOOL_CALL'];
 
 const stack = await startStack();
 const dribble = await startDribble(stack.gatewayUrl);
@@ -128,7 +128,7 @@ function matters(face, dribbling, target) {
 
   test('a document is read, or refused with a reason', async () => {
     const asked = ask(face, model, [['document', 'What does it say?']]);
-    if (target.refusesDocuments) {
+    if (target.refusesDocuments && face.name !== 'cohere') {
       await assert.rejects(asked, (failure) => failure instanceof face.errors[400] && target.refusesDocuments.test(failure.message));
       return;
     }

@@ -6,6 +6,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from chats import identified
 from stack import SECOND_KEY, Gateway, wait_for
 
 TARGETS = ["openai/gpt", "groq/gpt", "anthropic/claude"]
@@ -88,3 +89,12 @@ def test_input_is_counted(client: OpenAI, target: str) -> None:
 def test_only_openai_compacts(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="compact"):
         client.responses.compact(model="anthropic/claude", input="Hello")
+
+
+def test_a_compacted_conversation_goes_on(client: OpenAI, gateway: Gateway, request_id: str) -> None:
+    compacted = client.responses.compact(model="official/gpt", input="Hello", extra_headers=identified(request_id))
+    assert [item.type for item in compacted.output] == ["message", "compaction"]
+    row = gateway.logged(request_id)
+    assert (row["state"], row["usage"]["input_tokens"]) == ("settled", compacted.usage.input_tokens)
+    going_on = [item.model_dump(exclude_none=True) for item in compacted.output] + [{"role": "user", "content": "And now?"}]
+    assert client.responses.create(model="official/gpt", input=going_on).output_text

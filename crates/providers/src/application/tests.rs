@@ -161,3 +161,26 @@ fn a_problem_says_who_has_to_do_something() {
         assert_eq!(error["message"], "No.");
     }
 }
+
+#[test]
+fn no_bytes_make_the_renaming_panic_and_any_split_is_renamed_in_the_same_way() {
+    let renamed = |pieces: [&[u8]; 2]| {
+        let mut relay = ApplicationChat.relay(false);
+        let mut out = BytesMut::new();
+        for piece in pieces {
+            relay.push(piece, &mut out);
+        }
+        relay.finish(None, &mut out);
+        out
+    };
+    bolero::check!()
+        .with_type::<(Vec<u8>, usize)>()
+        .with_test_time(std::time::Duration::from_secs(2))
+        .for_each(|(bytes, at)| {
+            let frame = [b"data: {\"choices\":", bytes.as_slice(), b"}\n\n"].concat();
+            for bytes in [bytes, &frame] {
+                let (left, right) = bytes.split_at(at % (bytes.len() + 1));
+                assert_eq!(renamed([left, right]), renamed([bytes, b""]));
+            }
+        });
+}

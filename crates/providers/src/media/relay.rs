@@ -90,7 +90,6 @@ impl TaskStream for Pieces {
 
     fn push(&mut self, piece: &Bytes, out: &mut Vec<Bytes>) -> Result<(), DecodeError> {
         self.observed.has_content |= !piece.is_empty();
-        self.observed.output_bytes += piece.len() as u64;
         out.push(piece.clone());
         Ok(())
     }

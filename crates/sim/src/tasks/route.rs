@@ -52,6 +52,7 @@ fn posted(path: &str) -> Option<Endpoint> {
         "/v1/audio/transcriptions" => make(OPENAI, openai::transcripts::transcribe),
         "/v1/audio/translations" => make(OPENAI, openai::transcripts::translate),
         "/v1/embeddings" => make(OPENAI, openai::embeddings::embed),
+        "/v1/responses/compact" => make(OPENAI, openai::compaction::compact),
         "/v1/moderations" => make(OPENAI, openai::moderations::judge),
         "/v1/rerank" => make(OPENAI, openai::rerank::rank),
         "/v1/files" => look(OPENAI, openai::files::upload),

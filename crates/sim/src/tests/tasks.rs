@@ -777,3 +777,47 @@ async fn a_model_is_tuned_with_a_file_of_examples() {
         2
     );
 }
+
+#[tokio::test]
+async fn a_compaction_keeps_what_users_said_and_folds_the_rest_so_that_it_can_be_asked_with() {
+    let sim = Sim::default();
+    let input = json!([
+        {"role": "user", "content": "Hello"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi", "annotations": []}]},
+    ]);
+    let asked = json!({"model": "gpt-5", "input": input, "instructions": "Be brief."});
+    let told = openai(&sim, "/v1/responses/compact", &asked).await.json();
+    assert_eq!(told["object"], "response.compaction", "{told}");
+    let kinds: Vec<_> = told["output"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["message", "compaction"]);
+    assert_eq!(
+        sim.tasks()[0].usage.unwrap().output_tokens,
+        told["usage"]["output_tokens"]
+    );
+    let mut next = told["output"].as_array().unwrap().clone();
+    next.push(json!({"role": "user", "content": "And now?"}));
+    let answer = openai(
+        &sim,
+        "/v1/responses",
+        &json!({"model": "gpt-5", "input": next}),
+    )
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+
+    for (asked, param) in [
+        (json!({"model": "gpt-5"}), Value::Null),
+        (
+            json!({"model": "gpt-5", "input": "a", "stream": true}),
+            json!("stream"),
+        ),
+        (json!({"model": "claude", "input": "a"}), Value::Null),
+    ] {
+        let refused = openai(&sim, "/v1/responses/compact", &asked).await.json();
+        assert_eq!(refused["error"]["param"], param, "{refused}");
+    }
+}

@@ -2,8 +2,9 @@
 
 import { aiAnthropic, aiCompatible, aiGoogle, aiOpenai, aiOpenaiChat } from './ai.js';
 import { anthropic } from './anthropic.js';
+import { cohere } from './cohere.js';
 import { genai } from './genai.js';
 import { openaiChat, openaiResponses } from './openai.js';
 
 /** Each makes a face of an address and a key. */
-export const FACES = [openaiChat, openaiResponses, anthropic, genai, aiOpenai, aiOpenaiChat, aiAnthropic, aiGoogle, aiCompatible];
+export const FACES = [openaiChat, openaiResponses, anthropic, genai, cohere, aiOpenai, aiOpenaiChat, aiAnthropic, aiGoogle, aiCompatible];

@@ -17,6 +17,7 @@ use crate::frames::Frames;
 use crate::prompt::Prompt;
 use crate::vendor::{Ask, Failure, Format, Reply};
 
+pub(super) use sealed::seal;
 pub(crate) use stored::{Stored, StoredCall, Told};
 
 /// The format of responses.

@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::media;
 
 /// What stands for the reasoning of the item `id`.
-pub(super) fn seal(seed: u64, id: &str) -> String {
+pub(in crate::openai) fn seal(seed: u64, id: &str) -> String {
     let mut bytes = b"sim\x05".to_vec();
     bytes.extend_from_slice(&proof(seed, id).to_be_bytes());
     bytes.extend_from_slice(id.as_bytes());

@@ -2,6 +2,7 @@
 //! Reference: <https://platform.openai.com/docs/api-reference>.
 
 pub(crate) mod batches;
+pub(crate) mod compaction;
 pub(crate) mod embeddings;
 pub(crate) mod files;
 pub(crate) mod fine_tuning;
