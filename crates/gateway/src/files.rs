@@ -7,7 +7,7 @@ mod attach;
 mod delivery;
 mod link;
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use domain::secret::Secret;
 use domain::store_error::StoreError;
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, Given};
 pub use link::InvalidLink;
 use link::Links;
 
@@ -60,7 +60,7 @@ pub struct Files {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     rules: FileRules,
-    writers: Semaphore,
+    writers: Arc<Semaphore>,
 }
 
 /// What a file is to be called and how long it is kept.
@@ -76,12 +76,15 @@ pub struct Label {
     pub keep_for: Option<Duration>,
 }
 
+/// A file whose bytes arrive within one request.
+pub type Upload<'f> = Arriving<&'f Files>;
+
 /// A file whose bytes are arriving. Dropping it gives the file up.
-pub struct Upload<'f> {
-    files: &'f Files,
+pub struct Arriving<F> {
+    files: F,
     writer: Box<dyn MediaWriter>,
     file: StoredFile,
-    _place: SemaphorePermit<'f>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Why a file was not kept, found or deleted.
@@ -138,7 +141,7 @@ impl Files {
             clock,
             entropy,
             rules,
-            writers: Semaphore::new(MAX_WRITERS),
+            writers: Arc::new(Semaphore::new(MAX_WRITERS)),
         }
     }
 
@@ -159,7 +162,24 @@ impl Files {
 
     /// Begins a file; its bytes and its label follow.
     pub async fn begin(&self, owner: Owner) -> Result<Upload<'_>, FileError> {
-        let place = self.writers.try_acquire().map_err(|_| FileError::Busy)?;
+        begin(self, owner).await
+    }
+
+    /// Begins a file whose bytes follow in other requests.
+    pub async fn begin_lasting(
+        files: &Arc<Self>,
+        owner: Owner,
+    ) -> Result<Arriving<Arc<Self>>, FileError> {
+        begin(Arc::clone(files), owner).await
+    }
+
+    /// Prepares a file of this owner's.
+    async fn prepare(
+        &self,
+        owner: Owner,
+    ) -> Result<(StoredFile, Box<dyn MediaWriter>, OwnedSemaphorePermit), FileError> {
+        let place = Arc::clone(&self.writers).try_acquire_owned();
+        let place = place.map_err(|_| FileError::Busy)?;
         let now = self.clock.now();
         let id = FileId::new(now, &*self.entropy);
         let object = ObjectName::of_file(owner.project_id, id);
@@ -179,12 +199,7 @@ impl Files {
         };
         self.store.begin_file(&file).await?;
         let writer = self.media.put(&file.object).await?;
-        Ok(Upload {
-            files: self,
-            writer,
-            file,
-            _place: place,
-        })
+        Ok((file, writer, place))
     }
 
     /// Keeps a file that is already there as a whole.
@@ -323,7 +338,20 @@ impl Files {
     }
 }
 
-impl Upload<'_> {
+async fn begin<F>(files: F, owner: Owner) -> Result<Arriving<F>, FileError>
+where
+    F: Deref<Target = Files>,
+{
+    let (file, writer, place) = files.prepare(owner).await?;
+    Ok(Arriving {
+        files,
+        writer,
+        file,
+        _place: place,
+    })
+}
+
+impl<F: Deref<Target = Files>> Arriving<F> {
     /// The identifier that the file will have.
     pub fn id(&self) -> FileId {
         self.file.id
@@ -341,7 +369,7 @@ impl Upload<'_> {
 
     /// Completes the file.
     pub async fn finish(self, label: Label) -> Result<StoredFile, FileError> {
-        let files = self.files;
+        let files = &*self.files;
         let file = StoredFile {
             expires_at: files.end_of(&label, self.file.created_at),
             purpose: label.purpose,

@@ -16,12 +16,16 @@ use http::response::Parts;
 use jiff::Timestamp;
 use providers::face::Asked;
 use providers::tap::Observed;
-use providers::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
+use providers::task::{
+    PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep, attach_report,
+};
 
 use crate::attempt::{Answered, AttemptError, Door, Errand, Way, Whole, read_whole, with_status};
 use crate::cache::{Looked, Recorder};
-use crate::chat::{Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, set_aside, whole};
-use crate::files::Delivery;
+use crate::chat::{
+    Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, report_of, set_aside, whole,
+};
+use crate::files::{Delivery, Given};
 use crate::ledger::OpenCall;
 use crate::limits::{Admission, Expectation};
 use crate::payload::Listener;
@@ -156,16 +160,25 @@ impl Gateway {
             }
             Answered::Whole(answer) => {
                 call.observe(answer.observed);
-                let (body, url) = match &way.errand.delivery {
+                let given = match &way.errand.delivery {
                     Some(delivery) => {
                         let kind = &answer.content_type;
                         delivery.give_out(&self.files, kind, answer.body).await
                     }
-                    None => (answer.body, None),
+                    None => Given::as_it_is(answer.body),
+                };
+                let mut conversion = way.ready.report.unwrap_or_default();
+                if given.is_inlined {
+                    let why = "the pictures are in the answer as base64: media is not stored here";
+                    conversion.change("response_format", why);
+                }
+                let body = match report_of(wanted, &conversion, &mut call) {
+                    Some(report) => attach_report(&answer.content_type, given.body, &report),
+                    None => given.body,
                 };
                 whole(&target, answer.content_type, body, call, listener)
                     .await
-                    .stored_at(url)
+                    .stored_at(given.link)
             }
         }
     }

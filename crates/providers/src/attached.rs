@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::dialect::Format;
 use crate::face::InvalidRequest;
 
+/// What Gemini calls data that stands elsewhere, in either of protobuf's spellings.
+const GEMINI_DATA: [&str; 2] = ["fileData", "file_data"];
+
 /// A file, ready to stand in a request.
 #[derive(Debug, Clone)]
 pub struct AttachedFile {
@@ -72,12 +75,17 @@ fn visit<'v>(value: &'v Value, see: &mut impl FnMut(&'v Map<String, Value>)) {
 
 /// The file that a part of a message refers to.
 fn reference(format: Format, part: &Map<String, Value>) -> Option<&str> {
+    if format == Format::Gemini {
+        return gemini_reference(part);
+    }
     let kind = part.get("type")?.as_str()?;
     match (format, kind) {
         // https://platform.openai.com/docs/guides/pdf-files?api-mode=chat
         (Format::OpenaiChat, "file") => part.get("file")?.get("file_id")?.as_str(),
         // https://platform.openai.com/docs/guides/pdf-files?api-mode=responses
-        (Format::OpenaiResponses, "input_file" | "input_image") => part.get("file_id")?.as_str(),
+        // https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool
+        (Format::OpenaiResponses, "input_file" | "input_image")
+        | (Format::AnthropicMessages, "container_upload") => part.get("file_id")?.as_str(),
         // https://platform.claude.com/docs/en/build-with-claude/files
         (Format::AnthropicMessages, "image" | "document") => {
             let source = part.get("source")?;
@@ -86,6 +94,15 @@ fn reference(format: Format, part: &Map<String, Value>) -> Option<&str> {
         }
         _ => None,
     }
+}
+
+/// The file of the gateway's that a URI ends with, as its uploads name it: Gemini's own have no such names, and other
+/// addresses no such end (<https://ai.google.dev/api/caching#FileData>).
+fn gemini_reference(part: &Map<String, Value>) -> Option<&str> {
+    let data = GEMINI_DATA.iter().find_map(|key| part.get(*key))?;
+    let uri = data.get("fileUri").or_else(|| data.get("file_uri"))?;
+    let (_, name) = uri.as_str()?.rsplit_once("files/")?;
+    name.starts_with("file-").then_some(name)
 }
 
 fn put(
@@ -119,6 +136,16 @@ fn put(
                 part.insert("file_data".to_owned(), data_url(file).into());
             }
         }
+        Format::AnthropicMessages
+            if part.get("type").and_then(Value::as_str) == Some("container_upload") =>
+        {
+            let detail = format!(
+                "The file {id} is kept here, and a container of the provider's (`container_upload`) takes files of \
+                 the provider's own only. Put it into the message as a `document`, or upload it to the provider \
+                 by /passthrough/{{provider}}/v1/files."
+            );
+            return Err(InvalidRequest::of("file_id", detail));
+        }
         Format::AnthropicMessages => {
             let is_document = part.get("type").and_then(Value::as_str) == Some("document");
             let source = match file.media_type.as_str() {
@@ -137,10 +164,15 @@ fn put(
             }
             part.insert("source".to_owned(), source);
         }
-        Format::OpenaiCompletions
-        | Format::Gemini
-        | Format::CohereChat
-        | Format::BedrockConverse => {}
+        Format::Gemini => {
+            for key in GEMINI_DATA {
+                part.remove(key);
+            }
+            let data = STANDARD.encode(&file.content);
+            let inline = json!({"mimeType": file.media_type, "data": data});
+            part.insert("inlineData".to_owned(), inline);
+        }
+        Format::OpenaiCompletions | Format::CohereChat | Format::BedrockConverse => {}
     }
     Ok(())
 }
@@ -258,6 +290,44 @@ mod tests {
         ] {
             assert!(attached(Format::AnthropicMessages, &part(kind), file).is_err());
         }
+    }
+
+    #[test]
+    fn gemini_gets_the_bytes_of_what_its_uri_names() {
+        let pdf = file("a.pdf", "application/pdf", b"%PDF");
+        for part in [
+            json!({"fileData": {"mimeType": "application/pdf", "fileUri": "https://gateway/v1beta/files/file-1"}}),
+            json!({"file_data": {"file_uri": "files/file-1"}}),
+        ] {
+            let attached = attached(Format::Gemini, &part, &pdf).unwrap();
+            let inline = json!({"inlineData": {"mimeType": "application/pdf", "data": "JVBERg=="}});
+            assert_eq!(attached, inline);
+        }
+        for uri in [
+            "https://youtu.be/x",
+            "https://generativelanguage.googleapis.com/v1beta/files/abc",
+        ] {
+            let body = json!({"contents": [{"parts": [{"fileData": {"fileUri": uri}}]}]});
+            assert!(references(Format::Gemini, &body).is_empty(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_providers_container_takes_no_file_that_is_kept_here() {
+        let part = json!({"type": "container_upload", "file_id": "file-1"});
+        let csv = file("a.csv", "text/csv", b"a,b");
+        let refused = attached(Format::AnthropicMessages, &part, &csv).unwrap_err();
+        assert!(
+            refused.detail.contains("container_upload"),
+            "{}",
+            refused.detail
+        );
+        let mut body = json!({"content": [part]});
+        attach(Format::AnthropicMessages, &mut body, &|_| None).unwrap();
+        assert_eq!(
+            body["content"][0]["file_id"], "file-1",
+            "the provider's own passes"
+        );
     }
 
     #[test]

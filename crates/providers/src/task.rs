@@ -14,11 +14,22 @@ use domain::problem::Problem;
 use domain::usage::Usage;
 use http::response::Parts;
 use http::{HeaderValue, Request, StatusCode};
+use serde_json::Value;
 
 use crate::dialect::{DecodeError, End, Refusal, Target};
 use crate::face::{Asked, InvalidRequest};
 use crate::kind::ProviderKind;
+use crate::openai::render;
 use crate::tap::Observed;
+
+/// Puts a report into an answer that is a JSON object, as its field `trunkline`. Any other stays as it is.
+pub fn attach_report(content_type: &HeaderValue, body: Bytes, report: &Value) -> Bytes {
+    if content_type.as_bytes().starts_with(b"application/json") {
+        render::attach_report(body, report)
+    } else {
+        body
+    }
+}
 
 /// One endpoint that is not a chat, in the words of one caller's API. Pure.
 pub trait Task: Send + Sync {

@@ -40,6 +40,7 @@ use crate::adoption;
 use crate::config::{self, BootstrapKey, Config};
 use crate::data_dir::DataDir;
 use crate::egress::OutboundClient;
+use crate::http::files::Uploads;
 use crate::http::problem::IntoProblem;
 use crate::media;
 use crate::replicas::Replicas;
@@ -77,6 +78,8 @@ pub struct App {
     pub cache: Option<Arc<Cache>>,
     /// Files that callers refer to, and media that is handed out.
     pub files: Arc<Files>,
+    /// Files that arrive in several requests.
+    pub uploads: Uploads,
     /// Many requests at once.
     pub batches: Arc<Batches>,
     /// Recognises callers.
@@ -194,6 +197,7 @@ impl App {
             custody,
             cache,
             files,
+            uploads: Uploads::default(),
             batches,
             ring,
             desk,

@@ -397,6 +397,7 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
 /// Removes files whose time has passed, page by page.
 async fn remove_ended_files(app: Shared, mut stop: Stop) {
     loop {
+        app.uploads.tidy(app.clock.moment());
         let removed = match app.files.remove_ended(ENDED_FILES).await {
             Ok(removed) => removed,
             Err(error) => {

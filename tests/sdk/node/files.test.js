@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
 import { toFile } from 'openai';
 
 import { startStack, TARGETS } from './stack.js';
@@ -46,3 +47,15 @@ for (const model of TARGETS) {
     assert.ok(completion.choices[0].message.content);
   });
 }
+
+test('Gemini\'s client uploads in pieces', async () => {
+  const genai = new GoogleGenAI({ apiKey: client.apiKey, httpOptions: { baseUrl: stack.gatewayUrl } });
+  const file = await genai.files.upload({ file: new Blob([PDF]), config: { mimeType: 'application/pdf', displayName: 'a.pdf' } });
+  assert.deepEqual([file.displayName, file.mimeType, file.sizeBytes], ['a.pdf', 'application/pdf', String(PDF.length)]);
+  assert.equal((await genai.files.get({ name: file.name })).uri, file.uri);
+  const parts = [{ text: 'What is in it?' }, { fileData: { fileUri: file.uri, mimeType: file.mimeType } }];
+  const answer = await genai.models.generateContent({ model: 'anthropic/claude', contents: [{ role: 'user', parts }] });
+  assert.ok(answer.text);
+  await genai.files.delete({ name: file.name });
+  await assert.rejects(genai.files.get({ name: file.name }), { status: 404 });
+});

@@ -8,6 +8,7 @@ import boto3
 import httpx2
 import openai
 import pytest
+from google import genai
 from moto.server import ThreadedMotoServer
 from openai import OpenAI
 
@@ -184,3 +185,24 @@ def test_a_picture_is_handed_out_by_a_link(client: OpenAI) -> None:
     part = httpx2.get(answer.data[0].url, headers={"range": "bytes=1-3"})
     assert (part.status_code, part.content) == (206, b"PNG")
     assert httpx2.get(answer.data[0].url + "0").status_code == 404
+
+
+@pytest.mark.parametrize("target", ["google/gemini", "openai/gpt", "anthropic/claude"])
+def test_geminis_client_uploads_in_pieces_and_any_provider_reads_the_file(gateway: Gateway, target: str) -> None:
+    client = genai.Client(api_key=FIRST_KEY, http_options=genai.types.HttpOptions(base_url=gateway.url))
+    # Its pieces are 8 MiB.
+    large = client.files.upload(file=io.BytesIO(LARGE), config={"mime_type": "application/octet-stream"})
+    assert large.size_bytes == len(LARGE)
+    file = client.files.upload(file=io.BytesIO(PDF), config={"mime_type": "application/pdf", "display_name": "a.pdf"})
+    assert (file.display_name, file.state.name) == ("a.pdf", "ACTIVE")
+    assert client.files.get(name=file.name).uri == file.uri
+    assert client.files.download(file=file.name) == PDF
+    names = [other.name for other in client.files.list(config={"page_size": 1})]
+    assert {file.name, large.name} <= set(names)
+    answer = client.models.generate_content(model=target, contents=["What is in it?", file])
+    assert answer.text
+    for name in (file.name, large.name):
+        client.files.delete(name=name)
+    with pytest.raises(genai.errors.ClientError) as gone:
+        client.files.get(name=file.name)
+    assert gone.value.code == 404

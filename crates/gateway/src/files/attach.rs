@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use domain::caller::Caller;
 use memchr::memmem::Finder;
 use providers::attached::{AttachedFile, attach, references};
+use providers::dialect::Format;
 use providers::face::{Envelope, InvalidRequest};
 use serde_json::Value;
 
@@ -13,8 +14,10 @@ use crate::chat::{ChatError, Gateway, Inbound};
 use crate::media::sniff;
 use crate::routes::Plan;
 
-/// What every reference to a file has: the key under which it stands, in every format.
+/// What every reference to a file has: the key under which it stands, in every format but Gemini's.
 static REFERENCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"file_id\""));
+/// The same in Gemini's, where it ends a URI.
+static GEMINI_REFERENCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("files/file-"));
 
 impl Gateway {
     /// Puts the caller's own files in the place of the references to them, in `inbound`'s body, of which
@@ -29,7 +32,11 @@ impl Gateway {
     ) -> Result<(), ChatError> {
         // Almost no request refers to a file, and those that do not are not read for it, nor is there room
         // for it in the story of their call.
-        if REFERENCE.find(&inbound.body).is_none() {
+        let reference = match inbound.face.format() {
+            Format::Gemini => &GEMINI_REFERENCE,
+            _ => &REFERENCE,
+        };
+        if reference.find(&inbound.body).is_none() {
             return Ok(());
         }
         Box::pin(self.attach_found(caller, inbound, envelope, plan)).await

@@ -27,11 +27,34 @@ pub(crate) struct Delivery {
     base: String,
 }
 
+/// What the caller gets of an answer.
+pub(crate) struct Given {
+    /// The answer.
+    pub(crate) body: Bytes,
+    /// Where the whole of it is stored.
+    pub(crate) link: Option<String>,
+    /// Whether it holds pictures whose caller asked for links to them.
+    pub(crate) is_inlined: bool,
+}
+
+impl Given {
+    /// An answer that is not changed.
+    pub(crate) fn as_it_is(body: Bytes) -> Self {
+        Self {
+            body,
+            link: None,
+            is_inlined: false,
+        }
+    }
+}
+
 /// What is given out by a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deliverable {
     /// Pictures that stand in the answer as `data:` URLs.
     Pictures,
+    /// The same, as base64 in the answer, since nothing is to be stored.
+    InlinePictures,
     /// The whole answer, which is sound.
     Sound,
 }
@@ -47,6 +70,7 @@ impl Delivery {
     ) -> Option<Self> {
         let what = match operation {
             Operation::ImageGeneration if files.rules.delivers_urls => Deliverable::Pictures,
+            Operation::ImageGeneration => Deliverable::InlinePictures,
             Operation::Speech if asked.get(STORE).is_some_and(|value| value == "true") => {
                 Deliverable::Sound
             }
@@ -62,23 +86,31 @@ impl Delivery {
     /// A reader that gives sound as a whole, since only a whole file can be linked to.
     pub(crate) fn reader(&self, reader: Box<dyn TaskReader>) -> Box<dyn TaskReader> {
         match self.what {
-            Deliverable::Pictures => reader,
+            Deliverable::Pictures | Deliverable::InlinePictures => reader,
             Deliverable::Sound => Box::new(Gathered(reader)),
         }
     }
 
-    /// Stores what is to be stored: answers the body as the caller gets it, and the link to the whole of
-    /// it. An answer that was paid for is not lost when it cannot be stored: it then stays as it is.
+    /// Stores what is to be stored. An answer that was paid for is not lost when it cannot be stored: it then
+    /// stays as it is.
     pub(crate) async fn give_out(
         &self,
         files: &Files,
         content_type: &HeaderValue,
         body: Bytes,
-    ) -> (Bytes, Option<String>) {
+    ) -> Given {
         let given = match self.what {
             Deliverable::Pictures => {
                 let linked = self.link_pictures(files, &body).await;
                 linked.map(|linked| (linked, None))
+            }
+            Deliverable::InlinePictures => {
+                let inlined = inline_pictures(&body);
+                return Given {
+                    is_inlined: inlined.is_some(),
+                    body: inlined.unwrap_or(body),
+                    link: None,
+                };
             }
             Deliverable::Sound => {
                 let link = self.link_sound(files, content_type, &body).await;
@@ -86,28 +118,28 @@ impl Delivery {
             }
         };
         match given {
-            Ok((changed, link)) => (changed.unwrap_or(body), link),
+            Ok((changed, link)) => Given {
+                body: changed.unwrap_or(body),
+                link,
+                is_inlined: false,
+            },
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(
                     error,
                     "an answer's media could not be stored and goes out inline"
                 );
-                (body, None)
+                Given::as_it_is(body)
             }
         }
     }
 
     /// The answer with links in the place of `data:` URLs; `None` where there are none.
     async fn link_pictures(&self, files: &Files, body: &Bytes) -> Result<Option<Bytes>, FileError> {
-        if memchr::memmem::find(body, b"\"url\":\"data:").is_none() {
-            return Ok(None);
-        }
-        let Ok(mut answer) = serde_json::from_slice::<Value>(body) else {
+        let Some(mut answer) = with_data_urls(body) else {
             return Ok(None);
         };
-        let pictures = answer.get_mut("data").and_then(Value::as_array_mut);
-        for picture in pictures.into_iter().flatten() {
+        for picture in pictures(&mut answer) {
             let Some(Value::String(url)) = picture.get_mut("url") else {
                 continue;
             };
@@ -155,13 +187,39 @@ impl Delivery {
 
 impl Files {
     /// Where links begin: as configured, else at the address by which the caller came.
-    fn base_of(&self, asked: &HeaderMap) -> Option<String> {
+    pub fn base_of(&self, asked: &HeaderMap) -> Option<String> {
         if let Some(url) = &self.public_url {
             return Some(url.clone());
         }
         let host = asked.get(HOST)?.to_str().ok()?;
         Some(format!("http://{host}"))
     }
+}
+
+/// An answer that has pictures as `data:` URLs.
+fn with_data_urls(body: &[u8]) -> Option<Value> {
+    memchr::memmem::find(body, b"\"url\":\"data:")?;
+    serde_json::from_slice(body).ok()
+}
+
+fn pictures(answer: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let pictures = answer.get_mut("data").and_then(Value::as_array_mut);
+    pictures.into_iter().flatten()
+}
+
+/// The answer with base64 in the place of `data:` URLs; `None` where there are none.
+fn inline_pictures(body: &[u8]) -> Option<Bytes> {
+    let mut answer = with_data_urls(body)?;
+    for picture in pictures(&mut answer).filter_map(Value::as_object_mut) {
+        let url = picture.get("url").and_then(Value::as_str);
+        let data = url.and_then(|url| url.strip_prefix("data:")?.split_once(";base64,"));
+        if let Some((_, data)) = data {
+            let data = data.to_owned();
+            picture.insert("b64_json".to_owned(), data.into());
+            picture.shift_remove("url");
+        }
+    }
+    Some(answer.to_string().into())
 }
 
 /// The content of a `data:` URL in base64 (RFC 2397).

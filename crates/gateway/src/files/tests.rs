@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::chat::ChatError;
 use crate::reply::Reply;
-use crate::testing::{ANSWER, Act, Hand, Stage, caller, run};
+use crate::testing::{ANSWER, Act, Hand, Records, Stage, Zeros, caller, run};
 use domain::call::Operation;
 use http::HeaderValue;
 use providers::anthropic::AnthropicMessages;
@@ -313,9 +313,9 @@ fn pictures_that_a_provider_gives_as_bytes_become_links() {
     let delivery = delivery(&stage, Operation::ImageGeneration, &headers).unwrap();
     let kind = HeaderValue::from_static("application/json");
     let given = delivery.give_out(&stage.files, &kind, PICTURE.into());
-    let (body, link) = run(&stage.clock, given);
-    assert_eq!(link, None);
-    let body: Value = serde_json::from_slice(&body).unwrap();
+    let given = run(&stage.clock, given);
+    assert_eq!(given.link, None);
+    let body: Value = serde_json::from_slice(&given.body).unwrap();
     let url = body["data"][0]["url"].as_str().unwrap();
     assert!(
         url.starts_with("http://gateway.example:8080/media/file-"),
@@ -338,8 +338,8 @@ fn an_answer_that_cannot_be_stored_goes_out_as_it_is() {
     let delivery = delivery(&stage, Operation::ImageGeneration, &headers).unwrap();
     let kind = HeaderValue::from_static("application/json");
     let given = delivery.give_out(&stage.files, &kind, PICTURE.into());
-    let (body, link) = run(&stage.clock, given);
-    assert_eq!((&body[..], link), (PICTURE.as_bytes(), None));
+    let given = run(&stage.clock, given);
+    assert_eq!((&given.body[..], given.link), (PICTURE.as_bytes(), None));
 }
 
 #[test]
@@ -355,9 +355,40 @@ fn sound_is_stored_for_those_who_say_so() {
         let given = delivery.give_out(&stage.files, &kind, Bytes::from_static(b"ID3"));
         run(&stage.clock, given)
     };
-    let (body, link) = give("audio/mpeg");
-    assert_eq!(body, "ID3");
-    assert!(link.unwrap().starts_with("http://a/media/file-"));
+    let given = give("audio/mpeg");
+    assert_eq!(given.body, "ID3");
+    assert!(given.link.unwrap().starts_with("http://a/media/file-"));
     // Events that hold sound are no sound.
-    assert_eq!(give("text/event-stream").1, None);
+    assert_eq!(give("text/event-stream").link, None);
+}
+
+#[test]
+fn pictures_are_base64_where_nothing_is_to_be_stored() {
+    let stage = Stage::of([]);
+    let rules = FileRules {
+        delivers_urls: false,
+        ..*stage.files.rules()
+    };
+    let files = Files::new(
+        rules,
+        &Secret::new(vec![7; 32]),
+        Arc::new(Records::default()),
+        Arc::clone(&stage.shelf) as Arc<dyn MediaStore>,
+        Arc::clone(&stage.clock) as Arc<dyn Clock>,
+        Arc::new(Zeros),
+    );
+    let headers = asked(&[("host", "gateway.example")]);
+    let delivery = Delivery::of(&files, Operation::ImageGeneration, &stage.caller, &headers);
+    let kind = HeaderValue::from_static("application/json");
+    let given = delivery.unwrap();
+    let given = run(&stage.clock, given.give_out(&files, &kind, PICTURE.into()));
+    assert!(given.is_inlined);
+    let body: Value = serde_json::from_slice(&given.body).unwrap();
+    let [inlined, linked] = [&body["data"][0], &body["data"][1]];
+    assert_eq!(inlined["b64_json"], "iVBORw0K");
+    assert_eq!(
+        (&inlined["url"], &inlined["revised_prompt"]),
+        (&Value::Null, &"x".into())
+    );
+    assert_eq!(linked["url"], "https://a/b.png");
 }

@@ -149,7 +149,7 @@ impl Section for Media {
             "deliver",
             "url",
             "What callers get who ask for the URL of a picture that the provider gives as bytes: `url` \
-             stores it and gives a link, `inline` gives a `data:` URL.",
+             stores it and gives a link, `inline` gives them as `b64_json`.",
         );
         let retention = fields.or(
             "retention",

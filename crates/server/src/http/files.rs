@@ -1,7 +1,8 @@
 //! `/v1/files`: what callers upload and refer to, in OpenAI's shape or, for those who speak its API,
-//! Anthropic's. Bytes go to the media store as they arrive and are never held as a whole.
+//! Anthropic's or Gemini's. Bytes go to the media store as they arrive and are never held as a whole.
 
 mod form;
+mod resumable;
 mod shape;
 
 use axum::body::Body;
@@ -19,7 +20,8 @@ use super::media::content_of;
 use super::problem::IntoProblem;
 use super::request::Arrival;
 use crate::app::{App, Shared};
-use shape::Shape;
+pub use resumable::{Uploads, upload};
+use shape::{Shape, View};
 
 /// Which files are wanted, in either vendor's words.
 #[derive(Debug, Default, Deserialize)]
@@ -31,11 +33,16 @@ pub struct Wanted {
     after: Option<String>,
     after_id: Option<String>,
     before_id: Option<String>,
+    #[serde(alias = "pageSize")]
+    page_size: Option<String>,
+    #[serde(alias = "pageToken")]
+    page_token: Option<String>,
 }
 
 /// `POST /v1/files`: keeps a file, sent as a form.
 pub async fn create(State(app): State<Shared>, request: Request) -> Response {
     let shape = Shape::of(&request);
+    let view = View::of(shape, &app, request.headers());
     let arrival = Arrival::of(&request);
     let kept = async {
         let (parts, body) = request.into_parts();
@@ -45,7 +52,7 @@ pub async fn create(State(app): State<Shared>, request: Request) -> Response {
         let form = form.map_err(|refused| form::invalid(None, refused.body_text()))?;
         form::keep(&app, &caller, shape, form).await
     };
-    let kept = kept.await.map(|file| shape.file(&file));
+    let kept = kept.await.map(|file| view.file(&file));
     respond(shape, kept, &arrival)
 }
 
@@ -56,6 +63,7 @@ pub async fn list(
     request: Request,
 ) -> Response {
     let shape = Shape::of(&request);
+    let view = View::of(shape, &app, request.headers());
     let arrival = Arrival::of(&request);
     let listed = async {
         let caller = caller_of(&app, request, &arrival)?;
@@ -68,7 +76,7 @@ pub async fn list(
         if page.is_backwards {
             files.reverse();
         }
-        Ok(shape.page(&files, has_more))
+        Ok(view.page(&files, has_more))
     };
     respond(shape, listed.await, &arrival)
 }
@@ -79,11 +87,15 @@ pub async fn retrieve(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
+    if let Some(id) = id.strip_suffix(":download") {
+        return content(State(app), Path(id.to_owned()), request).await;
+    }
     let shape = Shape::of(&request);
+    let view = View::of(shape, &app, request.headers());
     let arrival = Arrival::of(&request);
     let found = async {
         let caller = caller_of(&app, request, &arrival)?;
-        Ok(shape.file(&find(&app, &caller, &id).await?))
+        Ok(view.file(&find(&app, &caller, &id).await?))
     };
     respond(shape, found.await, &arrival)
 }
@@ -95,12 +107,13 @@ pub async fn delete(
     request: Request,
 ) -> Response {
     let shape = Shape::of(&request);
+    let view = View::of(shape, &app, request.headers());
     let arrival = Arrival::of(&request);
     let deleted = async {
         let caller = caller_of(&app, request, &arrival)?;
         let deleted = app.files.delete(caller.owner(), &id).await;
         let file = deleted.map_err(IntoProblem::into_problem)?;
-        Ok(shape.deleted(&file))
+        Ok(view.deleted(&file))
     };
     respond(shape, deleted.await, &arrival)
 }
@@ -137,15 +150,16 @@ struct Page {
 impl Wanted {
     fn page(self, shape: Shape) -> Result<Page, Problem> {
         let (default, max) = shape.page_sizes();
-        let limit = match self.limit {
+        let name = shape.page_size_name();
+        let limit = match self.limit.or(self.page_size) {
             None => default,
             Some(text) => text
                 .parse()
                 .ok()
                 .filter(|limit| (1..=max).contains(limit))
                 .ok_or_else(|| {
-                    let detail = format!("`limit` must be an integer from 1 to {max}.");
-                    form::invalid(Some("limit"), detail)
+                    let detail = format!("`{name}` must be an integer from 1 to {max}.");
+                    form::invalid(Some(name), detail)
                 })?,
         };
         let order = match self.order.as_deref() {
@@ -163,7 +177,10 @@ impl Wanted {
                     .map_err(|_| form::unknown_purpose(text, |_| true))?,
             ),
         };
-        let (from, order, is_backwards) = match (self.after.or(self.after_id), self.before_id) {
+        let (from, order, is_backwards) = match (
+            self.after.or(self.after_id).or(self.page_token),
+            self.before_id,
+        ) {
             (Some(_), Some(_)) => {
                 let detail = "Only one of `after_id` and `before_id` can be meant.";
                 return Err(form::invalid(Some("before_id"), detail.to_owned()));

@@ -7,6 +7,10 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, post};
 use domain::problem::{Problem, ProblemKind};
 use domain::tenant::TenantWord;
+use providers::anthropic::AnthropicMessages;
+use providers::cohere::CohereChat;
+use providers::face::Face;
+use providers::gemini::Gemini;
 use providers::openai::OpenaiChat;
 
 use super::faces::Api;
@@ -87,6 +91,13 @@ pub fn router(app: Shared) -> Router {
         .route("/anthropic/v1/files", all_files())
         .route("/anthropic/v1/files/{id}", one_file())
         .route("/anthropic/v1/files/{id}/content", get(files::content))
+        .route("/v1beta/files", get(files::list))
+        .route("/v1beta/files/{id}", one_file())
+        .route("/gemini/v1beta/files", get(files::list))
+        .route("/gemini/v1beta/files/{id}", one_file())
+        .route("/upload/v1beta/files", uploads())
+        .route("/upload/v1/files", uploads())
+        .route("/gemini/upload/v1beta/files", uploads())
         .route("/media/{id}", get(media::read))
         // The platform API
         .route("/api/v1/db/logs", get(logs::list))
@@ -157,6 +168,11 @@ fn all_files() -> MethodRouter<Shared> {
         .layer(DefaultBodyLimit::disable())
 }
 
+/// Their pieces are as large as their callers like.
+fn uploads() -> MethodRouter<Shared> {
+    post(files::upload).layer(DefaultBodyLimit::disable())
+}
+
 fn one_file() -> MethodRouter<Shared> {
     get(files::retrieve).delete(files::delete)
 }
@@ -184,9 +200,28 @@ async fn wrong_method(State(_): State<Shared>, request: Request) -> Response {
 
 /// In the shape of the face that was (probably) meant.
 fn problem(request: &Request, problem: &Problem) -> Response {
-    if request.uri().path().starts_with("/v1/") {
-        call::render(Api::Chat(&OpenaiChat), problem, &Arrival::of(request)).map(Body::new)
+    match meant(request) {
+        Some(face) => call::render(Api::Chat(face), problem, &Arrival::of(request)).map(Body::new),
+        None => envelope::failure(&Arrival::of(request), problem),
+    }
+}
+
+/// The face that is meant by a request that none has.
+fn meant(request: &Request) -> Option<&'static dyn Face> {
+    let path = request.uri().path();
+    let is_under = |prefixes: &[&str]| prefixes.iter().any(|prefix| path.starts_with(prefix));
+    let says = |name: &str| request.headers().contains_key(name);
+    if is_under(&["/anthropic/"]) || is_under(&["/v1/"]) && says("anthropic-version") {
+        Some(&AnthropicMessages)
+    } else if is_under(&["/v1beta/", "/gemini/", "/upload/"])
+        || is_under(&["/v1/"]) && says("x-goog-api-key")
+    {
+        Some(&Gemini)
+    } else if is_under(&["/v2/"]) {
+        Some(&CohereChat)
+    } else if is_under(&["/v1/"]) {
+        Some(&OpenaiChat)
     } else {
-        envelope::failure(&Arrival::of(request), problem)
+        None
     }
 }

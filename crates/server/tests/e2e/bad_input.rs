@@ -295,3 +295,40 @@ async fn the_simulated_provider_refuses_nothing_that_was_let_through() {
     }
     assert!(sim.calls().iter().all(|call| call.status == Some(200)));
 }
+
+#[tokio::test]
+async fn what_is_not_there_is_told_in_the_words_of_the_api_that_was_meant() {
+    let (_sim, _installation, trunkline) = start().await;
+    let app = trunkline.app();
+    let version = ("anthropic-version", "2023-06-01");
+    let google = ("x-goog-api-key", "the-key-of-an-application");
+    for (path, fields, pointer, word) in [
+        ("/v1/nothing", &[][..], "/error/code", "not_found"),
+        ("/v1/nothing", &[version], "/error/type", "not_found_error"),
+        (
+            "/anthropic/v1/nothing",
+            &[],
+            "/error/type",
+            "not_found_error",
+        ),
+        ("/v1/nothing", &[google], "/error/status", "NOT_FOUND"),
+        ("/v1beta/tunedModels", &[], "/error/status", "NOT_FOUND"),
+        (
+            "/api/v1/nothing",
+            &[],
+            "/problem/title",
+            "There is nothing here",
+        ),
+    ] {
+        let answer = app.try_send(Method::GET, path, fields, "").await.unwrap();
+        assert_eq!(answer.status, 404, "{path}");
+        let told = answer.json();
+        let found = told.pointer(pointer).and_then(serde_json::Value::as_str);
+        assert_eq!(found, Some(word), "{path} {told}");
+    }
+    let cohere = app
+        .try_send(Method::GET, "/v2/nothing", &[], "")
+        .await
+        .unwrap();
+    assert!(cohere.json()["message"].is_string(), "{}", cohere.text());
+}

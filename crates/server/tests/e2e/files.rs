@@ -367,13 +367,21 @@ async fn a_picture_that_comes_as_bytes_is_handed_out_by_a_link_that_expires() {
 async fn a_picture_stays_inline_where_the_operator_says_so() {
     let (_sim, _installation, trunkline) = start("media: { deliver: inline }\n").await;
     let ask = json!({"model": "google/imagen-4.0-generate-001", "prompt": "a line", "response_format": "url"});
-    let answer = trunkline
-        .app()
-        .post("/v1/images/generations", &ask)
-        .await
-        .json();
-    let url = answer["data"][0]["url"].as_str().unwrap();
-    assert!(url.starts_with("data:image/png;base64,"), "{url}");
+    let headers = [("x-trunkline-report", "conversion")];
+    let path = "/v1/images/generations";
+    let app = trunkline.app();
+    let answer = app.try_send(Method::POST, path, &headers, ask.to_string());
+    let answer = answer.await.unwrap().json();
+    let picture = &answer["data"][0];
+    assert!(
+        picture["b64_json"]
+            .as_str()
+            .unwrap()
+            .starts_with("iVBORw0K")
+    );
+    assert!(picture.get("url").is_none(), "{picture}");
+    let changed = answer["trunkline"]["conversion"]["changed"].to_string();
+    assert!(changed.contains("response_format"), "{answer}");
 }
 
 #[tokio::test]
@@ -407,4 +415,151 @@ async fn files_outlive_a_restart_and_expired_ones_are_removed() {
     let path = format!("/v1/files/{}/content", id(&file));
     assert_eq!(trunkline.app().get(&path).await.body, "kept");
     trunkline.stop().await;
+}
+
+/// What Gemini's clients send with every piece; the address is all that they show.
+async fn piece(
+    client: &Client,
+    address: &str,
+    command: &str,
+    offset: &str,
+    content: &[u8],
+) -> Answer {
+    let (_, path) = address.split_once("/upload/").unwrap();
+    let path = format!("/upload/{path}");
+    let headers = [
+        ("x-goog-upload-command", command),
+        ("x-goog-upload-offset", offset),
+    ];
+    let nobody = client.with_key("nobody");
+    let sent = nobody.try_send(Method::POST, &path, &headers, content.to_vec());
+    sent.await.unwrap()
+}
+
+async fn begin_upload(client: &Client, described: &Value) -> Answer {
+    let headers = [
+        ("x-goog-upload-protocol", "resumable"),
+        ("x-goog-upload-command", "start"),
+        ("x-goog-upload-header-content-length", "76"),
+        ("content-type", "application/json"),
+    ];
+    let body = described.to_string().into_bytes();
+    let sent = client.try_send(Method::POST, "/upload/v1beta/files", &headers, body);
+    sent.await.unwrap()
+}
+
+fn address(begun: &Answer) -> String {
+    assert_eq!(
+        begun.header("x-goog-upload-status"),
+        Some("active"),
+        "{}",
+        begun.text()
+    );
+    begun.header("x-goog-upload-url").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_file_comes_in_pieces_as_geminis_clients_send_it_and_every_provider_reads_it() {
+    let (_sim, _installation, trunkline) = start("").await;
+    let app = trunkline.app();
+    let described =
+        json!({ "file": { "displayName": "Größe.pdf", "mimeType": "application/pdf" } });
+    let address = address(&begin_upload(&app, &described).await);
+    let (first, rest) = PDF.split_at(20);
+    let active = piece(&app, &address, "upload", "0", first).await;
+    assert_eq!(
+        (active.status, active.header("x-goog-upload-size-received")),
+        (200, Some("20"))
+    );
+    let wrong = piece(&app, &address, "upload", "7", rest).await;
+    assert_eq!(
+        (wrong.status, &wrong.json()["error"]["status"]),
+        (400, &json!("INVALID_ARGUMENT"))
+    );
+    let queried = piece(&app, &address, "query", "", b"").await;
+    assert_eq!(queried.header("x-goog-upload-size-received"), Some("20"));
+    let done = piece(&app, &address, "upload, finalize", "20", rest).await;
+    assert_eq!(
+        done.header("x-goog-upload-status"),
+        Some("final"),
+        "{}",
+        done.text()
+    );
+    let file = done.json()["file"].clone();
+    assert_eq!(file["sizeBytes"], PDF.len().to_string());
+    assert_eq!(
+        (&file["displayName"], &file["state"]),
+        (&json!("Größe.pdf"), &json!("ACTIVE"))
+    );
+    let again = piece(&app, &address, "upload, finalize", "76", b"x").await;
+    assert_eq!(again.status, 404, "it is over");
+
+    let name = file["name"].as_str().unwrap();
+    let path = format!("/v1beta/{name}");
+    assert_eq!(app.get(&path).await.json(), file);
+    assert_eq!(
+        &app.get(&format!("{path}:download?alt=media")).await.body[..],
+        PDF
+    );
+    assert_eq!(
+        app.get("/v1beta/files?pageSize=10").await.json(),
+        json!({ "files": [file] })
+    );
+    let strange = app.with_key(OTHER_KEY).get(&path).await;
+    assert_eq!(
+        (strange.status, &strange.json()["error"]["status"]),
+        (404, &json!("NOT_FOUND"))
+    );
+    let same = app.get(&format!("/v1/{name}")).await.json();
+    assert_eq!(
+        same["object"], "file",
+        "OpenAI's clients see it as theirs: {same}"
+    );
+
+    for model in ["google/gemini", "openai/gpt", "anthropic/claude"] {
+        let body = json!({ "contents": [{ "role": "user", "parts": [
+            { "text": "What is in it?" },
+            { "fileData": { "mimeType": "application/pdf", "fileUri": file["uri"] } },
+        ] }] });
+        let path = format!("/v1beta/models/{model}:generateContent");
+        let answer = app.post(&path, &body).await;
+        assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+    }
+    assert_eq!(app.delete(&path).await.json(), json!({}));
+    assert_eq!(app.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_upload_is_refused_or_given_up_with_a_reason() {
+    let (_sim, _installation, trunkline) = start("media: { max_file: 64KiB }\n").await;
+    let app = trunkline.app();
+    let named = begin_upload(&app, &json!({ "file": { "name": "files/mine" } })).await;
+    assert_eq!(named.status, 400);
+    assert!(named.text().contains("displayName"), "{}", named.text());
+    let headers = [("x-goog-upload-protocol", "multipart")];
+    let other = app.try_send(Method::POST, "/upload/v1beta/files", &headers, Vec::new());
+    assert_eq!(other.await.unwrap().status, 400);
+    let stranger = app.with_key("not-a-key-of-anyone");
+    assert_eq!(begin_upload(&stranger, &json!({})).await.status, 401);
+
+    let cancelled = address(&begin_upload(&app, &json!({})).await);
+    let told = piece(&app, &cancelled, "cancel", "", b"").await;
+    assert_eq!(told.header("x-goog-upload-status"), Some("cancelled"));
+    assert_eq!(
+        piece(&app, &cancelled, "upload", "0", b"x").await.status,
+        404
+    );
+
+    let large = address(&begin_upload(&app, &json!({})).await);
+    let refused = piece(&app, &large, "upload", "0", &vec![b'x'; 70_000]).await;
+    assert_eq!(refused.status, 413, "{}", refused.text());
+    assert_eq!(
+        piece(&app, &large, "query", "", b"").await.status,
+        404,
+        "it begins anew"
+    );
+    assert_eq!(
+        app.get("/v1beta/files").await.json(),
+        json!({ "files": [] })
+    );
 }

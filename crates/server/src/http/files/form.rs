@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::http::problem::IntoProblem;
 
 /// How long the next bytes of a form may take to arrive: whoever is silent keeps others from writing.
-const SILENCE: Duration = Duration::from_mins(1);
+pub(super) const SILENCE: Duration = Duration::from_mins(1);
 /// The longest value of a part that is not the file, in bytes.
 const MAX_VALUE: usize = 256;
 /// The most parts of one form.
@@ -135,7 +135,7 @@ async fn finish(
     let label = Label {
         purpose: match shape {
             Shape::Openai => purpose(said.purpose.as_deref())?,
-            Shape::Anthropic => FilePurpose::UserData,
+            Shape::Anthropic | Shape::Gemini => FilePurpose::UserData,
         },
         filename: received.filename,
         media_type: received.media_type,
