@@ -15,6 +15,7 @@ use domain::money::Cost;
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
+use crate::catalog::facts::Source;
 use crate::rerate::recompute;
 use crate::routes::Routes;
 
@@ -218,8 +219,12 @@ impl Audit {
         if again.source.is_some() && again.source != call.price_source {
             return;
         }
+        let is_same = call.cost_usd == Some(again.cost);
+        if !is_same && is_configured(again.source.as_deref()) {
+            return;
+        }
         self.recomputed += 1;
-        if call.cost_usd != Some(again.cost) {
+        if !is_same {
             let recorded = call
                 .cost_usd
                 .map_or("nothing".to_owned(), |cost| cost.to_string());
@@ -285,6 +290,11 @@ impl Sums {
             output_tokens: total.output_tokens,
         }
     }
+}
+
+/// Whether a price is the operator's own. Its source names the day only, on which it may have been changed since.
+fn is_configured(source: Option<&str>) -> bool {
+    source.is_some_and(|source| source.starts_with(Source::Configuration.as_str()))
 }
 
 /// The rules that a row breaks, each in a sentence.
