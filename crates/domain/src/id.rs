@@ -118,6 +118,14 @@ prefixed_id! {
     UserId, "user_"
 }
 prefixed_id! {
+    /// Identifies a limit.
+    LimitId, "lim_"
+}
+prefixed_id! {
+    /// Identifies something that happened and that operators want to hear of.
+    EventId, "evt_"
+}
+prefixed_id! {
     /// Identifies one batch: many requests that are handed over together.
     BatchId, "batch_"
 }
@@ -172,6 +180,19 @@ impl KeyId {
     /// identifier at every start, so that its calls and its spend stay together.
     pub fn of_configured(digest_of_name: [u8; 16]) -> Self {
         Self(uuid::Builder::from_custom_bytes(digest_of_name).into_uuid())
+    }
+}
+
+impl LimitId {
+    /// The identifier of a limit that lives in the configuration: the same name gives the same identifier at
+    /// every start, so that its counters stay.
+    pub fn of_configured(digest_of_name: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_custom_bytes(digest_of_name).into_uuid())
+    }
+
+    /// The identifier of what a key itself may use up.
+    pub fn of_key(key: KeyId) -> Self {
+        Self(key.0)
     }
 }
 

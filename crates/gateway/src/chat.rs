@@ -11,13 +11,14 @@ use domain::clock::{Clock, Moment};
 use domain::egress::Egress;
 use domain::entropy::Entropy;
 use domain::id::{BatchId, RequestId};
+use domain::limit::Priority;
 use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::response::KeptResponse;
 use domain::socket::SocketEgress;
 use domain::store_error::StoreError;
 use domain::usage::{ServiceTier, Usage};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use providers::dialect::Refusal;
 use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
@@ -46,6 +47,9 @@ use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
 use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
+
+/// The header field in which a caller says how much a call counts where calls wait.
+const PRIORITY_FIELD: &str = "x-trunkline-priority";
 
 /// Bounds that hold for every call.
 #[derive(Debug, Clone)]
@@ -318,7 +322,7 @@ impl Gateway {
         let recalled = self
             .recall(caller, &mut inbound, &mut envelope, &mut plan)
             .await?;
-        let counted_in = self.admit(caller, &inbound, &envelope)?;
+        let counted_in = self.admit(caller, &inbound, &envelope).await?;
         // After the estimate, which would take the bytes of a file for words.
         self.attach_files(caller, &mut inbound, &mut envelope, &plan)
             .await?;
@@ -353,7 +357,8 @@ impl Gateway {
                 return Ok(Opened::Answered(Box::new(Box::pin(reply).await?)));
             }
         };
-        let admitted = set_aside(counted_in.0, &plan, counted_in.1, inbound.started_at)?;
+        let (admission, estimate) = counted_in;
+        let admitted = set_aside(admission, &mut plan, estimate, inbound.started_at).await?;
         let (at, prepared) = self
             .prepare_first(caller, &inbound, &envelope, &plan)
             .await?;
@@ -527,7 +532,7 @@ impl Gateway {
     }
 
     /// Counts the call in; answers also what it is expected to take.
-    fn admit(
+    async fn admit(
         &self,
         caller: &Caller,
         inbound: &Inbound,
@@ -536,35 +541,41 @@ impl Gateway {
         let max_output_tokens = envelope
             .max_output_tokens
             .map(|tokens| tokens.saturating_mul(u64::from(envelope.choices)));
-        self.count_in(caller, inbound, max_output_tokens)
+        let model = Some(&envelope.model);
+        self.count_in(caller, inbound, model, max_output_tokens)
+            .await
     }
 
     /// Counts in what is a chat and need not have an envelope, and sets aside what it may cost.
-    pub(crate) fn admit_chat(
+    pub(crate) async fn admit_chat(
         &self,
         caller: &Caller,
         inbound: &Inbound,
+        route: Option<&ModelName>,
         max_output_tokens: Option<u64>,
-        plan: &Plan,
+        plan: &mut Plan,
     ) -> Result<Admitted, ChatError> {
-        let (admission, estimate) = self.count_in(caller, inbound, max_output_tokens)?;
-        set_aside(admission, plan, estimate, inbound.started_at)
+        let counted_in = self.count_in(caller, inbound, route, max_output_tokens);
+        let (admission, estimate) = counted_in.await?;
+        set_aside(admission, plan, estimate, inbound.started_at).await
     }
 
-    fn count_in(
+    async fn count_in(
         &self,
         caller: &Caller,
         inbound: &Inbound,
+        route: Option<&ModelName>,
         max_output_tokens: Option<u64>,
     ) -> Result<(Admission, Usage), ChatError> {
         let input_tokens = estimate::input_tokens(&inbound.body);
-        let admission = self.limits.admit(
-            caller,
-            Expectation {
-                input_tokens,
-                max_output_tokens,
-            },
-        )?;
+        let expected = Expectation {
+            route,
+            input_tokens,
+            max_output_tokens,
+            priority: priority_of(caller, &inbound.asked.headers),
+            is_within_call: false,
+        };
+        let admission = self.limits.admit(caller, expected).await?;
         let estimate = Usage::text(input_tokens, admission.expected_output_tokens());
         Ok((admission, estimate))
     }
@@ -719,6 +730,17 @@ pub(crate) struct Admitted {
     pub(crate) priced: Option<Priced>,
 }
 
+/// How much the call counts where calls wait: as its caller says, where that is less than others, or where the
+/// caller administers.
+pub(crate) fn priority_of(caller: &Caller, headers: &HeaderMap) -> Priority {
+    let said = headers.get(PRIORITY_FIELD);
+    let said = said.and_then(|word| Priority::from_word(word.to_str().ok()?));
+    match said.unwrap_or_default() {
+        Priority::High if !caller.is_admin() => Priority::Normal,
+        said => said,
+    }
+}
+
 /// What a call would cost that nobody has answered yet; `None` when no price is known.
 pub(crate) fn expected_price(
     facts: Option<&ModelFacts>,
@@ -728,14 +750,34 @@ pub(crate) fn expected_price(
     price(facts?, usage, ServiceTier::Standard, now).ok()
 }
 
-/// Sets aside of the caller's budget what the call is expected to take.
-pub(crate) fn set_aside(
+/// Sets aside of every limit what the call is expected to take: of the first candidate that has room, which is
+/// then the first of the plan. Where none has, it is waited for where the limits say so.
+pub(crate) async fn set_aside(
     mut admission: Admission,
-    plan: &Plan,
+    plan: &mut Plan,
     estimate: Usage,
     now: Timestamp,
 ) -> Result<Admitted, ChatError> {
-    let priced = top_up(&mut admission, plan.target(), estimate, now)?;
+    let count = plan.candidates.len();
+    for at in 0..count.saturating_sub(1) {
+        let target = &plan.candidates.at(at).target;
+        match top_up(&mut admission, target, estimate, now) {
+            Err(ChatError::LimitReached(reached)) if reached.is_of_target => {}
+            Err(error) => return Err(error),
+            Ok(priced) => {
+                plan.candidates.begin_at(at);
+                return Ok(Admitted {
+                    admission,
+                    estimate,
+                    priced,
+                });
+            }
+        }
+    }
+    let last = &plan.candidates.at(count.saturating_sub(1)).target;
+    let (priced, cost) = expected_cost(&admission, last, estimate, now)?;
+    admission.reserve_in_turn(last.destination(), cost).await?;
+    plan.candidates.begin_at(count.saturating_sub(1));
     Ok(Admitted {
         admission,
         estimate,
@@ -750,20 +792,28 @@ pub(crate) fn top_up(
     estimate: Usage,
     now: Timestamp,
 ) -> Result<Option<Priced>, ChatError> {
+    let (priced, cost) = expected_cost(admission, target, estimate, now)?;
+    admission.reserve(target.destination(), cost)?;
+    Ok(priced)
+}
+
+/// What the call would cost at a target. Where a budget holds and no price is known, it could not.
+fn expected_cost(
+    admission: &Admission,
+    target: &ResolvedTarget,
+    estimate: Usage,
+    now: Timestamp,
+) -> Result<(Option<Priced>, Cost), ChatError> {
     let priced = expected_price(target.facts.as_deref(), &estimate, now);
     let takes_something = estimate != Usage::default();
-    if priced.is_none() && takes_something && admission.has_budget() {
+    if priced.is_none() && takes_something && admission.has_budget_at(target.destination()) {
         return Err(ChatError::Unpriced {
             provider: target.provider.name.clone(),
             model: target.model.clone(),
         });
     }
-    let total = priced.as_ref().map_or(Cost::ZERO, |priced| priced.total);
-    let more = total.saturating_sub(admission.reserved());
-    if more > Cost::ZERO || admission.reserved() == Cost::ZERO {
-        admission.reserve(more)?;
-    }
-    Ok(priced)
+    let cost = priced.as_ref().map_or(Cost::ZERO, |priced| priced.total);
+    Ok((priced, cost))
 }
 
 /// The report that the caller wants, as it goes into the answer's `trunkline` field.
@@ -865,6 +915,7 @@ pub(crate) fn facts(target: &ResolvedTarget, call: &OpenCall) -> ReplyFacts {
         overhead: call.overhead(),
         cache: call.cache(),
         age: None,
+        standing: call.standing(),
     }
 }
 

@@ -104,10 +104,10 @@ impl Gateway {
         let headers = &inbound.asked.headers;
         let mut native = Native::read(kind, &asked.method, &asked.path, &inbound.body);
         let estimate = native.read_task(&inbound.body, headers);
-        if matches!(native.meter, Meter::Unknown) && caller.key().budget.is_some() {
+        if matches!(native.meter, Meter::Unknown) && self.limits.has_budget(caller) {
             return Err(ChatError::CannotBeMetered);
         }
-        let plan = routes.native_plan(provider, kind, native.model.as_deref());
+        let mut plan = routes.native_plan(provider, kind, native.model.as_deref());
         let named = name(&asked, native.model.as_deref());
         permitted(&routes, caller, &named, plan.target())?;
         let target = plan.target().target();
@@ -123,11 +123,14 @@ impl Gateway {
         };
         let admitted = match (native.meter, estimate) {
             (Meter::Chat(_), _) => {
-                self.admit_chat(caller, &inbound, native.max_output_tokens, &plan)?
+                let max = native.max_output_tokens;
+                self.admit_chat(caller, &inbound, None, max, &mut plan)
+                    .await?
             }
             (_, estimate) => {
                 let estimate = estimate.unwrap_or_default();
-                self.admit_estimate(caller, estimate, inbound.started_at, &plan)?
+                self.admit_estimate(caller, &inbound, None, estimate, &mut plan)
+                    .await?
             }
         };
         let listener = self.listen(caller, &inbound);

@@ -23,6 +23,7 @@ use domain::chat::{Finish, FinishReason};
 use domain::clock::Moment;
 use domain::egress::Outbound;
 use domain::id::RequestId;
+use domain::limit::Priority;
 use domain::money::Cost;
 use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
@@ -38,7 +39,7 @@ use providers::tap::Observed;
 use tokio::sync::mpsc;
 
 use crate::attempt::{AttemptError, Door, Errand, Way, unreachable};
-use crate::chat::{Admitted, ChatError, Gateway, Inbound, facts, failed};
+use crate::chat::{ChatError, Gateway, Inbound, facts, failed, priority_of, set_aside};
 use crate::ledger::{Ending, OpenCall};
 use crate::limits::Expectation;
 use crate::problem::provider_problem;
@@ -72,9 +73,12 @@ impl Default for SocketRules {
 }
 
 /// What a session takes by itself.
-const NOTHING: Expectation = Expectation {
+const NOTHING: Expectation<'static> = Expectation {
+    route: None,
     input_tokens: 0,
     max_output_tokens: Some(0),
+    priority: Priority::Normal,
+    is_within_call: false,
 };
 /// Messages of the gateway's own that wait to be sent to one side.
 const WAITING: usize = 16;
@@ -195,7 +199,7 @@ enum Ended {
 impl Gateway {
     /// Whether the caller may have sessions that begin with `preset`: asked when a client secret is made, and
     /// counted as a request.
-    pub fn offer_sessions(&self, caller: &Caller, preset: &Preset) -> Result<(), ChatError> {
+    pub async fn offer_sessions(&self, caller: &Caller, preset: &Preset) -> Result<(), ChatError> {
         if let Some(model) = preset.model() {
             if !caller.may_use(model.as_str()) {
                 return Err(ChatError::ModelNotPermitted(model.clone()));
@@ -205,7 +209,8 @@ impl Gateway {
             let headers = HeaderMap::new();
             Handshake { query, headers }.first(&plan)?;
         }
-        drop(self.limits.admit(caller, NOTHING)?);
+        let admission = self.limits.admit(caller, NOTHING).await?;
+        admission.settle(0, 0, Cost::ZERO);
         Ok(())
     }
 
@@ -228,19 +233,20 @@ impl Gateway {
         if !caller.may_use(model.as_str()) {
             return Err(ChatError::ModelNotPermitted(model));
         }
-        let plan = self.plan_session(caller, &inbound, &model)?;
+        let mut plan = self.plan_session(caller, &inbound, &model)?;
+        let nothing = Expectation {
+            route: Some(&model),
+            priority: priority_of(caller, &inbound.asked.headers),
+            ..NOTHING
+        };
+        let admission = self.limits.admit(caller, nothing).await?;
+        let now = inbound.started_at;
+        let admitted = set_aside(admission, &mut plan, Usage::default(), now).await?;
         let errand = Handshake {
             query: query.into_owned(),
             headers: inbound.asked.headers.clone(),
         };
         let (at, ready) = errand.first(&plan)?;
-        let mut admission = self.limits.admit(caller, NOTHING)?;
-        admission.reserve(Cost::ZERO)?;
-        let admitted = Admitted {
-            admission,
-            estimate: Usage::default(),
-            priced: None,
-        };
         let mark = inbound
             .client_request_id
             .clone()

@@ -22,6 +22,7 @@ use crate::attempt::{Begun, broken};
 use crate::chat::{ReportWanted, report_of};
 use crate::drain::{Drain, Drains};
 use crate::ledger::{Ending, OpenCall};
+use crate::limits::Standing;
 use crate::payload::Listener;
 use crate::pipeline::Pipeline;
 use crate::problem::provider_problem;
@@ -81,6 +82,8 @@ pub struct ReplyFacts {
     pub cache: CacheOutcome,
     /// How old the answer is, in whole seconds, where the cache gave it.
     pub age: Option<Duration>,
+    /// What is left of the caller's rates; `None` where there are none.
+    pub standing: Option<Standing>,
 }
 
 /// How the request passed, as far as the caller may be told.

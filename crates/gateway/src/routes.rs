@@ -24,6 +24,7 @@ use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
 use crate::credentials::Rotation;
 use crate::health::{Health, KeyNumber, TargetHealth};
+use crate::limits::Destination;
 use crate::simulated;
 use hedge::{Hedge, HedgeRules};
 
@@ -223,6 +224,14 @@ impl Provider {
 }
 
 impl ResolvedTarget {
+    /// What limits on providers and models are looked up by.
+    pub fn destination(&self) -> Destination<'_> {
+        Destination {
+            provider: &self.provider.name,
+            model: &self.model,
+        }
+    }
+
     /// As the dialects want it.
     pub fn target(&self) -> Target<'_> {
         Target {

@@ -9,11 +9,11 @@ use domain::call::Operation;
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::egress::{EgressBody, Reach};
+use domain::name::ModelName;
 use domain::provider_error::{Cause, ProviderError};
 use domain::usage::Usage;
 use futures_util::future::{self, BoxFuture};
 use http::response::Parts;
-use jiff::Timestamp;
 use providers::face::Asked;
 use providers::tap::Observed;
 use providers::task::{
@@ -23,7 +23,8 @@ use providers::task::{
 use crate::attempt::{Answered, AttemptError, Door, Errand, Way, Whole, read_whole, with_status};
 use crate::cache::{Looked, Recorder};
 use crate::chat::{
-    Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, report_of, set_aside, whole,
+    Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, priority_of, report_of, set_aside,
+    whole,
 };
 use crate::files::{Delivery, Given};
 use crate::ledger::OpenCall;
@@ -54,8 +55,11 @@ impl Gateway {
         if !caller.may_use(envelope.model.as_str()) {
             return Err(ChatError::ModelNotPermitted(envelope.model));
         }
-        let plan = self.plan_task(caller, &inbound, &envelope)?;
-        let admission = self.count_in_estimate(caller, envelope.estimate)?;
+        let mut plan = self.plan_task(caller, &inbound, &envelope)?;
+        let (model, estimate) = (Some(&envelope.model), envelope.estimate);
+        let admission = self
+            .count_in_estimate(caller, &inbound, model, estimate)
+            .await?;
         let looked = match &self.cache {
             Some(cache) if task.operation() == Operation::Embeddings => {
                 let looked = cache.look_up_task(caller, &inbound, &plan);
@@ -82,7 +86,7 @@ impl Gateway {
                 return Box::pin(reply).await;
             }
         };
-        let admitted = set_aside(admission, &plan, envelope.estimate, inbound.started_at)?;
+        let admitted = set_aside(admission, &mut plan, estimate, inbound.started_at).await?;
         let target = plan.target().target();
         let kind = plan.target().kind;
         // What needs no provider may need a while, such as counting a long text.
@@ -212,23 +216,33 @@ impl Gateway {
     }
 
     /// Counts in what is estimated to take so much, and sets aside what that costs.
-    pub(crate) fn admit_estimate(
+    pub(crate) async fn admit_estimate<Api: ?Sized>(
         &self,
         caller: &Caller,
+        inbound: &Inbound<Api>,
+        route: Option<&ModelName>,
         estimate: Usage,
-        started_at: Timestamp,
-        plan: &Plan,
+        plan: &mut Plan,
     ) -> Result<Admitted, ChatError> {
-        let admission = self.count_in_estimate(caller, estimate)?;
-        set_aside(admission, plan, estimate, started_at)
+        let counted_in = self.count_in_estimate(caller, inbound, route, estimate);
+        set_aside(counted_in.await?, plan, estimate, inbound.started_at).await
     }
 
-    fn count_in_estimate(&self, caller: &Caller, estimate: Usage) -> Result<Admission, ChatError> {
+    async fn count_in_estimate<Api: ?Sized>(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound<Api>,
+        route: Option<&ModelName>,
+        estimate: Usage,
+    ) -> Result<Admission, ChatError> {
         let expected = Expectation {
+            route,
             input_tokens: estimate.input_tokens,
             max_output_tokens: Some(estimate.output_tokens),
+            priority: priority_of(caller, &inbound.asked.headers),
+            is_within_call: false,
         };
-        Ok(self.limits.admit(caller, expected)?)
+        Ok(self.limits.admit(caller, expected).await?)
     }
 
     /// Reads the answer to a task, asking again for as long as the provider is still at it.

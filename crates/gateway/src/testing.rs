@@ -13,12 +13,15 @@ use domain::egress::Reach;
 use domain::entropy::Entropy;
 use domain::id::{KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::limit::Priority;
+use domain::name::ProviderName;
 use domain::usage::Usage;
 use jiff::Timestamp;
 
 use providers::host::Host;
 use providers::kind::ProviderKind;
 
+use crate::limits::{Destination, Expectation};
 use crate::routes::{HangUp, Provider};
 
 mod batches;
@@ -180,6 +183,30 @@ pub(crate) fn request_id() -> RequestId {
 
 pub(crate) fn replica() -> ReplicaId {
     ReplicaId::new(Timestamp::UNIX_EPOCH, &Numbered(next_number()))
+}
+
+/// What a call is expected to take: so much input, and so much output at most.
+pub(crate) fn expecting(input_tokens: u64, max_output_tokens: Option<u64>) -> Expectation<'static> {
+    Expectation {
+        route: None,
+        input_tokens,
+        max_output_tokens,
+        priority: Priority::Normal,
+        is_within_call: false,
+    }
+}
+
+/// A target that no test is about.
+pub(crate) fn somewhere(provider: &ProviderName) -> Destination<'_> {
+    Destination {
+        provider,
+        model: "some",
+    }
+}
+
+/// The provider of a target that no test is about.
+pub(crate) fn someone() -> ProviderName {
+    "sim".parse().unwrap()
 }
 
 /// A caller of a key of its own.

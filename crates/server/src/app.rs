@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use domain::call::CallStore;
 use domain::clock::Clock;
 use domain::egress::Egress;
 use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
-use domain::key::{KeyStore, Origin, Period, VirtualKey};
+use domain::key::{KeyStore, Origin, VirtualKey};
 use domain::secret::Secret;
 use fleet::{Answers, Namespace, Shared as SharedState};
 use gateway::batches::{BatchParts, Batches};
@@ -19,7 +18,8 @@ use gateway::drain::{Drain, Drains};
 use gateway::files::Files;
 use gateway::health::Health;
 use gateway::ledger::{JournalLimits, Ledger};
-use gateway::limits::Limits;
+use gateway::limits::desk::LimitDesk;
+use gateway::limits::{Alert, Limits};
 use gateway::payload::Payloads;
 use gateway::realtime::SocketRules;
 use gateway::responses::{Job, Jobs, Responses};
@@ -68,6 +68,10 @@ pub struct App {
     pub gateway: Gateway,
     /// Where calls are written down.
     pub ledger: Arc<Ledger>,
+    /// What callers may use up.
+    pub limits: Arc<Limits>,
+    /// Makes limits.
+    pub limit_desk: LimitDesk,
     /// What was said, where it is kept.
     pub payloads: Arc<Payloads>,
     /// Answers that callers refer to later.
@@ -120,6 +124,8 @@ pub struct Queues {
     pub jobs: mpsc::Receiver<Job>,
     /// What the cache leaves to do; `None` where there is none.
     pub cache_work: Option<mpsc::Receiver<CacheWork>>,
+    /// Budgets that are used up to a part that operators want to hear of.
+    pub alerts: mpsc::Receiver<Alert>,
 }
 
 impl App {
@@ -144,8 +150,16 @@ impl App {
         let shared = open_shared(config, &ring, &clock)?;
         let (desk, tenants) = desks(&store, &ring, &clock, &entropy);
         let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
-        let limits = Arc::new(Limits::new(Arc::clone(&clock)));
-        remember_spend(&limits, &store, started_at).await?;
+        let (limits, alerts) = Limits::new(Arc::clone(&clock), config.shared.is_some());
+        let limits = Arc::new(limits);
+        let limit_desk = LimitDesk::new(
+            Arc::new(store.clone()),
+            Arc::new(store.clone()),
+            Arc::clone(&limits),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
+        limit_desk.open(config.limits(started_at)).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
         let replicas = Replicas::new(replica, started_at, shared.is_some(), store.clone());
         let ledger = Arc::new(ledger(config, data_dir, replica, &clock, &telemetry)?);
@@ -170,7 +184,7 @@ impl App {
                 routes(config, started_at).knowing(Arc::new(Health::new(config.breaker))),
             ),
             ledger: Arc::clone(&ledger),
-            limits,
+            limits: Arc::clone(&limits),
             drains,
             payloads: Arc::clone(&payloads),
             responses: Arc::clone(&responses),
@@ -192,6 +206,8 @@ impl App {
         let app = Self {
             gateway,
             ledger,
+            limits,
+            limit_desk,
             payloads,
             responses,
             custody,
@@ -220,6 +236,7 @@ impl App {
                 drains: waiting_drains,
                 jobs: waiting_jobs,
                 cache_work,
+                alerts,
             },
         ))
     }
@@ -473,11 +490,4 @@ pub fn routes(config: &Config, now: Timestamp) -> Routes {
     let catalog = Catalog::builtin().with_overrides(config.prices.clone(), today);
     let routes = Routes::new(config.providers.clone(), config.routes.clone(), catalog);
     routes.under(config.policy.clone())
-}
-
-async fn remember_spend(limits: &Limits, store: &Store, now: Timestamp) -> anyhow::Result<()> {
-    for period in [Period::Day, Period::Week, Period::Month, Period::Total] {
-        limits.remember(period, &store.spend_by_key(period.start(now)).await?, now);
-    }
-    Ok(())
 }

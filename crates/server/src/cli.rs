@@ -46,6 +46,8 @@ pub enum Command {
     Users(Tenants),
     /// Create, list, rotate and revoke virtual keys
     Keys(Keys),
+    /// Make, list or remove limits
+    Limits(LimitsOptions),
     /// Show recorded calls, newest first
     Logs(Logs),
     /// Show what was spent, price a usage, correct costs, compare with invoices, refresh the price catalog
@@ -284,6 +286,67 @@ pub enum KeysCommand {
     },
 }
 
+/// `trunkline limits`
+#[derive(Debug, Args)]
+pub struct LimitsOptions {
+    /// Print as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LimitsCommand,
+}
+
+/// What to do with limits.
+#[derive(Debug, Subcommand)]
+pub enum LimitsCommand {
+    /// Make a limit
+    Create(NewLimitOptions),
+    /// List limits, those of the configuration first
+    List,
+    /// Remove a limit
+    Remove {
+        /// The limit's identifier (lim_…)
+        id: String,
+    },
+    /// List what happened to budgets, newest first
+    Events,
+}
+
+/// `trunkline limits create`
+#[derive(Debug, Args)]
+pub struct NewLimitOptions {
+    /// What people call it
+    pub name: String,
+    /// For whom or what it holds, such as user=each or provider=openai; may be given several times
+    #[arg(long, value_name = "PART=WHOM")]
+    pub scope: Vec<String>,
+    /// Requests in a time
+    #[arg(long)]
+    pub requests: Option<u64>,
+    /// Tokens in a time
+    #[arg(long)]
+    pub tokens: Option<u64>,
+    /// Calls at the same time
+    #[arg(long)]
+    pub concurrency: Option<u64>,
+    /// Dollars in a period, such as 5 or 0.50
+    #[arg(long)]
+    pub usd: Option<String>,
+    /// The time: minute, hour or day; of dollars hour, day, week, month or total
+    #[arg(long)]
+    pub per: Option<String>,
+    /// Let calls wait for room for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub max_wait_seconds: Option<u64>,
+    /// How many calls may wait
+    #[arg(long, default_value_t = 100)]
+    pub max_waiting: u32,
+    /// At which per cent of a budget an event is raised; may be given several times
+    #[arg(long, value_name = "PERCENT", default_values_t = [50, 80, 100])]
+    pub alert: Vec<u8>,
+}
+
 /// `trunkline keys create`
 #[derive(Debug, Args)]
 pub struct CreateKey {
@@ -313,7 +376,7 @@ pub struct CreateKey {
     /// Dollars per period, such as 5 or 0.50
     #[arg(long, value_name = "USD")]
     pub budget: Option<String>,
-    /// The period of the budget: day, week, month or total
+    /// The period of the budget: hour, day, week, month or total
     #[arg(long, default_value = "month")]
     pub per: String,
     /// From when on it is no longer good (RFC 3339)

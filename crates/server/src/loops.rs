@@ -9,15 +9,18 @@ use domain::call::CallStore;
 use domain::client_secret::ClientSecretStore;
 use domain::clock::Moment;
 use domain::custody::CustodyStore;
+use domain::event::EventStore;
 use domain::fleet::ReplicaStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
+use domain::spend::SpendStore;
 use domain::store_error::StoreError;
 use domain::tenant::TenantRevision;
 use fleet::Breakers;
 use gateway::cache::CacheWork;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
+use gateway::limits::Alert;
 use gateway::responses::Job;
 use gateway::waiting::Backlog;
 use jiff::{SignedDuration, Timestamp};
@@ -75,7 +78,10 @@ const DRAINS: usize = 256;
 
 /// What the cache leaves to do is done so many at a time.
 const CACHE_WORK: usize = 16;
-
+/// How long events are kept.
+const EVENTS: SignedDuration = SignedDuration::from_hours(24 * 365);
+/// How long what was spent is kept by the hour; by the month it is kept for good.
+const SPEND_HOURS: SignedDuration = SignedDuration::from_hours(24 * 35);
 /// Answers that are made in the background at the same time.
 const JOBS: usize = 256;
 
@@ -95,7 +101,9 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         let breakers = Breakers::new(shared);
         tasks.start(share_breakers(Arc::clone(app), breakers, stop()));
     }
+    tasks.start(follow_limits(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
+    tasks.start(tell_of_alerts(Arc::clone(app), queues.alerts, stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
     tasks.start(work_on_batches(Arc::clone(app), Arc::clone(tasks), stop()));
@@ -347,6 +355,24 @@ async fn follow(
     Ok((tenants, app.desk.follow(keys).await?))
 }
 
+/// Follows limits that other processes changed.
+async fn follow_limits(app: Shared, mut stop: Stop) {
+    let mut has_failed = false;
+    while stop.pause(KEYS_PAUSE).await {
+        match app.limit_desk.follow().await {
+            Ok(()) => has_failed = false,
+            Err(error) => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::warn!(
+                        error = %Causes(&error),
+                        "changes of limits cannot be followed; known limits stay as they are"
+                    );
+                }
+            }
+        }
+    }
+}
+
 async fn sync_journal(app: Shared, period: Duration, mut stop: Stop) {
     while stop.pause(period).await {
         let ledger = Arc::clone(&app.ledger);
@@ -360,6 +386,38 @@ async fn sync_journal(app: Shared, period: Duration, mut stop: Stop) {
 async fn tidy_metrics(app: Shared, mut stop: Stop) {
     while stop.pause(UPKEEP_PAUSE).await {
         app.telemetry.upkeep();
+    }
+}
+
+/// Tells operators of budgets that are used up to a part that they want to hear of.
+async fn tell_of_alerts(app: Shared, mut alerts: mpsc::Receiver<Alert>, mut stop: Stop) {
+    loop {
+        let alert = tokio::select! {
+            alert = alerts.recv() => alert,
+            () = stop.requested() => return,
+        };
+        let Some(alert) = alert else { return };
+        let event = alert.event(app.clock.now(), &*app.entropy);
+        match app.store.record_event(&event).await {
+            // It was told before the last start.
+            Ok(false) => continue,
+            Ok(true) => {}
+            Err(error) => tracing::warn!(
+                error = %Causes(&error),
+                "an event cannot be kept; it is told here only"
+            ),
+        }
+        app.telemetry.alerted(alert.percent);
+        tracing::warn!(
+            limit_id = %alert.limit.id,
+            limit = alert.limit.name,
+            subject = %alert.subject,
+            percent = alert.percent,
+            spent_usd = %alert.spent,
+            "a budget of {} is used up to {} %",
+            alert.limit.bound,
+            alert.percent,
+        );
     }
 }
 
@@ -380,6 +438,7 @@ async fn keep_house(app: Shared, mut stop: Stop) {
 /// Makes the partitions to come, and deletes everything whose time has passed, a little at a time.
 async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     let (store, now) = (&app.store, app.clock.now());
+    app.limits.tidy();
     store.prepare_partitions(now).await?;
     let all = u64::from(EXPIRED);
     let long_ago = now.checked_sub(SILENT_REPLICAS).unwrap_or(Timestamp::MIN);
@@ -388,6 +447,10 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     while store.drop_expired_responses(now, EXPIRED).await? == all {}
     while store.drop_expired_turns(now, EXPIRED).await? == all {}
     while store.drop_expired_client_secrets(now, EXPIRED).await? == all {}
+    let hours = now.checked_sub(SPEND_HOURS).unwrap_or(Timestamp::MIN);
+    store.drop_hours_before(hours, EXPIRED).await?;
+    let events = now.checked_sub(EVENTS).unwrap_or(Timestamp::MIN);
+    while store.drop_events_before(events, EXPIRED).await? == all {}
     let keep = SignedDuration::try_from(app.batches.rules().keep).unwrap_or(SignedDuration::MAX);
     let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
     while store.drop_old_batches(before, EXPIRED).await? == all {}

@@ -65,6 +65,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Users(options) => commands::tenants::run(&at, TenantWord::User, options).await,
         Command::Keys(options) => commands::keys::run(&at, options).await,
+        Command::Limits(options) => commands::limits::run(&at, options).await,
         Command::Logs(options) => commands::logs::run(&at, options).await,
         Command::Cost(options) => commands::cost::run(&at, options).await,
         Command::Replicas(options) => commands::replicas::run(&at, &options).await,

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::{Shared, configured_keys, routes};
 use crate::config::{self, Config};
 use crate::tasks::Stop;
+use crate::telemetry::Causes;
 
 /// How often the file is looked at. Looking works where events do not: on network file systems, and in
 /// containers whose files are links that are replaced.
@@ -90,13 +91,13 @@ pub async fn follow(app: Shared, watched: Watched, mut current: Config, mut stop
             _ = hang_up.recv() => file.seen = stamp(&file.path),
             () = stop.requested() => return,
         }
-        if let Some(new) = reload(&app, &file.path, &current) {
+        if let Some(new) = reload(&app, &file.path, &current).await {
             current = new;
         }
     }
 }
 
-fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
+async fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
     let new = match Config::load(Some(path), &config::process_environment) {
         Ok(new) => new,
         Err(problems) => {
@@ -111,6 +112,13 @@ fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
         tracing::warn!("{difference} takes effect at the next start");
     }
     let now = app.clock.now();
+    if let Err(error) = app.limit_desk.reconfigure(new.limits(now)).await {
+        tracing::error!(
+            error = %Causes(&error),
+            "the store does not say what was spent; the configuration stays as it was"
+        );
+        return None;
+    }
     let health = Arc::clone(app.gateway.routes().health());
     let routes = routes(&new, now).knowing(health);
     app.gateway.replace_routes(Arc::new(routes));

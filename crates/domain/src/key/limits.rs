@@ -29,6 +29,8 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
+    /// From the full hour.
+    Hour,
     /// From midnight.
     Day,
     /// From Monday.
@@ -40,9 +42,13 @@ pub enum Period {
 }
 
 impl Period {
+    /// Every period, the shortest first.
+    pub const ALL: [Self; 5] = [Self::Hour, Self::Day, Self::Week, Self::Month, Self::Total];
+
     /// The word used in the API, the configuration and the store.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Hour => "hour",
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
@@ -54,6 +60,10 @@ impl Period {
     pub fn start(self, now: Timestamp) -> Timestamp {
         let date = now.to_zoned(TimeZone::UTC).date();
         match self {
+            Self::Hour => {
+                let seconds = now.as_second();
+                Timestamp::from_second(seconds - seconds.rem_euclid(3_600)).unwrap_or(now)
+            }
             Self::Day => midnight(date),
             Self::Week => {
                 let days = i64::from(date.weekday().to_monday_zero_offset());
@@ -70,6 +80,7 @@ impl Period {
     pub fn end(self, now: Timestamp) -> Option<Timestamp> {
         let start = self.start(now);
         match self {
+            Self::Hour => start.checked_add(SignedDuration::from_hours(1)).ok(),
             Self::Day => start.checked_add(SignedDuration::from_hours(24)).ok(),
             Self::Week => start.checked_add(SignedDuration::from_hours(7 * 24)).ok(),
             Self::Month => {
@@ -94,6 +105,8 @@ mod tests {
     fn periods_are_calendar_periods_in_utc() {
         let now: Timestamp = "2026-11-21T05:30:00Z".parse().unwrap();
         let text = |at: Option<Timestamp>| at.unwrap().to_string();
+        assert_eq!(text(Some(Period::Hour.start(now))), "2026-11-21T05:00:00Z");
+        assert_eq!(text(Period::Hour.end(now)), "2026-11-21T06:00:00Z");
         assert_eq!(text(Some(Period::Day.start(now))), "2026-11-21T00:00:00Z");
         assert_eq!(text(Period::Day.end(now)), "2026-11-22T00:00:00Z");
         assert_eq!(text(Some(Period::Week.start(now))), "2026-11-16T00:00:00Z");

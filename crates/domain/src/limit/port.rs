@@ -1,4 +1,4 @@
-//! Counters that replicas share.
+//! Where limits are kept, and counters that replicas share.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -7,8 +7,43 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::Limit;
 use crate::fleet::SharedStateError;
-use crate::id::ReplicaId;
+use crate::id::{LimitId, ReplicaId};
+use crate::store_error::StoreError;
+
+/// How far a reader has followed the changes of the limits; 0 is the beginning.
+pub type LimitRevision = i64;
+
+/// Keeps limits. Every method is one transaction.
+#[async_trait]
+pub trait LimitStore: Send + Sync {
+    /// Adds a limit.
+    async fn add_limit(&self, limit: &Limit) -> Result<(), StoreError>;
+
+    /// Puts a limit in the place of the one with its identifier; answers whether there was one.
+    async fn replace_limit(&self, limit: &Limit) -> Result<bool, StoreError>;
+
+    /// Removes a limit; answers whether it was there.
+    async fn remove_limit(&self, id: LimitId) -> Result<bool, StoreError>;
+
+    /// One limit; `None` when there is none of that identifier.
+    async fn limit(&self, id: LimitId) -> Result<Option<Limit>, StoreError>;
+
+    /// At most `limit` limits, newest first, that were made before the limit `before`.
+    async fn list_limits(
+        &self,
+        before: Option<LimitId>,
+        limit: u32,
+    ) -> Result<Vec<Limit>, StoreError>;
+
+    /// Every limit there is, and how far the reader has followed then; `None` when nothing was added, replaced
+    /// or removed since `revision`.
+    async fn limits_since(
+        &self,
+        revision: LimitRevision,
+    ) -> Result<Option<(Vec<Limit>, LimitRevision)>, StoreError>;
+}
 
 /// How long a replica that is not heard of keeps the share that it had. After that only what it took
 /// counts, as far as it said so.
@@ -77,6 +112,12 @@ impl CounterName {
             }
         }
         Self(name.into())
+    }
+
+    /// The name of the counter of the period that begins then.
+    #[must_use]
+    pub fn within(&self, period_starts: Timestamp) -> Self {
+        Self(format!("{}/{}", self.0, period_starts.as_second()).into())
     }
 
     /// The name.

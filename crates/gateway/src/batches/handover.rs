@@ -72,7 +72,10 @@ impl Batches {
             .handover
             .as_ref()
             .is_some_and(|it| it.id.is_some());
-        let reserved = match self.reserve(gateway, batch, endpoint, &caller).await? {
+        let reserved = match self
+            .reserve(gateway, batch, endpoint, &provider, &caller)
+            .await?
+        {
             Ok(reserved) => Some(reserved),
             // What the provider has is settled, whatever is left of the budget.
             Err(_) if is_handed_over => None,
@@ -107,13 +110,14 @@ impl Batches {
         gateway: &Gateway,
         batch: &Batch,
         endpoint: Endpoint,
+        provider: &Provider,
         caller: &Caller,
     ) -> Result<Result<Admission, LineFault>, Unfinished> {
-        let mut admission = gateway.limits.admit_settled(caller);
-        if caller.key().budget.is_none() {
+        let now = self.parts.clock.now();
+        let mut admission = gateway.limits.admit_settled(caller, None, now);
+        if !admission.has_budget() {
             return Ok(Ok(admission));
         }
-        let now = self.parts.clock.now();
         let mut total = Cost::ZERO;
         let mut input = Input::of(gateway, batch).await?;
         while let Some(line) = input.next_line(batch.face).await? {
@@ -125,7 +129,7 @@ impl Batches {
             total = total.saturating_add(priced.map_or(Cost::ZERO, |priced| priced.total));
         }
         Ok(admission
-            .reserve(total)
+            .reserve(provider.plan.target().destination(), total)
             .map(|()| admission)
             .map_err(|reached| {
                 LineFault::of_batch(

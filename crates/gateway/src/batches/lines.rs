@@ -17,7 +17,6 @@ use super::input::{Input, Line};
 use super::leash::{Leash, Stop};
 use super::{Batches, Unfinished};
 use crate::chat::{ChatError, Gateway, Inbound, ReportWanted};
-use crate::limits::LimitReached;
 use crate::reply::Reply;
 
 /// How often a line is asked again that the provider had no room for.
@@ -194,9 +193,10 @@ pub(super) fn recorded_id(custom_id: &str) -> String {
 /// How long to wait before a line is asked again; `None` where that would change nothing.
 fn wait_before_next(error: &ChatError, tries: u32) -> Option<Duration> {
     match error {
-        ChatError::LimitReached(
-            LimitReached::Requests { retry_after, .. } | LimitReached::Tokens { retry_after, .. },
-        ) => Some((*retry_after).clamp(Duration::from_secs(1), MAX_WAIT)),
+        ChatError::LimitReached(reached) => {
+            let wait = reached.retry_after()?;
+            Some(wait.clamp(Duration::from_secs(1), MAX_WAIT))
+        }
         ChatError::Ledger(_) | ChatError::Store(_) => Some(OWN_WAIT),
         ChatError::Failed { problem, .. } if tries < MAX_TRIES && is_crowded(problem) => {
             let doubled = Duration::from_secs(1 << tries.min(6));
@@ -216,7 +216,10 @@ fn is_crowded(problem: &Problem) -> bool {
 
 #[cfg(test)]
 mod unit {
+    use domain::limit::Bound;
+
     use super::*;
+    use crate::limits::{LimitReached, Relief};
 
     #[test]
     fn a_long_identifier_is_cut_at_a_characters_end() {
@@ -229,16 +232,17 @@ mod unit {
 
     #[test]
     fn only_what_time_can_change_is_asked_again() {
-        let rate = LimitReached::Requests {
-            limit: 1,
-            retry_after: Duration::from_millis(10),
+        let reached = |relief| LimitReached {
+            whose: "the key's",
+            bound: Bound::Concurrency { most: 1 },
+            relief,
+            is_of_target: false,
+            standing: None,
         };
+        let rate = reached(Relief::After(Duration::from_millis(10)));
         let wait = wait_before_next(&rate.into(), 100);
         assert_eq!(wait, Some(Duration::from_secs(1)));
-        let tokens = LimitReached::TooManyTokens {
-            limit: 1,
-            needed: 2,
-        };
+        let tokens = reached(Relief::Never { needed: 2 });
         assert_eq!(wait_before_next(&tokens.into(), 1), None);
         let failed = |kind, retry_after| ChatError::Failed {
             problem: Box::new(Problem {

@@ -191,7 +191,11 @@ impl Batches {
             estimate: given.estimate,
             priced: None,
             facts: plan.target().facts.clone(),
-            admission: gateway.limits.admit_settled(settling.caller),
+            admission: gateway.limits.admit_settled(
+                settling.caller,
+                Some(plan.target().destination()),
+                started_at,
+            ),
             traceparent: None,
         })?;
         let target = plan.target();

@@ -234,7 +234,10 @@ fn a_budget_must_have_room_for_the_whole_batch() {
     };
     let bench = Bench::new(true, caller(Rate::default(), Some(budget)), []);
     // A call that is alone may use the rest of a budget; one more than that is too much.
-    let admission = bench.stage.limits.admit_settled(&bench.caller);
+    let admission = bench
+        .stage
+        .limits
+        .admit_settled(&bench.caller, None, bench.stage.clock.now());
     admission.settle(1, 1, Cost::from_nano_dollars(1));
     bench.submit(&[line("one")]).unwrap();
     bench.work().unwrap();

@@ -230,6 +230,7 @@ impl Gateway {
             overhead: call.overhead(),
             cache: found.outcome,
             age: Some(whole_seconds(age)),
+            standing: call.standing(),
         };
         if let Some(mut listener) = listener {
             listener.hear(&found.body);

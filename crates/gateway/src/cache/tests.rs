@@ -398,12 +398,7 @@ fn a_hit_counts_as_a_request_and_takes_none_of_the_budget() {
     let another = ASK.replace("Hi", "Ho");
     assert!(matches!(ask(&another), Err(ChatError::LimitReached(_))));
     assert_eq!(ask(ASK).unwrap().0.cache, CacheOutcome::Hit);
-    assert!(matches!(
-        ask(ASK),
-        Err(ChatError::LimitReached(
-            crate::limits::LimitReached::Requests { .. }
-        ))
-    ));
+    assert!(matches!(ask(ASK), Err(ChatError::LimitReached(_))));
     assert_eq!(cached.requests(), 1);
 }
 

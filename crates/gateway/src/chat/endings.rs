@@ -10,10 +10,9 @@ use domain::money::Cost;
 use futures_util::StreamExt;
 use proptest::prelude::*;
 
-use crate::limits::Expectation;
 use crate::reply::Reply;
 use crate::routes::HangUp;
-use crate::testing::{ANSWER, Act, Rules, Stage, Step, caller, piece, poll};
+use crate::testing::{ANSWER, Act, Rules, Stage, Step, caller, expecting, piece, poll};
 
 const CHUNK: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":null}]}\n\n";
 const STOP: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,\"total_tokens\":11}}\n\n";
@@ -145,13 +144,13 @@ proptest! {
             let cost = call.cost_usd.unwrap();
             prop_assert!(call.state != CallState::Failed || cost == Cost::ZERO);
             prop_assert!(call.state != CallState::Settled || call.finish_reason.is_some());
-            let expected = Expectation { input_tokens: 0, max_output_tokens: Some(0) };
-            let mut other = stage.limits.admit(&stage.caller, expected).unwrap();
-            let mut rest = stage.limits.admit(&stage.caller, expected).unwrap();
+            let expected = expecting(0, Some(0));
+            let mut other = stage.limits.admit_now(&stage.caller, expected).unwrap();
+            let mut rest = stage.limits.admit_now(&stage.caller, expected).unwrap();
             let one = Cost::from_nano_dollars(1);
-            other.reserve(one).unwrap();
+            other.set_aside(one).unwrap();
             let left = budget.limit.nano_dollars() - cost.nano_dollars() - 1;
-            prop_assert!(rest.reserve(Cost::from_nano_dollars(left)).is_ok(), "something is held");
+            prop_assert!(rest.set_aside(Cost::from_nano_dollars(left)).is_ok(), "something is held");
         }
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::routes::{Retries, Timeouts};
-use crate::testing::{ANSWER, Act, Rules, Stage, Step, caller, piece, poll, run};
+use crate::testing::{ANSWER, Act, Rules, Stage, Step, caller, expecting, piece, poll, run};
 
 const ASK: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}"#;
 const STREAM: &str = r#"{"model":"gpt","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
@@ -238,18 +238,15 @@ fn limited() -> Caller {
 
 /// Whether a caller may still use up all that it had, but for `spent`.
 fn has_all_but(stage: &Stage, spent: Cost) -> bool {
-    let expected = Expectation {
-        input_tokens: 1,
-        max_output_tokens: Some(0),
-    };
-    let mut first = stage.limits.admit(&stage.caller, expected).unwrap();
-    let mut second = stage.limits.admit(&stage.caller, expected).unwrap();
+    let expected = expecting(1, Some(0));
+    let mut first = stage.limits.admit_now(&stage.caller, expected).unwrap();
+    let mut second = stage.limits.admit_now(&stage.caller, expected).unwrap();
     let one = Cost::from_nano_dollars(1);
     let rest = dollars("0.01").nano_dollars() - spent.nano_dollars() - 1;
-    first.reserve(one).unwrap();
-    let fits = second.reserve(Cost::from_nano_dollars(rest)).is_ok();
-    let mut third = stage.limits.admit(&stage.caller, expected).unwrap();
-    fits && third.reserve(one).is_err()
+    first.set_aside(one).unwrap();
+    let fits = second.set_aside(Cost::from_nano_dollars(rest)).is_ok();
+    let mut third = stage.limits.admit_now(&stage.caller, expected).unwrap();
+    fits && third.set_aside(one).is_err()
 }
 
 #[test]
@@ -471,16 +468,16 @@ proptest! {
     fn a_budget_is_overspent_by_no_more_than_what_was_in_flight(moves in moves()) {
         let budget = Budget { limit: Cost::from_nano_dollars(1_000), per: Period::Day };
         let caller = caller(Rate::default(), Some(budget));
-        let limits = Limits::new(Arc::new(crate::testing::Hand::default()));
-        let expected = Expectation { input_tokens: 0, max_output_tokens: Some(0) };
+        let (limits, _alerts) = Limits::new(Arc::new(crate::testing::Hand::default()), false);
+        let expected = expecting(0, Some(0));
         let mut open: Vec<(Admission, u64)> = Vec::new();
         let (mut spent, mut beyond) = (0_u64, 0_u64);
         for step in moves {
             match step {
                 Move::Ask(cost) => {
-                    let mut admission = limits.admit(&caller, expected).unwrap();
+                    let mut admission = limits.admit_now(&caller, expected).unwrap();
                     let held: u64 = open.iter().map(|(_, held)| held).sum();
-                    let reserved = admission.reserve(Cost::from_nano_dollars(cost.cast_signed()));
+                    let reserved = admission.set_aside(Cost::from_nano_dollars(cost.cast_signed()));
                     prop_assert!(reserved.is_err() || spent + held < 1_000);
                     prop_assert!(reserved.is_ok() || spent + held + cost > 1_000 || spent + held == 1_000);
                     if reserved.is_ok() {

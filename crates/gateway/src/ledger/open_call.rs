@@ -23,7 +23,7 @@ use super::{JournalError, Ledger};
 use crate::catalog::{ModelFacts, PriceVersion, Priced, price};
 use crate::chat::{ChatError, expected_price, top_up};
 use crate::health::Flight;
-use crate::limits::Admission;
+use crate::limits::{Admission, Standing};
 use crate::routes::ResolvedTarget;
 
 /// What is known of a call when it is opened.
@@ -385,6 +385,11 @@ impl OpenCall {
         self.facts.clone_from(&target.facts);
         self.priced = None;
         Ok(())
+    }
+
+    /// What is left of the caller's rates; `None` where there are none, or when the call has ended.
+    pub fn standing(&self) -> Option<Standing> {
+        self.admission.as_ref().and_then(Admission::standing)
     }
 
     /// When the call arrived.

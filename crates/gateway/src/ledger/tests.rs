@@ -11,8 +11,8 @@ use domain::usage::Usage;
 use super::journal::Limits as Bounds;
 use super::recovery::{Recovered, recover};
 use super::*;
-use crate::limits::{Expectation, Limits};
-use crate::testing::{Directory, Hand, Heard, Memory, caller, replica, request_id, run};
+use crate::limits::Limits;
+use crate::testing::{Directory, Hand, Heard, Memory, caller, expecting, replica, request_id, run};
 
 const ROOMY: Bounds = Bounds {
     max_bytes: 1 << 30,
@@ -35,13 +35,8 @@ fn ledger(directory: &Directory, limits: Bounds) -> Arc<Ledger> {
 
 fn opening() -> Opening {
     let caller = caller(Rate::default(), None);
-    let expected = Expectation {
-        input_tokens: 10,
-        max_output_tokens: Some(5),
-    };
-    let admission = Limits::new(Arc::new(Hand::default()))
-        .admit(&caller, expected)
-        .unwrap();
+    let (limits, _alerts) = Limits::new(Arc::new(Hand::default()), false);
+    let admission = limits.admit_now(&caller, expecting(10, Some(5))).unwrap();
     Opening {
         request_id: request_id(),
         client_request_id: None,

@@ -1,95 +1,111 @@
-//! How much happened in the last minute.
+//! How much happened in the last minute, hour or day.
 
 use std::time::Duration;
 
-const SECONDS: usize = 60;
+use domain::limit;
 
-/// A sliding minute, counted in seconds: whatever 60 seconds one looks at, at most the limit is in it.
+const SLOTS: usize = 60;
+
+/// A window that slides along in sixty steps: whatever stretch of its length one looks at, at most the limit
+/// is in it, to one step.
 #[derive(Debug)]
 pub(super) struct Window {
-    slots: [i64; SECONDS],
-    total: i64,
-    /// The second that was looked at last.
+    slots: [u64; SLOTS],
+    total: u64,
+    /// The step that was looked at last.
     now: u64,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self {
-            slots: [0; SECONDS],
-            total: 0,
-            now: 0,
-        }
-    }
+    /// How long a step is, in seconds.
+    step: u64,
 }
 
 impl Window {
-    /// Adds `amount` when it fits below `limit`, or says when it would.
-    pub(super) fn admit(&mut self, second: u64, amount: u64, limit: u64) -> Result<(), Duration> {
-        self.advance(second);
-        let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        if self.total.saturating_add(amount) > limit {
-            return Err(self.wait_for(amount, limit));
+    /// An empty window of this length.
+    pub(super) fn of(length: limit::Window) -> Self {
+        Self {
+            slots: [0; SLOTS],
+            total: 0,
+            now: 0,
+            step: (length.length().as_secs() / SLOTS as u64).max(1),
         }
-        self.add(second, amount);
-        Ok(())
     }
 
-    /// What is in the window.
-    pub(super) fn total(&mut self, second: u64) -> i64 {
-        self.advance(second);
+    /// How long it is.
+    pub(super) fn length(&self) -> Duration {
+        Duration::from_secs(SLOTS as u64 * self.step)
+    }
+
+    /// What is in the window at `second`.
+    pub(super) fn total(&mut self, second: u64) -> u64 {
+        self.advance(second / self.step);
         self.total
     }
 
-    /// Changes what was added at the second `at` by `difference`; nothing when that second is over.
-    pub(super) fn correct(&mut self, second: u64, at: u64, difference: i64) {
-        self.advance(second);
-        if at <= self.now && self.now - at < SECONDS as u64 {
-            self.add(at, difference);
+    /// Puts `amount` into the window.
+    pub(super) fn add(&mut self, second: u64, amount: u64) {
+        self.advance(second / self.step);
+        let now = self.now;
+        self.put(now, amount);
+    }
+
+    /// Puts what was put in at the second `at` right: it was `before` and is `after`. Nothing when that second
+    /// is over.
+    pub(super) fn correct(&mut self, second: u64, at: u64, before: u64, after: u64) {
+        self.advance(second / self.step);
+        let at = at / self.step;
+        if at > self.now || self.now - at >= SLOTS as u64 {
+            return;
         }
+        // A correction never takes more out of a step than is in it.
+        let gone = before.saturating_sub(after).min(*self.slot(at));
+        *self.slot(at) -= gone;
+        self.total -= gone;
+        self.put(at, after.saturating_sub(before));
     }
 
-    fn add(&mut self, second: u64, amount: i64) {
-        let slot = self.slot(second);
-        // A correction never takes more out of a second than is in it.
-        let amount = amount.max(-*slot);
-        *slot = slot.saturating_add(amount);
-        self.total = self.total.saturating_add(amount);
+    /// How long until `amount` fits below `limit`, when nothing else happens; the whole window when it never
+    /// does.
+    pub(super) fn wait_for(&mut self, second: u64, amount: u64, limit: u64) -> Duration {
+        self.advance(second / self.step);
+        let mut left = self.total.saturating_add(amount);
+        for age in (0..SLOTS as u64).rev() {
+            let Some(slot) = self.now.checked_sub(age) else {
+                continue;
+            };
+            if left <= limit {
+                return Duration::ZERO;
+            }
+            left = left.saturating_sub(*self.slot(slot));
+            if left <= limit {
+                let free = (slot + SLOTS as u64) * self.step;
+                return Duration::from_secs(free.saturating_sub(second));
+            }
+        }
+        self.length()
     }
 
-    fn slot(&mut self, second: u64) -> &mut i64 {
+    fn put(&mut self, at: u64, amount: u64) {
+        let amount = amount.min(u64::MAX - self.total);
+        *self.slot(at) += amount;
+        self.total += amount;
+    }
+
+    fn slot(&mut self, at: u64) -> &mut u64 {
         // Always within the array: the remainder is less than its length.
-        &mut self.slots[usize::try_from(second % SECONDS as u64).unwrap_or(0)]
+        &mut self.slots[usize::try_from(at % SLOTS as u64).unwrap_or(0)]
     }
 
-    fn advance(&mut self, second: u64) {
-        let passed = second.saturating_sub(self.now);
-        if passed >= SECONDS as u64 {
-            self.slots = [0; SECONDS];
+    fn advance(&mut self, to: u64) {
+        let passed = to.saturating_sub(self.now);
+        if passed >= SLOTS as u64 {
+            self.slots = [0; SLOTS];
             self.total = 0;
         } else {
-            for gone in self.now + 1..=second {
+            for gone in self.now + 1..=to {
                 let left = std::mem::take(self.slot(gone));
                 self.total -= left;
             }
         }
-        self.now = self.now.max(second);
-    }
-
-    /// How long until enough of the window has passed for `amount` to fit.
-    fn wait_for(&mut self, amount: i64, limit: i64) -> Duration {
-        let mut left = self.total.saturating_add(amount);
-        for age in (0..SECONDS as u64).rev() {
-            let Some(second) = self.now.checked_sub(age) else {
-                continue;
-            };
-            left -= *self.slot(second);
-            if left <= limit {
-                return Duration::from_secs(SECONDS as u64 - age);
-            }
-        }
-        Duration::from_secs(SECONDS as u64)
+        self.now = self.now.max(to);
     }
 }
 
@@ -97,13 +113,25 @@ impl Window {
 mod tests {
     use super::*;
 
+    fn minute() -> Window {
+        Window::of(limit::Window::Minute)
+    }
+
+    fn admit(window: &mut Window, second: u64, amount: u64, limit: u64) -> bool {
+        let fits = window.total(second) + amount <= limit;
+        if fits {
+            window.add(second, amount);
+        }
+        fits
+    }
+
     #[test]
     fn no_sixty_seconds_hold_more_than_the_limit() {
-        let mut window = Window::default();
+        let mut window = minute();
         let mut admitted = Vec::new();
         for second in 0..300 {
             for _ in 0..7 {
-                if window.admit(second, 1, 10).is_ok() {
+                if admit(&mut window, second, 1, 10) {
                     admitted.push(second);
                 }
             }
@@ -120,24 +148,37 @@ mod tests {
 
     #[test]
     fn the_wait_is_as_long_as_it_takes_and_no_longer() {
-        let mut window = Window::default();
-        window.admit(0, 6, 10).unwrap();
-        window.admit(20, 4, 10).unwrap();
-        let wait = window.admit(30, 5, 10).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(30));
-        assert!(window.admit(59, 5, 10).is_err());
-        assert!(window.admit(60, 5, 10).is_ok());
+        let mut window = minute();
+        window.add(0, 6);
+        window.add(20, 4);
+        assert_eq!(window.wait_for(30, 5, 10), Duration::from_secs(30));
+        assert!(!admit(&mut window, 59, 5, 10));
+        assert!(admit(&mut window, 60, 5, 10));
+        assert_eq!(window.wait_for(60, 1, 10), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_hour_and_a_day_slide_in_sixty_steps() {
+        let mut hour = Window::of(limit::Window::Hour);
+        hour.add(59, 10);
+        assert_eq!(hour.wait_for(61, 1, 10), Duration::from_secs(3_539));
+        assert_eq!(hour.total(3_599), 10);
+        assert_eq!(hour.total(3_600), 0);
+        let mut day = Window::of(limit::Window::Day);
+        day.add(0, 10);
+        assert_eq!(day.total(86_399), 10);
+        assert_eq!(day.total(86_400), 0);
     }
 
     #[test]
     fn a_correction_counts_where_it_was_added() {
-        let mut window = Window::default();
-        window.admit(0, 10, 10).unwrap();
-        window.correct(5, 0, -4);
+        let mut window = minute();
+        window.add(0, 10);
+        window.correct(5, 0, 10, 6);
         assert_eq!(window.total(5), 6);
-        window.correct(5, 0, -100);
+        window.correct(5, 0, 100, 0);
         assert_eq!(window.total(5), 0);
-        window.correct(70, 0, 9);
+        window.correct(70, 0, 0, 9);
         assert_eq!(window.total(70), 0);
     }
 }

@@ -8,6 +8,7 @@ use domain::call::{AttemptReason, Face, Operation};
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::id::RequestId;
+use domain::limit::Priority;
 use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use domain::provider_error::{Cause, ProviderError};
@@ -157,7 +158,7 @@ impl<'a> Meter<'a> {
             return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
         let refused = |error: ChatError| self.warden.problem(error);
-        let admitted = self.admit(max_output_tokens).map_err(refused)?;
+        let admitted = self.admit(max_output_tokens).await.map_err(refused)?;
         let call = self.open(admitted).await;
         call.map_err(|error| refused(error.into()))
     }
@@ -203,7 +204,10 @@ impl<'a> Meter<'a> {
             // Speech began it: there was no moment before at which it could have been refused.
             let refused = match self.winding_down() {
                 Some(problem) => Err(problem),
-                None => self.admit(None).map_err(|error| self.warden.problem(error)),
+                None => {
+                    let admitted = self.admit(None).await;
+                    admitted.map_err(|error| self.warden.problem(error))
+                }
             };
             let admitted = refused.unwrap_or_else(|problem| {
                 self.end_soon_without_money(&problem);
@@ -301,7 +305,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Counts a response in and sets aside what it may cost.
-    fn admit(&self, max_output_tokens: Option<u64>) -> Result<Admitted, ChatError> {
+    async fn admit(&self, max_output_tokens: Option<u64>) -> Result<Admitted, ChatError> {
         let (caller, context) = {
             let state = self.state();
             (state.caller.clone(), state.context)
@@ -309,11 +313,13 @@ impl<'a> Meter<'a> {
         let expected = Expectation {
             input_tokens: context.tokens(),
             max_output_tokens,
+            ..self.expectation()
         };
-        let admission = self.gateway.limits.admit(&caller, expected)?;
+        let admission = self.gateway.limits.admit(&caller, expected).await?;
         let estimate = self.estimate(&admission);
         let now = self.gateway.clock.now();
-        set_aside(admission, &self.terms.plan, estimate, now)
+        let mut plan = self.terms.plan.clone();
+        set_aside(admission, &mut plan, estimate, now).await
     }
 
     /// Counts in what the provider has begun, whatever the limits say.
@@ -331,7 +337,21 @@ impl<'a> Meter<'a> {
 
     fn begun_admission(&self) -> Admission {
         let caller = self.state().caller.clone();
-        self.gateway.limits.admit_begun(&caller)
+        let target = self.terms.plan.target().destination();
+        let limits = &self.gateway.limits;
+        limits.admit_begun(&caller, target, self.expectation())
+    }
+
+    /// What is expected of a response before anything is known of it. The session is the call that there is at
+    /// the same time as others.
+    fn expectation(&self) -> Expectation<'_> {
+        Expectation {
+            route: Some(&self.terms.model),
+            input_tokens: 0,
+            max_output_tokens: None,
+            priority: Priority::Normal,
+            is_within_call: true,
+        }
     }
 
     /// What a response is expected to take.

@@ -34,9 +34,7 @@ impl Warden for Watchman {
 
     fn problem(&self, error: ChatError) -> Problem {
         let kind = match &error {
-            ChatError::LimitReached(crate::limits::LimitReached::Budget { .. }) => {
-                ProblemKind::BudgetExhausted
-            }
+            ChatError::LimitReached(reached) if reached.is_budget() => ProblemKind::BudgetExhausted,
             ChatError::LimitReached(_) => ProblemKind::RateLimited,
             _ => ProblemKind::InvalidRequest,
         };
@@ -230,8 +228,17 @@ fn a_client_secret_opens_no_other_model_and_is_made_for_none_that_holds_no_sessi
         matches!(refused, Err(ChatError::Invalid(invalid)) if invalid.param.as_deref() == Some("model"))
     );
     let (gateway, caller) = (&scene.stage.gateway, &scene.stage.caller);
-    assert!(gateway.offer_sessions(caller, &preset(BRIEF)).is_ok());
-    let unknown = gateway.offer_sessions(caller, &preset(scene.preset.unwrap()));
+    assert!(
+        run(
+            &scene.stage.clock,
+            gateway.offer_sessions(caller, &preset(BRIEF))
+        )
+        .is_ok()
+    );
+    let unknown = run(
+        &scene.stage.clock,
+        gateway.offer_sessions(caller, &preset(scene.preset.unwrap())),
+    );
     assert!(
         matches!(unknown, Err(ChatError::UnknownModel(_))),
         "{unknown:?}"
@@ -246,8 +253,17 @@ fn making_a_client_secret_counts_as_a_request() {
     };
     let scene = Scene::of(caller(rate, None));
     let (gateway, caller) = (&scene.stage.gateway, &scene.stage.caller);
-    assert!(gateway.offer_sessions(caller, &preset(BRIEF)).is_ok());
-    let second = gateway.offer_sessions(caller, &preset(BRIEF));
+    assert!(
+        run(
+            &scene.stage.clock,
+            gateway.offer_sessions(caller, &preset(BRIEF))
+        )
+        .is_ok()
+    );
+    let second = run(
+        &scene.stage.clock,
+        gateway.offer_sessions(caller, &preset(BRIEF)),
+    );
     assert!(
         matches!(second, Err(ChatError::LimitReached(_))),
         "{second:?}"

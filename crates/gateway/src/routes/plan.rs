@@ -128,6 +128,17 @@ impl Candidates {
         other.unwrap_or(&self.first)
     }
 
+    /// Leaves out those before `index`.
+    pub fn begin_at(&mut self, index: usize) {
+        if let Some(before) = index.checked_sub(1).filter(|at| *at < self.others.len()) {
+            self.first = self
+                .others
+                .drain(..=before)
+                .next_back()
+                .unwrap_or_else(|| self.first.clone());
+        }
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
         std::iter::once(&self.first).chain(&self.others)

@@ -163,7 +163,8 @@ impl Stage {
         let clock = Arc::new(Hand::default());
         let script = Script::by(&clock, acts);
         let heard = Arc::new(Heard::default());
-        let limits = Arc::new(Limits::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let (limits, _alerts) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, false);
+        let limits = Arc::new(limits);
         let bounds = JournalLimits {
             max_bytes: 1 << 20,
             segment_bytes: 1 << 20,

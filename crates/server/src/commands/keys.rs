@@ -177,10 +177,15 @@ fn new_key(new: CreateKey, placement: Placement) -> anyhow::Result<NewKey> {
         .iter()
         .map(|text| text.parse().with_context(|| format!("--address {text}")))
         .collect::<Result<_, _>>()?;
-    let per = [Period::Day, Period::Week, Period::Month, Period::Total]
+    let per = Period::ALL
         .into_iter()
         .find(|period| period.as_str() == new.per)
-        .ok_or_else(|| Usage(format!("--per {}: day, week, month or total", new.per)))?;
+        .ok_or_else(|| {
+            Usage(format!(
+                "--per {}: hour, day, week, month or total",
+                new.per
+            ))
+        })?;
     let budget = new
         .budget
         .map(|text| {

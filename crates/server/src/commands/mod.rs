@@ -6,6 +6,7 @@ pub mod cost;
 pub mod explain;
 pub mod keys;
 pub mod ledger;
+pub mod limits;
 pub mod logs;
 pub mod models;
 pub mod openapi;

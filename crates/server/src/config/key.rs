@@ -157,8 +157,8 @@ impl Section for Budget {
         let per = fields.required(
             "per",
             "month",
-            "In which time: `day`, `week` (from Monday), `month`, all by the calendar in UTC, or \
-             `total`.",
+            "In which time: `hour`, `day`, `week` (from Monday), `month`, all by the calendar in \
+             UTC, or `total`.",
         );
         Some(Self {
             limit: limit?,
@@ -167,7 +167,7 @@ impl Section for Budget {
     }
 }
 
-struct KeyName(String);
+pub(super) struct KeyName(pub(super) String);
 
 impl Scalar for KeyName {
     const EXPECTED: &'static str = "a name of 1 to 128 characters without control characters";
@@ -293,6 +293,7 @@ impl Choice for Role {
 impl Choice for Period {
     const EXPECTED: &'static str = "a period";
     const CHOICES: &'static [(&'static str, Self)] = &[
+        ("hour", Self::Hour),
         ("day", Self::Day),
         ("week", Self::Week),
         ("month", Self::Month),

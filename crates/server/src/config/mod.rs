@@ -13,10 +13,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
+use domain::limit::Limit;
 use domain::name::{ModelName, ProviderName};
 use gateway::catalog::ModelOverride;
 use gateway::health::BreakerRules;
 use gateway::routes::{Policy, Provider, Route};
+use jiff::Timestamp;
 use serde_json::Value;
 use store::Location;
 
@@ -33,6 +35,7 @@ mod hedge;
 mod key;
 mod kind;
 mod ledger;
+mod limit;
 mod mapping;
 mod media;
 mod node;
@@ -68,6 +71,7 @@ use cache::Cache;
 use custody::Custody;
 use fields::{Fields, Section};
 use ledger::{Ledger, Payloads, Responses};
+use limit::LimitRow;
 use node::Node;
 use policy::Policies;
 use price::PriceRow;
@@ -118,6 +122,8 @@ pub struct Config {
     pub policy: Policy,
     /// Prices that win over the catalog's.
     pub prices: Vec<ModelOverride>,
+    /// What may be taken in which time, by whom; no two share a name.
+    limits: Vec<LimitRow>,
     /// Virtual keys that the file brings along; no two share a name or a text.
     pub keys: Vec<BootstrapKey>,
 }
@@ -169,8 +175,14 @@ impl Config {
         Problems::or(problems, config)
     }
 
+    /// The limits of the file, made at `now`.
+    pub fn limits(&self, now: Timestamp) -> Vec<Limit> {
+        let rows = self.limits.iter().cloned();
+        rows.map(|row| row.limit(now)).collect()
+    }
+
     /// What differs from `old` and cannot change while the server runs, by the path of the key: all
-    /// but providers, models and what holds on them, prices and keys.
+    /// but providers, models and what holds on them, prices, limits and keys.
     pub fn differences(&self, old: &Self) -> Vec<String> {
         let secret = |config: &Self| config.server.secret.as_ref().map(|it| it.reveal().clone());
         let (server, old_server) = (&self.server, &old.server);
@@ -251,6 +263,7 @@ struct Sections {
     models: BTreeMap<ModelName, Option<Route>>,
     policies: Policies,
     prices: Vec<Option<PriceRow>>,
+    limits: Vec<Option<LimitRow>>,
     keys: Vec<Option<BootstrapKey>>,
 }
 
@@ -324,6 +337,12 @@ impl Section for Sections {
                 "prices",
                 "What models cost where the catalog does not know it or a contract says otherwise.",
             ),
+            limits: fields.sections(
+                "limits",
+                "How much may be taken in which time, by whom, beside what stands with keys; \
+                 shown read-only elsewhere. Others live in the store. All that hold for a call \
+                 hold together.",
+            ),
             keys: fields.sections(
                 "keys",
                 "Virtual keys that the file brings along, shown read-only elsewhere. Others live \
@@ -356,6 +375,7 @@ impl Sections {
         route::refuse_what_is_not_there(&self.models, &known, root, reading);
         self.policies.check(&names, &self.keys, root, reading);
         price::refuse_unknown_and_repeated(&self.prices, &names, root, reading);
+        limit::refuse_unknown_and_repeated(&self.limits, &names, &self.keys, root, reading);
         key::refuse_repeated(&self.keys, root, reading);
     }
 
@@ -392,6 +412,7 @@ impl Sections {
             prices: prices
                 .map(|row| row?.over_catalog(&providers))
                 .collect::<Option<_>>()?,
+            limits: self.limits.into_iter().collect::<Option<_>>()?,
             policy: self.policies.policy(&keys)?,
             keys,
             providers,

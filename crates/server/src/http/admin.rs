@@ -42,6 +42,23 @@ pub fn administrator(
     })
 }
 
+/// The same, of the whole installation: what they do holds for every organisation.
+pub fn operator(app: &App, parts: &Parts, arrival: &Arrival) -> Result<(), Problem> {
+    match administrator(app, parts, arrival)?.reach {
+        Reach::Installation => Ok(()),
+        Reach::Organization(_) => {
+            let detail = "This needs an administrator of the whole installation.";
+            Err(Problem::new(ProblemKind::PermissionDenied, detail))
+        }
+    }
+}
+
+/// Where a list is to go on.
+pub fn cursor(parts: &Parts) -> Option<&str> {
+    let mut pairs = parts.uri.query()?.split('&');
+    pairs.find_map(|pair| pair.strip_prefix("cursor="))
+}
+
 /// The administrator who asks, and the body as `T`; an empty one is read as `{}`.
 pub async fn body<T: DeserializeOwned>(
     app: &App,

@@ -21,6 +21,7 @@ use super::applications;
 use super::auth::authenticate;
 use super::faces::{Api, Spoken};
 use super::problem::IntoProblem;
+use super::rates;
 use super::request::Arrival;
 use crate::app::App;
 
@@ -68,9 +69,9 @@ where
         Err(problem) => return refuse(&problem),
     };
     // The story of a call is long, and the server moves what it polls: on the heap it stays where it is.
+    let name = spoken.name;
     let outcome = match api {
         Api::Chat(face) => {
-            let name = spoken.name;
             let mut inbound = inbound(face, spoken, arrival, parts, body);
             if name == Recorded::Application {
                 if let Err(problem) = applications::ask(app, &mut inbound) {
@@ -88,9 +89,14 @@ where
         }
     };
     match outcome {
-        Ok(reply) => respond(reply),
+        Ok(reply) => respond(reply, name, arrival),
         Err(error @ ChatError::Failed { .. }) => failed(api, error, arrival),
-        Err(error) => refuse(&error.into_problem()),
+        Err(error) => {
+            let standing = rates::of_refusal(&error);
+            let mut response = refuse(&error.into_problem());
+            rates::tell(name, standing, arrival.at, response.headers_mut());
+            response
+        }
     }
 }
 
@@ -127,8 +133,8 @@ pub fn inbound<A: ?Sized>(
     }
 }
 
-/// An answer as a response.
-pub(super) fn respond(reply: Reply) -> Response<Answer> {
+/// An answer as a response of the API `face`.
+pub(super) fn respond(reply: Reply, face: Recorded, arrival: &Arrival) -> Response<Answer> {
     let (facts, content_type, body) = match reply {
         Reply::Whole {
             facts,
@@ -149,6 +155,7 @@ pub(super) fn respond(reply: Reply) -> Response<Answer> {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     describe(&facts, headers);
+    rates::tell(face, facts.standing, arrival.at, headers);
     response
 }
 

@@ -46,7 +46,7 @@ async fn make(app: Shared, edition: Edition, request: Request) -> Response {
         let caller = authenticate(&app, &parts, &arrival)?;
         let body = read(body, app.max_body.min(MAX_BODY)).await?;
         let wanted = preset::read(edition, &body).map_err(IntoProblem::into_problem)?;
-        let offered = app.gateway.offer_sessions(&caller, &wanted.preset);
+        let offered = app.gateway.offer_sessions(&caller, &wanted.preset).await;
         offered.map_err(IntoProblem::into_problem)?;
         let session = serde_json::to_vec(&wanted.preset).map_err(|error| {
             tracing::error!(%error, "a session's description cannot be written down");

@@ -76,7 +76,7 @@ pub async fn metrics(State(app): State<Shared>) -> Response {
         let routes = app.gateway.routes();
         let now = app.clock.moment();
         app.telemetry
-            .render(&app.ledger, lost, routes.health(), now)
+            .render(&app.ledger, &app.limits, lost, routes.health(), now)
     };
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

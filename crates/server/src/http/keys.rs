@@ -138,12 +138,7 @@ pub async fn revoke(
 async fn page(app: &App, arrival: &Arrival, request: Request) -> Result<Page<Value>, Problem> {
     let (parts, _) = request.into_parts();
     let administrator = admin::administrator(app, &parts, arrival)?;
-    let cursor = parts.uri.query().and_then(|query| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("cursor="))
-    });
-    let before = cursor.map(key_id).transpose()?;
+    let before = admin::cursor(&parts).map(key_id).transpose()?;
     let stored = app
         .desk
         .list(administrator.reach, before, PAGE)

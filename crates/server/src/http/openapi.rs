@@ -10,6 +10,7 @@ mod cost;
 mod faces;
 mod files;
 mod gemini_files;
+mod limits;
 mod passing;
 mod realtime;
 mod replicas;
@@ -38,12 +39,12 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&gemini_files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&cost::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&gemini_files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&cost::paths())).chain(ours(&limits::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },
             },
-            "schemas": schemas(),
+            "schemas": ours(&schemas()).chain(ours(&limits::schemas())).collect::<Map<String, Value>>(),
         },
     })
 }
@@ -260,7 +261,7 @@ fn schemas() -> Value {
     } });
     let budget = json!({ "type": ["object", "null"], "required": ["usd", "per"], "properties": {
         "usd": { "type": ["string", "number"] },
-        "per": { "enum": ["day", "week", "month", "total"] },
+        "per": { "enum": ["hour", "day", "week", "month", "total"] },
     } });
     let texts = json!({ "type": "array", "items": { "type": "string" } });
     json!({

@@ -67,17 +67,22 @@ where
         model: None,
         stream: None,
     };
+    let name = spoken.name;
     let inbound = call::inbound(face, spoken, arrival, parts, body);
     match Box::pin(app.gateway.pass(&caller, inbound, asked)).await {
-        Ok(reply) => hand_on(reply),
+        Ok(reply) => hand_on(reply, name, arrival),
         Err(error @ ChatError::Failed { .. }) => failed(api, error, arrival),
         Err(error) => refuse(&error.into_problem()),
     }
 }
 
 /// The vendor's answer, with what is said of the call beside it.
-pub(super) fn hand_on(answered: NativeReply) -> Response<Answer> {
-    let mut response = respond(answered.reply);
+pub(super) fn hand_on(
+    answered: NativeReply,
+    face: Recorded,
+    arrival: &Arrival,
+) -> Response<Answer> {
+    let mut response = respond(answered.reply, face, arrival);
     *response.status_mut() = answered.status;
     response.headers_mut().extend(answered.fields);
     response

@@ -7,7 +7,8 @@ use domain::store_error::StoreError;
 use gateway::ChatError;
 use gateway::batches::BatchError;
 use gateway::ledger::JournalError;
-use gateway::limits::LimitReached;
+use gateway::limits::desk::LimitError;
+use gateway::limits::{LimitReached, Relief};
 use identity::client_secret::ClientSecretError;
 use identity::desk::DeskError;
 use identity::ring::Unrecognised;
@@ -125,22 +126,40 @@ impl IntoProblem for ClientSecretError {
 impl IntoProblem for LimitReached {
     fn into_problem(self) -> Problem {
         let sentence = capitalised(&self.to_string());
-        match self {
-            Self::Requests { retry_after, .. } | Self::Tokens { retry_after, .. } => {
-                let detail = format!("{sentence}. Try again in {} s.", retry_after.as_secs());
-                Problem::new(ProblemKind::RateLimited, detail).with_retry_after(retry_after)
+        match (self.relief, self.retry_after()) {
+            (Relief::After(_), Some(wait)) => {
+                let detail = format!("{sentence}. Try again in {} s.", wait.as_secs());
+                Problem::new(ProblemKind::RateLimited, detail).with_retry_after(wait)
             }
-            Self::TooManyTokens { .. } => Problem::new(
+            (Relief::Never { .. }, _) => Problem::new(
                 ProblemKind::RateLimited,
                 format!("{sentence}. It is never admitted."),
             ),
-            Self::Budget { resets_at, .. } => {
-                let detail = match resets_at {
-                    Some(at) => format!("{sentence}. The next period begins at {at}."),
-                    None => format!("{sentence}."),
-                };
-                Problem::new(ProblemKind::BudgetExhausted, detail)
+            (Relief::At(at), _) => Problem::new(
+                ProblemKind::BudgetExhausted,
+                format!("{sentence}. The next period begins at {at}."),
+            ),
+            (Relief::Unknown | Relief::After(_), _) => {
+                Problem::new(ProblemKind::BudgetExhausted, format!("{sentence}."))
             }
+        }
+    }
+}
+
+impl IntoProblem for LimitError {
+    fn into_problem(self) -> Problem {
+        let sentence = format!("{}.", capitalised(&self.to_string()));
+        let invalid = |param: &str, detail: String| {
+            Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
+        };
+        match self {
+            Self::Name => invalid("name", sentence),
+            Self::Amount => Problem::new(ProblemKind::InvalidRequest, sentence),
+            Self::Queue => invalid("queue", sentence),
+            Self::Alerts => invalid("alerts", sentence),
+            Self::ReadOnly(_) => Problem::new(ProblemKind::Conflict, sentence),
+            Self::NoSuchLimit(_) => Problem::new(ProblemKind::NotFound, sentence),
+            Self::Store(error) => error.into_problem(),
         }
     }
 }
@@ -315,9 +334,15 @@ mod tests {
 
     #[test]
     fn a_reached_rate_says_when_to_come_back() {
-        let limit = LimitReached::Requests {
-            limit: 5,
-            retry_after: std::time::Duration::from_secs(12),
+        let limit = LimitReached {
+            whose: "the key's",
+            bound: domain::limit::Bound::Requests {
+                most: 5,
+                per: domain::limit::Window::Minute,
+            },
+            relief: Relief::After(std::time::Duration::from_secs(12)),
+            is_of_target: false,
+            standing: None,
         };
         let problem = limit.into_problem();
         assert_eq!(problem.status().as_u16(), 429);

@@ -199,7 +199,9 @@ async fn at_provider(
     let inbound = inbound(face, spoken, arrival, parts.clone(), Bytes::new());
     let reply = app.gateway.ask_holder(caller, inbound, asked, id).await;
     let reply = reply.map_err(IntoProblem::into_problem)?;
-    Ok(Some(hand_on(reply).map(Body::new)))
+    Ok(Some(
+        hand_on(reply, Recorded::OpenaiResponses, arrival).map(Body::new),
+    ))
 }
 
 fn respond(outcome: Result<Response, Problem>, arrival: &Arrival) -> Response {

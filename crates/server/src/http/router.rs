@@ -16,8 +16,8 @@ use providers::openai::OpenaiChat;
 use super::faces::Api;
 use super::request::Arrival;
 use super::{
-    batches, call, client_secrets, cost, envelope, files, health, keys, logs, media,
-    message_batches, models, openapi, replicas, responses, routes, tenants,
+    batches, call, client_secrets, cost, envelope, events, files, health, keys, limits, logs,
+    media, message_batches, models, openapi, replicas, responses, routes, tenants,
 };
 use crate::app::Shared;
 
@@ -148,6 +148,21 @@ fn administration() -> Router<Shared> {
         .route("/api/v1/admin/keys", get(keys::list).post(keys::create))
         .route("/api/v1/admin/keys/{id}", delete(keys::revoke))
         .route("/api/v1/admin/keys/{id}/rotate", post(keys::rotate))
+        .route(
+            "/api/v1/admin/limits",
+            get(limits::list).post(limits::create),
+        )
+        .route(
+            "/api/v1/admin/limits/{id}",
+            get(limits::show)
+                .put(limits::replace)
+                .delete(limits::remove),
+        )
+        .route(
+            "/api/v1/admin/budgets",
+            get(limits::list_budgets).post(limits::create_budget),
+        )
+        .route("/api/v1/admin/events", get(events::list))
         .route("/api/v1/admin/replicas", get(replicas::list))
         .route("/api/v1/admin/routes", get(routes::list))
         .route("/api/v1/admin/routes/explain", post(routes::explain))

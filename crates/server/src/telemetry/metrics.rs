@@ -8,6 +8,7 @@ use domain::clock::Moment;
 use domain::problem::ProblemKind;
 use gateway::health::{BreakerState, Health};
 use gateway::ledger::Ledger;
+use gateway::limits::Limits;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -195,13 +196,43 @@ impl Metrics {
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 
+    pub(super) fn alerted(&self, percent: u8) {
+        let labels = vec![Label::new("percent", percent.to_string())];
+        let key = Key::from_parts("trunkline_budget_alerts_total", labels);
+        self.recorder.register_counter(&key, &METADATA).increment(1);
+    }
+
+    /// How far budgets were overrun, how far they can have been, and how many calls wait for room.
+    fn limits(&self, limits: &Limits) {
+        let overrun = limits.overrun();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of calls that wait")]
+        let waiting = limits.waiting() as f64;
+        let gauges = [
+            (
+                "trunkline_limits_overrun_usd",
+                overrun.observed.to_dollars_f64(),
+            ),
+            (
+                "trunkline_limits_overrun_bound_usd",
+                overrun.bound.to_dollars_f64(),
+            ),
+            ("trunkline_limits_waiting", waiting),
+        ];
+        for (name, value) in gauges {
+            let key = Key::from_static_name(name);
+            self.recorder.register_gauge(&key, &METADATA).set(value);
+        }
+    }
+
     pub(super) fn render(
         &self,
         ledger: &Ledger,
+        limits: &Limits,
         lost: Lost,
         health: &Health,
         now: Moment,
     ) -> String {
+        self.limits(limits);
         self.observe(health, now);
         let ledger_counts = [
             ("trunkline_ledger_dispatched", ledger.dispatched()),
@@ -337,6 +368,10 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "trunkline_ledger_captured",
             "Attempts of calls that have ended.",
+        ),
+        (
+            "trunkline_budget_alerts_total",
+            "Budgets that were used up to a part that operators want to hear of.",
         ),
         (
             "trunkline_payloads_lost_total",

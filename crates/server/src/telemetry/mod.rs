@@ -14,6 +14,7 @@ use domain::clock::Moment;
 use domain::problem::ProblemKind;
 use gateway::health::Health;
 use gateway::ledger::Ledger;
+use gateway::limits::Limits;
 
 pub use causes::Causes;
 pub use logging::{LogSink, start_logging};
@@ -56,8 +57,20 @@ impl Telemetry {
     }
 
     /// The metrics in Prometheus' text format.
-    pub fn render(&self, ledger: &Ledger, lost: Lost, health: &Health, now: Moment) -> String {
-        self.metrics.render(ledger, lost, health, now)
+    pub fn render(
+        &self,
+        ledger: &Ledger,
+        limits: &Limits,
+        lost: Lost,
+        health: &Health,
+        now: Moment,
+    ) -> String {
+        self.metrics.render(ledger, limits, lost, health, now)
+    }
+
+    /// Counts that a budget was used up to so many per cent.
+    pub fn alerted(&self, percent: u8) {
+        self.metrics.alerted(percent);
     }
 
     /// Keeps the memory of histograms bounded between two scrapes; called every few seconds.

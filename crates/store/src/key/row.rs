@@ -120,7 +120,7 @@ fn role(word: &str) -> Option<Role> {
 }
 
 fn period(word: &str) -> Option<Period> {
-    [Period::Day, Period::Week, Period::Month, Period::Total]
+    Period::ALL
         .into_iter()
         .find(|period| period.as_str() == word)
 }

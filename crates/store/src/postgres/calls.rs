@@ -1,16 +1,38 @@
 //! Writing a batch of calls.
 
+use std::collections::HashSet;
+
 use domain::call::Call;
 use domain::store_error::StoreError;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::call::named;
 use crate::error::store_error;
+use crate::spend::sums;
 
-/// One statement and one parameter for all rows. They are inserted in the order of their identifiers, so
-/// that two replicas that record the same calls wait for each other instead of deadlocking.
+/// Inserts the calls in one transaction, and adds what they cost to the sums; those that are there already stay
+/// as they are.
 pub(crate) async fn record_calls(pool: &PgPool, calls: &[Call]) -> Result<(), StoreError> {
-    sqlx::query(
+    let mut transaction = pool.begin().await.map_err(store_error)?;
+    let inserted = insert(&mut transaction, calls).await?;
+    let mut new: HashSet<String> = inserted.into_iter().map(|(id,)| id).collect();
+    // A call that is in the batch twice counts once.
+    let new = calls
+        .iter()
+        .filter(|call| new.remove(&call.request_id.to_string()));
+    if let Some(sums) = sums(new)? {
+        add_up(&mut transaction, sums).await?;
+    }
+    transaction.commit().await.map_err(store_error)
+}
+
+/// One statement and one parameter for all rows; answers which were not there. They are inserted in the order of their identifiers, so
+/// that two replicas that record the same calls wait for each other instead of deadlocking.
+async fn insert(
+    transaction: &mut PgConnection,
+    calls: &[Call],
+) -> Result<Vec<(String,)>, StoreError> {
+    sqlx::query_as(
         "INSERT INTO calls (
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
            state, end_reason, operation, face, streamed, provider, request_model, response_model,
@@ -37,10 +59,40 @@ pub(crate) async fn record_calls(pool: &PgPool, calls: &[Call]) -> Result<(), St
            saved_nano BIGINT, variant TEXT
          )
          ORDER BY request_id
-         ON CONFLICT (request_id, started_at) DO NOTHING",
+         ON CONFLICT (request_id, started_at) DO NOTHING
+         RETURNING request_id",
     )
     .bind(named(calls)?)
-    .execute(pool)
+    .fetch_all(transaction)
+    .await
+    .map_err(store_error)
+}
+
+/// Adds what calls cost to the sums.
+async fn add_up(transaction: &mut PgConnection, sums: String) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO spend (
+           span, starts_at, organization_id, project_id, application_id, user_id, key_id, provider, model,
+           dollars, nano_dollars, calls
+         )
+         SELECT
+           span, starts_at, organization_id, project_id, COALESCE(application_id, ''), COALESCE(user_id, ''),
+           key_id, provider, model, dollars, nano_dollars, calls
+         FROM json_to_recordset($1::JSON) AS sum (
+           span TEXT, starts_at BIGINT, organization_id TEXT, project_id TEXT, application_id TEXT,
+           user_id TEXT, key_id TEXT, provider TEXT, model TEXT,
+           dollars BIGINT, nano_dollars BIGINT, calls BIGINT
+         )
+         ON CONFLICT (
+           span, starts_at, key_id, provider, model, organization_id, project_id, application_id, user_id
+         )
+         DO UPDATE SET
+           dollars = spend.dollars + excluded.dollars,
+           nano_dollars = spend.nano_dollars + excluded.nano_dollars,
+           calls = spend.calls + excluded.calls",
+    )
+    .bind(sums)
+    .execute(transaction)
     .await
     .map_err(store_error)?;
     Ok(())

@@ -1,19 +1,22 @@
 //! Writing a batch of calls.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use domain::call::{Attempt, Call};
+use domain::id::RequestId;
 use domain::store_error::StoreError;
 use domain::usage::Usage;
 use serde::Serialize;
-use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, Transaction};
 
 use super::Pools;
 use crate::call::{NewRow, json};
 use crate::error::store_error;
+use crate::spend::sums;
 
 /// How many rows one statement takes. Every statement goes to SQLite's thread and back, so that most rows go
 /// in large ones; the sizes are few, so that their texts stay prepared.
@@ -77,9 +80,52 @@ type Insert = Query<'static, Sqlite, SqliteArguments>;
 
 static STATEMENTS: LazyLock<[String; 3]> = LazyLock::new(|| SIZES.map(statement));
 
-/// Inserts the calls in one transaction; those that are there already stay as they are.
+/// Inserts the calls in one transaction, and adds what they cost to the sums; those that are there already stay
+/// as they are.
 pub(crate) async fn record_calls(pools: &Pools, calls: &[Call]) -> Result<(), StoreError> {
     let mut transaction = pools.write.begin().await.map_err(store_error)?;
+    let inserted = insert(&mut transaction, calls).await?;
+    if inserted == calls.len() as u64 {
+        add_up(&mut transaction, calls.iter()).await?;
+        return transaction.commit().await.map_err(store_error);
+    }
+    // Some are there already, which is rare; the sums are of the others only.
+    transaction.rollback().await.map_err(store_error)?;
+    record_new_calls(pools, calls).await
+}
+
+/// The same, with a look at which calls are new.
+async fn record_new_calls(pools: &Pools, calls: &[Call]) -> Result<(), StoreError> {
+    let ids: Vec<RequestId> = calls.iter().map(|call| call.request_id).collect();
+    let immediate = "BEGIN IMMEDIATE";
+    let begun = pools.write.begin_with(immediate).await;
+    let mut transaction = begun.map_err(store_error)?;
+    let known: Vec<(String,)> = sqlx::query_as(
+        "SELECT request_id
+         FROM recorded_calls
+         WHERE request_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(json(&ids)?)
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(store_error)?;
+    let mut known: HashSet<String> = known.into_iter().map(|(id,)| id).collect();
+    let new: Vec<Call> = calls
+        .iter()
+        .filter(|call| known.insert(call.request_id.to_string()))
+        .cloned()
+        .collect();
+    insert(&mut transaction, &new).await?;
+    add_up(&mut transaction, new.iter()).await?;
+    transaction.commit().await.map_err(store_error)
+}
+
+/// Inserts the calls; answers how many were not there.
+async fn insert(
+    transaction: &mut Transaction<'_, Sqlite>,
+    calls: &[Call],
+) -> Result<u64, StoreError> {
+    let mut inserted = 0;
     let mut rest = calls;
     for (size, text) in SIZES.into_iter().zip(STATEMENTS.iter()) {
         while let Some((rows, others)) = rest.split_at_checked(size) {
@@ -88,13 +134,43 @@ pub(crate) async fn record_calls(pools: &Pools, calls: &[Call]) -> Result<(), St
             let insert = rows
                 .iter()
                 .try_fold(insert, |insert, call| bind(NewRow::of(call), insert))?;
-            insert
-                .execute(&mut *transaction)
-                .await
-                .map_err(store_error)?;
+            let done = insert.execute(&mut **transaction).await;
+            inserted += done.map_err(store_error)?.rows_affected();
         }
     }
-    transaction.commit().await.map_err(store_error)
+    Ok(inserted)
+}
+
+/// Adds what the calls cost to the sums.
+async fn add_up(
+    transaction: &mut Transaction<'_, Sqlite>,
+    calls: impl Iterator<Item = &Call>,
+) -> Result<(), StoreError> {
+    let Some(sums) = sums(calls)? else {
+        return Ok(());
+    };
+    sqlx::query(
+        "INSERT INTO spend (
+           span, starts_at, organization_id, project_id, application_id, user_id, key_id, provider, model,
+           dollars, nano_dollars, calls
+         )
+         SELECT
+           value ->> 'span', value ->> 'starts_at', value ->> 'organization_id', value ->> 'project_id',
+           COALESCE(value ->> 'application_id', ''), COALESCE(value ->> 'user_id', ''), value ->> 'key_id',
+           value ->> 'provider', value ->> 'model',
+           value ->> 'dollars', value ->> 'nano_dollars', value ->> 'calls'
+         FROM json_each(?)
+         WHERE TRUE
+         ON CONFLICT DO UPDATE SET
+           dollars = dollars + excluded.dollars,
+           nano_dollars = nano_dollars + excluded.nano_dollars,
+           calls = calls + excluded.calls",
+    )
+    .bind(sums)
+    .execute(&mut **transaction)
+    .await
+    .map_err(store_error)?;
+    Ok(())
 }
 
 /// Binds a row's values in the order of [`COLUMNS`].

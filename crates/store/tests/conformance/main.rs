@@ -12,6 +12,7 @@ mod corrupt;
 mod custody;
 mod files;
 mod keys;
+mod limits;
 mod listing;
 mod opening;
 mod partitions;
@@ -19,6 +20,7 @@ mod payloads;
 mod replicas;
 mod responses;
 mod sample;
+mod spend;
 mod tenants;
 
 /// Writes two tests of each function, one per engine:

@@ -108,6 +108,7 @@ async fn a_schema_of_an_earlier_version_is_brought_up_to_date(bench: Bench) {
              DROP TABLE batches; DROP TABLE batch_lines;
              DROP TABLE client_secrets; DROP TABLE replicas;
              DROP TABLE tenants; DROP TABLE adjustments;
+             DROP TABLE spend; DROP TABLE limits; DROP TABLE limit_changes; DROP TABLE events;
              ALTER TABLE virtual_keys DROP COLUMN application_id;
              ALTER TABLE virtual_keys DROP COLUMN user_id;
              DELETE FROM _sqlx_migrations WHERE version > 1",

@@ -18,7 +18,8 @@ use domain::response::KeptResponse;
 use domain::usage::Usage;
 use jiff::{SignedDuration, Timestamp};
 
-struct Numbered(u64);
+/// Entropy that is one number.
+pub(crate) struct Numbered(pub(crate) u64);
 
 impl Entropy for Numbered {
     fn fill(&self, bytes: &mut [u8]) {

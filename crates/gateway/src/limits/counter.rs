@@ -1,0 +1,379 @@
+//! One count of one limit: what was taken, what is set aside, and what may still be.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::limit::{Bound, CounterName, Limit, Subject};
+use domain::money::Cost;
+use jiff::Timestamp;
+
+use super::alert::Alert;
+use super::line::Line;
+use super::purse::Purse;
+use super::reached::{LimitReached, Relief};
+use super::share::Share;
+use super::standing::Meter;
+use super::window::Window;
+
+/// A count that some calls share. Counters that are locked together are locked in the order of their numbers.
+pub(super) struct Counter {
+    pub(super) number: u64,
+    pub(super) name: CounterName,
+    pub(super) subject: Subject,
+    state: Mutex<State>,
+}
+
+/// What is known of a counter at a moment.
+pub(super) struct State {
+    /// The limit as it is now.
+    pub(super) limit: Arc<Limit>,
+    pub(super) tally: Tally,
+    /// What this process may give out, where replicas share the counter.
+    pub(super) share: Option<Box<Share>>,
+    /// Who waits for room.
+    pub(super) line: Option<Box<Line>>,
+    /// The last alert of the period, in per cent.
+    announced: u8,
+}
+
+/// What was taken.
+pub(super) enum Tally {
+    /// In a window; what is set aside is in it.
+    Sliding(Box<Window>),
+    /// In a calendar period.
+    Period(Purse),
+    /// At the moment.
+    InUse {
+        /// How many calls there are.
+        count: u64,
+        /// How long a call usually takes; `None` before the first has ended.
+        usual: Option<Duration>,
+    },
+}
+
+/// What the time is: on the wall, and in seconds since the process began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) time: Timestamp,
+    pub(super) second: u64,
+}
+
+/// What a call wants of every counter that holds for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) cost: Cost,
+    /// When the call began: it costs in the periods that had begun then.
+    pub(super) began: Timestamp,
+}
+
+/// What a call needs of a counter so that it may begin, and what is then set aside for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) least: u64,
+    pub(super) wanted: u64,
+}
+
+impl Want {
+    /// How much it is in the unit of `bound`.
+    pub(super) fn of(&self, bound: Bound) -> u64 {
+        match bound {
+            Bound::Requests { .. } | Bound::Concurrency { .. } => 1,
+            Bound::Tokens { .. } => self.input_tokens.saturating_add(self.output_tokens),
+            Bound::Dollars { .. } => units(self.cost),
+        }
+    }
+}
+
+impl Counter {
+    pub(super) fn new(
+        number: u64,
+        name: CounterName,
+        subject: Subject,
+        limit: Arc<Limit>,
+        now: Timestamp,
+    ) -> Self {
+        let tally = match limit.bound {
+            Bound::Requests { per, .. } | Bound::Tokens { per, .. } => {
+                Tally::Sliding(Box::new(Window::of(per)))
+            }
+            Bound::Concurrency { .. } => Tally::InUse {
+                count: 0,
+                usual: None,
+            },
+            Bound::Dollars { per, .. } => Tally::Period(Purse::of(per, now)),
+        };
+        Self {
+            number,
+            name,
+            subject,
+            state: Mutex::new(State {
+                limit,
+                tally,
+                share: None,
+                line: None,
+                announced: 0,
+            }),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The most that may be taken here: of the whole limit, or of this process's share of it.
+    pub(super) fn ceiling(&self) -> u64 {
+        match &self.share {
+            None => self.limit.bound.most(),
+            Some(share) => share.ceiling(),
+        }
+    }
+
+    /// What was taken and what is set aside.
+    pub(super) fn taken(&mut self, now: Now) -> u64 {
+        self.advance(now);
+        match &mut self.tally {
+            Tally::Sliding(window) => window.total(now.second),
+            Tally::Period(purse) => units(purse.committed()),
+            Tally::InUse { count, .. } => *count,
+        }
+    }
+
+    /// Whether `want` may begin although it has `held` of this counter already.
+    pub(super) fn check(&mut self, want: &Want, held: u64, now: Now) -> Result<(), Shortage> {
+        let taken = self.taken(now);
+        if self.is_of_an_earlier_period(want) {
+            return Ok(());
+        }
+        let most = self.limit.bound.most();
+        let wanted = want.of(self.limit.bound).saturating_sub(held);
+        let is_alone = match &self.tally {
+            Tally::Sliding(_) => taken == 0,
+            Tally::Period(purse) => units(purse.held()) == held,
+            Tally::InUse { .. } => false,
+        };
+        let least = match self.limit.bound {
+            Bound::Tokens { .. } if want.input_tokens > most => {
+                return Err(Shortage::never(want.input_tokens));
+            }
+            // A call that is alone in its window is not refused for output that it may never make.
+            Bound::Tokens { .. } if is_alone => want.input_tokens,
+            // A call that is alone may use the rest of a budget even when it may take more than the rest; of
+            // one that is spent nothing is left.
+            Bound::Dollars { .. } if is_alone => wanted.min(self.rest(taken)).max(1),
+            Bound::Dollars { .. } => wanted.max(u64::from(held == 0)),
+            _ => wanted,
+        };
+        if taken.saturating_add(least) <= self.ceiling() {
+            return Ok(());
+        }
+        Err(Shortage {
+            is_whole: taken.saturating_add(least) > most,
+            ..self.shortage(Need { least, wanted }, now)
+        })
+    }
+
+    /// Whether it began before the period that is now: then it takes nothing of it.
+    fn is_of_an_earlier_period(&self, want: &Want) -> bool {
+        matches!(&self.tally, Tally::Period(purse) if want.began < purse.starts())
+    }
+
+    /// What there is still to be had, here or from the other replicas.
+    fn rest(&self, taken: u64) -> u64 {
+        let most = match &self.share {
+            Some(share) if share.is_all_there_is() => share.ceiling(),
+            _ => self.limit.bound.most(),
+        };
+        most.saturating_sub(taken)
+    }
+
+    /// Counts `want` in, beside the `held` that it has already, whatever the limit says. Answers how much is
+    /// set aside now.
+    pub(super) fn take(&mut self, want: &Want, held: u64, now: Now) -> u64 {
+        self.advance(now);
+        if self.is_of_an_earlier_period(want) {
+            return held;
+        }
+        let wanted = want.of(self.limit.bound);
+        let more = wanted.saturating_sub(held);
+        let ceiling = self.ceiling();
+        match &mut self.tally {
+            Tally::Sliding(window) => window.add(now.second, more),
+            Tally::Period(purse) => purse.hold(dollars(more), dollars(ceiling)),
+            Tally::InUse { count, .. } => *count = count.saturating_add(more),
+        }
+        if let Some(share) = &mut self.share {
+            share.used(more);
+        }
+        held.max(wanted)
+    }
+
+    /// What `taken` says is put in the place of the `held` that was set aside at `at`.
+    pub(super) fn settle(&mut self, held: u64, at: Now, taken: Taken, now: Now) {
+        self.advance(now);
+        let limit = dollars(self.limit.bound.most());
+        match (&mut self.tally, self.limit.bound) {
+            (Tally::Sliding(window), Bound::Tokens { .. }) => {
+                window.correct(now.second, at.second, held, taken.tokens);
+            }
+            (Tally::Sliding(window), _) if !taken.was_sent => {
+                window.correct(now.second, at.second, held, 0);
+            }
+            (Tally::Sliding(_), _) => {}
+            (Tally::Period(purse), _) => {
+                purse.settle(at.time, dollars(held), taken.cost, limit);
+            }
+            (Tally::InUse { count, usual }, _) => {
+                *count = count.saturating_sub(held);
+                let took = Duration::from_secs(now.second.saturating_sub(at.second));
+                *usual = Some(usual.map_or(took, |usual| (usual * 7 + took) / 8));
+            }
+        }
+    }
+
+    /// The alert that what was spent has come to, once for each.
+    pub(super) fn alert(&mut self, subject: &Subject) -> Option<Alert> {
+        let Tally::Period(purse) = &self.tally else {
+            return None;
+        };
+        let most = i128::from(self.limit.bound.most());
+        let spent = i128::from(purse.spent().nano_dollars());
+        let passed = |percent: &&u8| spent * 100 >= most * i128::from(**percent) && most > 0;
+        let alerts = self.limit.alerts.iter();
+        let percent = *alerts.rev().find(passed)?;
+        if percent <= self.announced {
+            return None;
+        }
+        self.announced = percent;
+        Some(Alert {
+            limit: Arc::clone(&self.limit),
+            subject: subject.clone(),
+            percent,
+            spent: purse.spent(),
+            period_starts: purse.starts(),
+        })
+    }
+
+    /// How much is left of requests or tokens, as headers say it.
+    pub(super) fn meter(&mut self, now: Now) -> Option<Meter> {
+        let taken = self.taken(now);
+        let (Bound::Requests { most, per } | Bound::Tokens { most, per }) = self.limit.bound else {
+            return None;
+        };
+        let elsewhere = self.share.as_ref().map_or(0, |share| share.elsewhere());
+        Some(Meter {
+            limit: most,
+            remaining: most.saturating_sub(taken).saturating_sub(elsewhere),
+            per,
+        })
+    }
+
+    /// How things stand with `want` behind those who wait already.
+    pub(super) fn shortage_of(&mut self, want: &Want, held: u64, now: Now) -> Shortage {
+        let wanted = want.of(self.limit.bound).saturating_sub(held);
+        let need = Need {
+            least: wanted,
+            wanted,
+        };
+        self.shortage(need, now)
+    }
+
+    /// How things stand when there is no room for `need` behind those who wait already.
+    pub(super) fn shortage(&mut self, need: Need, now: Now) -> Shortage {
+        let ahead = self.line.as_ref().map_or(0, |line| line.waiting_for());
+        let ceiling = self.limit.bound.most();
+        let relief = match &mut self.tally {
+            Tally::Sliding(window) => {
+                let amount = need.least.saturating_add(ahead);
+                Relief::After(window.wait_for(now.second, amount, ceiling))
+            }
+            Tally::Period(purse) => match purse.ends() {
+                Some(at) => Relief::At(at),
+                None => Relief::Unknown,
+            },
+            Tally::InUse { usual, .. } => {
+                let turns = ahead / ceiling.max(1) + 1;
+                let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+                Relief::After(usual.unwrap_or_default().saturating_mul(turns))
+            }
+        };
+        Shortage {
+            need,
+            relief,
+            is_whole: true,
+        }
+    }
+
+    /// What the caller is told.
+    pub(super) fn reached(&self, relief: Relief) -> LimitReached {
+        LimitReached {
+            whose: super::reached::whose(&self.limit),
+            bound: self.limit.bound,
+            relief,
+            is_of_target: self.limit.scope.has_target(),
+            standing: None,
+        }
+    }
+
+    /// Wakes who is next in line.
+    pub(super) fn wake(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.wake();
+        }
+    }
+
+    fn advance(&mut self, now: Now) {
+        if let Tally::Period(purse) = &mut self.tally
+            && purse.advance(now.time)
+        {
+            self.announced = 0;
+            if let Some(share) = &mut self.share {
+                share.begin_period();
+            }
+        }
+    }
+}
+
+/// What a call took in the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Taken {
+    pub(super) tokens: u64,
+    pub(super) cost: Cost,
+    /// Whether it went out at all.
+    pub(super) was_sent: bool,
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shortage {
+    pub(super) need: Need,
+    pub(super) relief: Relief,
+    /// Whether the whole limit is used up, or only this process's share of it.
+    pub(super) is_whole: bool,
+}
+
+impl Shortage {
+    fn never(needed: u64) -> Self {
+        Self {
+            need: Need {
+                least: needed,
+                wanted: needed,
+            },
+            relief: Relief::Never { needed },
+            is_whole: true,
+        }
+    }
+}
+
+/// A cost as a count of nano-dollars.
+pub(super) fn units(cost: Cost) -> u64 {
+    u64::try_from(cost.nano_dollars()).unwrap_or(0)
+}
+
+/// So many nano-dollars.
+pub(super) fn dollars(units: u64) -> Cost {
+    Cost::from_nano_dollars(i64::try_from(units).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,127 @@
+//! Exchanging shares with the other replicas.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::fleet::SharedStateError;
+use domain::id::ReplicaId;
+use domain::limit::{Demand, MAX_DEMANDS, SharedCounters};
+use tokio::sync::Notify;
+
+use super::counter::Counter;
+use super::{Bench, Limits};
+
+/// Which counters are shared at the moment, and with how many others.
+pub(super) struct Sharing {
+    listed: Mutex<Vec<Arc<Counter>>>,
+    wake: Notify,
+    replicas: AtomicU64,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self {
+            listed: Mutex::default(),
+            wake: Notify::new(),
+            replicas: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Sharing {
+    fn listed(&self) -> MutexGuard<'_, Vec<Arc<Counter>>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bench {
+    /// Whether counters are shared with other replicas.
+    pub(super) fn is_shared(&self) -> bool {
+        self.sharing.is_some()
+    }
+
+    /// Puts a counter on the list of those that are exchanged, at once where somebody waits for it.
+    pub(super) fn list(&self, counter: &Arc<Counter>, can_wait: bool) {
+        let Some(sharing) = &self.sharing else { return };
+        let is_new = {
+            let mut state = counter.lock();
+            state.share.as_mut().is_some_and(|share| share.list())
+        };
+        if is_new {
+            sharing.listed().push(Arc::clone(counter));
+        }
+        if !can_wait {
+            sharing.wake.notify_one();
+        }
+    }
+}
+
+impl Limits {
+    /// Waits until a call needs more than this process's share of something. Never returns where nothing is
+    /// shared.
+    pub async fn share_wanted(&self) {
+        match &self.bench.sharing {
+            Some(sharing) => sharing.wake.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How many replicas were seen last, this one included: what is left is divided by so many while the shared
+    /// counters cannot be asked.
+    pub fn replicas_seen(&self, count: u64) {
+        if let Some(sharing) = &self.bench.sharing {
+            sharing.replicas.store(count.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Says what was given out of every shared counter that is used, and takes over what is granted. Answers how
+    /// many there were. After a failure each replica goes on with its share, and with its part of what was
+    /// nobody's.
+    pub async fn exchange(
+        &self,
+        shared: &dyn SharedCounters,
+        replica: ReplicaId,
+    ) -> Result<usize, SharedStateError> {
+        let Some(sharing) = &self.bench.sharing else {
+            return Ok(0);
+        };
+        let listed = std::mem::take(&mut *sharing.listed());
+        let count = listed.len();
+        let mut outcome = Ok(count);
+        for some in listed.chunks(MAX_DEMANDS) {
+            let now = self.bench.now();
+            let (counters, demands) = self.demands(some);
+            if demands.is_empty() {
+                continue;
+            }
+            match shared.exchange(replica, &demands).await {
+                Ok(grants) => {
+                    for ((counter, demand), grant) in counters.iter().zip(&demands).zip(grants) {
+                        counter.lock().granted(counter, demand, grant, now);
+                    }
+                }
+                Err(error) => {
+                    let replicas = sharing.replicas.load(Ordering::Relaxed);
+                    for counter in &counters {
+                        counter.lock().lost(replicas, now);
+                    }
+                    outcome = Err(error);
+                }
+            }
+            sharing.listed().extend(counters);
+        }
+        outcome
+    }
+
+    /// What is said of these counters. Those that need nothing any more are left out.
+    fn demands(&self, counters: &[Arc<Counter>]) -> (Vec<Arc<Counter>>, Vec<Demand>) {
+        let now = self.bench.now();
+        counters
+            .iter()
+            .filter_map(|counter| {
+                let demand = counter.lock().demand(counter, now)?;
+                Some((Arc::clone(counter), demand))
+            })
+            .unzip()
+    }
+}

@@ -1,0 +1,331 @@
+//! The limits in force, and which counters belong to them.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::caller::Caller;
+use domain::id::LimitId;
+use domain::key::{Period, VirtualKey};
+use domain::limit::{Bound, CounterName, Limit, Part, Scope, Subject, Window};
+use domain::money::Cost;
+use domain::spend::{Spend, SpendStore};
+use domain::store_error::StoreError;
+use jiff::Timestamp;
+
+use super::counter::{Counter, Tally};
+use super::holder::{Holder, Own};
+use super::purse::Purses;
+use super::share::Share;
+use super::{Bench, Destination, Limits};
+
+/// When operators hear of a key's own budget, in per cent.
+const KEY_ALERTS: [u8; 2] = [80, 100];
+
+/// The limits in force, but for those that stand with a key.
+#[derive(Default)]
+pub(super) struct Book {
+    /// Another number for every change.
+    pub(super) generation: u64,
+    pub(super) limits: Vec<Arc<Limit>>,
+}
+
+/// What tells counters apart: the limit, what it counts and in which time, and whose count it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct CounterKey {
+    limit: LimitId,
+    measure: &'static str,
+    per: Option<&'static str>,
+    subject: Subject,
+}
+
+impl CounterKey {
+    fn of(limit: &Limit, subject: Subject) -> Self {
+        Self {
+            limit: limit.id,
+            measure: limit.bound.measure(),
+            per: limit.bound.per(),
+            subject,
+        }
+    }
+
+    /// Whether it counts for this limit.
+    pub(super) fn is_of(&self, limit: LimitId) -> bool {
+        self.limit == limit
+    }
+
+    /// Whether the limit stands with a key.
+    fn is_of_a_key(&self) -> bool {
+        let mut key = self.subject.key_id.into_iter();
+        key.any(|key| LimitId::of_key(key) == self.limit)
+    }
+
+    /// The name of the counter among replicas.
+    fn name(&self) -> CounterName {
+        let tenant = match self.subject.organization_id {
+            Some(id) => id.to_string(),
+            None => "all".to_owned(),
+        };
+        CounterName::of(&[
+            &tenant,
+            &self.limit.to_string(),
+            self.measure,
+            self.per.unwrap_or("now"),
+            &self.subject.to_string(),
+        ])
+    }
+}
+
+impl Limits {
+    /// Takes over what the ledger says was spent before: for every key, and for `limits`, which come into force.
+    /// Called at start, before anything is admitted.
+    pub async fn remember(
+        &self,
+        limits: Vec<Limit>,
+        ledger: &dyn SpendStore,
+    ) -> Result<(), StoreError> {
+        let now = self.bench.clock.now();
+        for period in Period::ALL {
+            let spends = ledger.spend_since(period.start(now)).await?;
+            self.remember_keys(period, &spends, now);
+        }
+        self.replace(limits, ledger).await
+    }
+
+    /// Puts other limits in force; whoever waits goes on as the new ones say. Counts go on where a limit counts
+    /// as it did; a budget that is new counts what the ledger has of its period.
+    pub async fn replace(
+        &self,
+        limits: Vec<Limit>,
+        ledger: &dyn SpendStore,
+    ) -> Result<(), StoreError> {
+        let now = self.bench.clock.now();
+        let limits: Vec<Arc<Limit>> = limits.into_iter().map(Arc::new).collect();
+        let old = self.book.load_full();
+        let is_new = |limit: &&Arc<Limit>| {
+            let mut known = old.limits.iter();
+            !known.any(|known| {
+                known.id == limit.id
+                    && known.scope == limit.scope
+                    && known.bound.per() == limit.bound.per()
+                    && known.bound.measure() == limit.bound.measure()
+            })
+        };
+        let new: Vec<Arc<Limit>> = limits.iter().filter(is_new).map(Arc::clone).collect();
+        self.bench
+            .forget(|id| new.iter().any(|limit| limit.id == id));
+        for period in Period::ALL {
+            let budgets = new
+                .iter()
+                .filter(|limit| matches!(limit.bound, Bound::Dollars { per, .. } if per == period));
+            if budgets.clone().next().is_some() {
+                let spends = ledger.spend_since(period.start(now)).await?;
+                budgets.for_each(|limit| self.bench.remember(limit, &spends, now));
+            }
+        }
+        let book = Book {
+            generation: old.generation + 1,
+            limits,
+        };
+        self.bench.keep_only(&book);
+        self.book.store(Arc::new(book));
+        Ok(())
+    }
+
+    /// The limits in force, but for those that stand with a key.
+    pub fn in_force(&self) -> Vec<Arc<Limit>> {
+        self.book.load().limits.clone()
+    }
+
+    fn remember_keys(&self, period: Period, spends: &[Spend], now: Timestamp) {
+        let mut holders = self.holders.write().unwrap_or_else(PoisonError::into_inner);
+        for spend in spends {
+            let Some(key) = spend.subject.key_id else {
+                continue;
+            };
+            let holder = holders
+                .entry(key)
+                .or_insert_with(|| Arc::new(Holder::unknown()));
+            let mut own = holder.own();
+            let purses = own.purses.get_or_insert_with(|| Box::new(Purses::at(now)));
+            purses.remember(period, spend.cost, now);
+        }
+    }
+}
+
+impl Bench {
+    /// What holds for a caller's key.
+    pub(super) fn holder_of(&self, caller: &Caller, book: &Book, own: Arc<Mutex<Own>>) -> Holder {
+        let who = Subject::of(caller);
+        let mut counters = Vec::new();
+        let mut targeted = Vec::new();
+        for limit in &book.limits {
+            let Some(subject) = limit.scope.of_caller(&who) else {
+                continue;
+            };
+            if limit.scope.has_target() {
+                targeted.push((Arc::clone(limit), subject));
+            } else {
+                counters.push(self.counter(limit, subject, Cost::ZERO));
+            }
+        }
+        for limit in limits_of(caller.key()) {
+            let subject = limit.scope.of_caller(&who).unwrap_or_default();
+            let spent = match limit.bound {
+                Bound::Dollars { per, .. } => {
+                    let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+                    let now = self.clock.now();
+                    let purses = own.purses.as_mut();
+                    purses.map_or(Cost::ZERO, |purses| purses.spent(per, now))
+                }
+                _ => Cost::ZERO,
+            };
+            counters.push(self.counter(&Arc::new(limit), subject, spent));
+        }
+        let counters = counters.into_iter().map(|counter| {
+            let is_budget = matches!(counter.lock().limit.bound, Bound::Dollars { .. });
+            (counter, is_budget)
+        });
+        Holder::new(caller, book.generation, counters, targeted, own)
+    }
+
+    /// The counters of `target` for the holder; `None` when no limit depends on who answers.
+    pub(super) fn at_target(
+        &self,
+        holder: &Holder,
+        target: Destination<'_>,
+    ) -> Option<Arc<[Arc<Counter>]>> {
+        holder.at_target(target.provider, target.model, |targeted| {
+            targeted
+                .iter()
+                .filter_map(|(limit, subject)| {
+                    let at = limit
+                        .scope
+                        .at_target(subject, target.provider, target.model)?;
+                    Some(self.counter(limit, at, Cost::ZERO))
+                })
+                .collect()
+        })
+    }
+
+    /// The counter of a limit for `subject`; a new one begins at `spent`.
+    fn counter(&self, limit: &Arc<Limit>, subject: Subject, spent: Cost) -> Arc<Counter> {
+        let key = CounterKey::of(limit, subject);
+        let mut counters = self.counters();
+        if let Some(counter) = counters.get(&key) {
+            let mut state = counter.lock();
+            if !Arc::ptr_eq(&state.limit, limit) {
+                state.limit = Arc::clone(limit);
+                state.wake();
+            }
+            drop(state);
+            return Arc::clone(counter);
+        }
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let (name, subject) = (key.name(), key.subject.clone());
+        let now = self.clock.now();
+        let counter = Counter::new(number, name, subject, Arc::clone(limit), now);
+        {
+            let mut state = counter.lock();
+            state.share = self.is_shared().then(Box::<Share>::default);
+            if let Tally::Period(purse) = &mut state.tally {
+                purse.remember(spent);
+            }
+        }
+        let counter = Arc::new(counter);
+        counters.insert(key, Arc::clone(&counter));
+        counter
+    }
+
+    /// Counts what the ledger has of the period of a budget.
+    fn remember(&self, limit: &Arc<Limit>, spends: &[Spend], now: Timestamp) {
+        let mut sums: HashMap<Subject, Cost> = HashMap::new();
+        for spend in spends {
+            let who = &spend.subject;
+            let subject = limit.scope.of_caller(who).and_then(|subject| {
+                if !limit.scope.has_target() {
+                    return Some(subject);
+                }
+                let (provider, model) = (who.provider.as_ref()?, who.model.as_deref()?);
+                limit.scope.at_target(&subject, provider, model)
+            });
+            if let Some(subject) = subject {
+                let sum = sums.entry(subject).or_default();
+                *sum = sum.saturating_add(spend.cost);
+            }
+        }
+        for (subject, spent) in sums {
+            let counter = self.counter(limit, subject, Cost::ZERO);
+            let mut state = counter.lock();
+            if let Tally::Period(purse) = &mut state.tally {
+                purse.advance(now);
+                purse.remember(spent);
+            }
+        }
+    }
+
+    /// Forgets the counters of the limits that `is_gone` says.
+    fn forget(&self, is_gone: impl Fn(LimitId) -> bool) {
+        self.counters().retain(|key, _| !is_gone(key.limit));
+    }
+
+    /// Forgets the counters of limits that are not in force any more, and tells the others what their limit is.
+    fn keep_only(&self, book: &Book) {
+        let limits: HashMap<LimitId, &Arc<Limit>> =
+            book.limits.iter().map(|limit| (limit.id, limit)).collect();
+        self.counters().retain(|key, counter| {
+            let mut state = counter.lock();
+            if key.is_of_a_key() {
+                return true;
+            }
+            let Some(limit) = limits.get(&key.limit) else {
+                return false;
+            };
+            state.limit = Arc::clone(limit);
+            state.wake();
+            true
+        });
+    }
+
+    pub(super) fn counters(&self) -> MutexGuard<'_, HashMap<CounterKey, Arc<Counter>>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a key itself may use up.
+fn limits_of(key: &VirtualKey) -> impl Iterator<Item = Limit> {
+    let requests = key.rate.rpm.map(|most| Bound::Requests {
+        most: u64::from(most),
+        per: Window::Minute,
+    });
+    let tokens = key.rate.tpm.map(|most| Bound::Tokens {
+        most,
+        per: Window::Minute,
+    });
+    let budget = key.budget.map(|budget| Bound::Dollars {
+        most: budget.limit,
+        per: budget.per,
+    });
+    [requests, tokens, budget]
+        .into_iter()
+        .flatten()
+        .map(|bound| Limit {
+            id: LimitId::of_key(key.id),
+            name: key.name.clone(),
+            organization_id: key.organization_id,
+            project_id: key.project_id,
+            scope: Scope {
+                key: Part::Only(key.id),
+                organization: Part::Only(key.organization_id),
+                ..Scope::default()
+            },
+            bound,
+            queue: None,
+            alerts: match bound {
+                Bound::Dollars { .. } => KEY_ALERTS.to_vec(),
+                _ => Vec::new(),
+            },
+            origin: key.origin,
+            created_at: key.created_at,
+        })
+}

@@ -1,0 +1,199 @@
+//! This process's share of a counter that replicas share.
+
+use std::time::Duration;
+
+use domain::limit::{CounterName, Demand, Epoch, GONE, Grant, Span};
+
+use super::counter::{Counter, Now, State, Tally, units};
+
+/// What this process may give out of a counter, and what it has heard of the others. It has nothing before the
+/// first exchange.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    epoch: Option<Epoch>,
+    granted: u64,
+    /// What was wished for in an exchange that is under way: no more is given out until its answer is there.
+    asked: Option<u64>,
+    /// Of a period, what had been spent here when this process became part of the epoch.
+    spent_before: u64,
+    /// The same, of the exchange that is under way.
+    spent_when_asked: u64,
+    /// What is nobody's share, as far as was heard.
+    unallocated: u64,
+    spent_elsewhere: u64,
+    fair: Option<u64>,
+    /// When the last exchange began that was answered, in seconds.
+    heard: u64,
+    /// What may be given out beside the share while the shared counters cannot be asked.
+    alone: u64,
+    /// What was given out since the last exchange, and how much that usually is.
+    recent: u64,
+    pace: u64,
+    /// What somebody waits for.
+    wish: u64,
+    /// Whether it is on the list of those that are exchanged.
+    is_listed: bool,
+}
+
+impl Share {
+    /// The most that may be taken here.
+    pub(super) fn ceiling(&self) -> u64 {
+        let share = self
+            .asked
+            .map_or(self.granted, |asked| asked.min(self.granted));
+        share
+            .saturating_add(self.spent_before)
+            .saturating_add(self.alone)
+    }
+
+    /// What the others have taken.
+    pub(super) fn elsewhere(&self) -> u64 {
+        self.spent_elsewhere
+    }
+
+    /// Whether there is nothing left that is nobody's.
+    pub(super) fn is_all_there_is(&self) -> bool {
+        (self.epoch.is_some() || self.alone > 0) && self.unallocated == 0
+    }
+
+    /// So much was given out.
+    pub(super) fn used(&mut self, amount: u64) {
+        self.recent = self.recent.saturating_add(amount);
+    }
+
+    /// Somebody waits for so much.
+    pub(super) fn wish(&mut self, amount: u64) {
+        self.wish = self.wish.max(amount);
+    }
+
+    /// Whether it has to be put on the list of those that are exchanged.
+    pub(super) fn list(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_listed, true)
+    }
+
+    /// Another period begins, which is another counter.
+    pub(super) fn begin_period(&mut self) {
+        *self = Self {
+            is_listed: self.is_listed,
+            ..Self::default()
+        };
+    }
+}
+
+impl State {
+    /// What this process says of the counter and wishes for; `None` when it needs nothing any more and may be
+    /// left alone.
+    pub(super) fn demand(&mut self, counter: &Counter, now: Now) -> Option<Demand> {
+        let taken = self.taken(now);
+        let (span, spent, held) = match &mut self.tally {
+            Tally::Sliding(window) => (Span::Sliding(window.length()), taken, 0),
+            Tally::Period(purse) => {
+                let (spent, held) = (units(purse.spent()), units(purse.held()));
+                (Span::Period(purse.ends()), spent, held)
+            }
+            Tally::InUse { .. } => (Span::InUse, 0, taken),
+        };
+        let is_period = matches!(span, Span::Period(_));
+        let name = self.shared_name(counter);
+        let capacity = self.limit.bound.most();
+        let share = self.share.as_mut()?;
+        let is_stale = now.second.saturating_sub(share.heard) > GONE.as_secs() / 2;
+        let epoch = share.epoch.filter(|_| !is_stale);
+        let since = match (is_period, epoch) {
+            (true, Some(_)) => spent.saturating_sub(share.spent_before),
+            (true, None) => 0,
+            (false, _) => spent,
+        };
+        let known = match share.epoch {
+            Some(_) => share
+                .spent_elsewhere
+                .saturating_add(spent.saturating_sub(share.spent_before)),
+            None => spent,
+        };
+        share.pace = share.recent.max(share.pace / 2);
+        share.recent = 0;
+        let expected = share.wish.max(share.pace.saturating_mul(2));
+        let expected = if expected == 0 {
+            0
+        } else {
+            expected.max(capacity / 50)
+        };
+        let in_use = since.saturating_add(held);
+        let fair = share.fair.unwrap_or(capacity).max(in_use);
+        let wanted = in_use.saturating_add(expected).min(fair);
+        if expected == 0 && share.granted <= in_use && in_use == 0 {
+            share.is_listed = false;
+            return None;
+        }
+        share.wish = 0;
+        share.asked = Some(wanted);
+        share.spent_when_asked = spent;
+        if is_stale {
+            // What it had is nobody's any more.
+            share.granted = 0;
+        }
+        Some(Demand {
+            counter: name,
+            span,
+            capacity,
+            epoch,
+            spent: since,
+            held,
+            known,
+            wanted,
+        })
+    }
+
+    /// Takes over what was granted to `demand`, which was said at `asked`, and wakes who waits.
+    pub(super) fn granted(&mut self, counter: &Counter, demand: &Demand, grant: Grant, asked: Now) {
+        let is_of_now = self.shared_name(counter) == demand.counter;
+        let Some(share) = self.share.as_mut().filter(|_| is_of_now) else {
+            return;
+        };
+        let is_new = demand.epoch != Some(grant.epoch);
+        if matches!(demand.span, Span::Period(_)) && is_new {
+            // What was said in that exchange is known there; it begins anew.
+            share.spent_before = share.spent_when_asked;
+            share.granted = grant.share.saturating_sub(demand.spent);
+        } else {
+            share.granted = grant.share;
+        }
+        share.epoch = Some(grant.epoch);
+        share.asked = None;
+        share.alone = 0;
+        share.unallocated = grant.unallocated;
+        share.spent_elsewhere = grant.spent_elsewhere;
+        share.fair = Some(grant.fair);
+        share.heard = asked.second;
+        self.wake();
+    }
+
+    /// The shared counters could not be asked: beside its share, which is its own, this process may give out
+    /// its part of what is nobody's, as one of `replicas`.
+    pub(super) fn lost(&mut self, replicas: u64, now: Now) {
+        let taken = self.taken(now);
+        let capacity = self.limit.bound.most();
+        let is_period = matches!(self.tally, Tally::Period(_));
+        if let Some(share) = &mut self.share {
+            share.asked = None;
+            let is_known = share.epoch.is_some();
+            if !is_known {
+                share.spent_before = if is_period { taken } else { 0 };
+                share.unallocated = capacity.saturating_sub(share.spent_before);
+            }
+            share.alone = share.unallocated / replicas.max(1);
+            self.wake();
+        }
+    }
+
+    /// The counter's name among replicas: of a period, with its beginning.
+    fn shared_name(&self, counter: &Counter) -> CounterName {
+        match &self.tally {
+            Tally::Period(purse) => counter.name.within(purse.starts()),
+            _ => counter.name.clone(),
+        }
+    }
+}
+
+/// How often shares are exchanged while something is given out.
+pub const EXCHANGE_PAUSE: Duration = Duration::from_millis(200);

@@ -1,0 +1,201 @@
+//! Waiting for room: until it is a call's turn, or until it is sure not to come in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::limit::{Limit, Priority, QueueRules};
+
+use super::Bench;
+use super::counter::{Counter, Now, Shortage, State, Want};
+use super::holder::Holder;
+use super::line::{Flow, Line, Place};
+use super::reached::{LimitReached, Relief};
+use crate::within::within;
+
+/// How long a call waits for more of what replicas share, where it waits for nothing else.
+const SHARE_WAIT: Duration = Duration::from_millis(250);
+/// How many calls wait so for one counter.
+const SHARE_WAITING: u32 = 1_024;
+
+/// Why a call may not begin now.
+pub(super) struct Refusal {
+    pub(super) reached: LimitReached,
+    pub(super) counter: Arc<Counter>,
+    pub(super) shortage: Shortage,
+    rules: Option<QueueRules>,
+}
+
+impl Refusal {
+    /// Refuses what there is no room for, and what has no place among those who wait already.
+    pub(super) fn unless_free(
+        counter: &Arc<Counter>,
+        state: &mut State,
+        want: &Want,
+        held: u64,
+        now: Now,
+        place: Option<&Arc<Place>>,
+    ) -> Result<(), Box<Self>> {
+        let shortage = match state.check(want, held, now) {
+            Err(shortage) => shortage,
+            Ok(()) if state.lets_in(place) => return Ok(()),
+            Ok(()) => state.shortage_of(want, held, now),
+        };
+        if let Some(share) = &mut state.share {
+            share.wish(shortage.need.wanted);
+        }
+        let never = matches!(shortage.relief, Relief::Never { .. });
+        let share_rules = QueueRules {
+            max_wait: SHARE_WAIT,
+            max_waiting: SHARE_WAITING,
+        };
+        let rules = match state.limit.queue {
+            _ if never => None,
+            Some(rules) => Some(rules),
+            None if shortage.is_whole => None,
+            None => Some(share_rules),
+        };
+        Err(Box::new(Self {
+            reached: state.reached(shortage.relief),
+            counter: Arc::clone(counter),
+            shortage,
+            rules,
+        }))
+    }
+
+    /// Whether it is longer until this passes than until `other` does.
+    pub(super) fn is_worse_than(&self, other: &Self) -> bool {
+        self.wait() > other.wait()
+    }
+
+    /// Whether the call may wait for room.
+    pub(super) fn may_wait(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    fn wait(&self) -> Duration {
+        match self.shortage.relief {
+            Relief::After(wait) => wait,
+            Relief::At(_) | Relief::Unknown | Relief::Never { .. } => Duration::MAX,
+        }
+    }
+}
+
+impl State {
+    /// Whether nobody else is to go first.
+    fn lets_in(&mut self, place: Option<&Arc<Place>>) -> bool {
+        match (&mut self.line, place) {
+            (None, _) => true,
+            (Some(line), Some(place)) => line.is_turn_of(place) || line.is_empty(),
+            (Some(line), None) => line.is_empty(),
+        }
+    }
+}
+
+/// A place in a counter's line, which is left when this is dropped.
+struct Seat<'a> {
+    counter: &'a Counter,
+    place: Arc<Place>,
+}
+
+impl Seat<'_> {
+    fn is_turn(&self) -> bool {
+        let mut state = self.counter.lock();
+        let line = state.line.as_mut();
+        line.is_some_and(|line| line.is_turn_of(&self.place))
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut state = self.counter.lock();
+        if let Some(line) = &mut state.line {
+            line.leave(&self.place);
+            if line.is_empty() {
+                state.line = None;
+            }
+        }
+    }
+}
+
+impl Bench {
+    /// Waits until `again` succeeds: in the line of the counter that has no room, and of the next one that has
+    /// none then. Dropping the future leaves the line.
+    pub(super) async fn in_turn<T>(
+        &self,
+        holder: &Holder,
+        priority: Priority,
+        mut refusal: Box<Refusal>,
+        mut again: impl FnMut(&Arc<Place>) -> Result<T, Box<Refusal>>,
+    ) -> Result<T, LimitReached> {
+        let began = self.clock.moment();
+        loop {
+            let Some(rules) = refusal.rules else {
+                return Err(refusal.reached);
+            };
+            let left = || {
+                rules
+                    .max_wait
+                    .saturating_sub(self.clock.moment().since(began))
+            };
+            // Of a share that is too small nobody knows when it grows.
+            let is_sure = refusal.shortage.is_whole;
+            if is_sure && refusal.wait() > left() {
+                return Err(refusal.reached);
+            }
+            let counter = Arc::clone(&refusal.counter);
+            let Some(seat) = seat(&counter, holder, priority, &refusal, rules) else {
+                return Err(refusal.reached);
+            };
+            refusal = loop {
+                let left = left();
+                let pause = if seat.is_turn() && is_sure && !refusal.wait().is_zero() {
+                    refusal.wait().min(left)
+                } else {
+                    left
+                };
+                let woken = within(&*self.clock, pause, seat.place.woken.notified()).await;
+                if seat.is_turn() {
+                    match again(&seat.place) {
+                        Ok(admitted) => return Ok(admitted),
+                        Err(found) if !Arc::ptr_eq(&found.counter, &counter) => break found,
+                        Err(found) => refusal = found,
+                    }
+                }
+                if woken.is_none() && self.clock.moment().since(began) >= rules.max_wait {
+                    return Err(refusal.reached);
+                }
+            };
+        }
+    }
+}
+
+/// Takes a place in the line of a counter; `None` when it is full.
+fn seat<'a>(
+    counter: &'a Counter,
+    holder: &Holder,
+    priority: Priority,
+    refusal: &Refusal,
+    rules: QueueRules,
+) -> Option<Seat<'a>> {
+    let mut state = counter.lock();
+    let flow = flow(&state.limit, holder, priority)?;
+    let line = state.line.get_or_insert_with(Box::<Line>::default);
+    let max = usize::try_from(rules.max_waiting).unwrap_or(usize::MAX);
+    let place = line.join(flow, refusal.shortage.need.least, max).ok()?;
+    Some(Seat { counter, place })
+}
+
+/// In whose row a call waits: where keys of one project share a limit, each key has one, otherwise each project.
+fn flow(limit: &Limit, holder: &Holder, priority: Priority) -> Option<Flow> {
+    let scope = &limit.scope;
+    let is_within_project = !scope.project.is_any()
+        || !scope.user.is_any()
+        || !scope.application.is_any()
+        || !scope.key.is_any();
+    let key = holder.key()?;
+    Some(Flow {
+        project: key.project_id,
+        key: is_within_project.then_some(key.id),
+        priority,
+    })
+}
