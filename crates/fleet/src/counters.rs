@@ -13,8 +13,9 @@ use redis::Script;
 
 use crate::connection::{Shared, as_milliseconds};
 
-/// How long an exchange may take. No call waits for so long: it is made beside them.
-const BOUND: Duration = Duration::from_secs(1);
+/// How long an exchange may take. Calls do not wait for it, but for one that needs more than its replica has;
+/// they then go on with what is left to a replica alone.
+const BOUND: Duration = Duration::from_millis(200);
 /// How long a counter is kept after the end of its period: its last calls may still be in flight.
 const KEPT_AFTER: Duration = Duration::from_hours(24);
 /// How long a counter whose period never ends is kept after its last exchange. One that is forgotten begins

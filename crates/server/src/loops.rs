@@ -16,7 +16,7 @@ use domain::response::ResponseStore;
 use domain::spend::SpendStore;
 use domain::store_error::StoreError;
 use domain::tenant::TenantRevision;
-use fleet::Breakers;
+use fleet::{Breakers, Counters};
 use gateway::cache::CacheWork;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
@@ -96,6 +96,10 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         tasks.start(write_backlog(custody, "reasoning state", stop()));
     }
     tasks.start(follow_keys(Arc::clone(app), stop()));
+    if let Some(shared) = &app.shared {
+        let counters = Counters::new(shared, Arc::clone(&app.clock));
+        tasks.start(replicas::exchange_shares(Arc::clone(app), counters, stop()));
+    }
     tasks.start(replicas::follow_replicas(Arc::clone(app), stop()));
     if let Some(shared) = &app.shared {
         let breakers = Breakers::new(shared);

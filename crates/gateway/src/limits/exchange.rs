@@ -8,7 +8,8 @@ use domain::id::ReplicaId;
 use domain::limit::{Demand, MAX_DEMANDS, SharedCounters};
 use tokio::sync::Notify;
 
-use super::counter::Counter;
+use super::counter::{Counter, Now};
+use super::share::Word;
 use super::{Bench, Limits};
 
 /// Which counters are shared at the moment, and with how many others.
@@ -16,6 +17,8 @@ pub(super) struct Sharing {
     listed: Mutex<Vec<Arc<Counter>>>,
     wake: Notify,
     replicas: AtomicU64,
+    /// When what is shared began, as it was heard last; 0 before.
+    began: AtomicU64,
 }
 
 impl Default for Sharing {
@@ -24,6 +27,7 @@ impl Default for Sharing {
             listed: Mutex::default(),
             wake: Notify::new(),
             replicas: AtomicU64::new(1),
+            began: AtomicU64::new(0),
         }
     }
 }
@@ -85,43 +89,82 @@ impl Limits {
         let Some(sharing) = &self.bench.sharing else {
             return Ok(0);
         };
-        let listed = std::mem::take(&mut *sharing.listed());
-        let count = listed.len();
-        let mut outcome = Ok(count);
-        for some in listed.chunks(MAX_DEMANDS) {
-            let now = self.bench.now();
-            let (counters, demands) = self.demands(some);
-            if demands.is_empty() {
-                continue;
-            }
-            match shared.exchange(replica, &demands).await {
+        let now = self.bench.now();
+        let (counters, demands) = self.demands(sharing, now);
+        let mut outcome = Ok(demands.len());
+        for (counters, demands) in counters
+            .chunks(MAX_DEMANDS)
+            .zip(demands.chunks(MAX_DEMANDS))
+        {
+            match shared.exchange(replica, demands).await {
                 Ok(grants) => {
-                    for ((counter, demand), grant) in counters.iter().zip(&demands).zip(grants) {
+                    for ((counter, demand), grant) in counters.iter().zip(demands).zip(grants) {
                         counter.lock().granted(counter, demand, grant, now);
                     }
                 }
                 Err(error) => {
                     let replicas = sharing.replicas.load(Ordering::Relaxed);
-                    for counter in &counters {
+                    for counter in counters {
                         counter.lock().lost(replicas, now);
                     }
                     outcome = Err(error);
                 }
             }
-            sharing.listed().extend(counters);
+        }
+        if outcome.is_ok() {
+            self.say_anew_after_a_loss(sharing, shared.began(), now);
         }
         outcome
     }
 
-    /// What is said of these counters. Those that need nothing any more are left out.
-    fn demands(&self, counters: &[Arc<Counter>]) -> (Vec<Arc<Counter>>, Vec<Demand>) {
-        let now = self.bench.now();
-        counters
-            .iter()
-            .filter_map(|counter| {
-                let demand = counter.lock().demand(counter, now)?;
-                Some((Arc::clone(counter), demand))
-            })
-            .unzip()
+    /// Gives back what is not used of every share, so that the others may have it at once. To be called when
+    /// nothing is admitted any more.
+    pub async fn give_back(
+        &self,
+        shared: &dyn SharedCounters,
+        replica: ReplicaId,
+    ) -> Result<(), SharedStateError> {
+        if let Some(sharing) = &self.bench.sharing {
+            for counter in sharing.listed().iter() {
+                counter.lock().expect_nothing();
+            }
+        }
+        self.exchange(shared, replica).await.map(|_| ())
+    }
+
+    /// What is said of the counters on the list; those of which nothing is taken any more leave it.
+    fn demands(&self, sharing: &Sharing, now: Now) -> (Vec<Arc<Counter>>, Vec<Demand>) {
+        let (mut counters, mut demands) = (Vec::new(), Vec::new());
+        // No call takes the lock of the list while it has that of a counter.
+        sharing
+            .listed()
+            .retain(|counter| match counter.lock().say(counter, now) {
+                Word::Demand(demand) => {
+                    counters.push(Arc::clone(counter));
+                    demands.push(demand);
+                    true
+                }
+                Word::Nothing => true,
+                Word::Farewell => false,
+            });
+        (counters, demands)
+    }
+
+    /// Puts every counter of which something is taken on the list when all of them were lost: others count on
+    /// what is said of it.
+    fn say_anew_after_a_loss(&self, sharing: &Sharing, began: u64, now: Now) {
+        let before = sharing.began.swap(began, Ordering::Relaxed);
+        if before == 0 || before == began {
+            return;
+        }
+        let counters: Vec<_> = self.bench.counters().values().map(Arc::clone).collect();
+        for counter in counters {
+            if counter.lock().must_say_anew(now) {
+                self.bench.list(&counter, false);
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::limit::{CounterName, Demand, Epoch, GONE, Grant, Span};
+use domain::limit::{CounterName, Demand, Epoch, GONE, Grant, LEASE, Span};
 
 use super::counter::{Counter, Now, State, Tally, units};
 
@@ -33,6 +33,20 @@ pub(super) struct Share {
     wish: u64,
     /// Whether it is on the list of those that are exchanged.
     is_listed: bool,
+    /// Whether it has to be said how things stand although nothing has changed.
+    must_say: bool,
+    /// Whether nothing was heard for so long that the share may be somebody else's.
+    is_over: bool,
+}
+
+/// What there is to say of a counter.
+pub(super) enum Word {
+    /// How things stand, and what is wanted.
+    Demand(Demand),
+    /// What was said last still holds.
+    Nothing,
+    /// Nothing any more: it may be left alone.
+    Farewell,
 }
 
 impl Share {
@@ -81,9 +95,8 @@ impl Share {
 }
 
 impl State {
-    /// What this process says of the counter and wishes for; `None` when it needs nothing any more and may be
-    /// left alone.
-    pub(super) fn demand(&mut self, counter: &Counter, now: Now) -> Option<Demand> {
+    /// What this process says of the counter and wishes for.
+    pub(super) fn say(&mut self, counter: &Counter, now: Now) -> Word {
         let taken = self.taken(now);
         let (span, spent, held) = match &mut self.tally {
             Tally::Sliding(window) => (Span::Sliding(window.length()), taken, 0),
@@ -96,8 +109,11 @@ impl State {
         let is_period = matches!(span, Span::Period(_));
         let name = self.shared_name(counter);
         let capacity = self.limit.bound.most();
-        let share = self.share.as_mut()?;
-        let is_stale = now.second.saturating_sub(share.heard) > GONE.as_secs() / 2;
+        let Some(share) = self.share.as_mut() else {
+            return Word::Farewell;
+        };
+        let silent = now.second.saturating_sub(share.heard);
+        let is_stale = silent > GONE.as_secs() / 2;
         let epoch = share.epoch.filter(|_| !is_stale);
         let since = match (is_period, epoch) {
             (true, Some(_)) => spent.saturating_sub(share.spent_before),
@@ -121,10 +137,16 @@ impl State {
         let in_use = since.saturating_add(held);
         let fair = share.fair.unwrap_or(capacity).max(in_use);
         let wanted = in_use.saturating_add(expected).min(fair);
-        if expected == 0 && share.granted <= in_use && in_use == 0 {
-            share.is_listed = false;
-            return None;
+        if expected == 0 && share.granted <= in_use && !share.must_say {
+            if in_use == 0 {
+                share.is_listed = false;
+                return Word::Farewell;
+            }
+            if silent < holds_for(span, held).as_secs() {
+                return Word::Nothing;
+            }
         }
+        share.must_say = false;
         share.wish = 0;
         share.asked = Some(wanted);
         share.spent_when_asked = spent;
@@ -132,7 +154,7 @@ impl State {
             // What it had is nobody's any more.
             share.granted = 0;
         }
-        Some(Demand {
+        Word::Demand(Demand {
             counter: name,
             span,
             capacity,
@@ -155,12 +177,15 @@ impl State {
             // What was said in that exchange is known there; it begins anew.
             share.spent_before = share.spent_when_asked;
             share.granted = grant.share.saturating_sub(demand.spent);
+            // Until it has said so, what it spent counts twice.
+            share.must_say = demand.spent > 0;
         } else {
             share.granted = grant.share;
         }
         share.epoch = Some(grant.epoch);
         share.asked = None;
         share.alone = 0;
+        share.is_over = false;
         share.unallocated = grant.unallocated;
         share.spent_elsewhere = grant.spent_elsewhere;
         share.fair = Some(grant.fair);
@@ -181,8 +206,39 @@ impl State {
                 share.spent_before = if is_period { taken } else { 0 };
                 share.unallocated = capacity.saturating_sub(share.spent_before);
             }
+            let silent = now.second.saturating_sub(share.heard);
+            if is_known && silent > LEASE.as_secs() && !std::mem::replace(&mut share.is_over, true)
+            {
+                // Whoever is heard of may have this share by now: what is left as far as is known is divided
+                // among all, and what was taken stays taken.
+                share.granted = match is_period {
+                    true => taken.saturating_sub(share.spent_before),
+                    false => 0,
+                };
+                let known = if is_period { share.spent_elsewhere } else { 0 };
+                share.unallocated = capacity.saturating_sub(known).saturating_sub(share.granted);
+            }
             share.alone = share.unallocated / replicas.max(1);
             self.wake();
+        }
+    }
+
+    /// Nothing more will be taken.
+    pub(super) fn expect_nothing(&mut self) {
+        if let Some(share) = &mut self.share {
+            (share.wish, share.recent, share.pace) = (0, 0, 0);
+        }
+    }
+
+    /// Has it said again how things stand, when something was taken; answers whether.
+    pub(super) fn must_say_anew(&mut self, now: Now) -> bool {
+        let taken = self.taken(now);
+        match &mut self.share {
+            Some(share) if taken > 0 => {
+                share.must_say = true;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -192,6 +248,16 @@ impl State {
             Tally::Period(purse) => counter.name.within(purse.starts()),
             _ => counter.name.clone(),
         }
+    }
+}
+
+/// How long what was said of a counter of which nothing is wanted holds well enough. What is in a window falls
+/// by itself, and calls in flight are not heard of in any other way.
+fn holds_for(span: Span, held: u64) -> Duration {
+    match span {
+        Span::Sliding(length) => (length / 10).max(LEASE / 2),
+        Span::Period(_) if held == 0 => GONE / 4,
+        Span::Period(_) | Span::InUse => LEASE / 2,
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::fleet::BEAT;
+use fleet::Counters;
+use gateway::limits::EXCHANGE_PAUSE;
 
 use crate::adoption;
 use crate::app::Shared;
@@ -64,5 +66,42 @@ pub async fn adopt_journals(app: Shared, places: Adoption, mut stop: Stop) {
                 }
             }
         }
+    }
+}
+
+/// Exchanges shares of what limits count with the other replicas: at once when a call waits for more, and every
+/// now and then. When it is time to stop, what is not used is given back.
+pub(super) async fn exchange_shares(app: Shared, counters: Counters, mut stop: Stop) {
+    let replica = app.replicas.id();
+    let mut has_failed = false;
+    let mut goes_on = true;
+    while goes_on {
+        tokio::select! {
+            () = app.limits.share_wanted() => {}
+            again = stop.pause(EXCHANGE_PAUSE) => goes_on = again,
+        }
+        let replicas = app.replicas.count();
+        counters.replicas_seen(replicas);
+        app.limits.replicas_seen(replicas.into());
+        match app.limits.exchange(&counters, replica).await {
+            Ok(_) => {
+                if std::mem::take(&mut has_failed) {
+                    tracing::info!("limits are shared with the other replicas again");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::warn!(
+                        error = %Causes(&error),
+                        replicas,
+                        "limits cannot be shared for now: this replica gives out its part of what is left"
+                    );
+                }
+            }
+        }
+    }
+    if let Err(error) = app.limits.give_back(&counters, replica).await {
+        let error = Causes(&error);
+        tracing::debug!(%error, "what this replica holds of limits is the others' when its lease is over");
     }
 }

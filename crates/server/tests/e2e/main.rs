@@ -25,6 +25,7 @@ mod reload;
 mod replicas;
 mod restart;
 mod routing;
+mod shared_limits;
 mod store_outage;
 mod telemetry;
 mod tenants;

@@ -11,6 +11,7 @@ use crate::bench::client::Client;
 use crate::bench::directory::unique;
 use crate::bench::fleet::{Fleet, operator};
 use crate::bench::process::Trunkline;
+use crate::bench::relay::Relay;
 use crate::bench::simulated::Simulated;
 use crate::bench::wait::{eventually, within};
 use crate::bench::{EVERY_FORMAT, ask, providers};
@@ -268,5 +269,84 @@ async fn a_rolling_restart_under_load_drops_no_request() {
     })
     .await;
     assert_eq!(sim.calls().len(), sent.len());
+    fleet.stop(replicas).await;
+}
+
+#[tokio::test]
+async fn replicas_under_load_lose_nothing_while_the_store_is_away() {
+    let sim = Simulated::start().await;
+    let fleet = Fleet::of(2, &providers(sim.address)).await;
+    let wire = Relay::to(fleet.database.host()).await;
+    let store = fleet.database.url_through(wire.address);
+    for home in &fleet.homes {
+        home.configure(&Fleet::shared(&providers(sim.address), &store));
+    }
+    let replicas = fleet.start().await;
+    let is_over = AtomicBool::new(false);
+    let load = join_all((0..6).map(async |worker| {
+        let app = replicas[worker % 2].app();
+        let mut sent = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            let answer = app.chat(&ask(EVERY_FORMAT[worker % 3], "hello")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            sent += 1;
+        }
+        sent
+    }));
+    let outage = async {
+        let so_many_more = async |more: usize| {
+            let before = sim.calls().len();
+            let enough = async || (sim.calls().len() >= before + more).then_some(());
+            eventually("calls go on", enough).await;
+        };
+        so_many_more(20).await;
+        for _ in 0..2 {
+            wire.cut();
+            so_many_more(40).await;
+            wire.mend();
+            so_many_more(20).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let (sent, ()) = tokio::join!(load, outage);
+    let sent: usize = sent.into_iter().sum();
+    eventually("every call is recorded once", async || {
+        let listed = operator(&replicas[0]).get("/api/v1/db/logs?limit=1").await;
+        if listed.status != 200 {
+            return None;
+        }
+        (operator(&replicas[0]).logs("").await.len() == sent).then_some(())
+    })
+    .await;
+    assert_eq!(sim.calls().len(), sent);
+    eventually("both are seen again", async || {
+        (seen_by(&replicas[1]).await.len() == 2).then_some(())
+    })
+    .await;
+    fleet.stop(replicas).await;
+}
+
+#[tokio::test]
+async fn each_replica_takes_over_its_own_changed_configuration() {
+    let sim = Simulated::start().await;
+    let fleet = Fleet::of(2, &providers(sim.address)).await;
+    let replicas = fleet.start().await;
+    let changed = format!(
+        "{}  - {{ name: late, key: a-key-that-came-later }}\n",
+        providers(sim.address)
+    );
+    let changed = Fleet::shared(&changed, &fleet.database.url());
+    let status = async |replica: &Trunkline| {
+        let late = replica.app().with_key("a-key-that-came-later");
+        late.chat(&ask("openai/gpt", "hello")).await.status
+    };
+    for (home, replica) in fleet.homes.iter().zip(&replicas) {
+        assert_eq!(status(replica).await, 401);
+        home.configure(&changed);
+        eventually("the key is known", async || {
+            (status(replica).await == 200).then_some(())
+        })
+        .await;
+    }
     fleet.stop(replicas).await;
 }

@@ -1,0 +1,292 @@
+//! Several replicas by one clock, which share counters as [`Shares`] says.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::caller::Caller;
+use domain::clock::Clock;
+use domain::key::{Budget, Period, Rate};
+use domain::limit::{CounterName, Epoch, Grant, LEASE, Shares};
+use domain::money::Cost;
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{Admission, EXCHANGE_PAUSE};
+use crate::testing::{Hand, caller, expecting, run, someone, somewhere};
+
+/// Counters in this process, which may be lost and be away.
+struct Counters {
+    clock: Arc<Hand>,
+    shares: Mutex<HashMap<CounterName, Shares>>,
+    began: AtomicU64,
+    is_away: AtomicBool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("away")]
+struct Away;
+
+#[async_trait]
+impl SharedCounters for Counters {
+    async fn exchange(
+        &self,
+        replica: ReplicaId,
+        demands: &[Demand],
+    ) -> Result<Vec<Grant>, SharedStateError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(SharedStateError::Unavailable(Box::new(Away)));
+        }
+        let began = self.began.load(Ordering::Relaxed);
+        let now = self.clock.elapsed();
+        let mut shares = self.shares.lock().unwrap();
+        let grants = demands.iter().map(|demand| {
+            let shares = shares.entry(demand.counter.clone());
+            let shares = shares.or_insert_with(|| Shares::new(Epoch(began)));
+            shares.exchange(replica, demand, now)
+        });
+        Ok(grants.collect())
+    }
+
+    fn began(&self) -> u64 {
+        self.began.load(Ordering::Relaxed)
+    }
+}
+
+/// Replicas, and what they share.
+struct Fleet {
+    clock: Arc<Hand>,
+    counters: Counters,
+    replicas: Vec<(Limits, ReplicaId)>,
+}
+
+impl Fleet {
+    fn of(count: usize) -> Self {
+        let clock = Arc::new(Hand::default());
+        let replicas = (0..count).map(|_| {
+            let (limits, _) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, true);
+            limits.replicas_seen(u64::try_from(count).unwrap());
+            (limits, crate::testing::replica())
+        });
+        Self {
+            replicas: replicas.collect(),
+            counters: Counters {
+                clock: Arc::clone(&clock),
+                shares: Mutex::default(),
+                began: AtomicU64::new(1),
+                is_away: AtomicBool::new(false),
+            },
+            clock,
+        }
+    }
+
+    /// How many counters were exchanged, or `None` when they were away.
+    fn exchange(&self, number: usize) -> Option<usize> {
+        let (limits, replica) = &self.replicas[number];
+        run(&self.clock, limits.exchange(&self.counters, *replica)).ok()
+    }
+
+    fn lose(&self) {
+        self.counters.shares.lock().unwrap().clear();
+        self.counters.began.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ask(&self, number: usize, caller: &Caller) -> Option<Admission> {
+        let (limits, _) = &self.replicas[number];
+        limits.admit_now(caller, expecting(1, Some(0))).ok()
+    }
+
+    /// How many requests in a row are admitted, with an exchange whenever one is not.
+    fn use_up(&self, number: usize, caller: &Caller) -> usize {
+        let mut admitted = 0;
+        for _ in 0..12 {
+            while let Some(admission) = self.ask(number, caller) {
+                admission.settle(1, 1, Cost::ZERO);
+                admitted += 1;
+            }
+            self.clock.forward(EXCHANGE_PAUSE);
+            self.exchange(number);
+        }
+        admitted
+    }
+}
+
+fn a_minute(rpm: u32) -> Caller {
+    let rate = Rate {
+        rpm: Some(rpm),
+        tpm: None,
+    };
+    caller(rate, None)
+}
+
+#[test]
+fn a_rate_is_one_rate_for_all_replicas_together() {
+    let (fleet, caller) = (Fleet::of(3), a_minute(60));
+    let used: Vec<usize> = (0..3).map(|number| fleet.use_up(number, &caller)).collect();
+    assert_eq!(used, [60, 0, 0]);
+}
+
+#[test]
+fn what_is_given_back_is_the_others_at_once() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(100));
+    assert!(fleet.ask(0, &caller).is_none(), "nothing is shared out yet");
+    fleet.exchange(0);
+    fleet.ask(0, &caller).unwrap().settle(1, 1, Cost::ZERO);
+    let (limits, replica) = &fleet.replicas[0];
+    run(&fleet.clock, limits.give_back(&fleet.counters, *replica)).unwrap();
+    assert_eq!(fleet.use_up(1, &caller), 99);
+}
+
+#[test]
+fn a_counter_of_which_nothing_is_wanted_is_not_exchanged_every_time() {
+    let (fleet, caller) = (Fleet::of(1), a_minute(100));
+    fleet.ask(0, &caller);
+    fleet.exchange(0);
+    fleet.ask(0, &caller).unwrap().settle(1, 1, Cost::ZERO);
+    let mut exchanged = 0;
+    for _ in 0..150 {
+        fleet.clock.forward(EXCHANGE_PAUSE);
+        exchanged += fleet.exchange(0).unwrap();
+    }
+    // Thirty seconds: some times until it wants nothing any more, then every six seconds.
+    assert!(exchanged <= 15, "{exchanged} exchanges");
+}
+
+#[test]
+fn what_idle_replicas_used_is_said_anew_when_everything_was_lost() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(100));
+    fleet.ask(0, &caller);
+    fleet.exchange(0);
+    for _ in 0..2 {
+        fleet.ask(0, &caller).unwrap().settle(1, 1, Cost::ZERO);
+    }
+    for _ in 0..10 {
+        fleet.clock.forward(EXCHANGE_PAUSE);
+        fleet.exchange(0);
+    }
+    fleet.lose();
+    // The idle replica hears of the loss by another counter, or by the exchange that falls due.
+    fleet.clock.forward(Duration::from_secs(6));
+    fleet.exchange(0);
+    fleet.exchange(0);
+    assert_eq!(fleet.use_up(1, &caller), 98);
+}
+
+#[test]
+fn a_replica_on_its_own_gives_out_its_share_and_its_part_of_the_rest() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(100));
+    for number in [0, 1, 0, 1] {
+        fleet.ask(number, &caller);
+        fleet.exchange(number);
+    }
+    fleet.counters.is_away.store(true, Ordering::Relaxed);
+    let used: Vec<usize> = (0..2).map(|number| fleet.use_up(number, &caller)).collect();
+    assert!(used.iter().all(|used| *used > 40), "{used:?}");
+    assert!(used.iter().sum::<usize>() <= 100, "{used:?}");
+}
+
+#[test]
+fn a_replica_that_was_cut_off_for_longer_than_its_lease_has_its_part_and_no_more() {
+    let (fleet, caller) = (Fleet::of(4), a_minute(100));
+    assert_eq!(fleet.use_up(0, &caller), 100);
+    fleet.counters.is_away.store(true, Ordering::Relaxed);
+    fleet.ask(0, &caller);
+    fleet.exchange(0);
+    fleet.clock.forward(LEASE + Duration::from_secs(1));
+    fleet.exchange(0);
+    // The minute is over, and the others may have been given the share meanwhile.
+    fleet.clock.forward(Duration::from_mins(1));
+    assert_eq!(fleet.use_up(0, &caller), 25);
+}
+
+#[test]
+fn money_that_was_spent_before_a_loss_stays_spent() {
+    let budget = Budget {
+        limit: "0.000000100".parse().unwrap(),
+        per: Period::Day,
+    };
+    let caller = caller(Rate::default(), Some(budget));
+    let fleet = Fleet::of(2);
+    let provider = someone();
+    let spend = |number: usize| {
+        let mut spent = 0;
+        for _ in 0..10 {
+            while let Some(mut admission) = fleet.ask(number, &caller) {
+                let cost = Cost::from_nano_dollars(10);
+                if admission.reserve(somewhere(&provider), cost).is_err() {
+                    break;
+                }
+                admission.settle(1, 1, cost);
+                spent += 10;
+                if spent == 60 {
+                    return spent;
+                }
+            }
+            fleet.clock.forward(EXCHANGE_PAUSE);
+            fleet.exchange(0);
+            fleet.exchange(1);
+        }
+        spent
+    };
+    assert_eq!(spend(0), 60);
+    fleet.exchange(0);
+    fleet.lose();
+    fleet.exchange(0);
+    fleet.exchange(0);
+    assert_eq!(spend(1), 40);
+}
+
+/// What happens next at a replica.
+#[derive(Debug, Clone)]
+enum Step {
+    Ask(usize),
+    Exchange(usize),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0usize..3).prop_map(Step::Ask),
+        3 => (0usize..3).prop_map(Step::Exchange),
+        1 => (0u64..30).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn no_minute_of_all_replicas_together_has_more_than_the_rate(steps in steps()) {
+        let (fleet, caller) = (Fleet::of(3), a_minute(20));
+        let mut admitted: VecDeque<u64> = VecDeque::new();
+        for step in steps {
+            match step {
+                Step::Ask(number) => {
+                    if let Some(admission) = fleet.ask(number, &caller) {
+                        admission.settle(1, 1, Cost::ZERO);
+                        let now = fleet.clock.elapsed().as_secs();
+                        admitted.push_back(now);
+                        while admitted.front().is_some_and(|then| now - then >= 60) {
+                            admitted.pop_front();
+                        }
+                        prop_assert!(admitted.len() <= 20, "{} in a minute", admitted.len());
+                    }
+                }
+                Step::Exchange(number) => {
+                    fleet.exchange(number);
+                }
+                Step::Pass(seconds) => {
+                    // Everyone is heard of before a lease ends.
+                    for _ in 0..seconds / 5 {
+                        fleet.clock.forward(Duration::from_secs(5));
+                        for number in 0..3 {
+                            fleet.exchange(number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
