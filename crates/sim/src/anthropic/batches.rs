@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::check::{INVALID, plain};
 use crate::clock::written;
+use crate::route::query;
 use crate::sim::Sim;
 use crate::tasks::{Asked, Output};
 use crate::vendor::{Failure, field};
@@ -73,6 +74,39 @@ pub(crate) fn create(asked: &Asked<'_>) -> Result<Output, Failure> {
     });
     asked.shelf.put_batch(batch.clone());
     Ok(shown(batch))
+}
+
+/// `GET /v1/messages/batches`: newest first.
+pub(crate) fn list(asked: &Asked<'_>) -> Result<Output, Failure> {
+    versioned(asked)?;
+    let limit = query(asked.head, "limit").map_or(Ok(20), str::parse::<usize>);
+    let limit = limit.ok().filter(|limit| (1..=1_000).contains(limit));
+    let limit =
+        limit.ok_or_else(|| plain("limit: Input should be a valid integer from 1 to 1000"))?;
+    let is_message_batch = |batch: &Value| batch["type"] == "message_batch";
+    let all: Vec<Value> = asked
+        .shelf
+        .batches()
+        .into_iter()
+        .filter(is_message_batch)
+        .collect();
+    let place = |after: &str| all.iter().position(|batch| batch["id"] == after);
+    let skipped = match query(asked.head, "after_id") {
+        None => 0,
+        Some(after) => place(after).ok_or_else(|| plain("after_id: not found"))? + 1,
+    };
+    let data: Vec<Value> = all
+        .iter()
+        .skip(skipped)
+        .take(limit)
+        .map(|batch| visible(batch.clone()))
+        .collect();
+    Ok(Output::Json(json!({
+        "first_id": data.first().map(|batch| batch["id"].clone()),
+        "last_id": data.last().map(|batch| batch["id"].clone()),
+        "has_more": all.len() > skipped + limit,
+        "data": data,
+    })))
 }
 
 /// `POST /v1/messages/batches/{id}/cancel`: requests that nobody has looked for yet are canceled.
@@ -149,11 +183,15 @@ fn find(asked: &Asked<'_>) -> Result<Value, Failure> {
     found.ok_or_else(|| Failure::new(404, "not_found_error", format!("Batch not found: {id}")))
 }
 
-fn shown(mut batch: Value) -> Output {
+fn shown(batch: Value) -> Output {
+    Output::Json(visible(batch))
+}
+
+fn visible(mut batch: Value) -> Value {
     if let Some(fields) = batch.as_object_mut() {
         fields.retain(|name, _| !name.starts_with('_'));
     }
-    Output::Json(batch)
+    batch
 }
 
 async fn run(sim: &Sim, asked: &Asked<'_>, batch: &mut Value) {

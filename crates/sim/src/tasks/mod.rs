@@ -35,6 +35,7 @@ use crate::body::SimBody;
 use crate::digest::Digest;
 use crate::directive::{Directive, Fault, InvalidDirective, Voice};
 use crate::frames::Frames;
+use crate::gemini;
 use crate::handover::{html, shaped_stream, shaped_whole};
 use crate::openai;
 use crate::record::excerpt;
@@ -179,6 +180,10 @@ pub(crate) async fn respond(sim: &Sim, head: &Parts, body: &Bytes) -> Option<Res
         Work::Batch => {
             let output = match known {
                 Ok(()) if house == house::ANTHROPIC => anthropic::batches::look(sim, &asked).await,
+                Ok(()) if house == house::GEMINI => gemini::tasks::batches::look(sim, &asked).await,
+                Ok(()) if asked.path().starts_with(openai::tasks::jobs::PREFIX) => {
+                    openai::tasks::jobs::look(sim, &asked).await
+                }
                 Ok(()) => openai::tasks::batches::look(sim, &asked).await,
                 Err(failure) => Err(failure),
             };

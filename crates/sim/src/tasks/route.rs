@@ -18,6 +18,9 @@ pub(super) fn of(head: &Parts) -> Option<Endpoint> {
     match head.method {
         Method::POST => posted(path),
         Method::GET => got(path),
+        Method::DELETE if path.starts_with("/v1beta/files/") => {
+            Some(look(GEMINI, gemini::batches::delete))
+        }
         Method::DELETE => path
             .strip_prefix("/v1/files/")
             .map(|_| look(OPENAI, openai::files::delete)),
@@ -57,6 +60,8 @@ fn posted(path: &str) -> Option<Endpoint> {
         "/v1/rerank" => make(OPENAI, openai::rerank::rank),
         "/v1/files" => look(OPENAI, openai::files::upload),
         "/v1/batches" => look(OPENAI, openai::batches::create),
+        openai::jobs::PREFIX => look(OPENAI, openai::jobs::create),
+        "/upload/v1beta/files" => look(GEMINI, gemini::batches::upload),
         "/v1/messages/batches" => look(ANTHROPIC, anthropic::batches::create),
         "/v1/fine_tuning/jobs" => look(OPENAI, openai::fine_tuning::create),
         "/v1/speech-to-text" => return other(Other::ElevenLabs, elevenlabs::hear),
@@ -98,6 +103,12 @@ fn posted_below(path: &str) -> Option<Endpoint> {
     if rest.starts_with("messages/batches/") && rest.ends_with("/cancel") {
         return Some(look(ANTHROPIC, anthropic::batches::cancel));
     }
+    if path.starts_with(openai::jobs::PREFIX) && rest.ends_with("/cancel") {
+        return Some(look(OPENAI, openai::jobs::cancel));
+    }
+    if rest.starts_with("batches/") && rest.ends_with(":cancel") {
+        return Some(look(GEMINI, gemini::batches::cancel));
+    }
     if rest.starts_with("batches/") && rest.ends_with("/cancel") {
         return Some(look(OPENAI, openai::batches::cancel));
     }
@@ -112,6 +123,7 @@ fn posted_below(path: &str) -> Option<Endpoint> {
 fn of_google(house: House, model: &str) -> Option<Endpoint> {
     match model.rsplit_once(':')? {
         (_, "embedContent") => Some(make(house, gemini::embeddings::one)),
+        (_, "batchGenerateContent") => Some(look(house, gemini::batches::create)),
         (_, "batchEmbedContents") => Some(make(house, gemini::embeddings::batch)),
         (model, "predict") if model.starts_with("imagen") => {
             Some(make(house, gemini::imagen::predict))
@@ -131,8 +143,22 @@ fn got(path: &str) -> Option<Endpoint> {
     if path.starts_with("/queue/fal-ai/") {
         return other(Other::Fal, fal::look);
     }
+    if path.starts_with("/download/v1beta/files/") {
+        return Some(look(GEMINI, gemini::batches::download));
+    }
+    if path == "/v1beta/batches" {
+        return Some(look(GEMINI, gemini::batches::list));
+    }
+    if path.starts_with("/v1beta/batches/") {
+        return Some(Endpoint {
+            house: GEMINI,
+            work: Work::Batch,
+        });
+    }
     let rest = path.strip_prefix("/v1/")?;
     match rest {
+        "messages/batches" => return Some(look(ANTHROPIC, anthropic::batches::list)),
+        "batch/jobs" => return Some(look(OPENAI, openai::jobs::list)),
         "files" => return Some(look(OPENAI, openai::files::list)),
         "batches" => return Some(look(OPENAI, openai::batches::list)),
         "fine_tuning/jobs" => return Some(look(OPENAI, openai::fine_tuning::list)),
@@ -160,7 +186,7 @@ fn got(path: &str) -> Option<Endpoint> {
     if path.starts_with(openai::fine_tuning::PREFIX) {
         return Some(look(OPENAI, openai::fine_tuning::look));
     }
-    if rest.starts_with("batches/") {
+    if rest.starts_with("batches/") || rest.starts_with("batch/jobs/") {
         return Some(Endpoint {
             house: OPENAI,
             work: Work::Batch,

@@ -4,6 +4,7 @@ mod altered;
 mod anthropic;
 mod ask;
 mod azure;
+mod batches;
 mod bedrock;
 mod cohere;
 mod completions;

@@ -636,7 +636,10 @@ async fn a_batch_is_really_run() {
             "one",
             json!({"model": "text-embedding-3-small", "input": "a", "dimensions": 2}),
         ),
-        line("two", json!({"model": "nobody", "input": "a"})),
+        line(
+            "two",
+            json!({"model": "text-embedding-3-small", "input": []}),
+        ),
     ]
     .join("\n");
     let parts: [Part<'_>; 2] = [
@@ -684,7 +687,7 @@ async fn a_batch_is_really_run() {
             .trim(),
     )
     .unwrap();
-    assert_eq!(bad["response"]["status_code"], 404);
+    assert_eq!(bad["response"]["status_code"], 400);
 
     let other = openai(&sim, "/v1/batches", &asked).await.json();
     let cancel = format!("/v1/batches/{}/cancel", other["id"].as_str().unwrap());

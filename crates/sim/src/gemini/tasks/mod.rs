@@ -1,6 +1,7 @@
 //! Google's endpoints beside its chats: vectors, Imagen, and the models of `generateContent` that make pictures and speech.
 //! Reference: <https://ai.google.dev/api>.
 
+pub(crate) mod batches;
 pub(crate) mod embeddings;
 pub(crate) mod imagen;
 pub(crate) mod made;

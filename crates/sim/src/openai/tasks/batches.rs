@@ -127,6 +127,13 @@ fn faults(file: &[u8], endpoint: &str) -> Vec<Value> {
             ));
         }
         seen.push(&line["custom_id"]);
+        if line["body"]["model"] != lines[0]["body"]["model"] {
+            faults.push(fault(
+                number + 1,
+                "mismatched_model",
+                "The provided model does not match the model of the lines before: a batch has one model.",
+            ));
+        }
     }
     faults
 }
@@ -205,16 +212,22 @@ async fn run(sim: &Sim, asked: &Asked<'_>, batch: &mut Value) {
     batch["completed_at"] = json!(asked.now);
     batch["request_counts"] =
         json!({"total": lines.len(), "completed": done.len(), "failed": failed.len()});
-    for (field, kind, lines) in [
-        ("output_file_id", "output", done),
-        ("error_file_id", "error", failed),
-    ] {
+    put_results(
+        asked,
+        batch,
+        [("output_file_id", done), ("error_file_id", failed)],
+    );
+}
+
+/// Keeps lines of results as files, and names them in these fields of their batch.
+pub(super) fn put_results(asked: &Asked<'_>, batch: &mut Value, results: [(&str, Vec<String>); 2]) {
+    for (field, lines) in results {
         if lines.is_empty() {
             continue;
         }
         let file = File {
             id: format!("file-sim{:016x}", asked.shelf.number()),
-            name: format!("{}_{kind}.jsonl", batch["id"].as_str().unwrap_or_default()),
+            name: format!("{}_{field}.jsonl", batch["id"].as_str().unwrap_or_default()),
             purpose: "batch_output".to_owned(),
             created: asked.now,
             bytes: Bytes::from(lines.join("\n") + "\n"),
@@ -225,7 +238,7 @@ async fn run(sim: &Sim, asked: &Asked<'_>, batch: &mut Value) {
 }
 
 /// Asks this provider itself, with the credential of who looks.
-async fn ask(sim: &Sim, asked: &Asked<'_>, line: &Value) -> Value {
+pub(super) async fn ask(sim: &Sim, asked: &Asked<'_>, line: &Value) -> Value {
     let mut request = Request::new(Bytes::from(line["body"].to_string()));
     *request.method_mut() = http::Method::POST;
     if let Some(Ok(uri)) = line["url"].as_str().map(str::parse) {

@@ -132,8 +132,15 @@ pub(super) fn lines(bytes: &[u8]) -> Result<Vec<Value>, String> {
         let line: Value = serde_json::from_str(line).map_err(|_| {
             format!("Invalid file format for Batch API. Line {place} is not valid JSON.")
         })?;
-        for name in ["custom_id", "method", "url"] {
-            if !line[name].is_string() {
+        // Lines of batch jobs name neither: their jobs do.
+        let is_of_job = line["method"].is_null() && line["url"].is_null();
+        let named: &[&str] = if is_of_job {
+            &["custom_id"]
+        } else {
+            &["custom_id", "method", "url"]
+        };
+        for name in named {
+            if !line[*name].is_string() {
                 return Err(format!(
                     "Invalid file format for Batch API. Line {place} has no '{name}'."
                 ));

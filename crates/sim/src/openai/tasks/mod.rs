@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod fine_tuning;
 pub(crate) mod images;
 mod images_form;
+pub(crate) mod jobs;
 pub(crate) mod moderations;
 pub(crate) mod rerank;
 pub(crate) mod speech;
