@@ -2,31 +2,37 @@
 //!
 //! A caller makes one with [`Batches::create`]. A loop of the server claims it ([`Batches::claim`]) and works
 //! on it ([`Batches::work`]), which is the story of one batch: its lines are looked at (`validation`); they
-//! are handed over as a whole to a provider that runs batches itself (`handover`), or asked one by one
-//! (`lines`); what became of them is written into files (`results`). Everything that matters is in the store
+//! are divided (`division`) and handed over as a whole to providers that run batches themselves
+//! (`handover`), or asked one by one (`lines`); what became of them is written into files (`results`). Everything that matters is in the store
 //! before it counts, so that whoever claims a batch next goes on where the last one stopped.
 
+mod adoption;
 mod cut;
 mod desk;
+mod division;
 mod endpoint;
 mod handover;
 mod input;
 mod leash;
 mod lines;
+mod passage;
+mod reservation;
 mod results;
 mod settlement;
+mod submission;
 #[cfg(test)]
 mod tests;
 mod validation;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::batch::{Batch, BatchState, BatchStore, LineFault};
 use domain::caller::Caller;
 use domain::clock::Clock;
 use domain::entropy::Entropy;
-use domain::id::{KeyId, ReplicaId};
+use domain::id::{BatchId, KeyId, ReplicaId};
 use domain::problem::Problem;
 use domain::store_error::StoreError;
 use jiff::{SignedDuration, Timestamp};
@@ -39,9 +45,12 @@ use crate::ledger::JournalError;
 pub use desk::{BatchError, NewBatch, NewMessage};
 pub use endpoint::Endpoint;
 use leash::Leash;
+use reservation::Held;
 
 /// How long a batch is held without a sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(15);
+/// Batches that are read together at start.
+const PAGE: u32 = 100;
 /// How often whoever works on a batch says so.
 const HEARTBEAT: Duration = Duration::from_secs(4);
 
@@ -91,6 +100,9 @@ pub struct Batches {
     wishes: Notify,
     /// Says that the process is about to end.
     halt: watch::Sender<bool>,
+    /// What batches hold of budgets that were handed over before this process began.
+    held: Mutex<HashMap<BatchId, Held>>,
+    began_at: Timestamp,
 }
 
 /// Why the work on a batch was left to whoever claims it next.
@@ -118,10 +130,12 @@ impl Batches {
     pub fn new(parts: BatchParts) -> Self {
         Self {
             room: Semaphore::new(parts.rules.concurrency),
+            began_at: parts.clock.now(),
             parts,
             arrived: Notify::new(),
             wishes: Notify::new(),
             halt: watch::Sender::new(false),
+            held: Mutex::default(),
         }
     }
 
@@ -146,7 +160,33 @@ impl Batches {
         let now = self.parts.clock.now();
         let until = after(now, LEASE);
         let store = &self.parts.store;
-        store.claim_batch(self.parts.replica, now, until).await
+        let claimed = store.claim_batch(self.parts.replica, now, until).await?;
+        if claimed.is_none() && after(self.began_at, LEASE) < now {
+            // Whatever is open is held by somebody who lives, and counted there.
+            self.locked_held().clear();
+        }
+        Ok(claimed)
+    }
+
+    /// Sets aside what batches may still cost that were handed over before this process began. Called at
+    /// start, before anything is admitted: what a provider works on is spent already, whoever claims the
+    /// batch.
+    pub async fn resume(&self, gateway: &Gateway) -> Result<(), StoreError> {
+        let mut last = None;
+        loop {
+            let page = self.parts.store.batches_in_progress(last, PAGE).await?;
+            for batch in &page {
+                self.hold_open(gateway, batch);
+            }
+            last = page.last().map(|batch| batch.id);
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    fn locked_held(&self) -> std::sync::MutexGuard<'_, HashMap<BatchId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Works on a batch that was claimed until it has ended, or somebody else has to go on.
@@ -207,10 +247,10 @@ impl Batches {
         batch: &mut Batch,
         leash: &Leash,
     ) -> Result<(), Unfinished> {
-        let answered = if batch.details.handover.is_some() {
-            self.hand_over(gateway, batch, leash).await
-        } else {
+        let answered = if batch.details.handovers.is_empty() {
             self.ask_lines(gateway, batch, leash).await
+        } else {
+            self.hand_over(gateway, batch, leash).await
         };
         match answered {
             // Without its lines, a batch can only tell of those that have ended.

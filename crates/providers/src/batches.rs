@@ -1,43 +1,46 @@
 //! Batches of providers that run them themselves: many requests handed over at once, answered within a day
-//! at a lower price. One implementation for each format ([`crate::openai::batches`],
-//! [`crate::anthropic::batches`]).
+//! at a lower price. One implementation for each shape of such an API: [`openai`] (also of its hosts and of
+//! Azure), [`anthropic`], [`gemini`], [`mistral`].
+
+pub mod anthropic;
+pub mod gemini;
+pub mod mistral;
+pub mod openai;
 
 use bytes::Bytes;
 use domain::batch::LineFault;
-use http::Request;
+use http::header::ACCEPT;
+use http::{HeaderMap, Method, Request};
+use jiff::Timestamp;
+use serde::Deserialize;
 
-use crate::dialect::{DecodeError, Refusal, Target};
-use crate::tap::Observed;
+use crate::dialect::{DecodeError, Format, Refusal, Target};
 
 /// How a provider is given batches and asked for them. Pure. Requests are without a credential.
 pub trait BatchApi: Send + Sync {
     /// What a batch may hold.
     fn bounds(&self) -> Bounds;
 
-    /// Whether lines may ask `endpoint`, a path such as `/v1/chat/completions`.
-    fn takes(&self, endpoint: &str) -> bool;
+    /// Whether lines may ask for this.
+    fn takes(&self, work: Work) -> bool;
 
-    /// Appends one line to what is handed over; `body` is JSON in the provider's format.
-    fn write_line(&self, custom_id: &str, endpoint: &str, body: &[u8], lines: &mut Vec<u8>);
+    /// Whether a line can be handed over whose format says this beside its body.
+    fn takes_beside(&self, fields: &HeaderMap) -> bool {
+        fields.is_empty()
+    }
 
-    /// The first request that hands `lines` over, all of which ask `endpoint`. `name` tells the batch from
-    /// others.
-    fn begin(
-        &self,
-        target: &Target<'_>,
-        endpoint: &str,
-        name: &str,
-        lines: Vec<u8>,
-    ) -> Result<Beginning, Refusal>;
+    /// Appends one line to what is handed over; `name` tells it from others, `body` is JSON in the provider's
+    /// format.
+    fn write_line(&self, name: &str, work: Work, body: &[u8], lines: &mut Vec<u8>);
 
-    /// The request that makes a batch of lines that were uploaded, of which the provider said `uploaded`.
-    fn create(
-        &self,
-        target: &Target<'_>,
-        endpoint: &str,
-        name: &str,
-        uploaded: &[u8],
-    ) -> Result<Request<Bytes>, DecodeError>;
+    /// The first request that hands `lines` over.
+    fn begin(&self, handing: &Handing<'_>, lines: Vec<u8>) -> Result<Beginning, Refusal>;
+
+    /// What the provider calls the lines that were uploaded, of which it said `uploaded`.
+    fn uploaded(&self, uploaded: &[u8]) -> Result<String, DecodeError>;
+
+    /// The request that makes a batch of the lines that were uploaded as `file`.
+    fn create(&self, handing: &Handing<'_>, file: &str) -> Result<Request<Bytes>, Refusal>;
 
     /// The question how far a batch has come.
     fn look(&self, target: &Target<'_>, id: &str) -> Result<Request<Bytes>, Refusal>;
@@ -48,14 +51,46 @@ pub trait BatchApi: Send + Sync {
     /// Reads what the provider says of a batch.
     fn read(&self, body: &[u8]) -> Result<Progress, DecodeError>;
 
+    /// The question which batches there are, newest first, at least of those that were made `since`; `page`
+    /// is [`Page::next`] of the page before.
+    fn list(
+        &self,
+        target: &Target<'_>,
+        since: Timestamp,
+        page: Option<&str>,
+    ) -> Result<Request<Bytes>, Refusal>;
+
+    /// Reads a page of batches.
+    fn read_list(&self, body: &[u8]) -> Result<Page, DecodeError>;
+
     /// The request for results that lie at `place`, one of [`Progress::Ended`]'s.
     fn fetch(&self, target: &Target<'_>, place: &str) -> Result<Request<Bytes>, Refusal>;
 
     /// Reads one line of results.
     fn read_line(&self, line: &[u8]) -> Result<ResultLine, DecodeError>;
 
-    /// Reads of a line's answer from `endpoint` what the ledger wants to know.
-    fn observe(&self, endpoint: &str, body: &[u8]) -> Result<Observed, DecodeError>;
+    /// The wish that the lines that were uploaded as `file` are deleted.
+    fn discard(&self, target: &Target<'_>, file: &str) -> Result<Request<Bytes>, Refusal>;
+}
+
+/// What the lines of a batch ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Chats in this format.
+    Chat(Format),
+    /// Embeddings in OpenAI's shape.
+    Embeddings,
+}
+
+/// What is handed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Handing<'a> {
+    /// The model that every line asks for, and where it is.
+    pub target: &'a Target<'a>,
+    /// What every line asks for.
+    pub work: Work,
+    /// Tells the batch from others.
+    pub name: &'a str,
 }
 
 /// What one batch of a provider may hold.
@@ -65,8 +100,6 @@ pub struct Bounds {
     pub lines: u32,
     /// Bytes.
     pub bytes: usize,
-    /// Whether its lines may ask for different models.
-    pub mixes_models: bool,
 }
 
 /// How a batch is begun.
@@ -86,7 +119,7 @@ pub enum Progress {
         /// What the provider calls it.
         id: String,
     },
-    /// It has ended, one way or another; lines that have no result were not reached.
+    /// It has ended, one way or another.
     Ended {
         /// What the provider calls it.
         id: String,
@@ -94,14 +127,46 @@ pub enum Progress {
         places: Vec<String>,
         /// Why it could not begin.
         faults: Vec<LineFault>,
+        /// Whether it ended before it was done: then lines that have no result were not reached.
+        is_cut_short: bool,
     },
+}
+
+/// Some of the batches that a provider has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub batches: Vec<Listed>,
+    /// Where the list goes on; `None` where it ends.
+    pub next: Option<String>,
+}
+
+/// One batch in a provider's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What the provider calls it.
+    pub id: String,
+    /// The name that it was given, where the provider keeps such a name.
+    pub mark: Mark,
+    /// When it was made; `None` where that cannot be read.
+    pub made_at: Option<Timestamp>,
+}
+
+/// By what a batch in a list can be told from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// The name that it was handed over with ([`Handing::name`]); `None` where somebody else made it.
+    Name(Option<String>),
+    /// The provider keeps no names: how many lines it has. The lines' own names, which stand in its results,
+    /// tell the rest.
+    Lines(u32),
 }
 
 /// What became of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultLine {
-    /// The line's identifier.
-    pub custom_id: String,
+    /// The name that the line was handed over with.
+    pub name: String,
     /// What became of it.
     pub outcome: LineOutcome,
 }
@@ -127,4 +192,35 @@ impl Progress {
             Self::Working { id } | Self::Ended { id, .. } => id,
         }
     }
+}
+
+/// A request without a body, for what is looked at, fetched, or deleted.
+fn bare(method: Method, url: &str) -> Result<Request<Bytes>, Refusal> {
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .header(ACCEPT, "*/*")
+        .body(Bytes::new())
+        .map_err(|error| Refusal {
+            detail: format!("The provider's base URL makes no request target: {error}."),
+            param: None,
+        })
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, DecodeError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| DecodeError::Malformed(format!("this is not {what}: {error}")))
+}
+
+/// Appends JSON on one line: line feeds stand between values only, inside a text they are escaped.
+fn write_on_one_line(json: &[u8], lines: &mut Vec<u8>) {
+    lines.extend(json.iter().map(|byte| match byte {
+        b'\n' | b'\r' => b' ',
+        other => *other,
+    }));
+}
+
+/// The whole seconds since the epoch that a vendor writes.
+fn at_second(seconds: Option<i64>) -> Option<Timestamp> {
+    Timestamp::from_second(seconds?).ok()
 }

@@ -7,10 +7,13 @@ use http::Request;
 use http::response::Parts;
 use jiff::Timestamp;
 
-use crate::anthropic::batches::AnthropicBatches;
 use crate::anthropic::{self, AnthropicMessages};
 use crate::azure;
 use crate::batches::BatchApi;
+use crate::batches::anthropic::AnthropicBatches;
+use crate::batches::gemini::GeminiBatches;
+use crate::batches::mistral::MistralBatches;
+use crate::batches::openai::OpenaiBatches;
 use crate::bedrock::{self, AnthropicOnBedrock, BedrockConverse};
 use crate::cohere::{self, CohereChat};
 use crate::credential::Credential;
@@ -23,7 +26,6 @@ use crate::media::credential::{
     BLACK_FOREST_LABS, DEEPGRAM, ELEVENLABS, FAL, REPLICATE, STABILITY,
 };
 use crate::native::meter::imitated;
-use crate::openai::batches::OpenaiBatches;
 use crate::openai::{self, OpenaiChat};
 use crate::vertex;
 use domain::provider_error::ProviderError;
@@ -128,11 +130,17 @@ impl ProviderKind {
         }
     }
 
-    /// How it is given batches, where it runs them itself; `serves` says whether its host has the endpoints.
-    pub fn batches(self, serves: Serves) -> Option<&'static dyn BatchApi> {
+    /// How it is given batches, where it runs them itself; `host` says whether it has the endpoints.
+    pub fn batches(self, host: &Host) -> Option<&'static dyn BatchApi> {
+        if !host.serves.batches {
+            return None;
+        }
         match self {
-            Self::Openai if serves.batches => Some(&OpenaiBatches),
-            Self::Anthropic if serves.batches => Some(&AnthropicBatches),
+            Self::Openai if host.quirks.batch_jobs => Some(&MistralBatches),
+            Self::Openai => Some(&OpenaiBatches::Own),
+            Self::AzureOpenai => Some(&OpenaiBatches::Azure),
+            Self::Anthropic => Some(&AnthropicBatches),
+            Self::Gemini => Some(&GeminiBatches),
             _ => None,
         }
     }

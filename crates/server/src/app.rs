@@ -203,6 +203,7 @@ impl App {
             },
         });
         let batches = batches(config, replica, &store, &ring, &clock, &entropy);
+        batches.resume(&gateway).await?;
         let app = Self {
             gateway,
             ledger,

@@ -202,6 +202,32 @@ impl BatchStore for Store {
         one(rows)
     }
 
+    async fn batches_in_progress(
+        &self,
+        last: Option<BatchId>,
+        limit: u32,
+    ) -> Result<Vec<Batch>, StoreError> {
+        let mut connection = self.database.read().await?;
+        rows!(
+            connection.session(),
+            BatchRow,
+            "SELECT
+               id, organization_id, project_id, key_id, face, state, cancelling_at, succeeded, failed,
+               created_at, expires_at, details
+             FROM batches
+             WHERE state IN ('validating', 'in_progress', 'finalizing')
+               AND state = 'in_progress'
+               AND ($1 IS NULL OR id > $1)
+             ORDER BY id
+             LIMIT $2",
+            last.map(|last| last.to_string()),
+            i64::from(limit),
+        )?
+        .into_iter()
+        .map(BatchRow::into_batch)
+        .collect()
+    }
+
     async fn hold_batch(
         &self,
         id: BatchId,
@@ -257,6 +283,18 @@ impl BatchStore for Store {
         }
         transaction.commit().await?;
         Ok(saved > 0)
+    }
+
+    async fn save_before_asking(
+        &self,
+        batch: &Batch,
+        holder: ReplicaId,
+    ) -> Result<bool, StoreError> {
+        let is_held = self.save_batch(batch, holder).await?;
+        if is_held {
+            self.make_durable().await?;
+        }
+        Ok(is_held)
     }
 
     async fn release_batch(&self, id: BatchId, holder: ReplicaId) -> Result<(), StoreError> {

@@ -56,7 +56,11 @@ def content(client: OpenAI, file_id: str | None) -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("model", ["whole-openai/gpt", "openai/gpt", "anthropic/claude"])
+# Handed over to OpenAI, asked one by one, and handed over in a translation to the others.
+MODELS = ["whole-openai/gpt", "openai/gpt", "anthropic/claude", "google/gemini", "mistral/gpt"]
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_every_line_is_answered_and_recorded(gateway: Gateway, client: OpenAI, model: str) -> None:
     lines = [
         chat("one", model, "Count to one"),
@@ -86,6 +90,7 @@ def test_every_line_is_answered_and_recorded(gateway: Gateway, client: OpenAI, m
         assert (row["state"], row["request_id"]) == ("settled", line["response"]["request_id"])
         usage = line["response"]["body"]["usage"]
         assert (row["usage"]["input_tokens"], row["usage"]["output_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert batch.usage and batch.usage.total_tokens == sum(line["response"]["body"]["usage"]["total_tokens"] for line in output.values())
 
 
 def test_a_batch_is_handed_over_where_the_provider_runs_batches(client: OpenAI, sim: Sim) -> None:

@@ -3,6 +3,7 @@
 //! What is asked is a file of lines; what was answered is kept line by line until the batch has ended and
 //! its files of results are written. Who works on a batch holds a lease on it.
 
+mod handover;
 mod port;
 
 use std::fmt;
@@ -12,10 +13,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use handover::{Handover, HandoverStep};
 pub use port::{BatchCursor, BatchStore, Hold};
 
 use crate::id::{BatchId, FileId, KeyId, OrganizationId, ProjectId, RequestId};
-use crate::name::ProviderName;
+use crate::usage::Usage;
 
 /// A batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +68,13 @@ pub struct BatchDetails {
     /// The one model that every line asks for, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Where it was handed over as a whole, to a provider with batches of its own.
+    /// The parts in which it is handed over as a whole, to providers with batches of their own; none where
+    /// its lines are asked one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers: Vec<Handover>,
+    /// What its answers took together, as far as they say; `None` before it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handover: Option<Handover>,
+    pub usage: Option<Usage>,
     /// When its lines began to be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_progress_at: Option<Timestamp>,
@@ -84,24 +90,6 @@ pub struct BatchDetails {
     /// The file of errors, where the API has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<FileId>,
-}
-
-/// A batch that a provider works on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Handover {
-    /// The provider.
-    pub provider: ProviderName,
-    /// A model of its lines, in the provider's words.
-    pub model: String,
-    /// How often it was handed over: again when the process ended before the provider's answer was known.
-    pub number: u32,
-    /// What the provider calls it; `None` before it has answered.
-    pub id: Option<String>,
-    /// When it was handed over last.
-    pub at: Timestamp,
-    /// Whether it was asked to stop.
-    #[serde(default)]
-    pub is_stopped: bool,
 }
 
 /// The API that a batch was made by.

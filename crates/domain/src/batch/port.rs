@@ -49,6 +49,14 @@ pub trait BatchStore: Send + Sync {
         until: Timestamp,
     ) -> Result<Option<Batch>, StoreError>;
 
+    /// At most `limit` batches whose lines are being asked or run, whoever holds them, in the order of their
+    /// identifiers and after `last`.
+    async fn batches_in_progress(
+        &self,
+        last: Option<BatchId>,
+        limit: u32,
+    ) -> Result<Vec<Batch>, StoreError>;
+
     /// Holds a batch until `until`.
     async fn hold_batch(
         &self,
@@ -60,6 +68,14 @@ pub trait BatchStore: Send + Sync {
     /// Writes what became of a batch, but not whether it is to be cancelled and how many lines have ended;
     /// one that has ended is let go of, with its lines. Answers whether it was held.
     async fn save_batch(&self, batch: &Batch, holder: ReplicaId) -> Result<bool, StoreError>;
+
+    /// Writes as [`BatchStore::save_batch`] does, and to the disk before it returns: a provider is about to be
+    /// asked for something that it charges for, and what is written stands for that.
+    async fn save_before_asking(
+        &self,
+        batch: &Batch,
+        holder: ReplicaId,
+    ) -> Result<bool, StoreError>;
 
     /// Lets go of a batch, for whoever wants to go on with it.
     async fn release_batch(&self, id: BatchId, holder: ReplicaId) -> Result<(), StoreError>;

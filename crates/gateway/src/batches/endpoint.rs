@@ -97,6 +97,10 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn is_embeddings(self) -> bool {
+        self.operation() == Operation::Embeddings
+    }
+
     /// Reads the body of a line. Its answer must be whole: a line has one place for it.
     pub(super) fn read(self, body: &Bytes) -> Result<Request, InvalidRequest> {
         let asked = Asked::default();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::batch::{Batch, BatchFace, BatchState, EndedLine, LineFault};
 use domain::file::FilePurpose;
 use domain::id::{FileId, RequestId};
+use domain::usage::Usage;
 use serde_json::json;
 
 use super::desk::{jsonl, name};
@@ -48,6 +49,7 @@ impl Batches {
         let mut ended = Ended::default();
         let mut output = Results::new("output");
         let mut errors = Results::new("error");
+        let mut usage = Usage::default();
         // A batch whose lines were never looked at has none to tell of.
         if has_begun || batch.face == BatchFace::Anthropic {
             let mut input = match Input::of(gateway, batch).await {
@@ -57,7 +59,10 @@ impl Batches {
             while let Some(line) = input.next_line(batch.face).await? {
                 let found = ended.find(self, batch, line.number).await?;
                 let text = render(batch, &line, found.as_ref());
-                let is_good = found.is_some_and(|line| line.is_good());
+                let is_good = found.as_ref().is_some_and(EndedLine::is_good);
+                let took = found.filter(|_| is_good);
+                let took = took.and_then(|line| providers::openai::usage_of(&line.body));
+                usage = usage.saturating_add(took.unwrap_or_default());
                 let results = if is_good || batch.face == BatchFace::Anthropic {
                     &mut output
                 } else {
@@ -66,6 +71,7 @@ impl Batches {
                 results.write(gateway, batch, &text).await?;
             }
         }
+        batch.details.usage = (batch.face == BatchFace::Openai).then_some(usage);
         let keep = match batch.details.output_seconds {
             Some(seconds) => Some(Duration::from_secs(seconds)),
             None => (batch.face == BatchFace::Anthropic).then_some(self.parts.rules.keep),

@@ -2,37 +2,29 @@
 
 use std::collections::HashSet;
 
-use domain::batch::{Batch, BatchFace, BatchState, Handover, LineFault};
+use domain::batch::{Batch, BatchFace, BatchState, LineFault};
 use domain::caller::Caller;
-use domain::name::ProviderName;
-use memchr::memmem;
-use providers::face::Asked;
 
-use super::endpoint::{Endpoint, Speaks};
+use super::division::{Division, Looked};
+use super::endpoint::{Endpoint, Request};
 use super::input::{Input, Line, file};
 use super::{Batches, Unfinished, fail, is_final};
 use crate::chat::Gateway;
 use crate::files::FileError;
 use crate::plan::permitted;
-use crate::prepare;
 use crate::routes::Plan;
 
 /// The most faults that are reported: whoever has so many knows what to look for.
 const MAX_FAULTS: usize = 100;
-/// What only this gateway can put in its place: a line that has it is asked here.
-const OF_THIS_GATEWAY: [&[u8]; 3] = [
-    b"\"file_id\"",
-    b"\"previous_response_id\"",
-    b"\"item_reference\"",
-];
-
-/// What all lines have in common, as far as they were looked at.
-#[derive(Default)]
-struct Common {
-    /// The one provider that runs batches itself and is asked for every line so far.
-    provider: Option<ProviderName>,
-    model: Option<String>,
-    has_one_model: bool,
+/// What lines are looked at with, and what was seen.
+struct Looking<'a> {
+    gateway: &'a Gateway,
+    endpoint: Endpoint,
+    face: BatchFace,
+    caller: &'a Caller,
+    division: Division,
+    /// The models that are asked for, two at most: whether it is one is all that is wanted.
+    models: HashSet<String>,
 }
 
 impl Batches {
@@ -49,15 +41,20 @@ impl Batches {
             batch.state = BatchState::Finalizing;
             return Ok(());
         };
-        let looked = self.look_at_lines(gateway, batch, endpoint, &caller).await;
-        let (common, faults) = match looked {
-            Ok(looked) => looked,
+        let mut looking = Looking {
+            gateway,
+            endpoint,
+            face: batch.face,
+            caller: &caller,
+            division: Division::new(batch.created_at),
+            models: HashSet::new(),
+        };
+        let looked = self.look_at_lines(&mut looking, batch).await;
+        let faults = match looked {
+            Ok(faults) => faults,
             Err(Unfinished::File(error)) if is_final(&error) => {
                 let message = format!("The input file cannot be read: {error}.");
-                (
-                    Common::default(),
-                    vec![LineFault::of_batch("invalid_file", message)],
-                )
+                vec![LineFault::of_batch("invalid_file", message)]
             }
             Err(unfinished) => return Err(unfinished),
         };
@@ -66,19 +63,19 @@ impl Batches {
             return Ok(());
         }
         batch.details.in_progress_at = Some(now);
-        batch.details.model = common.model.clone().filter(|_| common.has_one_model);
-        batch.details.handover = common.handover(gateway, batch, endpoint, now);
+        let mut models = looking.models.into_iter();
+        batch.details.model = models.next().filter(|_| models.next().is_none());
+        batch.details.handovers = looking.division.handovers();
         batch.state = BatchState::InProgress;
         Ok(())
     }
 
     async fn look_at_lines(
         &self,
-        gateway: &Gateway,
+        looking: &mut Looking<'_>,
         batch: &mut Batch,
-        endpoint: Endpoint,
-        caller: &Caller,
-    ) -> Result<(Common, Vec<LineFault>), Unfinished> {
+    ) -> Result<Vec<LineFault>, Unfinished> {
+        let gateway = looking.gateway;
         let rules = &self.parts.rules;
         let size = file(gateway, batch).await?.bytes;
         if size > rules.max_bytes {
@@ -88,7 +85,6 @@ impl Batches {
         let mut input = Input::of(gateway, batch).await?;
         let mut faults = Vec::new();
         let mut ids = HashSet::new();
-        let mut common: Option<Common> = None;
         let mut count = 0_u32;
         while let Some(raw) = input.next().await? {
             count = count.saturating_add(1);
@@ -98,10 +94,8 @@ impl Batches {
                 break;
             }
             let number = raw.number;
-            let looked = Line::read(batch.face, raw, endpoint.path).and_then(|line| {
-                look(gateway, caller, endpoint, batch.face, &line, &mut common)
-                    .map(|()| line.custom_id)
-            });
+            let looked = Line::read(batch.face, raw, looking.endpoint.path)
+                .and_then(|line| looking.look(&line).map(|()| line.custom_id));
             let fault = match looked {
                 Ok(custom_id) => {
                     if ids.insert(custom_id) {
@@ -122,7 +116,7 @@ impl Batches {
             faults.push(LineFault::of_batch("empty_file", message));
         }
         batch.details.lines = count;
-        Ok((common.unwrap_or_default(), faults))
+        Ok(faults)
     }
 }
 
@@ -137,136 +131,61 @@ fn duplicate(number: u32) -> LineFault {
     }
 }
 
-/// Looks at one line: whether it can be asked at all, and what it has in common with those before.
-fn look(
-    gateway: &Gateway,
-    caller: &Caller,
-    endpoint: Endpoint,
-    face: BatchFace,
-    line: &Line,
-    common: &mut Option<Common>,
-) -> Result<(), LineFault> {
-    let fault = |code: &str, param: String, message: String| LineFault {
-        code: code.to_owned(),
-        message,
-        param: Some(param),
-        line: Some(line.number),
-    };
-    let looked = endpoint
-        .read(&line.body)
-        .map_err(|invalid| {
+impl Looking<'_> {
+    /// Looks at one line: whether it can be asked at all, and which way it goes.
+    fn look(&mut self, line: &Line) -> Result<(), LineFault> {
+        match self.request(line) {
+            Ok((request, plan)) => {
+                if self.models.len() <= 1 {
+                    self.models.insert(request.model.as_str().to_owned());
+                }
+                let routes = self.gateway.routes();
+                let model = &request.model;
+                if permitted(&routes, self.caller, model, plan.target()).is_err() {
+                    // Asked by itself, it is answered by another target, or refused.
+                    self.division.give_up();
+                    return Ok(());
+                }
+                let looked = Looked {
+                    endpoint: self.endpoint,
+                    plan: &plan,
+                    request: &request,
+                    body: &line.body,
+                    is_budgeted: self.gateway.limits.has_budget(self.caller),
+                };
+                self.division.add(self.gateway, &looked);
+                Ok(())
+            }
+            // Anthropic looks at requests one by one, when it is their turn: each fails for itself.
+            Err(_) if self.face == BatchFace::Anthropic => {
+                self.division.give_up();
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn request(&self, line: &Line) -> Result<(Request, Plan), LineFault> {
+        let fault = |code: &str, param: String, message: String| LineFault {
+            code: code.to_owned(),
+            message,
+            param: Some(param),
+            line: Some(line.number),
+        };
+        let request = self.endpoint.read(&line.body).map_err(|invalid| {
             let param = invalid
                 .param
                 .map_or("body".to_owned(), |param| format!("body.{param}"));
             fault("invalid_request", param, invalid.detail)
-        })
-        .and_then(|request| {
-            let unknown = |message| fault("model_not_found", "body.model".to_owned(), message);
-            let model = request.model;
-            if !caller.may_use(model.as_str()) {
-                let message = format!("The API key does not permit the model '{model}'.");
-                return Err(unknown(message));
-            }
-            let plan = gateway.routes().plan(&model);
-            let plan =
-                plan.map_err(|_| unknown(format!("The model '{model}' is not served here.")))?;
-            Ok((model, plan))
-        });
-    match looked {
-        Ok((model, plan)) => {
-            let target = plan.target();
-            let may_run_it = permitted(&gateway.routes(), caller, &model, target).is_ok();
-            let provider = (may_run_it && runs_it_itself(endpoint, &plan, line))
-                .then(|| target.provider.name.clone());
-            let model = model.as_str();
-            match common {
-                None => {
-                    *common = Some(Common {
-                        provider,
-                        model: Some(model.to_owned()),
-                        has_one_model: true,
-                    });
-                }
-                Some(common) => {
-                    common.has_one_model &= common.model.as_deref() == Some(model);
-                    if common.provider != provider {
-                        common.provider = None;
-                    }
-                }
-            }
-            Ok(())
+        })?;
+        let unknown = |message| fault("model_not_found", "body.model".to_owned(), message);
+        let model = &request.model;
+        if !self.caller.may_use(model.as_str()) {
+            let message = format!("The API key does not permit the model '{model}'.");
+            return Err(unknown(message));
         }
-        // Anthropic looks at requests one by one, when it is their turn: each fails for itself.
-        Err(_) if face == BatchFace::Anthropic => {
-            *common = Some(Common::default());
-            Ok(())
-        }
-        Err(fault) => Err(fault),
-    }
-}
-
-/// Whether the provider of a line runs batches itself and takes the line as it is written.
-fn runs_it_itself(endpoint: Endpoint, plan: &Plan, line: &Line) -> bool {
-    let target = plan.target();
-    let Some(api) = target.kind.batches(target.provider.host.serves) else {
-        return false;
-    };
-    let needs_us = |text: &&[u8]| memmem::find(&line.body, text).is_some();
-    if !api.takes(endpoint.path) || OF_THIS_GATEWAY.iter().any(needs_us) {
-        return false;
-    }
-    prepared(endpoint, plan, line).is_some()
-}
-
-/// The line's body in the provider's words; `None` where it would have to be translated.
-pub(super) fn prepared(endpoint: Endpoint, plan: &Plan, line: &Line) -> Option<bytes::Bytes> {
-    let asked = Asked::default();
-    let target = plan.target().target();
-    match endpoint.speaks {
-        Speaks::Chat(face) => {
-            let envelope = face.envelope(&asked, &line.body).ok()?;
-            let dialect = plan.target().dialect(face.format())?;
-            let passes = dialect.format() == face.format()
-                && prepare::passes(&line.body, &envelope, plan.target(), dialect);
-            passes.then(|| face.splice(&envelope, &line.body, target.model).body)
-        }
-        Speaks::Task(task) => {
-            let prepared = task
-                .prepare(&asked, &line.body, plan.target().kind, &target)
-                .ok()?;
-            (prepared.report.is_none()).then(|| prepared.request.into_body())
-        }
-    }
-}
-
-impl Common {
-    /// The way to the provider, where every line may go there together.
-    fn handover(
-        &self,
-        gateway: &Gateway,
-        batch: &Batch,
-        endpoint: Endpoint,
-        now: jiff::Timestamp,
-    ) -> Option<Handover> {
-        let provider = self.provider.clone()?;
-        let plan = gateway
-            .routes()
-            .plan(&self.model.as_deref()?.parse().ok()?)
-            .ok()?;
-        let api = plan
-            .target()
-            .kind
-            .batches(plan.target().provider.host.serves)?;
-        let bounds = api.bounds();
-        let fits =
-            batch.details.lines <= bounds.lines && (self.has_one_model || bounds.mixes_models);
-        (fits && api.takes(endpoint.path)).then(|| Handover {
-            provider,
-            model: plan.target().model.clone(),
-            number: 0,
-            id: None,
-            at: now,
-            is_stopped: false,
-        })
+        let plan = self.gateway.routes().plan(model);
+        let plan = plan.map_err(|_| unknown(format!("The model '{model}' is not served here.")))?;
+        Ok((request, plan))
     }
 }

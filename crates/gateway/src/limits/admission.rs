@@ -286,6 +286,14 @@ impl Admission {
         }
     }
 
+    /// Sets `cost` aside of every budget of the caller, whatever they say: it was begun already, and what comes
+    /// next is to find it counted.
+    pub fn hold(&mut self, cost: Cost) {
+        let want = Want { cost, ..self.want };
+        let holder = Arc::clone(&self.holder);
+        self.take_anyway(&holder.budgets, &want, false);
+    }
+
     /// Counts what the call really took.
     pub fn settle(mut self, input_tokens: u64, output_tokens: u64, cost: Cost) {
         let taken = Taken {

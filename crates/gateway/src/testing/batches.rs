@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use domain::batch::{Batch, BatchCursor, BatchFace, BatchStore, EndedLine, Hold};
+use domain::batch::{Batch, BatchCursor, BatchFace, BatchState, BatchStore, EndedLine, Hold};
 use domain::id::{BatchId, KeyId, ReplicaId};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
@@ -104,6 +104,18 @@ impl BatchStore for KeptBatches {
         }))
     }
 
+    async fn batches_in_progress(
+        &self,
+        last: Option<BatchId>,
+        limit: u32,
+    ) -> Result<Vec<Batch>, StoreError> {
+        let all = self.0.lock().unwrap();
+        let batches = all.values().map(|kept| kept.batch.clone());
+        let open = batches.filter(|batch| batch.state == BatchState::InProgress);
+        let rest = open.filter(|batch| last.is_none_or(|last| last < batch.id));
+        Ok(rest.take(limit as usize).collect())
+    }
+
     async fn hold_batch(
         &self,
         id: BatchId,
@@ -131,6 +143,14 @@ impl BatchStore for KeptBatches {
             }
         }
         Ok(is_held)
+    }
+
+    async fn save_before_asking(
+        &self,
+        batch: &Batch,
+        holder: ReplicaId,
+    ) -> Result<bool, StoreError> {
+        self.save_batch(batch, holder).await
     }
 
     async fn release_batch(&self, id: BatchId, holder: ReplicaId) -> Result<(), StoreError> {

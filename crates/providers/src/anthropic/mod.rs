@@ -6,7 +6,6 @@
 //! `sampling` and `cache`; `decode` and `stream` (the answer); `usage` and `error`. What is true of some
 //! models only is in `model`, and of some hosts only in [`betas`]. The caller's side is `face`, and [`CountTokens`].
 
-pub mod batches;
 pub mod betas;
 mod cache;
 pub(crate) mod call_ids;
@@ -52,7 +51,7 @@ use usage::NativeUsage;
 const FORMAT: &str = Format::AnthropicMessages.as_str();
 
 /// The field that says the version of the API.
-const VERSION_FIELD: &str = "anthropic-version";
+pub(crate) const VERSION_FIELD: &str = "anthropic-version";
 
 /// The version that current clients send.
 const VERSION: &str = "2026-10-21";
@@ -61,7 +60,7 @@ const VERSION: &str = "2026-10-21";
 /// answers 400 when they are there. It is sent when they are, so that a caller's sampling reaches the
 /// models that still take it. Otherwise the two versions differ in nothing that a translation writes.
 /// <https://platform.claude.com/docs/en/api/versioning>
-const VERSION_WITH_SAMPLING: &str = "2023-06-01";
+pub(crate) const VERSION_WITH_SAMPLING: &str = "2023-06-01";
 
 /// The version for a request with or without such fields.
 fn version(samples: bool) -> HeaderValue {

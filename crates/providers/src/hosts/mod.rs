@@ -77,7 +77,7 @@ pub struct Serves {
     pub rerank: bool,
     /// `/models`.
     pub models: bool,
-    /// `/files` and `/batches`, at a lower price.
+    /// Batches of its own, at a lower price: at `/files` and `/batches`, unless [`Quirks::batch_jobs`].
     pub batches: bool,
 }
 

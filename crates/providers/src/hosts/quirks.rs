@@ -39,6 +39,9 @@ pub struct Quirks {
     pub rerank_top_k: bool,
     /// What `/embeddings` calls the number of dimensions of its vectors.
     pub dimensions_field: &'static str,
+    /// Whether its batches are jobs of one model at `/batch/jobs` (<https://docs.mistral.ai/api/endpoint/batch>);
+    /// elsewhere they are OpenAI's at `/batches`.
+    pub batch_jobs: bool,
     /// Fields of a request that it refuses; they are dropped, and the report says so.
     pub refused: &'static [&'static str],
 }
@@ -62,6 +65,7 @@ impl Quirks {
         one_choice: false,
         rerank_top_k: false,
         dimensions_field: "dimensions",
+        batch_jobs: false,
         refused: &[],
     };
 

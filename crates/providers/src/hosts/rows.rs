@@ -86,6 +86,7 @@ pub static HOSTS: &[HostRow] = &[
             ..Quirks::NONE
         },
         serves: Serves {
+            batches: true,
             responses: true,
             ..CHAT
         },
@@ -146,9 +147,11 @@ pub static HOSTS: &[HostRow] = &[
             additions: false,
             refused: &["logit_bias", "user", "service_tier"],
             dimensions_field: "output_dimension",
+            batch_jobs: true,
             ..Quirks::NONE
         },
         serves: Serves {
+            batches: true,
             embeddings: true,
             ..CHAT
         },

@@ -7,7 +7,6 @@
 //! answers have in common on the way out).
 
 mod annotations;
-pub mod batches;
 mod body;
 mod call_ids;
 mod chunk;
@@ -23,6 +22,17 @@ pub(crate) mod error;
 mod face;
 pub(crate) mod fields;
 mod finish;
+/// What an answer of any of OpenAI's endpoints says that it took; `None` where it says nothing.
+pub fn usage_of(answer: &[u8]) -> Option<Usage> {
+    #[derive(serde::Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        usage: Option<&'a serde_json::value::RawValue>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    usage::read(answer.usage?.get().as_bytes()).ok().flatten()
+}
+
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod media;

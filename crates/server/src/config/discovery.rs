@@ -162,7 +162,10 @@ impl Variables<'_> {
             _ => None,
         };
         let mut at = host.kind.row.map_or(Host::NONE, Host::of);
-        at.serves.batches |= host.kind.speaks == ProviderKind::Anthropic;
+        at.serves.batches |= matches!(
+            host.kind.speaks,
+            ProviderKind::Anthropic | ProviderKind::Gemini
+        );
         Some(Provider {
             name,
             kind: host.kind.speaks,

@@ -100,9 +100,11 @@ impl Section for Endpoint {
         let batch_api: Option<bool> = fields.optional(
             "batch_api",
             "true",
-            "Whether it runs batches itself, by OpenAI's `/files` and `/batches` or Anthropic's \
-             message batches; then batches are handed over to it at its price for them. Of OpenAI \
-             itself and of kind `anthropic` it does; other hosts are asked line by line.",
+            "Whether batches are handed over to it as a whole, at its price for batches, by its own \
+             API for them: OpenAI's `/files` and `/batches`, Anthropic's message batches, Gemini's \
+             batches, Mistral's batch jobs. Of OpenAI itself, Groq, Mistral and the kinds \
+             `anthropic` and `gemini` they are; of `azure_openai`, whose batches need deployments \
+             of their own, and of other hosts only when this says so.",
         );
         let kind = kind?;
         refuse_misplaced_host(kind, fields);
@@ -180,7 +182,9 @@ fn refuse_misplaced_host(kind: Kind, fields: &mut impl Fields) {
 fn runs_batches(kind: Kind, host: &Host, said: Option<bool>, fields: &mut impl Fields) -> bool {
     match kind.speaks {
         ProviderKind::Openai => said.unwrap_or(host.serves.batches),
-        ProviderKind::Anthropic => said.unwrap_or(true),
+        ProviderKind::Anthropic | ProviderKind::Gemini => said.unwrap_or(true),
+        // A deployment that takes batches takes nothing else.
+        ProviderKind::AzureOpenai => said.unwrap_or(false),
         _ => {
             if said == Some(true) {
                 let problem = format!("kind `{}` has no batches of its own here", kind.word());

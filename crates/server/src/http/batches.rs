@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::batch::{Batch, BatchCursor, BatchFace, BatchState};
 use domain::problem::{Problem, ProblemKind};
+use domain::usage::Usage;
 use gateway::batches::{Batches, NewBatch};
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
@@ -210,7 +211,19 @@ fn view(batch: &Batch) -> Value {
             "completed": batch.ended.succeeded,
             "failed": batch.ended.failed,
         },
+        "usage": details.usage.as_ref().map(usage),
         "metadata": details.metadata,
+    })
+}
+
+/// What all answers took, in the words of the vendor's responses.
+fn usage(usage: &Usage) -> Value {
+    json!({
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": { "cached_tokens": usage.cached_input_tokens },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": { "reasoning_tokens": usage.reasoning_tokens },
+        "total_tokens": usage.total_tokens(),
     })
 }
 

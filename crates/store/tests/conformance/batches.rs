@@ -1,10 +1,12 @@
 //! Batches: held by one replica at a time, and each of their lines counted once.
 
 use domain::batch::{
-    Batch, BatchCursor, BatchFace, BatchState, BatchStore, EndedLine, EndedLines, Handover, Hold,
-    LineFault,
+    Batch, BatchCursor, BatchFace, BatchState, BatchStore, EndedLine, EndedLines, Handover,
+    HandoverStep, Hold, LineFault,
 };
 use domain::id::ReplicaId;
+use domain::money::Cost;
+use domain::usage::Usage;
 
 use crate::bench::Bench;
 use crate::on_both_engines;
@@ -17,6 +19,7 @@ on_both_engines!(
     a_list_goes_both_ways,
     a_batch_is_held_by_one_replica_at_a_time,
     a_lease_that_is_over_is_for_anybody,
+    those_in_progress_are_found_whoever_holds_them,
     replicas_that_claim_at_once_get_different_batches,
     whoever_lost_a_batch_writes_nothing,
     a_line_counts_once,
@@ -68,14 +71,23 @@ async fn a_batch_comes_back_as_it_was_added(bench: Bench) {
         param: Some("body.model".to_owned()),
         line: Some(7),
     }];
-    full.details.handover = Some(Handover {
+    full.details.handovers = vec![Handover {
         provider: "openai".parse().unwrap(),
         model: "gpt-5.4".to_owned(),
+        asked_as: vec!["fast".parse().unwrap(), "openai/gpt-5.4".parse().unwrap()],
+        lines: u32::MAX,
+        reserved: Cost::from_nano_dollars(7),
         number: 1,
-        id: Some("batch_x".to_owned()),
         at: time(5),
+        file: Some("file-x".to_owned()),
+        step: HandoverStep::Running {
+            id: "batch_x".to_owned(),
+            is_certain: true,
+        },
         is_stopped: true,
-    });
+        not_this: vec!["batch_w".to_owned()],
+    }];
+    full.details.usage = Some(Usage::text(3, 4));
     full.details.model = Some("gpt".to_owned());
     full.details.in_progress_at = Some(time(1));
     full.details.finalizing_at = Some(time(2));
@@ -157,6 +169,30 @@ async fn a_lease_that_is_over_is_for_anybody(bench: Bench) {
     assert_eq!(hold.unwrap(), Hold::Lost);
     let gone = bench.store.hold_batch(batch_id(7), one, time(120)).await;
     assert_eq!(gone.unwrap(), Hold::Lost);
+}
+
+async fn those_in_progress_are_found_whoever_holds_them(bench: Bench) {
+    add(&bench, (1..=4).map(batch)).await;
+    for number in 1..=4_u64 {
+        let holder = replica_id(number);
+        let mut claimed = claim(&bench, holder, 100).await.unwrap();
+        claimed.state = match claimed.id {
+            id if id == batch_id(2) => BatchState::Completed,
+            _ => BatchState::InProgress,
+        };
+        let saved = bench.store.save_before_asking(&claimed, holder).await;
+        assert!(saved.unwrap());
+    }
+    assert!(bench.store.add_batch(&batch(5), 100).await.unwrap());
+    let store = &bench.store;
+    let ids = async |last, limit| {
+        let found = store.batches_in_progress(last, limit).await.unwrap();
+        found.into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, 2).await, [1, 3].map(batch_id));
+    assert_eq!(ids(Some(batch_id(3)), 2).await, [batch_id(4)]);
+    let lost = store.save_before_asking(&batch(1), replica_id(9)).await;
+    assert!(!lost.unwrap(), "it is another's");
 }
 
 async fn replicas_that_claim_at_once_get_different_batches(bench: Bench) {

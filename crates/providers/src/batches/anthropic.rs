@@ -1,18 +1,22 @@
 //! Anthropic's message batches: the requests are handed over in one body.
 //! <https://platform.claude.com/docs/en/api/creating-message-batches>
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
-use super::{AnthropicMessages, VERSION_WITH_SAMPLING};
-use crate::batches::{BatchApi, Beginning, Bounds, LineOutcome, Progress, ResultLine};
-use crate::dialect::{DecodeError, Dialect, Refusal, Target};
-use crate::exchange::Exchange;
-use crate::tap::Observed;
+use super::{
+    BatchApi, Beginning, Bounds, Handing, LineOutcome, Listed, Mark, Page, Progress, ResultLine,
+    Work, read,
+};
+use crate::anthropic::{VERSION_FIELD, VERSION_WITH_SAMPLING};
+use crate::dialect::{DecodeError, Format, Refusal, Target};
 use crate::url;
 
 /// Anthropic's message batches.
@@ -25,50 +29,45 @@ impl BatchApi for AnthropicBatches {
         Bounds {
             lines: 100_000,
             bytes: 256 * 1024 * 1024,
-            mixes_models: true,
         }
     }
 
-    fn takes(&self, endpoint: &str) -> bool {
-        endpoint == "/v1/messages"
+    fn takes(&self, work: Work) -> bool {
+        work == Work::Chat(Format::AnthropicMessages)
     }
 
-    fn write_line(&self, custom_id: &str, _: &str, body: &[u8], lines: &mut Vec<u8>) {
+    /// The version is that of the whole batch; beta features are a line's own.
+    fn takes_beside(&self, fields: &HeaderMap) -> bool {
+        fields.keys().all(|name| name == VERSION_FIELD)
+    }
+
+    fn write_line(&self, name: &str, _: Work, body: &[u8], lines: &mut Vec<u8>) {
         let before: &[u8] = if lines.is_empty() {
             br#"{"requests":["#
         } else {
             b","
         };
         lines.extend_from_slice(before);
-        let head = json!({ "custom_id": custom_id }).to_string();
+        let head = json!({ "custom_id": name }).to_string();
         // The closing brace comes after the body.
         lines.extend_from_slice(head.trim_end_matches('}').as_bytes());
         lines.extend_from_slice(b",\"params\":");
-        lines.extend_from_slice(body);
+        lines.extend_from_slice(&without_stream(body));
         lines.push(b'}');
     }
 
-    fn begin(
-        &self,
-        target: &Target<'_>,
-        _: &str,
-        _: &str,
-        mut lines: Vec<u8>,
-    ) -> Result<Beginning, Refusal> {
+    fn begin(&self, handing: &Handing<'_>, mut lines: Vec<u8>) -> Result<Beginning, Refusal> {
         lines.extend_from_slice(b"]}");
-        let url = format!("{}/v1/messages/batches", target.base_url);
+        let url = format!("{}/v1/messages/batches", handing.target.base_url);
         request(Method::POST, &url, lines.into()).map(Beginning::Create)
     }
 
-    fn create(
-        &self,
-        _: &Target<'_>,
-        _: &str,
-        _: &str,
-        _: &[u8],
-    ) -> Result<Request<Bytes>, DecodeError> {
-        let what = "message batches are made without an upload";
-        Err(DecodeError::Malformed(what.to_owned()))
+    fn uploaded(&self, _: &[u8]) -> Result<String, DecodeError> {
+        Err(DecodeError::Malformed(NO_UPLOAD.to_owned()))
+    }
+
+    fn create(&self, _: &Handing<'_>, _: &str) -> Result<Request<Bytes>, Refusal> {
+        Err(no_upload())
     }
 
     fn look(&self, target: &Target<'_>, id: &str) -> Result<Request<Bytes>, Refusal> {
@@ -88,11 +87,34 @@ impl BatchApi for AnthropicBatches {
                 places: vec![id.clone()],
                 id,
                 faults: Vec::new(),
+                is_cut_short: batch.cancel_initiated_at.is_some(),
             }),
             other => Err(DecodeError::Malformed(format!(
                 "the message batch has the status {other:?}, which is not known"
             ))),
         }
+    }
+
+    /// <https://platform.claude.com/docs/en/api/listing-message-batches>
+    fn list(
+        &self,
+        target: &Target<'_>,
+        _: Timestamp,
+        page: Option<&str>,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let mut fields = vec![("limit", "100")];
+        fields.extend(page.map(|after| ("after_id", after)));
+        let query = url::form(&fields);
+        let url = format!("{}/v1/messages/batches?{query}", target.base_url);
+        request(Method::GET, &url, Bytes::new())
+    }
+
+    fn read_list(&self, body: &[u8]) -> Result<Page, DecodeError> {
+        let list: List = read(body, "a list of message batches")?;
+        Ok(Page {
+            next: list.last_id.filter(|_| list.has_more),
+            batches: list.data.into_iter().map(Listed::from).collect(),
+        })
     }
 
     /// The place is the batch itself: the address that the vendor names is made of it, and none that an
@@ -125,14 +147,36 @@ impl BatchApi for AnthropicBatches {
             }
         };
         Ok(ResultLine {
-            custom_id: line.custom_id,
+            name: line.custom_id,
             outcome,
         })
     }
 
-    fn observe(&self, _: &str, body: &[u8]) -> Result<Observed, DecodeError> {
-        let (head, ()) = http::Response::new(()).into_parts();
-        AnthropicMessages.observe(&Exchange::default(), &head, body)
+    fn discard(&self, _: &Target<'_>, _: &str) -> Result<Request<Bytes>, Refusal> {
+        Err(no_upload())
+    }
+}
+
+const NO_UPLOAD: &str = "message batches are made without an upload";
+
+fn no_upload() -> Refusal {
+    Refusal {
+        detail: NO_UPLOAD.to_owned(),
+        param: None,
+    }
+}
+
+/// A translation asks for long answers as streams; a request of a batch has no say in that.
+fn without_stream(body: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(body, b"\"stream\"").is_none() {
+        return Cow::Borrowed(body);
+    }
+    match serde_json::from_slice::<Map<String, Value>>(body) {
+        Ok(mut fields) => {
+            fields.shift_remove("stream");
+            Cow::Owned(Value::Object(fields).to_string().into_bytes())
+        }
+        Err(_) => Cow::Borrowed(body),
     }
 }
 
@@ -175,7 +219,7 @@ fn request(method: Method, url: &str, body: Bytes) -> Result<Request<Bytes>, Ref
         .uri(url)
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "*/*")
-        .header("anthropic-version", VERSION_WITH_SAMPLING)
+        .header(VERSION_FIELD, VERSION_WITH_SAMPLING)
         .body(body)
         .map_err(|error| Refusal {
             detail: format!("The provider's base URL makes no request target: {error}."),
@@ -183,15 +227,54 @@ fn request(method: Method, url: &str, body: Bytes) -> Result<Request<Bytes>, Ref
         })
 }
 
-fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, DecodeError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| DecodeError::Malformed(format!("this is not {what}: {error}")))
-}
-
 #[derive(Deserialize)]
 struct Batch {
     id: String,
     processing_status: String,
+    cancel_initiated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<InList>,
+    #[serde(default)]
+    has_more: bool,
+    last_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct InList {
+    id: String,
+    created_at: String,
+    request_counts: Counts,
+}
+
+/// All of them together are the requests of the batch.
+#[derive(Deserialize)]
+struct Counts {
+    processing: u32,
+    succeeded: u32,
+    errored: u32,
+    canceled: u32,
+    expired: u32,
+}
+
+impl From<InList> for Listed {
+    fn from(batch: InList) -> Self {
+        let counts = batch.request_counts;
+        let lines = [
+            counts.processing,
+            counts.succeeded,
+            counts.errored,
+            counts.canceled,
+            counts.expired,
+        ];
+        Self {
+            id: batch.id,
+            mark: Mark::Lines(lines.into_iter().fold(0, u32::saturating_add)),
+            made_at: batch.created_at.parse::<Timestamp>().ok(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -225,7 +308,6 @@ struct ErrorKind {
 #[cfg(test)]
 mod tests {
     use domain::model::Capabilities;
-    use domain::usage::Usage;
 
     use super::*;
     use crate::host::Host;
@@ -242,10 +324,16 @@ mod tests {
     #[test]
     fn the_lines_make_one_body() {
         let mut lines = Vec::new();
-        AnthropicBatches.write_line("one", "/v1/messages", br#"{"model":"a"}"#, &mut lines);
-        AnthropicBatches.write_line("two", "/v1/messages", br#"{"model":"b"}"#, &mut lines);
+        let work = Work::Chat(Format::AnthropicMessages);
+        AnthropicBatches.write_line("one", work, br#"{"model":"a"}"#, &mut lines);
+        AnthropicBatches.write_line("two", work, br#"{"model":"b","stream":true}"#, &mut lines);
         with_target(|target| {
-            let begun = AnthropicBatches.begin(target, "/v1/messages", "batch_1", lines);
+            let handing = Handing {
+                target,
+                work,
+                name: "batch_1",
+            };
+            let begun = AnthropicBatches.begin(&handing, lines);
             let Ok(Beginning::Create(create)) = begun else {
                 panic!("{begun:?}")
             };
@@ -321,9 +409,25 @@ mod tests {
     }
 
     #[test]
-    fn the_usage_of_a_message_is_read() {
-        let message = br#"{"id":"m1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":2,"service_tier":"batch"}}"#;
-        let observed = AnthropicBatches.observe("/v1/messages", message).unwrap();
-        assert_eq!(observed.usage, Some(Usage::text(9, 2)));
+    fn a_list_tells_how_many_requests_each_has_and_when_it_was_made() {
+        let counts =
+            json!({"processing": 1, "succeeded": 2, "errored": 3, "canceled": 4, "expired": 5});
+        let list = json!({"has_more": true, "first_id": "msgbatch_2", "last_id": "msgbatch_1", "data": [
+            {"id": "msgbatch_2", "created_at": "2026-11-21T15:00:00.5+00:00", "request_counts": counts},
+        ]});
+        let page = AnthropicBatches.read_list(list.to_string().as_bytes());
+        let page = page.unwrap();
+        assert_eq!(page.next.as_deref(), Some("msgbatch_1"));
+        assert_eq!(page.batches[0].mark, Mark::Lines(15));
+        let expected = "2026-11-21T15:00:00.5Z".parse().ok();
+        assert_eq!(page.batches[0].made_at, expected);
+        with_target(|target| {
+            let list = AnthropicBatches
+                .list(target, Timestamp::UNIX_EPOCH, Some("msgbatch_1"))
+                .unwrap();
+            let expected =
+                "https://api.anthropic.com/v1/messages/batches?limit=100&after_id=msgbatch_1";
+            assert_eq!(list.uri(), expected);
+        });
     }
 }
