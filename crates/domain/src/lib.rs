@@ -21,6 +21,7 @@ pub mod client_secret;
 pub mod clock;
 pub mod custody;
 pub mod egress;
+pub mod embedder;
 pub mod embedding;
 pub mod entropy;
 pub mod event;

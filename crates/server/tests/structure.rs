@@ -14,12 +14,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of the workspace a crate may know. `docs/architecture.md` draws the same arrows.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("bench", &[]),
     ("domain", &[]),
     ("fleet", &["domain"]),
     ("gateway", &["domain", "providers"]),
     ("identity", &["domain"]),
+    ("inference", &["domain"]),
     ("providers", &["domain"]),
     (
         "server",
@@ -28,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "fleet",
             "gateway",
             "identity",
+            "inference",
             "providers",
             "sim",
             "store",
@@ -38,8 +40,9 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that have one home each, and those who may name them.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("axum", &["server"]),
+    ("candle-core", &["inference"]),
     ("hyper", &["bench", "server", "sim"]),
     ("hyper-rustls", &["server"]),
     ("hyper-util", &["bench", "server", "sim"]),
@@ -50,7 +53,15 @@ const HOMES: [(&str, &[&str]); 9] = [
     // Translation is pure, and the vocabulary is only words.
     (
         "tokio",
-        &["bench", "fleet", "gateway", "server", "sim", "store"],
+        &[
+            "bench",
+            "fleet",
+            "gateway",
+            "inference",
+            "server",
+            "sim",
+            "store",
+        ],
     ),
 ];
 

@@ -5,6 +5,8 @@
 //! the same time are sent once ([`flight`]). What is found goes back in the caller's own format, whole or as
 //! a stream ([`replay`]); what is not found is heard on its way back and kept ([`record`]).
 //!
+//! Where [`semantic`] answers are wanted, a request that is not the same is compared with those that are known.
+//!
 //! Where it is not configured, nothing here runs.
 
 mod canonical;
@@ -15,6 +17,7 @@ mod question;
 mod record;
 mod replay;
 mod rules;
+mod semantic;
 mod words;
 
 use std::sync::Arc;
@@ -37,11 +40,13 @@ use tokio::sync::mpsc;
 pub(crate) use record::Recorder;
 pub(crate) use replay::Found;
 pub use rules::{CacheRules, CacheScope, Caching};
+pub use semantic::{Semantic, SemanticMode, SemanticRules, SemanticStats};
 
 use self::control::Control;
 use self::entry::{Entry, Form};
 use self::flight::{Flights, Joined, Lead};
-use self::question::{Asking, Question};
+use self::question::{Alike, Asking};
+use self::semantic::Compared;
 use crate::chat::Inbound;
 use crate::routes::Plan;
 use crate::within::within;
@@ -58,6 +63,8 @@ pub struct Cache {
     memory: quick_cache::sync::Cache<CacheKey, Arc<Entry>, ByWeight>,
     shared: Option<Arc<dyn SharedCache>>,
     flights: Arc<Flights>,
+    /// Finds answers to what means the same; `None` where nothing but the same is looked for.
+    semantic: Option<Semantic>,
     /// What answered each of the latest calls.
     answered_by: quick_cache::sync::Cache<RequestId, CacheKey>,
     work: mpsc::Sender<CacheWork>,
@@ -70,6 +77,8 @@ pub struct CacheWork(Work);
 enum Work {
     /// Let other replicas have an answer.
     Share(CacheKey, Arc<Entry>),
+    /// Compare what would have been served with the real answer, both in the words of a format.
+    Judge(Arc<Entry>, Arc<Entry>, Format),
 }
 
 #[derive(Clone)]
@@ -122,6 +131,9 @@ pub struct CacheStats {
     pub work_lost: u64,
     /// What the calls would have cost that the cache answered, in nano-dollars.
     pub saved_nano_usd: u64,
+    /// Of answers to what means the same; `None` where none are looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub semantic: Option<SemanticStats>,
 }
 
 /// What the cache says to a request.
@@ -154,6 +166,7 @@ impl Cache {
             memory,
             shared,
             flights: Arc::default(),
+            semantic: None,
             answered_by: quick_cache::sync::Cache::new(REMEMBERED),
             work,
             counts: Counts::default(),
@@ -162,10 +175,24 @@ impl Cache {
         (cache, queue)
     }
 
+    /// The same cache, which also answers what means the same.
+    #[must_use]
+    pub fn comparing(self, semantic: Option<Semantic>) -> Self {
+        Self { semantic, ..self }
+    }
+
     /// Does what was left to do.
     pub async fn finish(&self, work: CacheWork) {
         match work.0 {
             Work::Share(key, entry) => self.share(&key, &entry).await,
+            Work::Judge(served, real, format) => {
+                let words = |entry| replay::words(entry, format);
+                if let (Some(semantic), Some(served), Some(real)) =
+                    (&self.semantic, words(&served), words(&real))
+                {
+                    semantic.judge(&served, &real).await;
+                }
+            }
         }
     }
 
@@ -186,6 +213,7 @@ impl Cache {
             refused: of(&counts.refused),
             work_lost: of(&counts.work_lost),
             saved_nano_usd: of(&counts.saved_nano_usd),
+            semantic: self.semantic.as_ref().map(Semantic::stats),
         }
     }
 
@@ -194,6 +222,7 @@ impl Cache {
     pub async fn purge(&self, tenant: CacheTenant) -> Result<u64, SharedStateError> {
         let before = self.memory.len();
         self.memory.retain(|key, _| !tenant.has(key));
+        self.forget_alike(|key| tenant.has(key));
         let purged = before.saturating_sub(self.memory.len()) as u64;
         if let Some(shared) = &self.shared {
             shared.purge(tenant).await?;
@@ -201,12 +230,15 @@ impl Cache {
         Ok(purged)
     }
 
-    /// Forgets the answer that `request` got or gave; `false` where none is known. The caller found it wrong.
-    pub async fn evict(&self, request: RequestId) -> bool {
-        let Some((_, key)) = self.answered_by.remove(&request) else {
+    /// Forgets the answer that `request` got or gave, which was found wrong; `false` where none of `tenant` is
+    /// known.
+    pub async fn evict(&self, request: RequestId, tenant: CacheTenant) -> bool {
+        let removed = self.answered_by.remove_if(&request, |key| tenant.has(key));
+        let Some((_, key)) = removed else {
             return false;
         };
         self.memory.remove(&key);
+        self.forget_alike(|other| *other == key);
         if let Some(shared) = &self.shared {
             self.heard(shared.remove(&key).await);
         }
@@ -220,7 +252,7 @@ impl Cache {
         inbound: &Inbound,
         envelope: &Envelope,
         plan: &Plan,
-        rendering: impl FnOnce() -> providers::face::Rendering,
+        rendering: impl Fn() -> providers::face::Rendering,
     ) -> Result<Looked, InvalidRequest> {
         let face = inbound.face;
         if !self.serves(caller, plan) || inbound.report.any() || envelope.choices > 1 {
@@ -239,7 +271,11 @@ impl Cache {
             plan,
         };
         let format = face.format();
-        let Some(question) = asking.question(&inbound.body, question::aside(format), None) else {
+        let Some(question) = asking.question(
+            &inbound.body,
+            question::aside(format),
+            self.semantic.is_some().then_some(format),
+        ) else {
             return Ok(Looked::Bypassed);
         };
         if !self.rules.sampled && !is_settled_by_temperature(&inbound.body, format) {
@@ -248,11 +284,33 @@ impl Cache {
         let form = Form::of(envelope.stream, envelope.stream_usage);
         let (entry, lead) = self.find(&question.key, &control).await;
         if let Some(entry) = entry
-            && let Some(found) = Found::new(&entry, form, face, rendering)
+            && let Some(found) = Found::new(&entry, form, face, &rendering)
         {
             return Ok(self.found(question.key, found, inbound.request_id));
         }
-        Ok(self.missed(&question, lead, &control, plan, form))
+        let (alike, compared) = match question.alike {
+            Some(alike) if control.serves && control.takes_alike => {
+                self.find_alike(&alike, &control, plan).await
+            }
+            _ => (None, None),
+        };
+        if let Some((key, entry)) = alike
+            && let Some(found) = Found::new(&entry, form, face, &rendering)
+        {
+            if let Some(semantic) = &self.semantic {
+                semantic.hit();
+            }
+            return Ok(self.found(key, found.by_meaning(), inbound.request_id));
+        }
+        let key = question.key;
+        Ok(self.missed(
+            key,
+            lead,
+            &control,
+            plan,
+            form,
+            compared.map(|it| (it, format)),
+        ))
     }
 
     /// Looks for an answer that is always whole and in the words of `api`.
@@ -284,7 +342,7 @@ impl Cache {
             let found = Found::whole(&entry);
             return Ok(self.found(question.key, found, inbound.request_id));
         }
-        Ok(self.missed(&question, lead, &control, plan, Form::Whole))
+        Ok(self.missed(question.key, lead, &control, plan, Form::Whole, None))
     }
 
     fn serves(&self, caller: &Caller, plan: &Plan) -> bool {
@@ -322,6 +380,37 @@ impl Cache {
                 within(&*self.clock, self.rules.follow, follow.landed()).await;
                 (self.remembered(key, control.max_age), None)
             }
+        }
+    }
+
+    /// The answer to what means the same, and what is to be noted of this request.
+    async fn find_alike(
+        &self,
+        alike: &Alike,
+        control: &Control,
+        plan: &Plan,
+    ) -> (Option<(CacheKey, Arc<Entry>)>, Option<Compared>) {
+        let Some(semantic) = &self.semantic else {
+            return (None, None);
+        };
+        let now = self.clock.now();
+        let threshold = plan.caching.threshold;
+        let Some((near, compared)) = semantic.compare(alike, threshold, now).await else {
+            return (None, None);
+        };
+        let Some(key) = near else {
+            return (None, Some(compared));
+        };
+        let entry = match self.remembered(&key, control.max_age) {
+            Some(entry) => Some(entry),
+            None => self.shared(&key, control.max_age).await,
+        };
+        (entry.map(|entry| (key, entry)), Some(compared))
+    }
+
+    fn forget_alike(&self, is_meant: impl Fn(&CacheKey) -> bool) {
+        if let Some(semantic) = &self.semantic {
+            semantic.forget(is_meant);
         }
     }
 
@@ -384,27 +473,35 @@ impl Cache {
 
     fn missed(
         self: &Arc<Self>,
-        question: &Question,
+        key: CacheKey,
         lead: Option<Lead>,
         control: &Control,
         plan: &Plan,
         form: Form,
+        compared: Option<(Compared, Format)>,
     ) -> Looked {
         self.counts.misses.fetch_add(1, Ordering::Relaxed);
         let ttl = control.ttl.or(plan.caching.ttl).unwrap_or(self.rules.ttl);
         let recorder = control.keeps.then(|| {
             let ttl = ttl.min(self.rules.max_ttl);
-            Box::new(Recorder::new(self, question.key, lead, ttl, form))
+            Box::new(Recorder::new(self, key, lead, ttl, form, compared))
         });
         Looked::Missed(recorder)
     }
 
-    /// Keeps an answer.
-    fn keep(&self, key: CacheKey, entry: Entry) {
+    /// Keeps an answer, and notes what it answers.
+    fn keep(&self, key: CacheKey, entry: Entry, compared: Option<(Compared, Format)>) {
         self.counts.stored.fetch_add(1, Ordering::Relaxed);
         self.answered_by.insert(entry.about.origin, key);
         let entry = Arc::new(entry);
         self.memory.insert(key, Arc::clone(&entry));
+        if let (Some(semantic), Some((compared, format))) = (&self.semantic, compared) {
+            let would_serve = compared.would_serve.and_then(|key| self.memory.get(&key));
+            if let Some(would_serve) = would_serve {
+                self.leave(Work::Judge(would_serve, Arc::clone(&entry), format));
+            }
+            semantic.note(compared, key, entry.about.expires_at);
+        }
         if self.shared.is_some() {
             self.leave(Work::Share(key, entry));
         }

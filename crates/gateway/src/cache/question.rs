@@ -33,26 +33,14 @@ pub(super) struct Asking<'a> {
 /// A request as the cache sees it.
 pub(super) struct Question {
     pub(super) key: CacheKey,
-    #[expect(
-        dead_code,
-        reason = "answers to what means the same are looked for next"
-    )]
     /// What it is compared by, where something that means the same may answer it.
     pub(super) alike: Option<Alike>,
 }
 
 /// What a request is compared by.
 pub(super) struct Alike {
-    #[expect(
-        dead_code,
-        reason = "answers to what means the same are looked for next"
-    )]
     /// Everything but the last words: only requests of one partition are ever compared.
     pub(super) partition: CacheKey,
-    #[expect(
-        dead_code,
-        reason = "answers to what means the same are looked for next"
-    )]
     /// The last words of the user.
     pub(super) words: String,
 }

@@ -9,9 +9,11 @@ use domain::call::Operation;
 use domain::chat::FinishReason;
 use http::HeaderValue;
 use memchr::memmem;
+use providers::dialect::Format;
 
 use super::entry::{About, Entry, Form};
 use super::flight::Lead;
+use super::semantic::Compared;
 use super::{Cache, after};
 use crate::ledger::OpenCall;
 
@@ -24,6 +26,8 @@ pub(crate) struct Recorder {
     form: Form,
     content_type: HeaderValue,
     heard: BytesMut,
+    /// What the request is compared by, and the format of its answer.
+    compared: Option<(Compared, Format)>,
 }
 
 impl Recorder {
@@ -33,6 +37,7 @@ impl Recorder {
         lead: Option<Lead>,
         ttl: Duration,
         form: Form,
+        compared: Option<(Compared, Format)>,
     ) -> Self {
         Self {
             cache: Arc::clone(cache),
@@ -42,6 +47,7 @@ impl Recorder {
             form,
             content_type: HeaderValue::from_static("application/json"),
             heard: BytesMut::new(),
+            compared,
         }
     }
 
@@ -64,7 +70,10 @@ impl Recorder {
     pub(crate) fn conclude(mut self: Box<Self>, call: &mut OpenCall) {
         let body = std::mem::take(&mut self.heard).freeze();
         match self.entry(body, call) {
-            Some(entry) => self.cache.keep(self.key, entry),
+            Some(entry) => {
+                let compared = self.compared.take();
+                self.cache.keep(self.key, entry, compared);
+            }
             None => self.cache.refuse(),
         }
         // Those who wait find the answer now.

@@ -44,7 +44,7 @@ impl Found {
         entry: &Arc<Entry>,
         form: Form,
         face: &'static dyn Face,
-        rendering: impl FnOnce() -> Rendering,
+        rendering: impl Fn() -> Rendering,
     ) -> Option<Self> {
         let (content_type, body) = if entry.about.form == form {
             (entry.content_type(), entry.body.clone())
@@ -68,6 +68,14 @@ impl Found {
             entry: Arc::clone(entry),
             form: Form::Whole,
             outcome: CacheOutcome::Hit,
+        }
+    }
+
+    /// The same, where it was asked in other words.
+    pub(super) fn by_meaning(self) -> Self {
+        Self {
+            outcome: CacheOutcome::SemanticHit,
+            ..self
         }
     }
 
@@ -172,6 +180,17 @@ fn events(entry: &Entry, dialect: &dyn Dialect) -> Option<Vec<ChatEvent>> {
     }
     let is_error = |event: &ChatEvent| matches!(event, ChatEvent::Error(_));
     (!events.iter().any(is_error)).then_some(events)
+}
+
+/// The words of an answer in this format; `None` where there are none to be read.
+pub(super) fn words(entry: &Entry, format: Format) -> Option<String> {
+    let mut words = String::new();
+    for event in events(entry, dialect_of(format)?)? {
+        if let ChatEvent::Text { text, .. } = event {
+            words.push_str(&text);
+        }
+    }
+    (!words.is_empty()).then_some(words)
 }
 
 /// Who reads the format that a face writes.

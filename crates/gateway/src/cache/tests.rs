@@ -27,6 +27,7 @@ use crate::testing::{
 };
 
 mod keys;
+mod meaning;
 
 const ASK: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}"#;
 const STREAM: &str = r#"{"model":"gpt","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
@@ -710,8 +711,19 @@ fn what_was_found_wrong_and_what_is_purged_is_gone_everywhere() {
     cached.finish_work();
     assert_eq!(cached.ask(ASK).0, CacheOutcome::Hit);
     let hit = cached.last().request_id;
-    assert!(run(&cached.stage.clock, cached.cache.evict(hit)));
-    assert!(!run(&cached.stage.clock, cached.cache.evict(request_id())));
+    let others = CacheTenant {
+        organization_id: Some("org_00000000000000000000000000000009".parse().unwrap()),
+        project_id: None,
+    };
+    assert!(!run(&cached.stage.clock, cached.cache.evict(hit, others)));
+    assert!(run(
+        &cached.stage.clock,
+        cached.cache.evict(hit, CacheTenant::default())
+    ));
+    assert!(!run(
+        &cached.stage.clock,
+        cached.cache.evict(request_id(), CacheTenant::default())
+    ));
     assert!(shelf.kept.lock().unwrap().is_empty());
     assert_eq!(cached.ask(ASK).0, CacheOutcome::Miss);
     cached.finish_work();

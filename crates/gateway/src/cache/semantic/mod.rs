@@ -1,0 +1,221 @@
+//! Answers to what means the same as something that was asked before.
+//!
+//! Only the last words of the user are compared, and only within a partition: requests that are the same but for
+//! these words. They are compared by their vectors, and by their [marks](marks), which vectors do not tell
+//! apart. In shadow mode nothing is served: what would have been served is compared with the real answer.
+
+mod index;
+mod marks;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use domain::cache::CacheKey;
+use domain::embedder::Embedder;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use self::index::{Index, Nearest, dot};
+use self::marks::Marks;
+use super::question::Alike;
+
+/// How many texts' vectors are remembered.
+const REMEMBERED: usize = 4_096;
+
+/// What the operator wants of answers to what means the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SemanticRules {
+    /// How alike two requests must be, 0 to 1, unless their route says otherwise.
+    pub threshold: f32,
+    /// Whether answers are served.
+    pub mode: SemanticMode,
+    /// How alike two answers are at least that say the same, 0 to 1; for shadow mode.
+    pub answer_threshold: f32,
+    /// The most requests that are compared with, in all.
+    pub max_entries: usize,
+    /// The most of them in one partition.
+    pub max_partition: usize,
+}
+
+/// Whether answers to what means the same are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SemanticMode {
+    /// They are.
+    Serve,
+    /// They are not: it is measured how often they would be, and how often they would be wrong.
+    Shadow,
+}
+
+/// Finds answers to what means the same.
+pub struct Semantic {
+    pub(super) rules: SemanticRules,
+    embedder: Arc<dyn Embedder>,
+    index: Mutex<Index>,
+    vectors: quick_cache::sync::Cache<[u8; 32], Arc<[f32]>>,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    looked_up: AtomicU64,
+    hits: AtomicU64,
+    failures: AtomicU64,
+    would_hit: AtomicU64,
+    confirmed: AtomicU64,
+    false_hits: AtomicU64,
+}
+
+/// What happened since the process began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SemanticStats {
+    /// Requests that are compared with.
+    pub entries: u64,
+    /// Requests that were compared.
+    pub looked_up: u64,
+    /// Calls that were answered because something that means the same had been asked.
+    pub hits: u64,
+    /// How often there was no vector: the text was too long, or the model busy.
+    pub failures: u64,
+    /// In shadow mode: how often an answer would have been served.
+    pub would_hit: u64,
+    /// How often it said what the real answer said.
+    pub confirmed: u64,
+    /// How often it did not.
+    pub false_hits: u64,
+}
+
+/// A request that was compared and is to be noted once it has an answer.
+pub(super) struct Compared {
+    partition: CacheKey,
+    vector: Arc<[f32]>,
+    marks: Marks,
+    /// In shadow mode: whose answer would have been served.
+    pub(super) would_serve: Option<CacheKey>,
+}
+
+impl Semantic {
+    /// Compares by the vectors of `embedder`; nothing is known yet.
+    pub fn new(rules: SemanticRules, embedder: Arc<dyn Embedder>) -> Self {
+        Self {
+            rules,
+            embedder,
+            index: Mutex::default(),
+            vectors: quick_cache::sync::Cache::new(REMEMBERED),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> SemanticStats {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let counts = &self.counts;
+        SemanticStats {
+            entries: self.index().len() as u64,
+            looked_up: of(&counts.looked_up),
+            hits: of(&counts.hits),
+            failures: of(&counts.failures),
+            would_hit: of(&counts.would_hit),
+            confirmed: of(&counts.confirmed),
+            false_hits: of(&counts.false_hits),
+        }
+    }
+
+    /// Compares a request with those that are known: whose answer may be served, and what is to be noted of
+    /// this one. `None` where it has no vector.
+    pub(super) async fn compare(
+        &self,
+        alike: &Alike,
+        threshold: Option<f32>,
+        now: Timestamp,
+    ) -> Option<(Option<CacheKey>, Compared)> {
+        let vector = self.vector(&alike.words).await?;
+        self.counts.looked_up.fetch_add(1, Ordering::Relaxed);
+        let marks = Marks::of(&alike.words);
+        let nearest = self.index().nearest(&alike.partition, &vector, &marks, now);
+        let threshold = threshold.unwrap_or(self.rules.threshold);
+        let near = nearest.filter(|near: &Nearest| near.likeness >= threshold);
+        let near = near.map(|near| near.key);
+        let (serves, would_serve) = match self.rules.mode {
+            SemanticMode::Serve => (near, None),
+            SemanticMode::Shadow => (None, near),
+        };
+        if would_serve.is_some() {
+            self.counts.would_hit.fetch_add(1, Ordering::Relaxed);
+        }
+        let compared = Compared {
+            partition: alike.partition,
+            vector,
+            marks,
+            would_serve,
+        };
+        Some((serves, compared))
+    }
+
+    /// Notes a request that `key` finds the answer of until `expires_at`.
+    pub(super) fn note(&self, compared: Compared, key: CacheKey, expires_at: Timestamp) {
+        let Compared {
+            partition,
+            vector,
+            marks,
+            ..
+        } = compared;
+        let rules = &self.rules;
+        let (max, max_partition) = (rules.max_entries, rules.max_partition);
+        self.index().insert(
+            partition,
+            key,
+            &vector,
+            marks,
+            expires_at,
+            max,
+            max_partition,
+        );
+    }
+
+    pub(super) fn hit(&self) {
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets requests whose answers `is_meant`.
+    pub(super) fn forget(&self, is_meant: impl Fn(&CacheKey) -> bool) {
+        self.index().remove_all(is_meant);
+    }
+
+    /// Whether the answer that would have been served says what the real one says.
+    pub(super) async fn judge(&self, served: &str, real: &str) {
+        let (Some(served), Some(real)) = (self.vector(served).await, self.vector(real).await)
+        else {
+            return;
+        };
+        let count = if dot(&served, &real) >= self.rules.answer_threshold {
+            &self.counts.confirmed
+        } else {
+            &self.counts.false_hits
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn vector(&self, text: &str) -> Option<Arc<[f32]>> {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        if let Some(vector) = self.vectors.get(&key) {
+            return Some(vector);
+        }
+        match self.embedder.embed(text).await {
+            Ok(vector) => {
+                let vector: Arc<[f32]> = vector.into();
+                self.vectors.insert(key, Arc::clone(&vector));
+                Some(vector)
+            }
+            Err(error) => {
+                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, "a text has no vector");
+                None
+            }
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
