@@ -389,13 +389,13 @@ fn a_hit_counts_as_a_request_and_takes_none_of_the_budget() {
         per: Period::Day,
     };
     let rate = Rate {
-        rpm: Some(3),
+        rpm: Some(2),
         tpm: None,
     };
     let caller = caller(rate, Some(spent));
     let ask = |body| cached.answered(&caller, cached.inbound(body, &[]));
     assert_eq!(ask(ASK).unwrap().0.cache, CacheOutcome::Miss);
-    // The call has taken more than there was.
+    // The call has taken more than there was. What is refused does not count.
     let another = ASK.replace("Hi", "Ho");
     assert!(matches!(ask(&another), Err(ChatError::LimitReached(_))));
     assert_eq!(ask(ASK).unwrap().0.cache, CacheOutcome::Hit);
