@@ -9,6 +9,7 @@ use domain::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
 use domain::key::Period;
 use domain::limit::Subject;
 use domain::money::{Cost, NANO_PER_DOLLAR};
+use domain::name::ProviderName;
 use domain::spend::{Spend, SpendStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
@@ -204,7 +205,7 @@ pub(crate) fn sums<'c>(
 /// Who answered, and the model in the provider's words.
 fn answered(call: &Call) -> (&str, &str) {
     let last = call.attempts.last();
-    let provider = call.provider.as_ref().map(|name| name.as_str());
+    let provider = call.provider.as_ref().map(ProviderName::as_str);
     let model = last
         .map(|attempt| attempt.model.as_str())
         .or(call.response_model.as_deref())

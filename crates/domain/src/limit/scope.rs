@@ -106,14 +106,17 @@ fn shown<T: fmt::Display>(part: Option<&T>) -> Option<&dyn fmt::Display> {
     part.map(|part| part as &dyn fmt::Display)
 }
 
+/// The limit does not hold for whoever was looked at.
+struct HoldsForOthers;
+
 impl<T: PartialEq + Clone> Part<T> {
-    /// Whose count it is: `None` when the limit does not hold for `value`, and within that `None` when the
-    /// part tells nobody apart.
-    fn of(&self, value: Option<&T>) -> Option<Option<T>> {
+    /// Whose count it is; `None` when the part tells nobody apart.
+    fn of(&self, value: Option<&T>) -> Result<Option<T>, HoldsForOthers> {
         match self {
-            Self::Any => Some(None),
-            Self::Each => value.cloned().map(Some),
-            Self::Only(only) => (value == Some(only)).then(|| Some(only.clone())),
+            Self::Any => Ok(None),
+            Self::Each => value.cloned().map(Some).ok_or(HoldsForOthers),
+            Self::Only(only) if value == Some(only) => Ok(Some(only.clone())),
+            Self::Only(_) => Err(HoldsForOthers),
         }
     }
 }
@@ -135,11 +138,11 @@ impl Scope {
     /// hold for them.
     pub fn of_caller(&self, who: &Subject) -> Option<Subject> {
         Some(Subject {
-            organization_id: self.organization.of(who.organization_id.as_ref())?,
-            project_id: self.project.of(who.project_id.as_ref())?,
-            user_id: self.user.of(who.user_id.as_ref())?,
-            application_id: self.application.of(who.application_id.as_ref())?,
-            key_id: self.key.of(who.key_id.as_ref())?,
+            organization_id: self.organization.of(who.organization_id.as_ref()).ok()?,
+            project_id: self.project.of(who.project_id.as_ref()).ok()?,
+            user_id: self.user.of(who.user_id.as_ref()).ok()?,
+            application_id: self.application.of(who.application_id.as_ref()).ok()?,
+            key_id: self.key.of(who.key_id.as_ref()).ok()?,
             provider: None,
             model: None,
         })
@@ -163,7 +166,7 @@ impl Scope {
             }
         };
         Some(Subject {
-            provider: self.provider.of(Some(provider))?,
+            provider: self.provider.of(Some(provider)).ok()?,
             model,
             ..subject.clone()
         })

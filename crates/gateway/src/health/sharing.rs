@@ -104,8 +104,9 @@ mod tests {
         assert!(one.turns(at(0)).is_empty() && other.turns(at(0)).is_empty());
 
         // One is told in `rest` what was left of it then.
-        told.values_mut()
-            .for_each(|turn| turn.rest = Some(Duration::ZERO));
+        for turn in told.values_mut() {
+            turn.rest = Some(Duration::ZERO);
+        }
         exchange([&one, &other], &mut told, at(10));
         assert_eq!(first.breaker(at(10)), BreakerState::HalfOpen);
         assert_eq!(second.breaker(at(10)), BreakerState::HalfOpen);

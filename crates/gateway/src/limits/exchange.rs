@@ -90,7 +90,7 @@ impl Limits {
             return Ok(0);
         };
         let now = self.bench.now();
-        let (counters, demands) = self.demands(sharing, now);
+        let (counters, demands) = demands(sharing, now);
         let mut outcome = Ok(demands.len());
         for (counters, demands) in counters
             .chunks(MAX_DEMANDS)
@@ -132,24 +132,6 @@ impl Limits {
         self.exchange(shared, replica).await.map(|_| ())
     }
 
-    /// What is said of the counters on the list; those of which nothing is taken any more leave it.
-    fn demands(&self, sharing: &Sharing, now: Now) -> (Vec<Arc<Counter>>, Vec<Demand>) {
-        let (mut counters, mut demands) = (Vec::new(), Vec::new());
-        // No call takes the lock of the list while it has that of a counter.
-        sharing
-            .listed()
-            .retain(|counter| match counter.lock().say(counter, now) {
-                Word::Demand(demand) => {
-                    counters.push(Arc::clone(counter));
-                    demands.push(demand);
-                    true
-                }
-                Word::Nothing => true,
-                Word::Farewell => false,
-            });
-        (counters, demands)
-    }
-
     /// Puts every counter of which something is taken on the list when all of them were lost: others count on
     /// what is said of it.
     fn say_anew_after_a_loss(&self, sharing: &Sharing, began: u64, now: Now) {
@@ -164,6 +146,24 @@ impl Limits {
             }
         }
     }
+}
+
+/// What is said of the counters on the list; those of which nothing is taken any more leave it.
+fn demands(sharing: &Sharing, now: Now) -> (Vec<Arc<Counter>>, Vec<Demand>) {
+    let (mut counters, mut demands) = (Vec::new(), Vec::new());
+    // No call takes the lock of the list while it has that of a counter.
+    sharing
+        .listed()
+        .retain(|counter| match counter.lock().say(counter, now) {
+            Word::Demand(demand) => {
+                counters.push(Arc::clone(counter));
+                demands.push(demand);
+                true
+            }
+            Word::Nothing => true,
+            Word::Farewell => false,
+        });
+    (counters, demands)
 }
 
 #[cfg(test)]

@@ -211,9 +211,10 @@ impl State {
             {
                 // Whoever is heard of may have this share by now: what is left as far as is known is divided
                 // among all, and what was taken stays taken.
-                share.granted = match is_period {
-                    true => taken.saturating_sub(share.spent_before),
-                    false => 0,
+                share.granted = if is_period {
+                    taken.saturating_sub(share.spent_before)
+                } else {
+                    0
                 };
                 let known = if is_period { share.spent_elsewhere } else { 0 };
                 share.unallocated = capacity.saturating_sub(known).saturating_sub(share.granted);

@@ -152,6 +152,9 @@ fn check(limits: &Limits, open: usize) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A call that waits to be admitted.
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Admission, LimitReached>> + 'a>>;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -236,7 +239,6 @@ proptest! {
         prop_assert!(poll(std::pin::pin!(limits.replace(vec![queued], &Nothing))).is_ready());
         let keys = [(); 3].map(|()| caller(Rate::default(), None));
         let mut arrivals: VecDeque<_> = arrivals.into();
-        type Asked<'a> = Pin<Box<dyn Future<Output = Result<Admission, LimitReached>> + 'a>>;
         let mut waiting: Vec<(u64, u64, u64, Asked<'_>)> = Vec::new();
         let mut running: Vec<(u64, u64, Admission)> = Vec::new();
         let mut outcomes: HashMap<bool, usize> = HashMap::new();

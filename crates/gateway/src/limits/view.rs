@@ -63,7 +63,7 @@ impl Limits {
                 }
             })
             .collect();
-        usages.sort_by(|one, other| other.taken.cmp(&one.taken));
+        usages.sort_by_key(|usage| std::cmp::Reverse(usage.taken));
         usages.truncate(count);
         usages
     }

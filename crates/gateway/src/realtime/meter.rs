@@ -202,12 +202,11 @@ impl<'a> Meter<'a> {
             Ok(asked.call)
         } else {
             // Speech began it: there was no moment before at which it could have been refused.
-            let refused = match self.winding_down() {
-                Some(problem) => Err(problem),
-                None => {
-                    let admitted = self.admit(None).await;
-                    admitted.map_err(|error| self.warden.problem(error))
-                }
+            let refused = if let Some(problem) = self.winding_down() {
+                Err(problem)
+            } else {
+                let admitted = self.admit(None).await;
+                admitted.map_err(|error| self.warden.problem(error))
             };
             let admitted = refused.unwrap_or_else(|problem| {
                 self.end_soon_without_money(&problem);

@@ -97,22 +97,19 @@ impl AdjustmentStore for Memory {
         for call in self.calls().into_values() {
             let day = call.started_at.as_second().div_euclid(DAY);
             let is_here = |it: &SpendTotal| (it.key_id, it.day) == (call.key_id, day);
-            let place = match totals.iter().position(is_here) {
-                Some(place) => place,
-                None => {
-                    totals.push(SpendTotal {
-                        key_id: call.key_id,
-                        project_id: call.project_id,
-                        day,
-                        calls: 0,
-                        cost: Cost::ZERO,
-                        adjusted: Cost::ZERO,
-                        input_tokens: 0,
-                        output_tokens: 0,
-                    });
-                    totals.len() - 1
-                }
-            };
+            let place = totals.iter().position(is_here).unwrap_or_else(|| {
+                totals.push(SpendTotal {
+                    key_id: call.key_id,
+                    project_id: call.project_id,
+                    day,
+                    calls: 0,
+                    cost: Cost::ZERO,
+                    adjusted: Cost::ZERO,
+                    input_tokens: 0,
+                    output_tokens: 0,
+                });
+                totals.len() - 1
+            });
             let total = &mut totals[place];
             total.calls += 1;
             total.cost = total.cost.saturating_add(call.cost_usd.unwrap_or_default());

@@ -397,7 +397,7 @@ mod tests {
         assert_eq!(page.next.as_deref(), Some("b1"));
         assert_eq!(page.batches[0].mark, Mark::Name(Some("ours".to_owned())));
         assert_eq!(page.batches[1].mark, Mark::Name(None));
-        let second = page.batches[0].made_at.map(|time| time.as_second());
+        let second = page.batches[0].made_at.map(jiff::Timestamp::as_second);
         assert_eq!(second, Some(1_790_000_000));
     }
 

@@ -191,16 +191,14 @@ fn part<T: FromStr>(
     if text == EACH {
         return Part::Each;
     }
-    match text.parse() {
-        Ok(only) => Part::Only(only),
-        Err(_) => {
-            let complaint = Complaint::new(format!("`{text}` names no {key}"));
-            let suggestion = "write its identifier, or `each` for a count of its own for each";
-            fields.refuse(key, complaint.suggest(suggestion));
-            *is_wrong = true;
-            Part::Any
-        }
+    if let Ok(only) = text.parse() {
+        return Part::Only(only);
     }
+    let complaint = Complaint::new(format!("`{text}` names no {key}"));
+    let suggestion = "write its identifier, or `each` for a count of its own for each";
+    fields.refuse(key, complaint.suggest(suggestion));
+    *is_wrong = true;
+    Part::Any
 }
 
 fn read_bound(fields: &mut impl Fields) -> Option<Bound> {

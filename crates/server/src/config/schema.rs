@@ -116,6 +116,7 @@ impl Fields for Outline {
 
     fn list<T: Scalar>(&mut self, key: &'static str, default: &[&str], about: &str) -> Vec<T> {
         let list = json!({ "type": "array", "items": scalar::<T>() });
+        let default: Vec<Value> = default.iter().map(|text| written::<T>(text)).collect();
         self.add(key, optional(list), about, json!({ "default": default }));
         Vec::new()
     }

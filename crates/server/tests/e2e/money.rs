@@ -143,7 +143,7 @@ async fn a_vendors_export_is_held_against_the_ledger() {
         .filter(|call| call["provider"] == "openai")
         .map(|call| nano(&call["cost_usd"]))
         .sum();
-    let day = &calls[0]["started_at"].as_str().unwrap()[..10];
+    let day = calls[0]["started_at"].as_str().unwrap().get(..10).unwrap();
     let export = |nano: i64| {
         let cost = domain::money::Cost::from_nano_dollars(nano);
         format!("date,model,cost_usd\n{day},gpt,{cost}\n")

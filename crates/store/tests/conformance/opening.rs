@@ -280,7 +280,7 @@ fn both_engines_have_the_same_migrations() {
     );
 }
 
-/// But for those of the installation itself: what was migrated, and which processes serve it.
+/// But for those of the installation itself: what was migrated, which processes serve it, how often its limits changed.
 #[tokio::test]
 async fn every_table_of_sqlite_names_its_tenant() {
     bench::run(Kind::Sqlite, async |bench: Bench| {
@@ -289,7 +289,7 @@ async fn every_table_of_sqlite_names_its_tenant() {
                 "SELECT name
                  FROM sqlite_master
                  WHERE type = 'table'
-                   AND name NOT IN ('_sqlx_migrations', 'replicas')
+                   AND name NOT IN ('_sqlx_migrations', 'replicas', 'limit_changes')
                    AND (SELECT COUNT(*)
                         FROM pragma_table_info(sqlite_master.name) AS tenant
                         WHERE tenant.name IN ('organization_id', 'project_id')) < 2",
@@ -307,7 +307,7 @@ async fn every_table_of_postgresql_names_its_tenant() {
             .texts(
                 "SELECT table_name::TEXT
                  FROM information_schema.columns
-                 WHERE table_schema = 'public' AND table_name NOT IN ('_sqlx_migrations', 'replicas')
+                 WHERE table_schema = 'public' AND table_name NOT IN ('_sqlx_migrations', 'replicas', 'limit_changes')
                  GROUP BY table_name
                  HAVING COUNT(*) FILTER (WHERE column_name IN ('organization_id', 'project_id')) < 2",
             )

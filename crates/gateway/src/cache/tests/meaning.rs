@@ -13,7 +13,7 @@ impl Embedder for Letters {
         if text.contains("endless") {
             return Err(EmbedderError::TooLong { tokens: 9, max: 8 });
         }
-        let mut counts = vec![0.0_f32; 26];
+        let mut counts = [0.0_f32; 26];
         for letter in text.to_ascii_lowercase().bytes() {
             if let Some(count) = counts.get_mut(usize::from(letter.wrapping_sub(b'a'))) {
                 *count += 1.0;

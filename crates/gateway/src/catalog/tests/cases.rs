@@ -20,12 +20,14 @@ struct Cases {
     provider: String,
     source: String,
     as_of: String,
-    cases: Vec<Case>,
+    #[serde(rename = "cases")]
+    list: Vec<Case>,
 }
 
 #[derive(Deserialize)]
 struct Case {
-    case: String,
+    #[serde(rename = "case")]
+    name: String,
     model: String,
     tier: Option<String>,
     at: Option<String>,
@@ -62,12 +64,9 @@ fn worked_out(terms: &[String]) -> Cost {
 #[test]
 fn every_case_costs_what_the_published_prices_make_it() {
     let catalog = Catalog::builtin();
-    for Cases {
-        provider, cases, ..
-    } in all()
-    {
-        for case in cases {
-            let name = format!("{provider}, {}", case.case);
+    for Cases { provider, list, .. } in all() {
+        for case in list {
+            let name = format!("{provider}, {}", case.name);
             assert_eq!(
                 worked_out(&case.terms).to_string(),
                 case.cost_usd,
@@ -107,7 +106,7 @@ fn every_provider_of_the_catalog_has_cases_with_a_source() {
     for cases in &cases {
         assert!(cases.source.starts_with("https://"), "{}", cases.provider);
         assert!(cases.as_of.len() == "2025-11".len(), "{}", cases.provider);
-        assert!(!cases.cases.is_empty(), "{}", cases.provider);
+        assert!(!cases.list.is_empty(), "{}", cases.provider);
     }
 }
 

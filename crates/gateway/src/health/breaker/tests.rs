@@ -209,7 +209,9 @@ proptest! {
             prop_assert_eq!(breaker.probing.load(Ordering::Relaxed) as usize, probing);
             prop_assert!(breaker.rest(now) <= rules().max_open);
         }
-        under_way.iter_mut().for_each(|permit| breaker.leave(permit));
+        for permit in &mut under_way {
+            breaker.leave(permit);
+        }
         now = now.after(rules().max_open);
         prop_assert!(breaker.lets_through(now));
         for _ in 0..rules().probes {

@@ -79,7 +79,9 @@ impl Uploads {
             return Err(FileError::Busy);
         }
         let mut random = [[0; 16]; 2];
-        random.iter_mut().for_each(|half| entropy.fill(half));
+        for half in &mut random {
+            entropy.fill(half);
+        }
         let [first, second] = random.map(u128::from_be_bytes);
         let id = format!("{first:032x}{second:032x}");
         let place = Place {

@@ -47,8 +47,8 @@ pub(crate) fn upload(asked: &Asked<'_>) -> Result<Output, Failure> {
     };
     let file = File {
         id: format!("files/sim{:016x}", asked.shelf.number()),
-        name: text("displayName"),
-        purpose: text("mimeType"),
+        name: text("display_name"),
+        purpose: text("mime_type"),
         created: asked.now,
         bytes,
     };
@@ -106,7 +106,7 @@ pub(crate) fn create(asked: &Asked<'_>) -> Result<Output, Failure> {
     members(&root, &["batch"])?;
     let batch = member(&body, "batch").ok_or_else(|| plain("batch is required."))?;
     for (name, _) in batch.as_object().into_iter().flatten() {
-        let known = ["model", "displayName", "inputConfig", "priority"];
+        let known = ["model", "display_name", "input_config", "priority"];
         if !known
             .iter()
             .any(|known| super::super::check::is_named(name, known))
@@ -116,12 +116,12 @@ pub(crate) fn create(asked: &Asked<'_>) -> Result<Output, Failure> {
             )));
         }
     }
-    let display_name = member(batch, "displayName")
+    let display_name = member(batch, "display_name")
         .and_then(Value::as_str)
         .filter(|name| !name.is_empty())
         .ok_or_else(|| plain("batch.display_name is required."))?;
-    let input = member(batch, "inputConfig").unwrap_or(&Value::Null);
-    let lines = match (member(input, "fileName"), member(input, "requests")) {
+    let input = member(batch, "input_config").unwrap_or(&Value::Null);
+    let lines = match (member(input, "file_name"), member(input, "requests")) {
         (Some(Value::String(name)), None) => {
             let file = asked.shelf.file(name).ok_or_else(|| no_file(name))?;
             of_file(&file.bytes)?
