@@ -28,8 +28,9 @@ const MAX_BROUGHT: u64 = 16 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long the store is not asked again after it did not answer.
 const REST: Duration = Duration::from_secs(1);
-/// How long it is remembered that the store has nothing: another replica may be about to write it.
-const NOTHING_FOR: Duration = Duration::from_secs(30);
+/// How long it is remembered that the store has nothing: another replica, whose loop writes once a second, may be
+/// about to write it.
+const NOTHING_FOR: Duration = Duration::from_secs(3);
 
 /// A message whose state was put back.
 pub(crate) struct Restored {
