@@ -44,6 +44,7 @@ use crate::http::files::Uploads;
 use crate::http::problem::IntoProblem;
 use crate::media;
 use crate::replicas::Replicas;
+use crate::scope::warn_of_nobody;
 use crate::telemetry::Telemetry;
 use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 
@@ -159,7 +160,9 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&entropy),
         );
-        limit_desk.open(config.limits(started_at)).await?;
+        let configured = config.limits(started_at);
+        warn_of_nobody(&configured, &ring, &store).await;
+        limit_desk.open(configured).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
         let replicas = Replicas::new(replica, started_at, shared.is_some(), store.clone());
         let ledger = Arc::new(ledger(config, data_dir, replica, &clock, &telemetry)?);

@@ -18,6 +18,7 @@ mod loops;
 mod media;
 mod reload;
 mod replicas;
+mod scope;
 mod serve;
 mod socket;
 mod tasks;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Shared, configured_keys, routes};
 use crate::config::{self, Config};
+use crate::scope::warn_of_nobody;
 use crate::tasks::Stop;
 use crate::telemetry::Causes;
 
@@ -124,6 +125,7 @@ async fn reload(app: &Shared, path: &Path, current: &Config) -> Option<Config> {
     app.gateway.replace_routes(Arc::new(routes));
     app.ring
         .replace_configured(configured_keys(&new, app.ring.hasher(), now));
+    warn_of_nobody(&new.limits(now), &app.ring, &app.store).await;
     tracing::info!(file = %path.display(), "the configuration was reloaded");
     Some(new)
 }

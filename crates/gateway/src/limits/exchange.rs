@@ -12,6 +12,9 @@ use super::counter::{Counter, Now};
 use super::share::Word;
 use super::{Bench, Limits};
 
+/// How long a replica that has nothing to say waits before it asks whether everything was lost, in seconds.
+const REST: u64 = 1;
+
 /// Which counters are shared at the moment, and with how many others.
 pub(super) struct Sharing {
     listed: Mutex<Vec<Arc<Counter>>>,
@@ -19,6 +22,8 @@ pub(super) struct Sharing {
     replicas: AtomicU64,
     /// When what is shared began, as it was heard last; 0 before.
     began: AtomicU64,
+    /// When something was asked last, in seconds.
+    asked: AtomicU64,
 }
 
 impl Default for Sharing {
@@ -28,6 +33,7 @@ impl Default for Sharing {
             wake: Notify::new(),
             replicas: AtomicU64::new(1),
             began: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
         }
     }
 }
@@ -80,7 +86,7 @@ impl Limits {
 
     /// Says what was given out of every shared counter that is used, and takes over what is granted. Answers how
     /// many there were. After a failure each replica goes on with its share, and with its part of what was
-    /// nobody's.
+    /// nobody's. With nothing to say, it asks once a second whether everything was lost.
     pub async fn exchange(
         &self,
         shared: &dyn SharedCounters,
@@ -92,6 +98,11 @@ impl Limits {
         let now = self.bench.now();
         let (counters, demands) = demands(sharing, now);
         let mut outcome = Ok(demands.len());
+        if self.is_to_ask(sharing, demands.is_empty(), now)
+            && let Err(error) = shared.exchange(replica, &[]).await
+        {
+            outcome = Err(error);
+        }
         for (counters, demands) in counters
             .chunks(MAX_DEMANDS)
             .zip(demands.chunks(MAX_DEMANDS))
@@ -130,6 +141,16 @@ impl Limits {
             }
         }
         self.exchange(shared, replica).await.map(|_| ())
+    }
+
+    /// Whether a replica that `rests` has something that it would have to say anew, and has not asked lately.
+    fn is_to_ask(&self, sharing: &Sharing, rests: bool, now: Now) -> bool {
+        let asked = sharing.asked.load(Ordering::Relaxed);
+        if rests && (now.second < asked + REST || self.bench.counters().is_empty()) {
+            return false;
+        }
+        sharing.asked.store(now.second, Ordering::Relaxed);
+        rests
     }
 
     /// Puts every counter of which something is taken on the list when all of them were lost: others count on

@@ -8,17 +8,21 @@ use domain::clock::Clock;
 use domain::entropy::Entropy;
 use domain::event::EventStore;
 use domain::id::LimitId;
-use domain::limit::{Bound, Limit, QueueRules, Scope};
+use domain::limit::{Bound, Limit, Part, QueueRules, Scope};
 use domain::money::Cost;
 use domain::spend::SpendStore;
 use gateway::limits::Limits;
 use gateway::limits::desk::{LimitDesk, NewLimit};
+use identity::ring::KeyRing;
+use store::Store;
 
 use super::{Usage, load, print, print_json, table};
-use crate::app::open_store;
+use crate::app::{open_ring, open_store};
 use crate::cli::{Installation, LimitsCommand, LimitsOptions, NewLimitOptions};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::http::{events, limits};
+use crate::scope::nobody;
 use crate::world::{SystemClock, SystemEntropy};
 
 /// Limits and events that are read from the store together.
@@ -30,6 +34,7 @@ pub async fn run(at: &Installation, options: LimitsOptions) -> anyhow::Result<Ex
     let data_dir = DataDir::open(&at.data_dir())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+    let ring = open_ring(&config, &data_dir, &*entropy, clock.now())?;
     let store = open_store(&config, &data_dir).await?;
     let spend: Arc<dyn SpendStore> = Arc::new(store.clone());
     let (in_force, _alerts) = Limits::new(Arc::clone(&clock), false);
@@ -43,7 +48,10 @@ pub async fn run(at: &Installation, options: LimitsOptions) -> anyhow::Result<Ex
     );
     desk.open(configured).await?;
     let outcome = match options.command {
-        LimitsCommand::Create(new) => create(&desk, new, options.json).await,
+        LimitsCommand::Create(new) => match checked(new, &config, &ring, &store).await {
+            Ok(new) => create(&desk, new, options.json).await,
+            Err(error) => Err(error),
+        },
         LimitsCommand::List => list(&desk, options.json).await,
         LimitsCommand::Remove { id } => remove(&desk, &id, options.json).await,
         LimitsCommand::Events => list_events(&store, options.json).await,
@@ -52,8 +60,31 @@ pub async fn run(at: &Installation, options: LimitsOptions) -> anyhow::Result<Ex
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn create(desk: &LimitDesk, new: NewLimitOptions, json: bool) -> anyhow::Result<()> {
-    let limit = desk.add(new_limit(new)?).await?;
+/// The limit that is wanted, where there is whom it names.
+async fn checked(
+    new: NewLimitOptions,
+    config: &Config,
+    ring: &KeyRing,
+    store: &Store,
+) -> anyhow::Result<NewLimit> {
+    let new = new_limit(new)?;
+    if let Part::Only(provider) = &new.scope.provider {
+        let mut providers = config.providers.iter();
+        if !providers.any(|known| known.name == *provider) {
+            return Err(Usage(format!(
+                "--scope provider: no provider is called {provider}"
+            ))
+            .into());
+        }
+    }
+    match nobody(&new.scope, ring, store).await? {
+        Some(nobody) => Err(Usage(format!("--scope {}: {nobody}", nobody.part)).into()),
+        None => Ok(new),
+    }
+}
+
+async fn create(desk: &LimitDesk, new: NewLimit, json: bool) -> anyhow::Result<()> {
+    let limit = desk.add(new).await?;
     if json {
         return print_json(&limits::view(&limit));
     }

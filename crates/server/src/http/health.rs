@@ -34,7 +34,7 @@ pub async fn ready(State(app): State<Shared>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     if let Some(other) = app.replicas.unshared()
-        && app.ring.limits_anyone(app.clock.now())
+        && (!app.limits.in_force().is_empty() || app.ring.limits_anyone(app.clock.now()))
     {
         return (StatusCode::SERVICE_UNAVAILABLE, unshared(&other)).into_response();
     }

@@ -17,9 +17,10 @@ use serde_json::{Map, Value, json};
 
 use super::admin;
 use super::envelope::{Page, created, failure, success};
-use super::problem::IntoProblem;
+use super::problem::{IntoProblem, capitalised};
 use super::request::Arrival;
 use crate::app::{App, Shared};
+use crate::scope::nobody;
 
 const PAGE: u32 = 100;
 /// How many of those that a limit counts apart are shown with it, those with the most first.
@@ -240,7 +241,7 @@ async fn new_limit(app: &App, body: LimitBody, which: Which) -> Result<NewLimit,
     })
 }
 
-/// Refuses a limit of a provider or key that there is not: it would silently limit nothing.
+/// Refuses a limit of somebody whom there is not, or of such a provider: it would silently limit nothing.
 async fn exists(app: &App, scope: &Scope) -> Result<(), Problem> {
     if let Part::Only(provider) = &scope.provider
         && app.gateway.routes().provider(provider.as_str()).is_none()
@@ -248,13 +249,14 @@ async fn exists(app: &App, scope: &Scope) -> Result<(), Problem> {
         let detail = format!("No provider is called '{provider}'.");
         return Err(invalid("provider", detail));
     }
-    if let Part::Only(key) = scope.key {
-        let is_known = app.ring.holder(key).is_some();
-        if !is_known {
-            return Err(invalid("key", format!("There is no key {key}.")));
+    let nobody = nobody(scope, &app.ring, &app.store).await;
+    match nobody.map_err(IntoProblem::into_problem)? {
+        Some(nobody) => {
+            let detail = format!("{}.", capitalised(&nobody.to_string()));
+            Err(invalid(nobody.part, detail))
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn bound(body: &LimitBody) -> Result<Bound, Problem> {

@@ -84,6 +84,8 @@ pub(super) async fn exchange_shares(app: Shared, counters: Counters, mut stop: S
         counters.replicas_seen(replicas);
         app.limits.replicas_seen(replicas.into());
         match app.limits.exchange(&counters, replica).await {
+            // Nothing was said, so nothing is known.
+            Ok(0) => {}
             Ok(_) => {
                 if std::mem::take(&mut has_failed) {
                     tracing::info!("limits are shared with the other replicas again");

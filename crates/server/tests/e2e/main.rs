@@ -18,6 +18,7 @@ mod fidelity;
 mod files;
 mod interruption;
 mod keys;
+mod limits;
 mod money;
 mod passing;
 mod realtime;

@@ -89,6 +89,29 @@ async fn a_second_replica_is_not_ready_while_a_limit_is_set_that_it_does_not_sha
 }
 
 #[tokio::test]
+async fn a_second_replica_is_not_ready_while_a_limit_of_the_store_is_in_force() {
+    let sim = Simulated::start().await;
+    let fleet = Fleet::of(2, &providers(sim.address)).await;
+    let replicas = fleet.start().await;
+    let limits = "/api/v1/admin/limits";
+    let limit = json!({ "name": "all", "requests": 60, "per": "minute" });
+    let made = operator(&replicas[0]).post(limits, &limit).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let becomes = async |status: u16| {
+        eventually("the second has followed", async || {
+            (operator(&replicas[1]).get("/readyz").await.status == status).then_some(())
+        })
+        .await;
+    };
+    becomes(503).await;
+    assert_eq!(operator(&replicas[0]).get("/readyz").await.status, 200);
+    let path = format!("{limits}/{}", made.json()["data"]["id"].as_str().unwrap());
+    assert_eq!(operator(&replicas[0]).delete(&path).await.status, 200);
+    becomes(200).await;
+    fleet.stop(replicas).await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_revoked_at_one_replica_is_refused_by_all_within_a_second() {
     let sim = Simulated::start().await;
     let fleet = Fleet::of(3, &providers(sim.address)).await;

@@ -194,6 +194,8 @@ async fn a_rate_holds_while_shared_state_is_away_and_when_it_is_back() {
     let fleet = fleet(2, &sim, &redis, "rate: { rpm: 60 }").await;
     let replicas = fleet.start().await;
     let counted = Counted::default();
+    // Each hears of the other when it says that it lives, every two seconds.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     counted.load(&replicas, || counted.answered() >= 10).await;
     redis.stop();
     let refused = counted.refused();
