@@ -11,7 +11,7 @@ use domain::key::{KeyStore, Origin, VirtualKey};
 use domain::secret::Secret;
 use fleet::{Answers, Namespace, Shared as SharedState};
 use gateway::batches::{BatchParts, Batches};
-use gateway::cache::{Cache, CacheWork};
+use gateway::cache::{Cache, CacheWork, Semantic};
 use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
@@ -30,6 +30,7 @@ use identity::desk::Desk;
 use identity::ring::KeyRing;
 use identity::tenants::TenantDesk;
 use identity::text::{self, Hasher};
+use inference::{LocalEmbedder, SentenceModel};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sim::Sim;
@@ -54,6 +55,8 @@ const WAITING_DRAINS: usize = 1_024;
 const WAITING_JOBS: usize = 1_024;
 /// Answers that may wait to be shared with other replicas.
 const WAITING_CACHE_WORK: usize = 1_024;
+/// Texts that may wait for the sentence model.
+const WAITING_TEXTS: usize = 256;
 /// The size at which a journal segment is followed by the next.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// The least number of segments that a full journal has. Only whole segments are let go of: one that
@@ -387,6 +390,16 @@ fn open_shared(
     )?))
 }
 
+/// What finds answers to what means the same, where the configuration wants it. Loads the model.
+fn open_semantic(config: &Config) -> anyhow::Result<Option<Semantic>> {
+    let Some(semantic) = config.cache.semantic() else {
+        return Ok(None);
+    };
+    let model = tokio::task::block_in_place(|| SentenceModel::load(&semantic.model))?;
+    let embedder = LocalEmbedder::new(model, semantic.concurrency, WAITING_TEXTS);
+    Ok(Some(Semantic::new(semantic.rules, Arc::new(embedder))))
+}
+
 /// What keeps answers to be given again, where the configuration wants it, and what it leaves to do.
 fn open_cache(
     config: &Config,
@@ -402,6 +415,7 @@ fn open_cache(
     let shared = shared.map(|shared| Arc::new(Answers::new(shared, patience)) as _);
     let clock = Arc::clone(clock);
     let (cache, work) = Cache::new(rules.clone(), shared, clock, WAITING_CACHE_WORK);
+    let cache = cache.comparing(open_semantic(config)?);
     Ok(Some((Arc::new(cache), work)))
 }
 

@@ -1,18 +1,34 @@
 //! `cache`: answers that are kept to be given again.
 
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway::cache::{CacheRules, CacheScope, Caching};
+use gateway::cache::{CacheRules, CacheScope, Caching, SemanticMode, SemanticRules};
+use serde_json::{Value, json};
 
 use super::fields::{Fields, Section};
+use super::node::Kind;
 use super::problem::Complaint;
-use super::scalar::Choice;
+use super::scalar::{Choice, Misfit, Scalar};
 use super::size::ByteSize;
 
 /// Answers that are kept to be given again.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Cache {
     exact: Option<Exact>,
+    semantic: Option<SemanticSection>,
+}
+
+/// Answers to requests that mean the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SemanticSection {
+    /// What is wanted.
+    pub rules: SemanticRules,
+    /// The folder of the sentence model.
+    pub model: PathBuf,
+    /// Texts that the model works on at the same time.
+    pub concurrency: usize,
 }
 
 /// Answers to requests that are the same.
@@ -26,6 +42,11 @@ impl Cache {
     /// What is wanted; `None` where nothing is kept.
     pub fn rules(&self) -> Option<&CacheRules> {
         self.exact.as_ref().map(|exact| &exact.rules)
+    }
+
+    /// Answers to requests that mean the same; `None` where none are looked for.
+    pub fn semantic(&self) -> Option<&SemanticSection> {
+        self.semantic.as_ref()
     }
 
     /// How long a look-up waits for the answers that replicas share.
@@ -43,7 +64,16 @@ impl Section for Cache {
             "Answers to requests that are the same. Left out, none is kept; `{}` keeps them as the defaults \
              say.",
         );
-        Some(Self { exact })
+        let semantic = fields.optional_section(
+            "semantic",
+            "Answers to requests that mean the same: all but the last words of the user is the same, and \
+             these are alike. Needs `exact`.",
+        );
+        if fields.is_given("semantic") && !fields.is_given("exact") {
+            let complaint = Complaint::new("answers are kept by `exact`, which is not there");
+            fields.refuse("semantic", complaint.suggest("add `exact: {}` beside it"));
+        }
+        Some(Self { exact, semantic })
     }
 }
 
@@ -141,6 +171,104 @@ impl Section for Exact {
     }
 }
 
+impl Section for SemanticSection {
+    fn read(fields: &mut impl Fields) -> Option<Self> {
+        let model: Option<Folder> = fields.required(
+            "model",
+            "/models/all-MiniLM-L6-v2",
+            "The folder of a sentence model of BERT's kind: `config.json`, `model.safetensors` and \
+             `tokenizer.json`, as they are published.",
+        );
+        let threshold: Option<Likeness> = fields.or(
+            "threshold",
+            "0.95",
+            "How alike two requests must be, 0 to 1, unless their route says otherwise. Numbers, names and \
+             negations must be the same in any case.",
+        );
+        let mode = fields.or(
+            "mode",
+            "shadow",
+            "Whether answers are served: `shadow` serves none and measures how often one would have been \
+             served and would have been wrong; `serve` serves them.",
+        );
+        let answer_threshold: Option<Likeness> = fields.or(
+            "answer_threshold",
+            "0.8",
+            "In shadow mode: how alike two answers are at least that say the same.",
+        );
+        let max_entries: Option<NonZeroU32> = fields.or(
+            "max_entries",
+            "20000",
+            "The most requests that others are compared with; the oldest go first. Each takes about 2 KiB.",
+        );
+        let max_partition: Option<NonZeroU32> = fields.or(
+            "max_partition",
+            "5000",
+            "The most of them that one request is compared with: those that are the same but for the last \
+             words.",
+        );
+        let concurrency: Option<NonZeroU32> = fields.or(
+            "concurrency",
+            "2",
+            "How many texts the model works on at the same time.",
+        );
+        Some(Self {
+            rules: SemanticRules {
+                threshold: threshold?.0,
+                mode: mode?,
+                answer_threshold: answer_threshold?.0,
+                max_entries: max_entries?.get() as usize,
+                max_partition: max_partition?.get() as usize,
+            },
+            model: model?.0,
+            concurrency: concurrency?.get() as usize,
+        })
+    }
+}
+
+/// A folder by its path.
+struct Folder(PathBuf);
+
+impl Scalar for Folder {
+    const EXPECTED: &'static str = "the path of a folder";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if text.is_empty() {
+            return Err(Misfit::default());
+        }
+        Ok(Self(PathBuf::from(text)))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// How alike two texts are: 0 to 1.
+struct Likeness(f32);
+
+impl Scalar for Likeness {
+    const EXPECTED: &'static str = "a number from 0 to 1 such as `0.95`";
+    const ACCEPTS: &'static [Kind] = &[Kind::Integer, Kind::Decimal];
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        match text.parse::<f32>() {
+            Ok(likeness) if (0.0..=1.0).contains(&likeness) => Ok(Self(likeness)),
+            _ => Err(Misfit::default()),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "number", "minimum": 0, "maximum": 1 })
+    }
+}
+
+impl Choice for SemanticMode {
+    const EXPECTED: &'static str = "whether answers are served";
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("shadow", Self::Shadow), ("serve", Self::Serve)];
+}
+
 impl Choice for CacheScope {
     const EXPECTED: &'static str = "who shares answers";
     const CHOICES: &'static [(&'static str, Self)] = &[
@@ -162,10 +290,15 @@ impl Section for Caching {
             "10m",
             "How long; `cache.exact.ttl` where it is left out.",
         );
+        let threshold: Option<Likeness> = fields.optional(
+            "threshold",
+            "0.97",
+            "How alike two requests must be; `cache.semantic.threshold` where it is left out.",
+        );
         Some(Self {
             enabled: enabled?,
             ttl,
-            threshold: None,
+            threshold: threshold.map(|likeness| likeness.0),
         })
     }
 }

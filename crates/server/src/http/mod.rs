@@ -6,6 +6,7 @@ pub mod answer;
 pub mod applications;
 pub mod auth;
 pub mod batches;
+pub mod cache;
 pub mod call;
 pub mod chat_socket;
 pub mod client_secrets;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::config;
 
 mod batches;
+mod cache;
 mod cost;
 mod faces;
 mod files;
@@ -39,7 +40,7 @@ pub fn specification() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "key": [] }],
-        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&gemini_files::paths())).chain(ours(&batches::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&cost::paths())).chain(ours(&limits::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
+        "paths": faces::described().chain(passing::described()).chain(ours(&files::paths())).chain(ours(&gemini_files::paths())).chain(ours(&batches::paths())).chain(ours(&cache::paths())).chain(ours(&realtime::paths())).chain(ours(&replicas::paths())).chain(ours(&routes::paths())).chain(ours(&tenants::paths())).chain(ours(&cost::paths())).chain(ours(&limits::paths())).chain(ours(&paths())).collect::<Map<String, Value>>(),
         "components": {
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A Trunkline key (tl_…)." },

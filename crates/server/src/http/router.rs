@@ -16,8 +16,8 @@ use providers::openai::OpenaiChat;
 use super::faces::Api;
 use super::request::Arrival;
 use super::{
-    batches, call, client_secrets, cost, envelope, events, files, health, keys, limits, logs,
-    media, message_batches, models, openapi, replicas, responses, routes, tenants,
+    batches, cache, call, client_secrets, cost, envelope, events, files, health, keys, limits,
+    logs, media, message_batches, models, openapi, replicas, responses, routes, tenants,
 };
 use crate::app::Shared;
 
@@ -119,6 +119,11 @@ pub fn router(app: Shared) -> Router {
 /// What administrators may do.
 fn administration() -> Router<Shared> {
     Router::new()
+        .route(
+            "/api/v1/admin/cache",
+            get(cache::stats).delete(cache::purge),
+        )
+        .route("/api/v1/admin/cache/feedback", post(cache::feedback))
         .route(
             "/api/v1/admin/organizations",
             tenants::all(TenantWord::Organization),

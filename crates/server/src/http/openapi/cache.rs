@@ -1,0 +1,57 @@
+//! The cache's part of the OpenAPI document.
+
+use serde_json::{Value, json};
+
+/// The paths of the cache's administration.
+pub(super) fn paths() -> Value {
+    let answer = |description: &str, schema: Value| {
+        json!({ "description": description, "content": { "application/json": { "schema": {
+            "allOf": [
+                { "$ref": "#/components/schemas/Envelope" },
+                { "type": "object", "properties": { "data": schema } },
+            ],
+        } } } })
+    };
+    let failure = answer("Not done; `error` says why.", json!({}));
+    let query = |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
+    json!({
+        "/api/v1/admin/cache": {
+            "get": {
+                "operationId": "cacheStats",
+                "summary": "What the cache of this process keeps, and what happened since it began",
+                "responses": {
+                    "200": answer("The counts.", json!({ "type": "object" })),
+                    "default": failure.clone(),
+                },
+            },
+            "delete": {
+                "operationId": "purgeCache",
+                "summary": "Forget answers: of one organization or project, or all",
+                "parameters": [query("organization_id"), query("project_id")],
+                "responses": {
+                    "200": answer("How many this process had.", json!({
+                        "type": "object", "properties": { "purged": { "type": "integer" } },
+                    })),
+                    "default": failure.clone(),
+                },
+            },
+        },
+        "/api/v1/admin/cache/feedback": { "post": {
+            "operationId": "cacheFeedback",
+            "summary": "Say that an answer was wrong; it is not given again",
+            "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                "type": "object", "required": ["request_id", "verdict"], "additionalProperties": false,
+                "properties": {
+                    "request_id": { "type": "string" },
+                    "verdict": { "enum": ["wrong", "right"] },
+                },
+            } } } },
+            "responses": {
+                "200": answer("Whether an answer was forgotten.", json!({
+                    "type": "object", "properties": { "evicted": { "type": "boolean" } },
+                })),
+                "default": failure,
+            },
+        } },
+    })
+}
