@@ -154,18 +154,8 @@ impl App {
         let shared = open_shared(config, &ring, &clock)?;
         let (desk, tenants) = desks(&store, &ring, &clock, &entropy);
         let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
-        let (limits, alerts) = Limits::new(Arc::clone(&clock), config.shared.is_some());
-        let limits = Arc::new(limits);
-        let limit_desk = LimitDesk::new(
-            Arc::new(store.clone()),
-            Arc::new(store.clone()),
-            Arc::clone(&limits),
-            Arc::clone(&clock),
-            Arc::clone(&entropy),
-        );
-        let configured = config.limits(started_at);
-        warn_of_nobody(&configured, &ring, &store).await;
-        limit_desk.open(configured).await?;
+        let (limits, limit_desk, alerts) =
+            open_limits(config, &ring, &store, &clock, &entropy).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
         let replicas = Replicas::new(replica, started_at, shared.is_some(), store.clone());
         let ledger = Arc::new(ledger(config, data_dir, replica, &clock, &telemetry)?);
@@ -247,6 +237,30 @@ impl App {
             },
         ))
     }
+}
+
+/// Everything that is limited, with what the file and the store say of it, and the queue of budgets that operators
+/// want to hear of.
+async fn open_limits(
+    config: &Config,
+    ring: &KeyRing,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> anyhow::Result<(Arc<Limits>, LimitDesk, mpsc::Receiver<Alert>)> {
+    let (limits, alerts) = Limits::new(Arc::clone(clock), config.shared.is_some());
+    let limits = Arc::new(limits);
+    let desk = LimitDesk::new(
+        Arc::new(store.clone()),
+        Arc::new(store.clone()),
+        Arc::clone(&limits),
+        Arc::clone(clock),
+        Arc::clone(entropy),
+    );
+    let configured = config.limits(clock.now());
+    warn_of_nobody(&configured, ring, store).await;
+    desk.open(configured).await?;
+    Ok((limits, desk, alerts))
 }
 
 /// What stands in for keys in realtime sessions, at every replica of one store.

@@ -95,7 +95,7 @@ pub(super) fn body(
             .map(|Logprobs { alternatives }| alternatives)
             .filter(|alternatives| *alternatives > 0),
         user: request.user.as_deref(),
-        service_tier: request.service_tier.map(render::tier_word),
+        service_tier: request.service_tier.and_then(render::tier_word),
         stream: request.stream.then_some(true),
         stream_options: (request.stream && quirks.stream_options).then(|| StreamOptions {
             // The ledger needs it; the caller is shown it only when it asked.

@@ -359,9 +359,11 @@ impl StreamEncoder for ChunkEncoder {
             ChatEvent::Finish { choice, finish } => self.close(*choice, finish, out),
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             ChatEvent::ServiceTier(tier) => {
-                // From here on, every chunk says so.
-                self.head.put_slice(b",\"service_tier\":");
-                append(&render::tier_word(*tier), &mut self.head);
+                if let Some(word) = render::tier_word(*tier) {
+                    // From here on, every chunk says so.
+                    self.head.put_slice(b",\"service_tier\":");
+                    append(&word, &mut self.head);
+                }
             }
             ChatEvent::Ping => out.put_slice(HEARTBEAT),
             // The gateway tells it through `fail`, as a problem of its own.

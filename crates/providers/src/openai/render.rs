@@ -115,7 +115,7 @@ pub(super) fn completion(
             .map(|choice| wire_choice(choice, &response.extensions))
             .collect(),
         usage: response.usage.as_ref().map(Shown::from),
-        service_tier: response.service_tier.map(tier_word),
+        service_tier: response.service_tier.and_then(tier_word),
         extra: Extra::at(&response.extensions, ""),
         trunkline: report,
     };
@@ -140,10 +140,12 @@ pub(super) fn identifier<'a>(provided: Option<&'a str>, rendering: &'a Rendering
     }
 }
 
-pub(super) fn tier_word(tier: ServiceTier) -> &'static str {
+/// The word for a class of service; `None` for batches, of which OpenAI's answers say nothing.
+pub(super) fn tier_word(tier: ServiceTier) -> Option<&'static str> {
     match tier {
-        ServiceTier::Standard => "default",
-        ServiceTier::Batch | ServiceTier::Flex | ServiceTier::Priority => tier.as_str(),
+        ServiceTier::Standard => Some("default"),
+        ServiceTier::Flex | ServiceTier::Priority => Some(tier.as_str()),
+        ServiceTier::Batch => None,
     }
 }
 

@@ -113,8 +113,8 @@ impl Frame {
         field("model", &self.model, out);
         field("output", progress.output, out);
         out.put_slice(self.repeated.as_bytes());
-        match (progress.tier, &self.tier) {
-            (Some(tier), _) => field("service_tier", tier_word(tier), out),
+        match (progress.tier.and_then(tier_word), &self.tier) {
+            (Some(tier), _) => field("service_tier", tier, out),
             (None, Some(asked)) => field("service_tier", asked, out),
             (None, None) => field("service_tier", "default", out),
         }

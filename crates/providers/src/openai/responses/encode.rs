@@ -169,7 +169,7 @@ pub(super) fn body(
             .map(|wanted| wanted.alternatives)
             .filter(|alternatives| *alternatives > 0),
         user: request.user.as_deref(),
-        service_tier: request.service_tier.map(tier_word),
+        service_tier: request.service_tier.and_then(tier_word),
         stream: request.stream.then_some(true),
         stream_options,
         store: (!is_kept).then_some(false),
