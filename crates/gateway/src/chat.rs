@@ -308,7 +308,8 @@ impl Gateway {
         match self.open(caller, inbound).await? {
             Opened::Answered(reply) => Ok(*reply),
             Opened::Call(open, None) => self.answer(open).await,
-            Opened::Call(open, Some(begun)) => self.queue(open, begun).await,
+            // Seldom: on the heap it does not make every call's story larger.
+            Opened::Call(open, Some(begun)) => Box::pin(self.queue(open, begun)).await,
         }
     }
 

@@ -501,3 +501,12 @@ proptest! {
         prop_assert!(spent <= 1_000 + beyond, "{spent} with {beyond} beyond reservations");
     }
 }
+
+/// A call's story is made and moved once for each call: what is rare stands on the heap beside it.
+#[test]
+fn the_story_of_a_call_is_small() {
+    let stage = Stage::of([Act::whole(200, ANSWER)]);
+    let story = stage.gateway.chat(&stage.caller, stage.inbound(ASK));
+    let size = std::mem::size_of_val(&story);
+    assert!(size <= 9 * 1024, "{size} bytes");
+}
