@@ -1,11 +1,11 @@
 //! The cache: answers that are kept to be given again.
 //!
-//! An answer is found by a [key](question) that has everything in it which decides on the answer, first in
+//! An answer is found by a key (`question`) that has everything in it which decides on the answer, first in
 //! the memory of this process, then where replicas share theirs. Requests that are the same and under way at
-//! the same time are sent once ([`flight`]). What is found goes back in the caller's own format, whole or as
-//! a stream ([`replay`]); what is not found is heard on its way back and kept ([`record`]).
+//! the same time are sent once (`flight`). What is found goes back in the caller's own format, whole or as
+//! a stream (`replay`); what is not found is heard on its way back and kept (`record`).
 //!
-//! Where [`semantic`] answers are wanted, a request that is not the same is compared with those that are known.
+//! Where semantic answers are wanted, a request that is not the same is compared with those that are known.
 //!
 //! Where it is not configured, nothing here runs.
 
