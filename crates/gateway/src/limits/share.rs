@@ -26,6 +26,9 @@ pub(super) struct Share {
     heard: u64,
     /// What may be given out beside the share while the shared counters cannot be asked.
     alone: u64,
+    /// Among how many what is nobody's is divided while they cannot be asked; 0 while they can. It does not
+    /// fall: whoever is not seen any more may have given out its part.
+    divided_by: u64,
     /// What was given out since the last exchange, and how much that usually is.
     recent: u64,
     pace: u64,
@@ -98,13 +101,11 @@ impl State {
     /// What this process says of the counter and wishes for.
     pub(super) fn say(&mut self, counter: &Counter, now: Now) -> Word {
         let taken = self.taken(now);
-        let (span, spent, held) = match &mut self.tally {
-            Tally::Sliding(window) => (Span::Sliding(window.length()), taken, 0),
-            Tally::Period(purse) => {
-                let (spent, held) = (units(purse.spent()), units(purse.held()));
-                (Span::Period(purse.ends()), spent, held)
-            }
-            Tally::InUse { .. } => (Span::InUse, 0, taken),
+        let span = self.span();
+        let (spent, held) = match &self.tally {
+            Tally::Sliding(_) => (taken, 0),
+            Tally::Period(purse) => (units(purse.spent()), units(purse.held())),
+            Tally::InUse { .. } => (0, taken),
         };
         let is_period = matches!(span, Span::Period(_));
         let name = self.shared_name(counter);
@@ -137,6 +138,11 @@ impl State {
         let in_use = since.saturating_add(held);
         let fair = share.fair.unwrap_or(capacity).max(in_use);
         let wanted = in_use.saturating_add(expected).min(fair);
+        // Nothing is offered back while nobody may hear of it.
+        let wanted = match share.divided_by {
+            0 => wanted,
+            _ => wanted.max(share.granted),
+        };
         if expected == 0 && share.granted <= in_use && !share.must_say {
             if in_use == 0 {
                 share.is_listed = false;
@@ -185,6 +191,7 @@ impl State {
         share.epoch = Some(grant.epoch);
         share.asked = None;
         share.alone = 0;
+        share.divided_by = 0;
         share.is_over = false;
         share.unallocated = grant.unallocated;
         share.spent_elsewhere = grant.spent_elsewhere;
@@ -194,34 +201,47 @@ impl State {
     }
 
     /// The shared counters could not be asked: beside its share, which is its own, this process may give out
-    /// its part of what is nobody's, as one of `replicas`.
+    /// its part of what is nobody's, as one of `replicas`. When the lease of the share is over, whoever can ask
+    /// may have it: then this process has its part of what is left as far as it knows, and no more than it had.
     pub(super) fn lost(&mut self, replicas: u64, now: Now) {
-        let taken = self.taken(now);
         let capacity = self.limit.bound.most();
-        let is_period = matches!(self.tally, Tally::Period(_));
-        if let Some(share) = &mut self.share {
-            share.asked = None;
-            let is_known = share.epoch.is_some();
-            if !is_known {
-                share.spent_before = if is_period { taken } else { 0 };
-                share.unallocated = capacity.saturating_sub(share.spent_before);
-            }
-            let silent = now.second.saturating_sub(share.heard);
-            if is_known && silent > LEASE.as_secs() && !std::mem::replace(&mut share.is_over, true)
-            {
-                // Whoever is heard of may have this share by now: what is left as far as is known is divided
-                // among all, and what was taken stays taken.
-                share.granted = if is_period {
-                    taken.saturating_sub(share.spent_before)
-                } else {
-                    0
-                };
-                let known = if is_period { share.spent_elsewhere } else { 0 };
-                share.unallocated = capacity.saturating_sub(known).saturating_sub(share.granted);
-            }
-            share.alone = share.unallocated / replicas.max(1);
-            self.wake();
+        let span = self.span();
+        let (spent, taken) = match &self.tally {
+            Tally::Period(purse) => (units(purse.spent()), units(purse.committed())),
+            _ => (0, 0),
+        };
+        let Some(share) = &mut self.share else { return };
+        if let Some(asked) = share.asked.take() {
+            // What it offered back may be somebody else's: it is not known whether it was heard.
+            share.granted = share.granted.min(asked);
         }
+        let is_first = share.divided_by == 0;
+        share.divided_by = share.divided_by.max(replicas).max(1);
+        if share.epoch.is_none() && is_first {
+            share.spent_before = spent;
+            share.unallocated = capacity.saturating_sub(spent);
+        }
+        let part = |whole: u64| whole / share.divided_by;
+        let silent = Duration::from_secs(now.second.saturating_sub(share.heard));
+        if share.epoch.is_none() || silent <= LEASE {
+            share.alone = part(share.unallocated);
+        } else if !std::mem::replace(&mut share.is_over, true) {
+            let had = share.granted.saturating_add(part(share.unallocated));
+            let left = match span {
+                Span::Period(_) => {
+                    let since = taken.saturating_sub(share.spent_before);
+                    let known = share.spent_elsewhere.saturating_add(since);
+                    since.saturating_add(part(capacity.saturating_sub(known)))
+                }
+                Span::Sliding(_) | Span::InUse => part(capacity),
+            };
+            share.granted = 0;
+            share.alone = left.min(had);
+        } else if counts_no_longer(span).is_some_and(|after| silent > after) {
+            // What the others took while they had more than their part counts no longer.
+            share.alone = part(capacity);
+        }
+        self.wake();
     }
 
     /// Nothing more will be taken.
@@ -243,6 +263,15 @@ impl State {
         }
     }
 
+    /// For how long what is taken counts.
+    fn span(&self) -> Span {
+        match &self.tally {
+            Tally::Sliding(window) => Span::Sliding(window.length()),
+            Tally::Period(purse) => Span::Period(purse.ends()),
+            Tally::InUse { .. } => Span::InUse,
+        }
+    }
+
     /// The counter's name among replicas: of a period, with its beginning.
     fn shared_name(&self, counter: &Counter) -> CounterName {
         match &self.tally {
@@ -259,6 +288,17 @@ fn holds_for(span: Span, held: u64) -> Duration {
         Span::Sliding(length) => (length / 10).max(LEASE / 2),
         Span::Period(_) if held == 0 => GONE / 4,
         Span::Period(_) | Span::InUse => LEASE / 2,
+    }
+}
+
+/// How long after the last exchange nothing counts any more of what was taken while the lease held, with room
+/// for replicas whose leases did not end at the same moment. Of a period everything counts until it ends; calls
+/// that run for longer than this are counted by nobody.
+fn counts_no_longer(span: Span) -> Option<Duration> {
+    match span {
+        Span::Sliding(length) => Some(length.saturating_add(LEASE * 2)),
+        Span::Period(_) => None,
+        Span::InUse => Some(LEASE * 2),
     }
 }
 

@@ -16,12 +16,13 @@ use super::*;
 use crate::limits::{Admission, EXCHANGE_PAUSE};
 use crate::testing::{Hand, caller, expecting, run, someone, somewhere};
 
-/// Counters in this process, which may be lost and be away.
+/// Counters in this process, which may be lost, be away, and answer too late.
 struct Counters {
     clock: Arc<Hand>,
     shares: Mutex<HashMap<CounterName, Shares>>,
     began: AtomicU64,
     is_away: AtomicBool,
+    is_slow: AtomicBool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,11 @@ impl SharedCounters for Counters {
             let shares = shares.or_insert_with(|| Shares::new(Epoch(began)));
             shares.exchange(replica, demand, now)
         });
-        Ok(grants.collect())
+        let grants = grants.collect();
+        if self.is_slow.load(Ordering::Relaxed) {
+            return Err(SharedStateError::Unavailable(Box::new(Away)));
+        }
+        Ok(grants)
     }
 
     fn began(&self) -> u64 {
@@ -76,6 +81,7 @@ impl Fleet {
                 shares: Mutex::default(),
                 began: AtomicU64::new(1),
                 is_away: AtomicBool::new(false),
+                is_slow: AtomicBool::new(false),
             },
             clock,
         }
@@ -90,6 +96,10 @@ impl Fleet {
     fn lose(&self) {
         self.counters.shares.lock().unwrap().clear();
         self.counters.began.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn cut_off(&self) {
+        self.counters.is_away.store(true, Ordering::Relaxed);
     }
 
     fn ask(&self, number: usize, caller: &Caller) -> Option<Admission> {
@@ -110,6 +120,38 @@ impl Fleet {
         }
         admitted
     }
+}
+
+/// How much of a budget is spent in a row, ten at a time, with an exchange of all whenever no more is to be had.
+fn spend(fleet: &Fleet, number: usize, caller: &Caller, most: u64) -> u64 {
+    let (provider, mut spent) = (someone(), 0);
+    for _ in 0..12 {
+        while let Some(mut admission) = fleet.ask(number, caller) {
+            let cost = Cost::from_nano_dollars(10);
+            if admission.reserve(somewhere(&provider), cost).is_err() {
+                break;
+            }
+            admission.settle(1, 1, cost);
+            spent += 10;
+            if spent >= most {
+                return spent;
+            }
+        }
+        fleet.clock.forward(EXCHANGE_PAUSE);
+        for number in 0..fleet.replicas.len() {
+            fleet.exchange(number);
+        }
+    }
+    spent
+}
+
+/// A key that may spend so many nano-dollars a day.
+fn a_day(nano_dollars: i64) -> Caller {
+    let budget = Budget {
+        limit: Cost::from_nano_dollars(nano_dollars),
+        per: Period::Day,
+    };
+    caller(Rate::default(), Some(budget))
 }
 
 fn a_minute(rpm: u32) -> Caller {
@@ -181,7 +223,7 @@ fn a_replica_on_its_own_gives_out_its_share_and_its_part_of_the_rest() {
         fleet.ask(number, &caller);
         fleet.exchange(number);
     }
-    fleet.counters.is_away.store(true, Ordering::Relaxed);
+    fleet.cut_off();
     let used: Vec<usize> = (0..2).map(|number| fleet.use_up(number, &caller)).collect();
     assert!(used.iter().all(|used| *used > 40), "{used:?}");
     assert!(used.iter().sum::<usize>() <= 100, "{used:?}");
@@ -191,7 +233,7 @@ fn a_replica_on_its_own_gives_out_its_share_and_its_part_of_the_rest() {
 fn a_replica_that_was_cut_off_for_longer_than_its_lease_has_its_part_and_no_more() {
     let (fleet, caller) = (Fleet::of(4), a_minute(100));
     assert_eq!(fleet.use_up(0, &caller), 100);
-    fleet.counters.is_away.store(true, Ordering::Relaxed);
+    fleet.cut_off();
     fleet.ask(0, &caller);
     fleet.exchange(0);
     fleet.clock.forward(LEASE + Duration::from_secs(1));
@@ -202,40 +244,96 @@ fn a_replica_that_was_cut_off_for_longer_than_its_lease_has_its_part_and_no_more
 }
 
 #[test]
-fn money_that_was_spent_before_a_loss_stays_spent() {
-    let budget = Budget {
-        limit: "0.000000100".parse().unwrap(),
-        per: Period::Day,
-    };
-    let caller = caller(Rate::default(), Some(budget));
-    let fleet = Fleet::of(2);
-    let provider = someone();
-    let spend = |number: usize| {
-        let mut spent = 0;
-        for _ in 0..10 {
-            while let Some(mut admission) = fleet.ask(number, &caller) {
-                let cost = Cost::from_nano_dollars(10);
-                if admission.reserve(somewhere(&provider), cost).is_err() {
-                    break;
-                }
-                admission.settle(1, 1, cost);
-                spent += 10;
-                if spent == 60 {
-                    return spent;
-                }
-            }
-            fleet.clock.forward(EXCHANGE_PAUSE);
-            fleet.exchange(0);
-            fleet.exchange(1);
+fn a_rate_holds_however_long_nobody_can_be_asked() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(100));
+    for number in [1, 0, 1] {
+        fleet.ask(number, &caller);
+        fleet.exchange(number);
+    }
+    fleet.ask(1, &caller).unwrap().settle(1, 1, Cost::ZERO);
+    let before = fleet.use_up(0, &caller);
+    fleet.exchange(1);
+    fleet.cut_off();
+    let alone = before + 1 + fleet.use_up(0, &caller);
+    assert!(alone > 90, "{alone}");
+    // The leases end, and the minute does not.
+    for _ in 0..20 {
+        fleet.clock.forward(Duration::from_secs(1));
+        fleet.exchange(0);
+        fleet.exchange(1);
+    }
+    let all = alone + fleet.use_up(1, &caller);
+    assert!(all <= 100, "{all} in a minute");
+    // Then everybody has a part.
+    for _ in 0..70 {
+        fleet.clock.forward(Duration::from_secs(1));
+        fleet.exchange(0);
+        fleet.exchange(1);
+    }
+    let used: Vec<usize> = (0..2).map(|number| fleet.use_up(number, &caller)).collect();
+    assert_eq!(used, [50, 50]);
+}
+
+#[test]
+fn a_budget_holds_however_long_nobody_can_be_asked() {
+    let (fleet, caller) = (Fleet::of(2), a_day(1_000));
+    assert_eq!(spend(&fleet, 0, &caller, 100), 100);
+    assert_eq!(spend(&fleet, 1, &caller, 100), 100);
+    fleet.exchange(0);
+    fleet.cut_off();
+    let mut spent = 200;
+    for _ in 0..20 {
+        spent += spend(&fleet, 0, &caller, u64::MAX);
+        spent += spend(&fleet, 1, &caller, u64::MAX);
+        fleet.clock.forward(LEASE);
+    }
+    assert!((700..=1_000).contains(&spent), "{spent}");
+}
+
+#[test]
+fn of_a_period_that_begins_while_nobody_can_be_asked_each_has_its_part() {
+    let (fleet, caller) = (Fleet::of(4), a_day(1_000));
+    spend(&fleet, 0, &caller, 100);
+    fleet.cut_off();
+    fleet.clock.forward(Duration::from_hours(24));
+    assert_eq!(spend(&fleet, 0, &caller, u64::MAX), 250);
+}
+
+#[test]
+fn what_was_offered_back_is_not_given_out_when_the_answer_does_not_come() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(63));
+    let take = |number: usize, count: usize| {
+        for _ in 0..count {
+            fleet.ask(number, &caller).unwrap().settle(1, 1, Cost::ZERO);
         }
-        spent
+        fleet.exchange(number);
     };
-    assert_eq!(spend(0), 60);
+    fleet.ask(0, &caller);
+    fleet.exchange(0);
+    for count in [1, 2, 4, 8, 16] {
+        take(0, count);
+    }
+    // All is its share. It offers back what it does not expect to need, is heard, and does not know.
+    fleet.counters.is_slow.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        fleet.exchange(0);
+    }
+    fleet.counters.is_slow.store(false, Ordering::Relaxed);
+    let others = fleet.use_up(1, &caller);
+    fleet.cut_off();
+    let used = 31 + others + fleet.use_up(0, &caller);
+    assert!(others > 0 && used <= 63, "{others} of {used}");
+}
+
+#[test]
+fn money_that_was_spent_before_a_loss_stays_spent() {
+    let (fleet, caller) = (Fleet::of(2), a_day(100));
+    assert_eq!(spend(&fleet, 0, &caller, 60), 60);
     fleet.exchange(0);
     fleet.lose();
     fleet.exchange(0);
     fleet.exchange(0);
-    assert_eq!(spend(1), 40);
+    assert_eq!(spend(&fleet, 1, &caller, u64::MAX), 40);
 }
 
 /// What happens next at a replica.

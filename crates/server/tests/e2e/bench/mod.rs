@@ -6,10 +6,6 @@ pub(crate) mod fleet;
 pub(crate) mod line;
 pub(crate) mod postgres;
 pub(crate) mod process;
-#[expect(
-    dead_code,
-    reason = "the tests of `fleet`, whose file it is, use more of it"
-)]
 #[path = "../../../../fleet/tests/state/server.rs"]
 pub(crate) mod redis;
 pub(crate) mod relay;
