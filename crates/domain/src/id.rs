@@ -199,11 +199,18 @@ impl LimitId {
 impl OrganizationId {
     /// The organisation that exists from the first start.
     pub const DEFAULT: Self = Self(Uuid::from_u128(1));
+
+    /// Trunkline itself: what it asks providers on nobody's behalf. It has no record and no keys to show, and
+    /// what it spends counts for no tenant.
+    pub const HOUSE: Self = Self(Uuid::from_u128(2));
 }
 
 impl ProjectId {
     /// The default organisation's first project.
     pub const DEFAULT: Self = Self(Uuid::from_u128(1));
+
+    /// The one project of [`OrganizationId::HOUSE`].
+    pub const HOUSE: Self = Self(Uuid::from_u128(2));
 }
 
 fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> Uuid {

@@ -47,6 +47,7 @@ use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
 use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
+use crate::shadow::Shadows;
 
 /// The header field in which a caller says how much a call counts where calls wait.
 const PRIORITY_FIELD: &str = "x-trunkline-priority";
@@ -93,6 +94,8 @@ pub struct Parts {
     pub files: Arc<Files>,
     /// Where answers go that are made in the background.
     pub jobs: Jobs,
+    /// Where copies of calls go that are sent elsewhere too.
+    pub shadows: Shadows,
     /// Keeps the reasoning state that clients leave out; `None` keeps none.
     pub custody: Option<Arc<Custody>>,
     /// Keeps answers to be given again; `None` keeps none.
@@ -113,6 +116,7 @@ pub struct Parts {
 pub struct Gateway {
     pub(crate) responses: Arc<Responses>,
     pub(crate) jobs: Jobs,
+    pub(crate) shadows: Shadows,
     pub(crate) routes: ArcSwap<Routes>,
     pub(crate) routing: Routing,
     pub(crate) ledger: Arc<Ledger>,
@@ -278,6 +282,7 @@ impl Gateway {
             responses: parts.responses,
             files: parts.files,
             jobs: parts.jobs,
+            shadows: parts.shadows,
             custody: parts.custody,
             cache: parts.cache,
             egress: parts.egress,
@@ -387,6 +392,8 @@ impl Gateway {
             admitted.estimate.input_tokens,
             recalled.asked.clone(),
         );
+        let tokens = admitted.estimate.input_tokens;
+        let copy = self.copy(&plan, caller, &inbound, &envelope, &recalled.asked, tokens);
         inbound.body = recalled.asked;
         let listener = self.listen(caller, &inbound);
         let (begun, memory) = match recalled.memory {
@@ -398,6 +405,7 @@ impl Gateway {
         let (streamed, model) = (envelope.stream, envelope.model);
         let opening = inbound.opening(Operation::Chat, streamed, model, caller, &plan, admitted);
         let mut call = self.ledger.open(opening)?;
+        self.offer_copy(copy);
         if is_miss {
             call.missed_cache();
         }
@@ -712,6 +720,23 @@ pub(crate) struct OpenChat {
 }
 
 impl OpenChat {
+    /// A chat that is ready for the first candidate of its plan, and whose answer nobody listens to.
+    pub(crate) fn new(
+        errand: ChatErrand,
+        plan: Plan,
+        ready: ReadyChat,
+        call: Box<OpenCall>,
+    ) -> Self {
+        Self {
+            errand,
+            plan,
+            at: 0,
+            ready,
+            call,
+            listener: None,
+        }
+    }
+
     /// Whether a streamed answer is wanted.
     pub(crate) fn is_streamed(&self) -> bool {
         self.errand.streamed
@@ -895,6 +920,7 @@ impl<Api: ?Sized> Inbound<Api> {
             request_model,
             route: plan.route.clone(),
             variant: plan.variant(),
+            shadow_of: None,
             caller: caller.clone(),
             estimate: admitted.estimate,
             priced: admitted.priced,

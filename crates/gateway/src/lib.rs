@@ -8,7 +8,7 @@
 //! everything that is not a chat, [`batches`] that of many requests at once, [`realtime`] that of
 //! conversations over one connection, and [`native`] that of what passes to a vendor's own API. Afterwards,
 //! [`rerate`] corrects what calls cost, [`invoice`] compares with what vendors charge, and [`audit`] goes
-//! through the books.
+//! through the books. [`shadow`] sends copies of calls elsewhere, in the name of the `house`.
 
 pub mod attempt;
 pub mod audit;
@@ -22,6 +22,7 @@ pub mod drain;
 mod estimate;
 pub mod files;
 pub mod health;
+mod house;
 pub mod invoice;
 pub mod ledger;
 pub mod limits;
@@ -37,6 +38,7 @@ pub mod reply;
 pub mod rerate;
 pub mod responses;
 pub mod routes;
+pub mod shadow;
 mod simulated;
 pub mod task;
 #[cfg(test)]

@@ -30,6 +30,7 @@ use hedge::{Hedge, HedgeRules};
 
 use flag::Flags;
 use residency::Residency;
+use shadow::{Shadow, ShadowRules};
 
 pub mod affinity;
 pub mod choice;
@@ -48,6 +49,7 @@ pub mod question;
 pub mod residency;
 pub mod rollout;
 mod roster;
+pub mod shadow;
 pub mod strategy;
 
 pub use choose::{Chosen, Circumstances, NoTarget};
@@ -159,6 +161,8 @@ pub struct Route {
     pub caching: Caching,
     /// When a second target is asked while the first has not answered; `None` where it is not.
     pub hedge: Option<HedgeRules>,
+    /// Which calls are copied to another target; `None` where none is.
+    pub shadow: Option<ShadowRules>,
 }
 
 /// A target as it is configured.
@@ -477,7 +481,9 @@ impl Routes {
     fn resolve(&self, name: &ModelName) -> Option<Known> {
         if let Some(route) = self.by_name.get(name) {
             let roster = self.roster(name, route, 0);
+            let shadow = route.shadow.as_ref();
             let plan = Plan {
+                shadow: shadow.and_then(|rules| self.shadow(name, route, rules)),
                 route: Some(name.as_str().to_owned()),
                 strict: route.strict,
                 timeouts: route.timeouts,
@@ -500,6 +506,12 @@ impl Routes {
             plan: Plan::of(target),
             roster: None,
         })
+    }
+
+    fn shadow(&self, name: &ModelName, route: &Route, rules: &ShadowRules) -> Option<Arc<Shadow>> {
+        let provider = self.providers.get(&rules.target.provider)?;
+        let target = self.target(provider, &rules.target.model)?;
+        Some(Arc::new(Shadow::new(name, route, rules, target)))
     }
 
     fn named_target(&self, name: &ModelName) -> Option<Arc<ResolvedTarget>> {

@@ -134,6 +134,7 @@ pub(crate) fn call() -> Call {
         price_source: None,
         cache: CacheOutcome::Bypass,
         variant: None,
+        shadow_of: None,
         saved_usd: None,
         latency_ms: 1,
         time_to_first_token_ms: None,

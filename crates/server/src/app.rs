@@ -24,6 +24,7 @@ use gateway::payload::Payloads;
 use gateway::realtime::SocketRules;
 use gateway::responses::{Job, Jobs, Responses};
 use gateway::routes::Routes;
+use gateway::shadow::{CallCopy, Shadows};
 use gateway::{Gateway, Parts, Settings};
 use identity::client_secret::ClientSecrets;
 use identity::desk::Desk;
@@ -53,6 +54,8 @@ use crate::world::{SystemClock, SystemEntropy, unix_seconds};
 const WAITING_DRAINS: usize = 1_024;
 /// Answers that may wait to be made in the background.
 const WAITING_JOBS: usize = 1_024;
+/// Copies of calls that may wait to be sent.
+const WAITING_COPIES: usize = 1_024;
 /// Answers that may wait to be shared with other replicas.
 const WAITING_CACHE_WORK: usize = 1_024;
 /// Texts that may wait for the sentence model.
@@ -126,6 +129,8 @@ pub struct Queues {
     pub drains: mpsc::Receiver<Drain>,
     /// Answers that are to be made in the background.
     pub jobs: mpsc::Receiver<Job>,
+    /// Copies of calls that go elsewhere too.
+    pub copies: mpsc::Receiver<CallCopy>,
     /// What the cache leaves to do; `None` where there is none.
     pub cache_work: Option<mpsc::Receiver<CacheWork>>,
     /// Budgets that are used up to a part that operators want to hear of.
@@ -167,12 +172,10 @@ impl App {
         let responses = open_responses(config, &store);
         let (cache, cache_work) = open_cache(config, &ring, &clock)?.unzip();
         let (jobs, waiting_jobs) = Jobs::new(WAITING_JOBS);
+        let (shadows, waiting_copies) = Shadows::new(WAITING_COPIES);
         let (drains, waiting_drains) = Drains::new(WAITING_DRAINS);
-        let sim = Arc::new(Sim::new(sim::Options {
-            now: unix_seconds,
-            ..sim::Options::default()
-        }));
-        let outbound = Arc::new(OutboundClient::new(config.server.connect_timeout, sim)?);
+        let outbound = OutboundClient::new(config.server.connect_timeout, simulated())?;
+        let outbound = Arc::new(outbound);
         let egress: Arc<dyn Egress> = Arc::clone(&outbound) as Arc<dyn Egress>;
         let files = files(config, data_dir, &store, &egress, &clock, &entropy)?;
         let gateway = Gateway::new(Parts {
@@ -186,6 +189,7 @@ impl App {
             responses: Arc::clone(&responses),
             files: Arc::clone(&files),
             jobs,
+            shadows,
             custody: custody.clone(),
             cache: cache.clone(),
             egress,
@@ -232,6 +236,7 @@ impl App {
             Queues {
                 drains: waiting_drains,
                 jobs: waiting_jobs,
+                copies: waiting_copies,
                 cache_work,
                 alerts,
             },
@@ -292,6 +297,14 @@ fn desks(
         Desk::new(keys, ring(), clock(), entropy()),
         TenantDesk::new(store, ring(), clock(), entropy()),
     )
+}
+
+/// The provider in this process that imitates the others.
+fn simulated() -> Arc<Sim> {
+    Arc::new(Sim::new(sim::Options {
+        now: unix_seconds,
+        ..sim::Options::default()
+    }))
 }
 
 /// The ledger, with its journal in the data directory.

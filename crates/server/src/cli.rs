@@ -36,6 +36,8 @@ pub enum Command {
     Models(Models),
     /// Say where a request would go, in which order and why
     Explain(Explain),
+    /// Compare calls of routes with their copies that went elsewhere
+    Shadows(Shadows),
     /// Create, list, change and archive organisations
     Organizations(Tenants),
     /// Create, list, change and archive projects
@@ -128,6 +130,23 @@ pub struct Chat {
 /// `trunkline models`
 #[derive(Debug, Args)]
 pub struct Models {
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `trunkline shadows`
+#[derive(Debug, Args)]
+pub struct Shadows {
+    /// Only this route
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
+    /// Only copies of calls that started at this time or later (RFC 3339) [default: a week before the end]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Only copies of calls that started before this time (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

@@ -31,6 +31,7 @@ use crate::tasks::{Stop, Tasks};
 use crate::telemetry::Causes;
 
 mod replicas;
+mod shadows;
 
 pub use replicas::{Adoption, adopt_journals};
 
@@ -120,6 +121,12 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(make_answers(
         Arc::clone(app),
         queues.jobs,
+        Arc::clone(tasks),
+        stop(),
+    ));
+    tasks.start(shadows::send_copies(
+        Arc::clone(app),
+        queues.copies,
         Arc::clone(tasks),
         stop(),
     ));

@@ -54,6 +54,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(options) => commands::check::run(&at, &options),
         Command::Chat(options) => commands::chat::run(&at, options).await,
         Command::Models(options) => commands::models::run(&at, &options),
+        Command::Shadows(options) => commands::shadows::run(&at, options).await,
         Command::Explain(options) => commands::explain::run(&at, &options),
         Command::Organizations(options) => {
             commands::tenants::run(&at, TenantWord::Organization, options).await

@@ -4,12 +4,14 @@
 
 mod attempt;
 mod port;
+mod shadow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use attempt::{Attempt, AttemptReason};
 pub use port::{CallCursor, CallFilter, CallObserver, CallPage, CallStore, Payload, Spend};
+pub use shadow::{Outcome, ShadowPair};
 
 use crate::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use crate::money::Cost;
@@ -55,6 +57,9 @@ pub struct Call {
     /// What the target is called in a comparison that the call was meant for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// The call that it is a copy of: its answer went to nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_of: Option<RequestId>,
     /// The key that was shown.
     pub key_id: KeyId,
     /// The tenant.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Call, CallState};
+use super::{Call, CallState, ShadowPair};
 use crate::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use crate::money::Cost;
 use crate::store_error::StoreError;
@@ -25,6 +25,16 @@ pub trait CallStore: Send + Sync {
 
     /// One call; `None` when there is none of that identifier.
     async fn call(&self, id: RequestId) -> Result<Option<Call>, StoreError>;
+
+    /// At most `limit` copies of calls that were sent with `key` and started in the time from `since` until
+    /// before `until`, newest first, each with the call that it is a copy of.
+    async fn shadows(
+        &self,
+        key: KeyId,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ShadowPair>, StoreError>;
 
     /// What each key has spent on calls that started at `since` or later.
     async fn spend_by_key(&self, since: Timestamp) -> Result<Vec<Spend>, StoreError>;

@@ -350,6 +350,7 @@ impl Batches {
             streamed: false,
             request_model: given.model.clone(),
             variant: plan.as_ref().and_then(Plan::variant),
+            shadow_of: None,
             route: plan.and_then(|plan| plan.route),
             caller: errand.caller.clone(),
             estimate: given.estimate,

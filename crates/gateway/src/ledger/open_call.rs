@@ -50,6 +50,8 @@ pub struct Opening {
     pub route: Option<String>,
     /// What the target is called in a comparison that the call is meant for.
     pub variant: Option<String>,
+    /// The call that it is a copy of.
+    pub shadow_of: Option<RequestId>,
     /// Who asks.
     pub caller: Caller,
     /// What the call is expected to take.
@@ -143,6 +145,7 @@ impl OpenCall {
             request_model: opening.request_model,
             route: opening.route,
             variant: opening.variant,
+            shadow_of: opening.shadow_of,
             key_id: opening.caller.key_id(),
             organization_id: opening.caller.organization_id(),
             project_id: opening.caller.project_id(),
@@ -718,6 +721,7 @@ impl OpenCall {
             response_model: self.observed.response_model.take(),
             route: self.intent.route.take(),
             variant: self.intent.variant.take(),
+            shadow_of: self.intent.shadow_of,
             key_id: self.intent.key_id,
             organization_id: self.intent.organization_id,
             project_id: self.intent.project_id,

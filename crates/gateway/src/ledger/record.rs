@@ -37,6 +37,9 @@ pub(super) struct Intent {
     /// What the target is called in a comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// The call that it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_of: Option<RequestId>,
     /// The key.
     pub key_id: KeyId,
     /// The tenant.
@@ -190,6 +193,7 @@ impl Intent {
             response_model: None,
             route: self.route,
             variant: self.variant,
+            shadow_of: self.shadow_of,
             key_id: self.key_id,
             organization_id: self.organization_id,
             project_id: self.project_id,

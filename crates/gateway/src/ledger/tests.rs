@@ -49,6 +49,7 @@ fn opening() -> Opening {
         request_model: "fast".parse().unwrap(),
         route: None,
         variant: None,
+        shadow_of: None,
         caller,
         estimate: Usage::text(10, 5),
         priced: None,

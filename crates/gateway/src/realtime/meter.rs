@@ -396,6 +396,7 @@ impl<'a> Meter<'a> {
             request_model,
             route: self.terms.plan.route.clone(),
             variant: self.terms.plan.variant(),
+            shadow_of: None,
             caller: self.state().caller.clone(),
             estimate: admitted.estimate,
             priced: admitted.priced,

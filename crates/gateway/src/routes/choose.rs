@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::name::ModelName;
+use domain::region::Region;
 
 use super::affinity::Affinity;
 use super::choice::{Choice, Observation, Surroundings, Why};
@@ -48,6 +49,11 @@ impl Routes {
     /// Whether it depends on the request where it goes.
     pub fn has_choice(&self, known: &Known) -> bool {
         known.roster.is_some() || !self.policy.residency.is_empty()
+    }
+
+    /// Whether a caller's data may go to `region`.
+    pub(crate) fn may_go_to(&self, caller: &Caller, region: Option<&Region>) -> bool {
+        self.policy.residency.permits(caller, region)
     }
 
     /// Where a request for a known name goes.

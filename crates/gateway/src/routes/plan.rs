@@ -7,6 +7,7 @@ use domain::provider_error::Cause;
 
 use super::affinity::Trace;
 use super::hedge::Hedge;
+use super::shadow::Shadow;
 use super::{ResolvedTarget, Retries, Timeouts};
 use crate::cache::Caching;
 
@@ -25,6 +26,8 @@ pub struct Plan {
     pub caching: Caching,
     /// When a second target is asked while the first has not answered; `None` where it is not.
     pub hedge: Option<Arc<Hedge>>,
+    /// What else gets a copy of the call; `None` where nobody does.
+    pub shadow: Option<Arc<Shadow>>,
     /// Where it may go, in the order in which they are tried.
     pub candidates: Candidates,
     /// What is remembered of the choice; `None` where there was none.
@@ -50,6 +53,7 @@ impl Plan {
             retries: Retries::default(),
             caching: Caching::default(),
             hedge: None,
+            shadow: None,
             candidates: Candidates::only(Candidate::primary(target)),
             routed: None,
         }

@@ -31,6 +31,7 @@ fn route(provider: &str, model: &str) -> Route {
         retries: Retries::default(),
         caching: Caching::default(),
         hedge: None,
+        shadow: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use domain::adjustment::{Adjusted, Adjustment, AdjustmentFilter, AdjustmentStore, SpendTotal};
-use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
+use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, ShadowPair, Spend};
 use domain::custody::{CustodyStore, FoundTurn, KeptTurn, Place};
 use domain::id::{KeyId, RequestId};
 use domain::money::Cost;
@@ -162,6 +162,16 @@ impl CallStore for Memory {
 
     async fn call(&self, id: RequestId) -> Result<Option<Call>, StoreError> {
         Ok(self.calls().remove(&id))
+    }
+
+    async fn shadows(
+        &self,
+        _: KeyId,
+        _: Timestamp,
+        _: Timestamp,
+        _: u32,
+    ) -> Result<Vec<ShadowPair>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn spend_by_key(&self, _: Timestamp) -> Result<Vec<Spend>, StoreError> {

@@ -8,7 +8,7 @@ use domain::caller::Caller;
 use domain::clock::Clock;
 use domain::custody::CustodyStore;
 use domain::egress::Reach;
-use domain::key::Rate;
+use domain::key::{Budget, Rate};
 use domain::model::Capabilities;
 use domain::name::ModelName;
 use domain::response::ResponseStore;
@@ -39,9 +39,12 @@ use crate::payload::Payloads;
 use crate::reply::{Reply, ReplyStream};
 use crate::responses::{Job, Jobs, Responses};
 use crate::routes::hedge::HedgeRules;
+use crate::routes::rollout::Percent;
+use crate::routes::shadow::ShadowRules;
 use crate::routes::{
     HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Sharing, Timeouts,
 };
+use crate::shadow::{CallCopy, Shadows};
 use crate::waiting::Backlog;
 use providers::kind::ProviderKind;
 
@@ -96,6 +99,7 @@ pub(crate) struct Stage {
     pub(crate) drains: mpsc::Receiver<Drain>,
     pub(crate) lines: Arc<Lines>,
     pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) copies: mpsc::Receiver<CallCopy>,
     pub(crate) responses: Arc<Responses>,
     pub(crate) store: Arc<Memory>,
     pub(crate) files: Arc<Files>,
@@ -117,6 +121,8 @@ pub(crate) struct Rules {
     /// As the provider's name, a `/` and the model: of the provider `sim` or of its like, `spare`.
     pub(crate) fallback: &'static [&'static str],
     pub(crate) hedge: Option<HedgeRules>,
+    /// What copies of all calls may cost, which go to the model `claude` of the provider `sim`.
+    pub(crate) shadow: Option<Budget>,
     /// How many keys each provider has.
     pub(crate) keys: Keys,
 }
@@ -196,6 +202,7 @@ impl Stage {
         ));
         let lines = Arc::new(Lines::default());
         let (jobs, waiting_jobs) = Jobs::new(1);
+        let (shadows, copies) = Shadows::new(1);
         let gateway = Gateway::new(Parts {
             routes: Arc::new(routes(rules)),
             ledger: Arc::clone(&ledger),
@@ -205,6 +212,7 @@ impl Stage {
             responses: Arc::clone(&responses),
             files: Arc::clone(&files),
             jobs,
+            shadows,
             custody: Some(custody(&store, &clock)),
             cache: None,
             egress: Arc::clone(&script) as Arc<dyn domain::egress::Egress>,
@@ -227,6 +235,7 @@ impl Stage {
             drains: queue,
             lines,
             jobs: waiting_jobs,
+            copies,
             responses,
             store,
             files,
@@ -325,6 +334,11 @@ fn routes(rules: Rules) -> Routes {
             retries: rules.retries,
             caching: Caching::default(),
             hedge: rules.hedge,
+            shadow: rules.shadow.map(|budget| ShadowRules {
+                target: route_target("sim/claude"),
+                share: Percent::ALL,
+                budget,
+            }),
         };
         (model.parse::<ModelName>().unwrap(), route)
     });

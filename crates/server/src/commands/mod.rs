@@ -12,6 +12,7 @@ pub mod models;
 pub mod openapi;
 pub mod replicas;
 pub mod rerate;
+pub mod shadows;
 pub mod sim;
 pub mod tenants;
 

@@ -51,6 +51,7 @@ mod route;
 mod scalar;
 mod schema;
 mod server;
+mod shadow;
 mod shared;
 mod size;
 mod sockets;

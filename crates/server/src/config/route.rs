@@ -75,6 +75,11 @@ impl Section for Route {
             "When a second target is asked while the first has not answered: whoever answers first is \
              passed on, the other is given up. Both are billed.",
         );
+        let shadow = fields.optional_section(
+            "shadow",
+            "Which calls are copied to another target as well: the answers of the copies go to nobody, \
+             and are compared. Chats only.",
+        );
         let strategy = match (strategy?, balance?) {
             (Strategy::Balanced(_), balance) => Strategy::Balanced(balance),
             (strategy, _) => strategy,
@@ -92,6 +97,7 @@ impl Section for Route {
             retries: retries?,
             caching: caching?,
             hedge,
+            shadow,
         })
     }
 }
@@ -127,6 +133,10 @@ pub(super) fn refuse_what_is_not_there(
         for (index, target) in route.fallback.iter().enumerate() {
             let path = path.key("fallback").index(index);
             refuse_provider(target, known.providers, &path, root, reading);
+        }
+        if let Some(shadow) = &route.shadow {
+            let path = path.key("shadow").key("model");
+            refuse_provider(&shadow.target, known.providers, &path, root, reading);
         }
         let shares = route.targets.iter().filter_map(|member| member.rollout);
         let sum: u32 = shares.map(|share| u32::from(share.hundredths())).sum();

@@ -72,11 +72,12 @@ pub async fn metrics(State(app): State<Shared>) -> Response {
         reasoning_states: custody.map_or(0, |custody| custody.lost()),
         conditions: app.gateway.failed_conditions(),
     };
+    let copies = app.gateway.shadow_counts();
     let text = {
         let routes = app.gateway.routes();
         let now = app.clock.moment();
         app.telemetry
-            .render(&app.ledger, &app.limits, lost, routes.health(), now)
+            .render(&app.ledger, &app.limits, lost, copies, routes.health(), now)
     };
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

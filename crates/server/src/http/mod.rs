@@ -32,5 +32,6 @@ pub mod request;
 pub mod responses;
 pub mod router;
 pub mod routes;
+pub mod shadows;
 pub mod sockets;
 pub mod tenants;

@@ -286,6 +286,7 @@ fn schemas() -> Value {
                 "state": { "enum": ["settled", "estimated", "cancelled", "failed"] },
                 "operation": text, "face": text, "provider": maybe_text,
                 "request_model": text, "response_model": maybe_text, "route": maybe_text, "variant": text,
+                "shadow_of": { "type": "string", "description": "The call that it is a copy of; its answer went to nobody" },
                 "key_id": text, "project_id": text, "application_id": text, "user_id": text,
                 "status": { "type": ["integer", "null"] }, "error_type": maybe_text,
                 "attempts": { "type": "array", "items": { "type": "object" } },

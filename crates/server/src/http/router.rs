@@ -17,7 +17,7 @@ use super::faces::Api;
 use super::request::Arrival;
 use super::{
     batches, cache, call, client_secrets, cost, envelope, events, files, health, keys, limits,
-    logs, media, message_batches, models, openapi, replicas, responses, routes, tenants,
+    logs, media, message_batches, models, openapi, replicas, responses, routes, shadows, tenants,
 };
 use crate::app::Shared;
 
@@ -171,6 +171,7 @@ fn administration() -> Router<Shared> {
         .route("/api/v1/admin/replicas", get(replicas::list))
         .route("/api/v1/admin/routes", get(routes::list))
         .route("/api/v1/admin/routes/explain", post(routes::explain))
+        .route("/api/v1/admin/routes/shadows", get(shadows::list))
 }
 
 fn all_message_batches() -> MethodRouter<Shared> {

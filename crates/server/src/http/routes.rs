@@ -9,6 +9,7 @@ use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use gateway::routes::condition::Condition;
 use gateway::routes::explain::Supposed;
+use gateway::routes::shadow::ShadowRules;
 use gateway::routes::{Lead, Route, RouteMember, RouteTarget, Sticky};
 use gateway::{ChatError, routes::Routes};
 use serde_json::{Value, json};
@@ -104,7 +105,16 @@ pub fn view(name: &ModelName, route: &Route) -> Value {
         "strict": route.strict,
         "targets": route.targets.iter().map(member).collect::<Vec<_>>(),
         "fallback": route.fallback.iter().map(model).collect::<Vec<_>>(),
+        "shadow": route.shadow.as_ref().map(shadow),
         "read_only": true,
+    })
+}
+
+fn shadow(rules: &ShadowRules) -> Value {
+    json!({
+        "model": model(&rules.target),
+        "share_percent": f64::from(rules.share.hundredths()) / 100.0,
+        "budget": { "usd": rules.budget.limit, "per": rules.budget.per },
     })
 }
 

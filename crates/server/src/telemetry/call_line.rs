@@ -53,6 +53,8 @@ struct Line<'a> {
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow_of: Option<RequestId>,
 }
 
 impl CallLines {
@@ -113,6 +115,7 @@ fn json<'a>(call: &'a Call, traceparent: Option<&'a str>) -> Line<'a> {
         user_id: call.user_id,
         route: call.route.as_deref(),
         variant: call.variant.as_deref(),
+        shadow_of: call.shadow_of,
     }
 }
 

@@ -9,6 +9,7 @@ use domain::problem::ProblemKind;
 use gateway::health::{BreakerState, Health};
 use gateway::ledger::Ledger;
 use gateway::limits::Limits;
+use gateway::shadow::ShadowCounts;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -224,15 +225,38 @@ impl Metrics {
         }
     }
 
+    /// What became of copies of calls.
+    fn copies(&self, copies: ShadowCounts) {
+        let outcomes = [
+            ("sent", copies.sent),
+            ("dropped", copies.dropped),
+            ("over_budget", copies.over_budget),
+            ("refused", copies.refused),
+        ];
+        // Most installations have no shadow, and then no series of it.
+        if outcomes.iter().all(|(_, count)| *count == 0) {
+            return;
+        }
+        for (outcome, count) in outcomes {
+            let labels = vec![Label::new("outcome", outcome)];
+            let key = Key::from_parts("trunkline_shadow_copies_total", labels);
+            self.recorder
+                .register_counter(&key, &METADATA)
+                .absolute(count);
+        }
+    }
+
     pub(super) fn render(
         &self,
         ledger: &Ledger,
         limits: &Limits,
         lost: Lost,
+        copies: ShadowCounts,
         health: &Health,
         now: Moment,
     ) -> String {
         self.limits(limits);
+        self.copies(copies);
         self.observe(health, now);
         let ledger_counts = [
             ("trunkline_ledger_dispatched", ledger.dispatched()),
@@ -356,6 +380,10 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "trunkline_cache_saved_nano_usd_total",
             "What calls would have cost that the cache answered, in billionths of a US dollar.",
+        ),
+        (
+            "trunkline_shadow_copies_total",
+            "Copies of calls for shadows of routes, by what became of them.",
         ),
         (
             "trunkline_refused_total",

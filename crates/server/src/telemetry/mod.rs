@@ -15,6 +15,7 @@ use domain::problem::ProblemKind;
 use gateway::health::Health;
 use gateway::ledger::Ledger;
 use gateway::limits::Limits;
+use gateway::shadow::ShadowCounts;
 
 pub use causes::Causes;
 pub use logging::{LogSink, start_logging};
@@ -62,10 +63,12 @@ impl Telemetry {
         ledger: &Ledger,
         limits: &Limits,
         lost: Lost,
+        copies: ShadowCounts,
         health: &Health,
         now: Moment,
     ) -> String {
-        self.metrics.render(ledger, limits, lost, health, now)
+        self.metrics
+            .render(ledger, limits, lost, copies, health, now)
     }
 
     /// Counts that a budget was used up to so many per cent.

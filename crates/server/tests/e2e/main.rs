@@ -26,6 +26,7 @@ mod reload;
 mod replicas;
 mod restart;
 mod routing;
+mod shadows;
 mod shared_limits;
 mod store_outage;
 mod telemetry;

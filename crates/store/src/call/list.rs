@@ -83,7 +83,7 @@ macro_rules! rows_where {
                    ended_at, state, end_reason, operation, face, streamed, provider, request_model,
                    response_model, route, status, error_type, finish_reason, attempts, usage,
                    cost_nano, price_source, cache, latency_ms, time_to_first_token_ms, overhead_us,
-                   batch_id, application_id, user_id, saved_nano, variant
+                   batch_id, application_id, user_id, saved_nano, variant, shadow_of
                  FROM calls
                  WHERE started_at >= $1
                    AND started_at <= $2

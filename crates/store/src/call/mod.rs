@@ -3,11 +3,12 @@
 mod list;
 mod payload;
 mod row;
+mod shadow;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, Spend};
+use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, ShadowPair, Spend};
 use domain::id::{KeyId, RequestId};
 use domain::money::Cost;
 use domain::store_error::StoreError;
@@ -50,7 +51,7 @@ impl CallStore for Store {
                state, end_reason, operation, face, streamed, provider, request_model, response_model,
                route, status, error_type, finish_reason, attempts, usage, cost_nano, price_source,
                cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
-               application_id, user_id, saved_nano, variant
+               application_id, user_id, saved_nano, variant, shadow_of
              FROM calls
              WHERE request_id = $1
              LIMIT 1",
@@ -59,6 +60,16 @@ impl CallStore for Store {
         .pop()
         .map(CallRow::into_call)
         .transpose()
+    }
+
+    async fn shadows(
+        &self,
+        key: KeyId,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ShadowPair>, StoreError> {
+        shadow::pairs(&self.database, key, (since, until), limit).await
     }
 
     async fn spend_by_key(&self, since: Timestamp) -> Result<Vec<Spend>, StoreError> {

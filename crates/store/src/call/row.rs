@@ -59,6 +59,7 @@ pub(crate) struct NewRow<'c> {
     pub(crate) user_id: Option<UserId>,
     pub(crate) saved_nano: Option<i64>,
     pub(crate) variant: Option<Cow<'c, str>>,
+    pub(crate) shadow_of: Option<RequestId>,
 }
 
 impl<'c> NewRow<'c> {
@@ -99,6 +100,7 @@ impl<'c> NewRow<'c> {
             user_id: call.user_id,
             saved_nano: call.saved_usd.map(Cost::nano_dollars),
             variant: call.variant.as_deref().map(kept),
+            shadow_of: call.shadow_of,
         }
     }
 }
@@ -156,6 +158,7 @@ pub(super) struct CallRow {
     user_id: Option<String>,
     saved_nano: Option<i64>,
     variant: Option<String>,
+    shadow_of: Option<String>,
 }
 
 impl CallRow {
@@ -216,6 +219,7 @@ impl CallRow {
             response_model: self.response_model,
             route: self.route,
             variant: self.variant,
+            shadow_of: row.optional("shadow_of", self.shadow_of.as_deref(), Reader::parse)?,
             error_type: self.error_type,
             finish_reason: self.finish_reason,
             price_source: self.price_source,

@@ -39,7 +39,7 @@ async fn insert(
            route, status, error_type, finish_reason, attempts, usage,
            input_tokens, cached_input_tokens, output_tokens, cost_nano, price_source,
            cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
-           application_id, user_id, saved_nano, variant
+           application_id, user_id, saved_nano, variant, shadow_of
          )
          SELECT
            request_id, organization_id, project_id, key_id, client_request_id, started_at, ended_at,
@@ -47,7 +47,7 @@ async fn insert(
            route, status, error_type, finish_reason, attempts, usage,
            input_tokens, cached_input_tokens, output_tokens, cost_nano, price_source,
            cache, latency_ms, time_to_first_token_ms, overhead_us, batch_id,
-           application_id, user_id, saved_nano, variant
+           application_id, user_id, saved_nano, variant, shadow_of
          FROM json_to_recordset($1::JSON) AS call (
            request_id TEXT, organization_id TEXT, project_id TEXT, key_id TEXT, client_request_id TEXT,
            started_at BIGINT, ended_at BIGINT, state TEXT, end_reason TEXT, operation TEXT, face TEXT,
@@ -56,7 +56,7 @@ async fn insert(
            input_tokens BIGINT, cached_input_tokens BIGINT, output_tokens BIGINT, cost_nano BIGINT,
            price_source TEXT, cache TEXT, latency_ms BIGINT, time_to_first_token_ms BIGINT,
            overhead_us BIGINT, batch_id TEXT, application_id TEXT, user_id TEXT,
-           saved_nano BIGINT, variant TEXT
+           saved_nano BIGINT, variant TEXT, shadow_of TEXT
          )
          ORDER BY request_id
          ON CONFLICT (request_id, started_at) DO NOTHING

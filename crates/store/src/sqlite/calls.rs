@@ -57,6 +57,8 @@ struct Details<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    shadow_of: Option<RequestId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'r str>,
@@ -204,6 +206,7 @@ impl<'r> Details<'r> {
             response_model: row.response_model.as_deref(),
             route: row.route.as_deref(),
             variant: row.variant.as_deref(),
+            shadow_of: row.shadow_of,
             status: row.status,
             error_type: row.error_type.as_deref(),
             finish_reason: row.finish_reason.as_deref(),

@@ -1,6 +1,6 @@
 //! The call port: recording, finding, adding up.
 
-use domain::call::{Call, CallFilter, CallState, CallStore, EndReason, Spend};
+use domain::call::{Call, CallFilter, CallState, CallStore, EndReason, Outcome, ShadowPair, Spend};
 use domain::money::Cost;
 use domain::usage::Usage;
 use futures_util::future::join_all;
@@ -27,6 +27,7 @@ on_both_engines!(
     spend_begins_at_the_given_time,
     spend_beyond_the_range_stops_at_its_edge,
     calls_without_a_price_are_no_spend,
+    a_copy_stands_beside_its_call,
 );
 
 async fn record(bench: &Bench, calls: &[Call]) {
@@ -306,4 +307,50 @@ async fn calls_without_a_price_are_no_spend(bench: Bench) {
         bench.store.spend_by_key(time(0)).await.unwrap(),
         [spend(2, 3)]
     );
+}
+
+async fn a_copy_stands_beside_its_call(bench: Bench) {
+    let copy = |number: u64, of: u64| Call {
+        key_id: key_id(9),
+        shadow_of: Some(request_id(of)),
+        latency_ms: 1_000 + number,
+        finish_reason: Some("length".to_owned()),
+        ..call(number)
+    };
+    let failed = Call {
+        state: CallState::Failed,
+        cost_usd: Some(Cost::ZERO),
+        ..copy(3, 1)
+    };
+    // Of the call that number 4 is a copy of, nothing is known yet.
+    record(&bench, &[call(1), copy(2, 1), failed.clone(), copy(4, 77)]).await;
+    let outcome = |call: &Call| Outcome {
+        state: call.state,
+        finish_reason: call.finish_reason.clone(),
+        output_tokens: call.usage.output_tokens,
+        cost: call.cost_usd,
+        latency_ms: call.latency_ms,
+        time_to_first_token_ms: call.time_to_first_token_ms,
+    };
+    let pair = |shadow: &Call, original: Option<&Call>| ShadowPair {
+        shadow: outcome(shadow),
+        original: original.map(outcome),
+    };
+    let all = [
+        pair(&copy(4, 77), None),
+        pair(&failed, Some(&call(1))),
+        pair(&copy(2, 1), Some(&call(1))),
+    ];
+    for (since, until, limit, expected) in [
+        (0, 100, 100, all.as_slice()),
+        (0, 100, 1, &all[..1]),
+        (3, 4, 100, &all[1..2]),
+    ] {
+        let pairs = bench
+            .store
+            .shadows(key_id(9), time(since), time(until), limit);
+        assert_eq!(pairs.await.unwrap(), expected);
+    }
+    let others = bench.store.shadows(key_id(1), time(0), time(100), 100);
+    assert_eq!(others.await.unwrap(), [], "a call is no copy");
 }

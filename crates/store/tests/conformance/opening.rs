@@ -152,14 +152,15 @@ async fn calls_that_were_written_column_by_column_are_brought_along() {
                    time_to_first_token_ms, overhead_us, batch_id, application_id, user_id, saved_nano
                  FROM before;
                  DROP TABLE before;
-                 DELETE FROM _sqlx_migrations WHERE version IN (11, 16)",
+                 DELETE FROM _sqlx_migrations WHERE version IN (11, 16, 19)",
             ))
             .await;
         let again = bench.open_again().await;
         for call in calls {
-            // It had no variant then.
+            // It had no variant and no shadow then.
             let call = Call {
                 variant: None,
+                shadow_of: None,
                 ..call
             };
             assert_eq!(again.call(call.request_id).await.unwrap(), Some(call));

@@ -19,6 +19,7 @@ pub(in crate::ledger) fn intent() -> Intent {
         request_model: "fast".parse().unwrap(),
         route: Some("fast".to_owned()),
         variant: Some("new".to_owned()),
+        shadow_of: Some(request_id()),
         key_id: caller.key_id(),
         organization_id: caller.organization_id(),
         project_id: caller.project_id(),

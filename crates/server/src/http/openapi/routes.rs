@@ -57,7 +57,7 @@ pub(super) fn paths() -> Value {
         "name": text, "strategy": text, "strict": { "type": "boolean" },
         "sticky": { "type": "array", "items": text }, "regions": { "type": "array", "items": text },
         "targets": { "type": "array", "items": { "type": "object" } },
-        "fallback": { "type": "array", "items": text }, "read_only": { "type": "boolean" },
+        "fallback": { "type": "array", "items": text }, "shadow": { "type": ["object", "null"] }, "read_only": { "type": "boolean" },
     } });
     let page = json!({ "type": "object", "properties": {
         "items": { "type": "array", "items": route }, "next_cursor": { "type": ["string", "null"] },
@@ -71,6 +71,19 @@ pub(super) fn paths() -> Value {
                 "default": failure.clone(),
             },
         } },
+        "/api/v1/admin/routes/shadows": { "get": {
+            "operationId": "compareShadows",
+            "summary": "Of every route that has a shadow, its calls beside their copies",
+            "parameters": [
+                { "name": "route", "in": "query", "schema": text },
+                { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+                { "name": "until", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+            ],
+            "responses": {
+                "200": { "description": "Both sides.", "content": enveloped(comparisons()) },
+                "default": failure.clone(),
+            },
+        } },
         "/api/v1/admin/routes/explain": { "post": {
             "operationId": "explainRoute", "summary": "Where a chat request would go, in which order and why",
             "requestBody": { "required": true, "content": { "application/json": { "schema": supposed } } },
@@ -80,4 +93,26 @@ pub(super) fn paths() -> Value {
             },
         } },
     })
+}
+
+/// Calls of routes beside their copies.
+fn comparisons() -> Value {
+    let count = json!({ "type": "integer" });
+    let quantiles = json!({
+        "type": ["object", "null"], "properties": { "p50": count, "p95": count },
+    });
+    let side = json!({ "type": "object", "properties": {
+        "failed": count, "unpriced": count, "output_tokens": count,
+        "cost_usd": { "type": "string", "description": "US dollars, nine decimals" },
+        "latency_ms": quantiles, "time_to_first_token_ms": quantiles,
+        "finish_reasons": { "type": "object", "additionalProperties": count },
+    } });
+    let time = json!({ "type": "string", "format": "date-time" });
+    let comparison = json!({ "type": "object", "properties": {
+        "route": { "type": "string" }, "model": { "type": "string" }, "calls": count,
+        "unmatched": count, "original": side, "shadow": side,
+    } });
+    json!({ "type": "object", "properties": {
+        "since": time, "until": time, "items": { "type": "array", "items": comparison },
+    } })
 }
