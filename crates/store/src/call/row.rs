@@ -108,7 +108,7 @@ impl<'c> NewRow<'c> {
 /// A value as JSON, times as microseconds.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Failed(error);
-    let mut text = Vec::with_capacity(256);
+    let mut text = Vec::with_capacity(640);
     domain::json::write(value, &mut text).map_err(|error| failed(Box::new(error)))?;
     String::from_utf8(text).map_err(|error| failed(Box::new(error)))
 }

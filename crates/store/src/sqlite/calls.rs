@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::fmt::Display;
+use std::sync::{Arc, LazyLock};
 
 use domain::call::{Attempt, Call};
-use domain::id::RequestId;
+use domain::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use domain::store_error::StoreError;
 use domain::usage::Usage;
 use serde::Serialize;
@@ -80,6 +81,8 @@ struct Details<'r> {
 /// A statement and its values.
 type Insert = Query<'static, Sqlite, SqliteArguments>;
 
+/// A statement that fails takes nothing back (`OR FAIL`), since its transaction is: otherwise SQLite would copy
+/// every page that it changes into a journal of the statement's own.
 static STATEMENTS: LazyLock<[String; 3]> = LazyLock::new(|| SIZES.map(statement));
 
 /// Inserts the calls in one transaction, and adds what they cost to the sums; those that are there already stay
@@ -133,9 +136,10 @@ async fn insert(
         while let Some((rows, others)) = rest.split_at_checked(size) {
             rest = others;
             let insert: Insert = sqlx::query(text.as_str());
-            let insert = rows
-                .iter()
-                .try_fold(insert, |insert, call| bind(NewRow::of(call), insert))?;
+            let mut repeated = Repeated::default();
+            let insert = rows.iter().try_fold(insert, |insert, call| {
+                bind(NewRow::of(call), &mut repeated, insert)
+            })?;
             let done = insert.execute(&mut **transaction).await;
             inserted += done.map_err(store_error)?.rows_affected();
         }
@@ -152,7 +156,7 @@ async fn add_up(
         return Ok(());
     };
     sqlx::query(
-        "INSERT INTO spend (
+        "INSERT OR FAIL INTO spend (
            span, starts_at, organization_id, project_id, application_id, user_id, key_id, provider, model,
            dollars, nano_dollars, calls
          )
@@ -175,22 +179,59 @@ async fn add_up(
     Ok(())
 }
 
+/// Texts that rows repeat which follow each other: most are made once for many rows.
+#[derive(Default)]
+struct Repeated<'c> {
+    organizations: Again<OrganizationId>,
+    projects: Again<ProjectId>,
+    keys: Again<KeyId>,
+    states: Again<&'static str>,
+    providers: Again<&'c str>,
+    models: Again<&'c str>,
+}
+
+/// The text of the last value that was asked for.
+struct Again<K>(Option<(K, Arc<str>)>);
+
+impl<K> Default for Again<K> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K: Copy + PartialEq + Display> Again<K> {
+    fn text(&mut self, value: K) -> Arc<str> {
+        match &self.0 {
+            Some((last, text)) if *last == value => Arc::clone(text),
+            _ => {
+                let text: Arc<str> = value.to_string().into();
+                self.0 = Some((value, Arc::clone(&text)));
+                text
+            }
+        }
+    }
+}
+
 /// Binds a row's values in the order of [`COLUMNS`].
-fn bind(row: NewRow<'_>, insert: Insert) -> Result<Insert, StoreError> {
+fn bind<'c>(
+    row: NewRow<'c>,
+    repeated: &mut Repeated<'c>,
+    insert: Insert,
+) -> Result<Insert, StoreError> {
     let details = json(&Details::of(&row))?;
     Ok(insert
         .bind(row.request_id.to_string())
-        .bind(row.organization_id.to_string())
-        .bind(row.project_id.to_string())
-        .bind(row.key_id.to_string())
+        .bind(repeated.organizations.text(row.organization_id))
+        .bind(repeated.projects.text(row.project_id))
+        .bind(repeated.keys.text(row.key_id))
         .bind(row.application_id.map(|id| id.to_string()))
         .bind(row.user_id.map(|id| id.to_string()))
         .bind(row.client_request_id.map(Cow::into_owned))
         .bind(row.batch_id.map(|id| id.to_string()))
         .bind(row.started_at)
-        .bind(row.state)
-        .bind(row.provider.map(str::to_owned))
-        .bind(row.request_model.to_owned())
+        .bind(repeated.states.text(row.state))
+        .bind(row.provider.map(|name| repeated.providers.text(name)))
+        .bind(repeated.models.text(row.request_model))
         .bind(row.cost_nano)
         .bind(details))
 }
@@ -225,7 +266,7 @@ impl<'r> Details<'r> {
 fn statement(rows: usize) -> String {
     let row = format!("({})", ["?"; COLUMNS.len()].join(", "));
     format!(
-        "INSERT INTO recorded_calls ({}) VALUES {} ON CONFLICT (request_id) DO NOTHING",
+        "INSERT OR FAIL INTO recorded_calls ({}) VALUES {} ON CONFLICT (request_id) DO NOTHING",
         COLUMNS.join(", "),
         vec![row; rows].join(", ")
     )
