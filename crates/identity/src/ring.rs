@@ -10,7 +10,7 @@ use domain::key::{KeyHash, Origin, Rate, Role, VirtualKey};
 use domain::tenant::{ProjectSettings, Tenant, TenantId};
 use jiff::Timestamp;
 
-use crate::text::Hasher;
+use crate::text::{Fingerprint, Hasher};
 
 /// Why nobody is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,9 @@ pub struct KeyRing {
 
 #[derive(Default)]
 struct Keys {
+    /// The hashes of texts that were shown, so that they need not be worked out each time. Only what is some
+    /// key's gets in, and all of it goes when a key does.
+    shown: HashMap<Fingerprint, KeyHash>,
     by_hash: HashMap<KeyHash, KeyId>,
     by_id: HashMap<KeyId, Held>,
     tenants: HashMap<TenantId, Standing>,
@@ -174,18 +177,41 @@ impl KeyRing {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Caller, Unrecognised> {
-        let hash = self.hasher.hash(text);
-        let (caller, archived) = {
+        let fingerprint = self.hasher.fingerprint(text);
+        let (hash, held) = {
             let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-            let id = keys.by_hash.get(&hash).ok_or(Unrecognised::Unknown)?;
-            let held = keys.by_id.get(id).ok_or(Unrecognised::Unknown)?;
-            (held.caller(), held.archived)
+            let shown = keys.shown.get(&fingerprint).copied();
+            (shown, shown.and_then(|hash| keys.show(&hash)))
+        };
+        let (hash, (caller, archived)) = match hash.zip(held) {
+            Some(known) => known,
+            None => self.get_to_know(text, fingerprint)?,
         };
         let key = caller.key();
         if key.hash != hash && key.previous.is_none_or(|previous| previous.until <= now) {
             return Err(Unrecognised::Revoked);
         }
         if_good(caller, archived, address, now)
+    }
+
+    /// Whose key's text it is that was not shown before, and its hash.
+    fn get_to_know(
+        &self,
+        text: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<(KeyHash, (Caller, Option<TenantId>)), Unrecognised> {
+        let hash = self.hasher.hash(text);
+        let is_known = {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            keys.by_hash.contains_key(&hash)
+        };
+        if !is_known {
+            return Err(Unrecognised::Unknown);
+        }
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let held = keys.show(&hash).ok_or(Unrecognised::Unknown)?;
+        keys.shown.insert(fingerprint, hash);
+        Ok((hash, held))
     }
 
     /// Whoever acts for the key `id` from `address` at `now`, having shown something else than its text.
@@ -233,6 +259,12 @@ fn age(key: &VirtualKey) -> (bool, Option<Timestamp>) {
 }
 
 impl Keys {
+    /// Whose text has this hash, and who of its tenants is out of service.
+    fn show(&self, hash: &KeyHash) -> Option<(Caller, Option<TenantId>)> {
+        let held = self.by_id.get(self.by_hash.get(hash)?)?;
+        Some((held.caller(), held.archived))
+    }
+
     fn add(&mut self, key: VirtualKey) {
         self.by_hash.insert(key.hash, key.id);
         if let Some(previous) = key.previous {
@@ -292,6 +324,7 @@ impl Keys {
 
     fn remove(&mut self, id: KeyId) {
         if let Some(Held { key, .. }) = self.by_id.remove(&id) {
+            self.shown.clear();
             self.by_hash.remove(&key.hash);
             if let Some(previous) = key.previous {
                 self.by_hash.remove(&previous.hash);

@@ -8,6 +8,7 @@ use domain::entropy::Entropy;
 use domain::id::KeyId;
 use domain::key::KeyHash;
 use domain::secret::Secret;
+use siphasher::sip128::SipHasher24;
 
 /// The fewest characters a key text that an operator chose may have.
 pub const MIN_LENGTH: usize = 16;
@@ -57,34 +58,49 @@ pub fn shown(text: &Secret<String>) -> (String, String) {
 
 /// Hashes key texts under the installation's secret, so that a stolen table of hashes recognises
 /// nothing. Costs well under a microsecond: key texts carry enough random bits for a fast hash.
-pub struct Hasher(hmac::Key);
+pub struct Hasher {
+    key: hmac::Key,
+    fingerprints: SipHasher24,
+}
+
+/// Recognises a key's text again within this process, at a tenth of what its hash costs: SipHash-2-4 of 128
+/// bits, under a secret that is derived from the installation's. It is never written down.
+pub(crate) type Fingerprint = u128;
 
 impl Hasher {
     /// A hasher under `secret`; another secret recognises none of the same keys.
     pub fn new(secret: &Secret<Vec<u8>>) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.reveal()))
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.reveal());
+        let derived: [u8; 16] = beginning(&hmac::sign(&key, b"fingerprints of key texts"));
+        Self {
+            key,
+            fingerprints: SipHasher24::new_with_key(&derived),
+        }
     }
 
     /// The hash that recognises `text`.
     pub fn hash(&self, text: &str) -> KeyHash {
-        let tag = hmac::sign(&self.0, text.as_bytes());
-        let mut hash = KeyHash::default();
-        hash.iter_mut()
-            .zip(tag.as_ref())
-            .for_each(|(to, from)| *to = *from);
-        hash
+        beginning(&hmac::sign(&self.key, text.as_bytes()))
     }
+
+    /// What recognises `text` again whose hash is known.
+    pub(crate) fn fingerprint(&self, text: &str) -> Fingerprint {
+        self.fingerprints.hash(text.as_bytes()).as_u128()
+    }
+}
+
+/// The first `N` bytes; zeros where there are none.
+fn beginning<const N: usize>(bytes: &impl AsRef<[u8]>) -> [u8; N] {
+    let mut first = [0; N];
+    let pairs = first.iter_mut().zip(bytes.as_ref());
+    pairs.for_each(|(to, from)| *to = *from);
+    first
 }
 
 /// The identifier of the configured key called `name`.
 pub fn configured_id(name: &str) -> KeyId {
     let digest = digest::digest(&digest::SHA256, name.as_bytes());
-    let mut bytes = [0; 16];
-    bytes
-        .iter_mut()
-        .zip(digest.as_ref())
-        .for_each(|(to, from)| *to = *from);
-    KeyId::of_configured(bytes)
+    KeyId::of_configured(beginning(&digest))
 }
 
 #[cfg(test)]
@@ -121,5 +137,9 @@ mod tests {
         assert_eq!(hash, hasher(b"one").hash("tl_a"));
         assert_ne!(hash, hasher(b"one").hash("tl_b"));
         assert_ne!(hash, hasher(b"two").hash("tl_a"));
+        let fingerprint = hasher(b"one").fingerprint("tl_a");
+        assert_eq!(fingerprint, hasher(b"one").fingerprint("tl_a"));
+        assert_ne!(fingerprint, hasher(b"one").fingerprint("tl_b"));
+        assert_ne!(fingerprint, hasher(b"two").fingerprint("tl_a"));
     }
 }
