@@ -15,6 +15,9 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// Room for a body beside its media, in bytes; it grows where that is not enough.
 const WITHOUT_MEDIA: usize = 4 * 1024;
 
+/// How many fields a request's header has room for at once: these, the credential's, and the client's.
+const FIELDS: usize = 8;
+
 /// A `POST` of a body.
 pub(crate) fn post(
     url: &str,
@@ -22,14 +25,19 @@ pub(crate) fn post(
     accept: &'static str,
     body: Bytes,
 ) -> Result<Request<Bytes>, Refusal> {
-    Request::post(url)
-        .header(CONTENT_TYPE, content_type)
-        .header(ACCEPT, accept)
-        .body(body)
-        .map_err(|error| Refusal {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| Refusal {
             detail: format!("The provider's base URL makes no request target: {error}."),
             param: None,
-        })
+        })?;
+    let headers = request.headers_mut();
+    headers.reserve(FIELDS);
+    headers.insert(CONTENT_TYPE, content_type.clone());
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    Ok(request)
 }
 
 /// A `POST` of a chat in JSON, with what its format says beside the body. A streamed answer is wanted as

@@ -92,7 +92,9 @@ impl Network {
         pool: &Pool,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Incoming>, EgressError> {
-        if let Some(address) = literal_address(request.uri()) {
+        if self.reach == Reach::Public
+            && let Some(address) = literal_address(request.uri())
+        {
             permit(self.reach, address)?;
         }
         let response = pool.request(request.map(Full::new)).await;

@@ -23,6 +23,7 @@ use super::faces::{Api, Spoken};
 use super::problem::IntoProblem;
 use super::rates;
 use super::request::Arrival;
+use super::value::shown;
 use crate::app::App;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
@@ -38,6 +39,9 @@ const MEDIA_URL: HeaderName = HeaderName::from_static("x-trunkline-media-url");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
 /// How many bytes of a body there is room for before any has come.
 const SURE: usize = 256 * 1024;
+/// How many fields an answer's header has room for at once: its own, those of the caller's rates, and the
+/// server's.
+const FIELDS: usize = 20;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers a call, whole or streamed, in the caller's own shape whatever provider answers.
@@ -150,6 +154,7 @@ pub(super) fn respond(reply: Reply, face: Recorded, arrival: &Arrival) -> Respon
     let is_streamed = matches!(body, Answer::Stream(_));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
+    headers.reserve(FIELDS);
     headers.insert(CONTENT_TYPE, content_type);
     if is_streamed {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -278,15 +283,16 @@ pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     if let Some(age) = facts.age {
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
     }
-    headers.insert(ATTEMPTS, HeaderValue::from(facts.attempts));
     let overhead = facts.overhead.as_micros();
-    insert(
-        headers,
-        OVERHEAD,
-        &format!("{}.{:03}", overhead / 1000, overhead % 1000),
-    );
-    if let Some(cost) = facts.cost {
-        insert(headers, COST, &cost.to_string());
+    let overhead = shown(format_args!("{}.{:03}", overhead / 1000, overhead % 1000));
+    for (name, value) in [
+        (ATTEMPTS, shown(facts.attempts)),
+        (OVERHEAD, overhead),
+        (COST, facts.cost.and_then(shown)),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
     }
     if let Some(url) = &facts.media_url {
         insert(headers, MEDIA_URL, url);

@@ -26,6 +26,7 @@ use super::faces::{CHAT, REALTIME};
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
+use super::value::shown;
 use super::{call, chat_socket, faces, passing, sockets};
 use crate::app::Shared;
 use crate::socket;
@@ -184,7 +185,7 @@ impl Site {
                 .entry(CONNECTION)
                 .or_insert(HeaderValue::from_static("close"));
         }
-        if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {
+        if let Some(value) = shown(arrival.request_id) {
             // Anthropic's clients look for it under their own vendor's name.
             if is_anthropics {
                 response.headers_mut().insert("request-id", value.clone());

@@ -35,3 +35,4 @@ pub mod routes;
 pub mod shadows;
 pub mod sockets;
 pub mod tenants;
+mod value;

@@ -8,6 +8,8 @@ use gateway::limits::{Meter, Standing};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 
+use super::value::shown;
+
 /// Says what is left of requests and of tokens, of the tightest limit of each: to OpenAI's clients and to
 /// Anthropic's as their vendors do, to all others as the IETF's draft has it. What the vendor said of its own
 /// limits is not the caller's, and makes room.
@@ -52,8 +54,8 @@ fn openai(standing: &Standing, headers: &mut HeaderMap) {
     ];
     for (meter, [limit, remaining, reset]) in names {
         let Some(meter) = meter else { continue };
-        headers.insert(HeaderName::from_static(limit), meter.limit.into());
-        headers.insert(HeaderName::from_static(remaining), meter.remaining.into());
+        number(headers, limit, meter.limit);
+        number(headers, remaining, meter.remaining);
         let wait = if is_untouched(meter) {
             "0s"
         } else {
@@ -92,8 +94,8 @@ fn anthropic(standing: &Standing, now: Timestamp, headers: &mut HeaderMap) {
     ];
     for (meter, [limit, remaining, reset]) in names {
         let Some(meter) = meter else { continue };
-        headers.insert(HeaderName::from_static(limit), meter.limit.into());
-        headers.insert(HeaderName::from_static(remaining), meter.remaining.into());
+        number(headers, limit, meter.limit);
+        number(headers, remaining, meter.remaining);
         let wait = if is_untouched(meter) {
             Duration::ZERO
         } else {
@@ -127,6 +129,12 @@ fn draft(standing: &Standing, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::try_from(items.join(", ")) {
             headers.insert(HeaderName::from_static(name), value);
         }
+    }
+}
+
+fn number(headers: &mut HeaderMap, name: &'static str, number: u64) {
+    if let Some(value) = shown(number) {
+        headers.insert(HeaderName::from_static(name), value);
     }
 }
 
