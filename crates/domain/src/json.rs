@@ -1,7 +1,7 @@
 //! Writes as JSON what is written of every call: the ledger's records and the log line.
 //!
-//! The JSON is the same that `serde_json` writes, but for times ([`time`]). It is here because a call writes
-//! a hundred fields: names of fields need no look for what must be escaped, since they are identifiers, and
+//! The JSON is the same that `serde_json` writes, but for times ([`time`]) and for what is `null`: a member
+//! without a value is left out, which reads back as the same. It is here because a call writes a hundred fields: names of fields need no look for what must be escaped, since they are identifiers, and
 //! values are looked at sixteen bytes at a time. What is no plain struct of text and numbers is left to
 //! `serde_json`, or refused.
 
@@ -286,12 +286,18 @@ impl ser::SerializeStruct for Members<'_> {
         value: &T,
     ) -> Result<(), Unwritable> {
         debug_assert!(is_plain(name.as_bytes()), "{name}");
+        let (before, was_empty) = (self.out.len(), self.is_empty);
         self.next();
         self.out.reserve(name.len() + 3);
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(br#"":"#);
-        value.serialize(Writer(self.out))
+        value.serialize(Writer(self.out))?;
+        if self.out.ends_with(b":null") {
+            self.out.truncate(before);
+            self.is_empty = was_empty;
+        }
+        Ok(())
     }
 
     fn end(self) -> Result<(), Unwritable> {

@@ -1,13 +1,15 @@
-//! The journal: what must survive a crash, in files of one record a line.
+//! The journal: what must survive a crash, in files of [blocks](block).
 //!
 //! Appending is a `write(2)` into the kernel before it returns, so what was appended survives the end of
 //! the process; how soon it survives the loss of power is [`Sync`]. Lines that are joined before anybody
-//! completes them share one write. A segment is deleted when everything in it has reached the store.
+//! completes them share one write, which is a block. A segment is done with when everything in it has reached
+//! the store. Then it is written over, or deleted where another waits for that already: what a file system has
+//! to note for a write in a file that is there is little beside what it has to note for one that grows.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,8 +17,10 @@ use domain::id::ReplicaId;
 
 use super::record::{self, Record};
 
+mod block;
 mod orphan;
 
+pub(super) use block::read_segment;
 pub(super) use orphan::Orphan;
 
 /// How soon a record survives the loss of power. The end of the process alone loses nothing either way.
@@ -48,12 +52,15 @@ pub enum JournalError {
     Io(Arc<io::Error>),
 }
 
+/// The most room, in bytes, that is kept for the next block.
+const MAX_ROOM: usize = 256 * 1024;
+
 /// A place in the journal. Places are ordered as they were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Position {
     /// The segment.
     pub segment: u64,
-    /// The byte in the segment.
+    /// The byte in the segment at which its line begins.
     pub offset: u64,
 }
 
@@ -73,7 +80,8 @@ pub(super) struct Journal {
 /// Appends that wait for their shared write.
 #[derive(Default)]
 struct Batch {
-    bytes: Vec<u8>,
+    /// The block that they become: room for its header, and their lines.
+    block: Vec<u8>,
     pins: usize,
     outcome: Arc<OnceLock<Result<Position, JournalError>>>,
 }
@@ -87,11 +95,14 @@ pub(super) struct Ticket {
 struct Active {
     number: u64,
     file: Arc<File>,
+    /// What was written in this segment. The file may be longer, where it is one that is written over.
     length: u64,
-    /// The last write stopped half-way; the next one begins on a line of its own.
-    torn: bool,
     /// Files with writes that may not have reached the disk.
     unsynced: Vec<Arc<File>>,
+    /// The names of files may not have reached the disk.
+    is_named: bool,
+    /// The file of a segment that is done with, to be written over.
+    spare: Option<Arc<File>>,
     /// The files are gone: what is written now would be lost.
     is_closed: bool,
 }
@@ -123,7 +134,8 @@ impl Journal {
             .mode(0o700)
             .create(directory)?;
         let lock = own_lock(&lock_path(directory, replica))?;
-        let file = create_segment(directory, replica, 1)?;
+        let file = create_segment(&segment_path(directory, replica, 1))?;
+        sync_names(directory)?;
         let mut segments = Segments::default();
         segments.by_number.insert(1, Segment::default());
         Ok(Self {
@@ -136,8 +148,9 @@ impl Journal {
                 number: 1,
                 file: Arc::new(file),
                 length: 0,
-                torn: false,
                 unsynced: Vec::new(),
+                is_named: true,
+                spare: None,
                 is_closed: false,
             }),
             segments: Mutex::new(segments),
@@ -163,8 +176,11 @@ impl Journal {
     /// Puts whole lines to those that are written next. Whoever joins must [`Journal::complete`].
     pub(super) fn join(&self, lines: &[u8], pins: usize) -> Ticket {
         let mut pending = locked(&self.pending);
-        let offset = pending.bytes.len() as u64;
-        pending.bytes.extend_from_slice(lines);
+        if pending.block.is_empty() {
+            pending.block.resize(block::HEADER, 0);
+        }
+        let offset = pending.block.len() as u64;
+        pending.block.extend_from_slice(lines);
         pending.pins += pins;
         Ticket {
             outcome: Arc::clone(&pending.outcome),
@@ -182,8 +198,9 @@ impl Journal {
             if let Some(shared) = ticket.outcome.get() {
                 shared.clone()?
             } else {
-                let batch = std::mem::take(&mut *locked(&self.pending));
-                let written = self.write(&mut active, &batch);
+                let mut batch = std::mem::take(&mut *locked(&self.pending));
+                let written = self.write(&mut active, &mut batch);
+                locked(&self.pending).reuse(batch.block);
                 // Nobody else sets it: the batch left `pending` while `active` was held.
                 ticket.outcome.get_or_init(|| written).clone()?
             }
@@ -194,8 +211,8 @@ impl Journal {
         })
     }
 
-    /// Gives up pins on a segment; the last one deletes it once it is sealed. The file goes while
-    /// nobody has to wait for it.
+    /// Gives up pins on a segment; with the last one it is done with once it is sealed. The file goes, or is
+    /// put aside, while nobody has to wait for it.
     pub(super) fn release(&self, number: u64, pins: usize) -> io::Result<()> {
         let is_done = {
             let mut segments = locked(&self.segments);
@@ -204,17 +221,30 @@ impl Journal {
             }
             segments.forget_if_done(number)
         };
-        if is_done { self.delete(number) } else { Ok(()) }
+        if is_done {
+            self.put_aside(number)
+        } else {
+            Ok(())
+        }
     }
 
     /// Brings what was written to the disk (`fdatasync(2)`); blocks for as long as the disk takes.
     /// Every file gets its turn; the first failure is the answer.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let files = std::mem::take(&mut locked(&self.active).unsynced);
+        let (files, is_named) = {
+            let mut active = locked(&self.active);
+            let is_named = std::mem::replace(&mut active.is_named, true);
+            (std::mem::take(&mut active.unsynced), is_named)
+        };
+        let named = if is_named {
+            Ok(())
+        } else {
+            sync_names(&self.directory)
+        };
         files
             .iter()
             .map(|file| file.sync_data())
-            .fold(Ok(()), Result::and)
+            .fold(named, Result::and)
     }
 
     /// Where the next record will stand.
@@ -226,22 +256,27 @@ impl Journal {
         }
     }
 
-    /// Reads the records from `from` on, at most `limit`, and says where to go on. Ends before a line
-    /// that is not yet whole.
+    /// Reads the records from `from` on, at most `limit`, and says where to go on.
     pub(super) fn read(&self, from: Position, limit: usize) -> io::Result<(Vec<Placed>, Position)> {
-        let last = locked(&self.active).number;
+        let last = self.end();
         let mut records = Vec::new();
         let mut at = from;
         while records.len() < limit {
+            let length = if at.segment < last.segment {
+                let segments = locked(&self.segments);
+                segments.by_number.get(&at.segment).map(|it| it.bytes)
+            } else {
+                Some(last.offset)
+            };
             let path = segment_path(&self.directory, self.replica, at.segment);
-            let end = match read_segment(&path, at, limit, &mut records) {
+            let end = match length {
+                Some(length) => read_lines(&path, at, length, limit, &mut records)?,
                 // Everything in it was released, so that it is gone: there was nothing left to read.
-                Err(error) if error.kind() == ErrorKind::NotFound && at.segment < last => at,
-                read => read?,
+                None => at,
             };
             if end.offset != at.offset {
                 at = end;
-            } else if at.segment < last {
+            } else if at.segment < last.segment {
                 at = Position {
                     segment: at.segment + 1,
                     offset: 0,
@@ -274,32 +309,31 @@ impl Journal {
             for number in segments.by_number.keys() {
                 fs::remove_file(segment_path(&self.directory, self.replica, *number))?;
             }
+            if active.spare.take().is_some() {
+                fs::remove_file(spare_path(&self.directory, self.replica))?;
+            }
             fs::remove_file(lock_path(&self.directory, self.replica))?;
         }
         Ok(())
     }
 
-    fn write(&self, active: &mut Active, batch: &Batch) -> Result<Position, JournalError> {
+    fn write(&self, active: &mut Active, batch: &mut Batch) -> Result<Position, JournalError> {
         if active.is_closed {
             return Err(io::Error::other("it is closed").into());
         }
         if active.length >= self.limits.segment_bytes {
             self.rotate(active)?;
         }
-        if active.torn {
-            (&*active.file).write_all(b"\n")?;
-            active.torn = false;
-            active.length += 1;
-        }
+        block::seal(&mut batch.block, active.number);
         let base = Position {
             segment: active.number,
             offset: active.length,
         };
-        if let Err(error) = self.write_through(active, &batch.bytes) {
+        if let Err(error) = self.write_through(active, &batch.block) {
             active.take_back();
             return Err(error.into());
         }
-        let written = batch.bytes.len() as u64;
+        let written = batch.block.len() as u64;
         active.length += written;
         let mut segments = locked(&self.segments);
         segments.total_bytes += written;
@@ -310,8 +344,8 @@ impl Journal {
     }
 
     /// Into the kernel, and as far to the disk as [`Sync`] asks for.
-    fn write_through(&self, active: &mut Active, bytes: &[u8]) -> io::Result<()> {
-        (&*active.file).write_all(bytes)?;
+    fn write_through(&self, active: &mut Active, block: &[u8]) -> io::Result<()> {
+        active.file.write_all_at(block, active.length)?;
         match self.sync {
             Sync::Always => active.file.sync_data(),
             Sync::Periodic => {
@@ -329,27 +363,65 @@ impl Journal {
 
     fn rotate(&self, active: &mut Active) -> Result<(), JournalError> {
         let number = active.number + 1;
-        let file = create_segment(&self.directory, self.replica, number)?;
-        let old = std::mem::replace(&mut active.number, number);
-        active.file = Arc::new(file);
-        active.length = 0;
-        active.torn = false;
-        let mut segments = locked(&self.segments);
-        segments.by_number.insert(number, Segment::default());
-        if let Some(segment) = segments.by_number.get_mut(&old) {
-            segment.sealed = true;
+        let path = segment_path(&self.directory, self.replica, number);
+        let file = match active.spare.take() {
+            Some(spare) => {
+                fs::rename(spare_path(&self.directory, self.replica), path)?;
+                spare
+            }
+            None => Arc::new(create_segment(&path)?),
+        };
+        // Bringing a file's data to the disk does not bring its name there.
+        active.is_named = false;
+        if self.sync == Sync::Always {
+            sync_names(&self.directory)?;
+            active.is_named = true;
         }
-        if segments.forget_if_done(old)
-            && let Err(error) = self.delete(old)
-        {
+        let old = std::mem::replace(&mut active.number, number);
+        active.file = file;
+        active.length = 0;
+        let is_done = {
+            let mut segments = locked(&self.segments);
+            segments.by_number.insert(number, Segment::default());
+            if let Some(segment) = segments.by_number.get_mut(&old) {
+                segment.sealed = true;
+            }
+            segments.forget_if_done(old)
+        };
+        if is_done && let Err(error) = self.delete(old) {
             // The next segment is there all the same: no call is to fail for it.
             tracing::warn!(%error, segment = old, "a journal segment could not be deleted");
         }
         Ok(())
     }
 
+    /// Keeps the file of a segment that is done with to be written over, unless there is one.
+    fn put_aside(&self, number: u64) -> io::Result<()> {
+        let mut active = locked(&self.active);
+        if active.spare.is_some() || active.is_closed {
+            drop(active);
+            return self.delete(number);
+        }
+        let path = segment_path(&self.directory, self.replica, number);
+        let spare = spare_path(&self.directory, self.replica);
+        let file = OpenOptions::new().write(true).open(&path)?;
+        fs::rename(path, spare)?;
+        active.spare = Some(Arc::new(file));
+        Ok(())
+    }
+
     fn delete(&self, number: u64) -> io::Result<()> {
         fs::remove_file(segment_path(&self.directory, self.replica, number))
+    }
+}
+
+impl Batch {
+    /// Takes over the room of a block that was written.
+    fn reuse(&mut self, mut block: Vec<u8>) {
+        if self.block.is_empty() && block.capacity() <= MAX_ROOM {
+            block.clear();
+            self.block = block;
+        }
     }
 }
 
@@ -370,11 +442,14 @@ impl Segments {
 
 impl Active {
     /// Undoes a write that failed: whoever wrote is told that nothing is there, so that nothing of it
-    /// may be found after a crash.
-    fn take_back(&mut self) {
-        if self.file.set_len(self.length).is_err() {
-            self.torn = true;
-            self.length = self.file.metadata().map_or(self.length, |meta| meta.len());
+    /// may be found after a crash. What is written next stands in the same place.
+    fn take_back(&self) {
+        if let Err(error) = self
+            .file
+            .write_all_at(&[0; block::HEADER], self.length)
+            .or_else(|_| self.file.set_len(self.length))
+        {
+            tracing::error!(%error, "what was half written to the journal could not be taken back");
         }
     }
 }
@@ -394,16 +469,19 @@ pub(super) struct Placed {
     pub record: Record,
 }
 
-/// Reads a segment's records from `from` on until there are `limit` of them; lines that are torn are
-/// skipped, and a last line without its end is left for later.
-pub(super) fn read_segment(
+/// Reads the records of a segment of this process's own, of which `length` bytes were written, from `from` on
+/// until there are `limit` of them.
+fn read_lines(
     path: &Path,
     from: Position,
+    length: u64,
     limit: usize,
     records: &mut Vec<Placed>,
 ) -> io::Result<Position> {
-    let mut reader = BufReader::with_capacity(256 * 1024, File::open(path)?);
-    reader.seek(SeekFrom::Start(from.offset))?;
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from.offset))?;
+    let rest = file.take(length.saturating_sub(from.offset));
+    let mut reader = BufReader::with_capacity(256 * 1024, rest);
     let mut at = from;
     let mut line = Vec::new();
     while records.len() < limit {
@@ -412,6 +490,7 @@ pub(super) fn read_segment(
         if line.pop() != Some(b'\n') {
             break;
         }
+        // Headers of blocks are no records.
         if let Some(record) = record::read_line(&line) {
             records.push(Placed { at, record });
         }
@@ -428,17 +507,22 @@ fn segment_path(directory: &Path, replica: ReplicaId, number: u64) -> PathBuf {
     directory.join(format!("{replica}-{number}.log"))
 }
 
-/// Makes a segment whose name is on the disk before anything is written to it: bringing a file's data
-/// to the disk does not bring its directory's entry there.
-fn create_segment(directory: &Path, replica: ReplicaId, number: u64) -> io::Result<File> {
-    let path = segment_path(directory, replica, number);
-    let file = OpenOptions::new()
+/// The file that is written over next.
+fn spare_path(directory: &Path, replica: ReplicaId) -> PathBuf {
+    directory.join(format!("{replica}.spare"))
+}
+
+fn create_segment(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .create_new(true)
-        .append(true)
+        .write(true)
         .mode(0o600)
-        .open(path)?;
-    File::open(directory)?.sync_all()?;
-    Ok(file)
+        .open(path)
+}
+
+/// Brings the names of the files in a directory to the disk.
+fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Makes and holds the lock of a journal that is one's own.

@@ -187,7 +187,7 @@ impl Ledger {
         self.captured.fetch_add(attempts, Ordering::Relaxed);
         self.observer.ended(&call, traceparent);
         let ended = Ended { segments, call };
-        let mut line = Vec::with_capacity(1536);
+        let mut line = Vec::with_capacity(1000);
         record::write_end(&ended, &mut line);
         let waiting = {
             let mut ending = locked(&self.ending);

@@ -1,7 +1,7 @@
 //! The journal's format: one record a line.
 //!
-//! A line is eight hexadecimal digits of CRC-32 over what follows, a space, a letter for the kind, a
-//! space, and JSON. A line that was torn by a crash has a wrong checksum and is skipped.
+//! A line is a letter for the kind, a space, and JSON. Whether it is whole is the block's to know that it
+//! stands in.
 
 use domain::call::{Attempt, CacheOutcome, Call, CallState, EndReason, Face, Operation};
 use domain::id::{ApplicationId, BatchId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
@@ -104,14 +104,9 @@ pub(super) fn write_end(ended: &Ended, out: &mut Vec<u8>) {
     write_line(b'E', ended, out);
 }
 
-/// Reads one line without its line feed; `None` when it is torn or not ours.
+/// Reads one line without its line feed; `None` when it is not ours.
 pub(super) fn read_line(line: &[u8]) -> Option<Record> {
-    let (checksum, rest) = line.split_at_checked(9)?;
-    let checksum = std::str::from_utf8(checksum.get(..8)?).ok()?;
-    if u32::from_str_radix(checksum, 16).ok()? != crc32fast::hash(rest) {
-        return None;
-    }
-    let (kind, json) = rest.split_at_checked(2)?;
+    let (kind, json) = line.split_at_checked(2)?;
     match kind {
         b"I " => serde_json::from_slice(json)
             .ok()
@@ -127,41 +122,12 @@ pub(super) fn read_line(line: &[u8]) -> Option<Record> {
 }
 
 fn write_line(kind: u8, record: &impl Serialize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(b"00000000 ");
-    let body = out.len();
     out.extend_from_slice(&[kind, b' ']);
     // Records are plain structs of text and numbers: writing them to memory does not fail. If it ever
-    // did, the line would be cut short and skipped by its reader like any torn line.
+    // did, the line would be cut short and skipped by its reader.
     let written = domain::json::write(record, out);
     debug_assert!(written.is_ok());
-    let checksum = crc32fast::hash(out.get(body..).unwrap_or_default());
-    if let Some(digits) = out.get_mut(start..start + 8) {
-        digits.copy_from_slice(&hexadecimal(checksum));
-    }
     out.push(b'\n');
-}
-
-fn hexadecimal(checksum: u32) -> [u8; 8] {
-    let [a, b, c, d] = checksum.to_be_bytes();
-    let digit = |value: u8| {
-        if value < 10 {
-            b'0' + value
-        } else {
-            b'a' - 10 + value
-        }
-    };
-    [
-        a >> 4,
-        a & 15,
-        b >> 4,
-        b & 15,
-        c >> 4,
-        c & 15,
-        d >> 4,
-        d & 15,
-    ]
-    .map(digit)
 }
 
 impl Intent {

@@ -62,8 +62,8 @@ async fn settle(
     found: &mut Recovered,
 ) -> Result<(), RecoveryError> {
     let mut open: HashMap<RequestId, (Intent, Vec<Attempt>)> = HashMap::new();
-    for path in orphan.segments()? {
-        let mut from = Position::default();
+    for (segment, path) in orphan.segments()? {
+        let mut from = Position { segment, offset: 0 };
         loop {
             let mut records = Vec::new();
             let to = journal::read_segment(&path, from, BATCH, &mut records)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use domain::id::ReplicaId;
 
-use super::lock_path;
+use super::{lock_path, spare_path};
 
 /// Another replica's journal, whose process is gone. Nobody else can adopt it while this lives.
 pub(in crate::ledger) struct Orphan {
@@ -54,8 +54,8 @@ impl Orphan {
         self.replica
     }
 
-    /// Its segments, oldest first.
-    pub(in crate::ledger) fn segments(&self) -> io::Result<Vec<PathBuf>> {
+    /// Its segments and their numbers, oldest first.
+    pub(in crate::ledger) fn segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let prefix = format!("{}-", self.replica);
         let mut segments: Vec<(u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -72,20 +72,25 @@ impl Orphan {
             }
         }
         segments.sort_unstable();
-        Ok(segments.into_iter().map(|(_, path)| path).collect())
+        Ok(segments)
     }
 
     /// Deletes the journal: everything in it has reached the store.
     pub(in crate::ledger) fn delete(self) -> io::Result<()> {
-        for path in self.segments()? {
+        for (_, path) in self.segments()? {
             fs::remove_file(path)?;
         }
+        remove_if_there(&spare_path(&self.directory, self.replica))?;
         // The lock goes last: without it, nobody would find the segments.
-        let deleted = fs::remove_file(lock_path(&self.directory, self.replica));
+        let deleted = remove_if_there(&lock_path(&self.directory, self.replica));
         drop(self.lock);
-        match deleted {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            deleted => deleted,
-        }
+        deleted
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

@@ -2,6 +2,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::sync::Barrier;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::ledger::record::{Intent, write_intent};
 use crate::testing::{Directory, replica, request_id};
@@ -187,33 +189,133 @@ fn a_full_journal_refuses_and_has_room_again_when_it_is_released() {
     assert!(journal.check_room().is_ok());
 }
 
-#[test]
-fn torn_and_foreign_lines_are_passed_over() {
+/// A block of `segment` with these lines.
+fn a_block(segment: u64, lines: &[u8]) -> Vec<u8> {
+    let mut block = vec![0; block::HEADER];
+    block.extend_from_slice(lines);
+    block::seal(&mut block, segment);
+    block
+}
+
+/// What is read of a file with these bytes as segment 2, a block at a time.
+fn read_back(bytes: &[u8]) -> (Vec<domain::id::RequestId>, u64) {
     let directory = Directory::new();
     let path = directory.path().join("x.log");
-    let (first, mut bytes) = a_line();
-    let (_, torn) = a_line();
-    bytes.extend_from_slice(torn.get(..torn.len() / 2).unwrap());
-    bytes.extend_from_slice(b"\nnot ours\n\n");
-    let (second, line) = a_line();
-    bytes.extend_from_slice(&line);
-    let whole = bytes.len() as u64;
-    bytes.extend_from_slice(torn.get(..torn.len() - 1).unwrap());
-    fs::write(&path, &bytes).unwrap();
+    fs::write(&path, bytes).unwrap();
     let mut records = Vec::new();
-    let from = Position {
-        segment: 1,
+    let mut from = Position {
+        segment: 2,
         offset: 0,
     };
-    let to = read_segment(&path, from, 100, &mut records).unwrap();
-    assert_eq!(
-        records.iter().map(intent_of).collect::<Vec<_>>(),
-        [first, second]
+    loop {
+        let limit = records.len() + 1;
+        let to = read_segment(&path, from, limit, &mut records).unwrap();
+        if to == from {
+            return (records.iter().map(intent_of).collect(), to.offset);
+        }
+        from = to;
+    }
+}
+
+#[test]
+fn a_block_that_was_cut_short_anywhere_ends_what_is_read() {
+    let (first, one) = a_line();
+    let (second, two) = a_line();
+    let whole = a_block(2, &one);
+    let (_, cut) = a_line();
+    let cut = a_block(2, &[two, cut].concat());
+    for length in 0..cut.len() {
+        let bytes = [&whole, cut.get(..length).unwrap()].concat();
+        assert_eq!(read_back(&bytes), (vec![first], whole.len() as u64));
+    }
+    let bytes = [whole.clone(), cut.clone()].concat();
+    let (ids, to) = read_back(&bytes);
+    assert_eq!(ids.get(..2), Some([first, second].as_slice()));
+    assert_eq!(to, bytes.len() as u64);
+    let mut changed = bytes;
+    changed[whole.len() + block::HEADER + 10] ^= 1;
+    assert_eq!(read_back(&changed), (vec![first], whole.len() as u64));
+}
+
+proptest! {
+    #[test]
+    fn a_block_with_any_byte_changed_is_not_read(at: prop::sample::Index, to: u8) {
+        let mut block = a_block(2, &a_line().1);
+        let index = at.index(block.len());
+        // Another spelling of the same checksum is no change.
+        prop_assume!(!block[index].eq_ignore_ascii_case(&to));
+        prop_assume!(index >= 8 || to != b'+');
+        block[index] = to;
+        prop_assert_eq!(read_back(&block), (Vec::new(), 0));
+    }
+}
+
+#[test]
+fn what_an_earlier_segment_left_in_the_file_is_not_read() {
+    let (id, line) = a_line();
+    let new = a_block(2, &line);
+    let old: Vec<u8> = (0..3).flat_map(|_| a_block(1, &a_line().1)).collect();
+    for left in [0, 1, block::HEADER, old.len() / 2, old.len()] {
+        let bytes = [new.as_slice(), old.get(old.len() - left..).unwrap()].concat();
+        assert_eq!(read_back(&bytes), (vec![id], new.len() as u64), "{left}");
+    }
+    assert_eq!(read_back(&old), (Vec::new(), 0));
+}
+
+#[test]
+fn lines_that_are_not_ours_are_passed_over() {
+    let (first, mut lines) = a_line();
+    lines.extend_from_slice(b"not ours\n\nI {}\n");
+    let (second, line) = a_line();
+    lines.extend_from_slice(&line);
+    let bytes = a_block(2, &lines);
+    let ids = vec![first, second];
+    assert_eq!(read_back(&bytes), (ids, bytes.len() as u64));
+}
+
+#[test]
+fn the_file_of_a_segment_that_is_done_with_is_written_over() {
+    let directory = Directory::new();
+    let journal = journal(
+        &directory,
+        Limits {
+            segment_bytes: 4_000,
+            ..ROOMY
+        },
     );
-    assert_eq!(
-        to.offset, whole,
-        "the line without its end is left for later"
-    );
+    let mut written: Vec<(Position, domain::id::RequestId)> = Vec::new();
+    for round in 0..200 {
+        let (id, line) = a_line();
+        written.push((journal.append(&line, 1).unwrap(), id));
+        // Two thirds of the records go while others are written.
+        if round % 3 != 0 {
+            let (at, _) = written.remove(written.len() / 2);
+            journal.release(at.segment, 1).unwrap();
+        }
+        if round % 40 == 39 {
+            for (at, _) in written.drain(..) {
+                journal.release(at.segment, 1).unwrap();
+            }
+        }
+        let files = directory.files();
+        let spares = files.iter().filter(|name| name.contains("spare")).count();
+        assert!(spares <= 1, "{files:?}");
+    }
+    assert!(journal.end().segment > 5);
+    let (id, line) = a_line();
+    written.push((journal.append(&line, 1).unwrap(), id));
+    drop(journal);
+    let mut found = Vec::new();
+    for orphan in Orphan::find_all(directory.path()).unwrap() {
+        for (segment, path) in orphan.segments().unwrap() {
+            let from = Position { segment, offset: 0 };
+            read_segment(&path, from, 1_000, &mut found).unwrap();
+        }
+        orphan.delete().unwrap();
+    }
+    let found: HashSet<_> = found.iter().map(intent_of).collect();
+    assert!(written.iter().all(|(_, id)| found.contains(id)));
+    assert!(directory.files().is_empty(), "{:?}", directory.files());
 }
 
 #[test]
@@ -259,16 +361,25 @@ fn a_write_that_failed_leaves_nothing_and_the_next_one_is_whole() {
 fn what_was_half_written_is_taken_back() {
     let directory = Directory::new();
     let journal = journal(&directory, ROOMY);
-    journal.append(&a_line().1, 1).unwrap();
+    let (first, line) = a_line();
+    journal.append(&line, 1).unwrap();
     let whole = journal.end().offset;
     {
-        let mut active = locked(&journal.active);
-        (&*active.file).write_all(&a_line().1).unwrap();
+        let active = locked(&journal.active);
+        let half = a_block(1, &a_line().1);
+        active.file.write_all_at(&half, active.length).unwrap();
         active.take_back();
     }
-    let path = segment_path(&journal.directory, journal.replica, 1);
-    assert_eq!(fs::metadata(path).unwrap().len(), whole);
     assert_eq!(journal.end().offset, whole);
+    let path = segment_path(&journal.directory, journal.replica, 1);
+    let mut records = Vec::new();
+    let from = Position {
+        segment: 1,
+        offset: 0,
+    };
+    let to = read_segment(&path, from, 10, &mut records).unwrap();
+    assert_eq!(to.offset, whole);
+    assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), [first]);
 }
 
 #[test]
@@ -324,8 +435,9 @@ fn segments_of_an_orphan_come_in_the_order_they_were_written() {
     drop(journal);
     let orphans = Orphan::find_all(directory.path()).unwrap();
     let mut records = Vec::new();
-    for path in orphans.iter().flat_map(|orphan| orphan.segments().unwrap()) {
-        read_segment(&path, Position::default(), 100, &mut records).unwrap();
+    for (segment, path) in orphans.iter().flat_map(|orphan| orphan.segments().unwrap()) {
+        let from = Position { segment, offset: 0 };
+        read_segment(&path, from, 100, &mut records).unwrap();
     }
     assert_eq!(records.iter().map(intent_of).collect::<Vec<_>>(), ids);
 }
@@ -339,12 +451,13 @@ fn lines_that_were_joined_share_the_write_of_whoever_completes_first() {
     let path = segment_path(&journal.directory, journal.replica, 1);
     assert_eq!(fs::read(&path).unwrap(), b"");
     let last = journal.complete(&tickets[2]).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), lines.concat());
-    assert_eq!(journal.complete(&tickets[0]).unwrap().offset, 0);
-    assert_eq!(last.offset, (lines[0].len() + lines[1].len()) as u64);
+    let block = a_block(1, &lines.concat());
+    assert_eq!(fs::read(&path).unwrap(), block);
+    let first = journal.complete(&tickets[0]).unwrap();
+    assert_eq!(first.offset, block::HEADER as u64);
     assert_eq!(
-        fs::read(&path).unwrap(),
-        lines.concat(),
-        "nothing is written twice"
+        last.offset,
+        (block::HEADER + lines[0].len() + lines[1].len()) as u64
     );
+    assert_eq!(fs::read(&path).unwrap(), block, "nothing is written twice");
 }

@@ -89,20 +89,6 @@ proptest! {
     }
 
     #[test]
-    fn a_line_with_any_byte_changed_is_not_read(at: prop::sample::Index, to: u8) {
-        let mut written = line(|out| write_intent(&intent(), out));
-        let index = at.index(written.len());
-        let byte = at.get(&written).to_owned();
-        // Another spelling of the same checksum is no change.
-        prop_assume!(!byte.eq_ignore_ascii_case(&to) && to != b'+');
-        if let Some(byte) = written.get_mut(index) {
-            *byte = to;
-        }
-        // The space after the checksum is not covered by it and says nothing.
-        prop_assert_eq!(read_line(&written).is_some(), index == 8);
-    }
-
-    #[test]
     fn no_bytes_make_reading_panic(bytes: Vec<u8>) {
         read_line(&bytes);
     }
