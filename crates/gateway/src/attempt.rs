@@ -26,7 +26,7 @@ mod hedge;
 mod retry;
 
 use agenda::{Agenda, Next};
-pub(crate) use answer::{Answered, Begun, Whole};
+pub(crate) use answer::{Answered, Begun, JSON, Whole};
 pub(crate) use chat::{Again, ChatErrand, ReadyChat};
 pub(crate) use failure::{broken, is_json, read_whole, timed_out, unreachable, with_status};
 use failure::{successful, unauthorized};

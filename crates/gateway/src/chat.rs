@@ -47,6 +47,7 @@ use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
 use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
+use crate::safe_reply::may_stand_in_for;
 use crate::shadow::Shadows;
 
 /// The header field in which a caller says how much a call counts where calls wait.
@@ -380,6 +381,7 @@ impl Gateway {
         let errand = ChatErrand {
             face: inbound.face,
             streamed: envelope.stream,
+            choices: envelope.choices,
             report: inbound.report,
             again,
         };
@@ -520,7 +522,13 @@ impl Gateway {
                 self.remember_answer(way.plan, way.target());
                 Ok(self.reply(answered, way, call, listener).await)
             }
-            Err(AttemptError::Provider(failure)) => Err(failed(*failure, &plan, call)),
+            Err(AttemptError::Provider(failure)) => match way.plan.safe_reply.as_deref() {
+                Some(words) if may_stand_in_for(&failure) => {
+                    let reply = self.reply_safely(words, *failure, way, call, listener);
+                    Ok(Box::pin(reply).await)
+                }
+                _ => Err(failed(*failure, &plan, call)),
+            },
             Err(AttemptError::Journal(error)) => Err(error.into()),
         }
     }
@@ -936,6 +944,7 @@ pub(crate) fn facts(target: &ResolvedTarget, call: &OpenCall) -> ReplyFacts {
         provider: target.provider.name.clone(),
         model: target.model.clone(),
         is_simulated: target.provider.kind == ProviderKind::Sim,
+        is_safe_reply: false,
         media_url: None,
         attempts: call.attempts(),
         cost: None,

@@ -26,7 +26,7 @@ pub use flight::Flight;
 pub use keys::{KeyNumber, KeyState};
 
 use breaker::Breaker;
-use keys::Keys;
+use keys::{Keys, Unknown};
 
 /// How many targets are remembered; callers choose names, so the number must have a bound. Beyond it, each call
 /// sees a target for the first time.
@@ -36,6 +36,8 @@ const MAX_TARGETS: usize = 4096;
 pub struct Health {
     rules: BreakerRules,
     targets: RwLock<HashMap<(ProviderName, String), Arc<TargetHealth>>>,
+    /// Which keys the providers do not know; there are no more than the configuration has had providers.
+    unknown: RwLock<HashMap<ProviderName, Arc<Unknown>>>,
 }
 
 impl Health {
@@ -44,6 +46,7 @@ impl Health {
         Self {
             rules,
             targets: RwLock::default(),
+            unknown: RwLock::default(),
         }
     }
 
@@ -62,12 +65,26 @@ impl Health {
             return Arc::clone(known);
         }
         drop(known);
-        let health = Arc::new(TargetHealth::new(self.rules, name.clone(), keys));
+        let unknown = self.unknown_keys(provider, keys);
+        let health = Arc::new(TargetHealth::new(self.rules, name.clone(), unknown));
         let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
         if targets.len() < MAX_TARGETS || targets.contains_key(&name) {
             targets.insert(name, Arc::clone(&health));
         }
         health
+    }
+
+    /// What is known of a provider's keys at all its targets.
+    fn unknown_keys(&self, provider: &ProviderName, keys: usize) -> Arc<Unknown> {
+        let mut unknown = self.unknown.write().unwrap_or_else(PoisonError::into_inner);
+        match unknown.get(provider) {
+            Some(known) if known.len() == keys => Arc::clone(known),
+            _ => {
+                let fresh = Unknown::of(keys);
+                unknown.insert(provider.clone(), Arc::clone(&fresh));
+                fresh
+            }
+        }
     }
 
     /// Gives every key another chance: the configuration is another.
@@ -122,14 +139,14 @@ pub struct Condition {
 }
 
 impl TargetHealth {
-    fn new(rules: BreakerRules, name: (ProviderName, String), keys: usize) -> Self {
+    fn new(rules: BreakerRules, name: (ProviderName, String), unknown: Arc<Unknown>) -> Self {
         Self {
             name,
             in_flight: AtomicU32::new(0),
             first_byte: Mean::default(),
             total: Mean::default(),
             breaker: Breaker::new(rules),
-            keys: Keys::new(keys),
+            keys: Keys::new(unknown),
         }
     }
 

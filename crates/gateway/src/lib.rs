@@ -38,6 +38,7 @@ pub mod reply;
 pub mod rerate;
 pub mod responses;
 pub mod routes;
+mod safe_reply;
 pub mod shadow;
 mod simulated;
 pub mod task;

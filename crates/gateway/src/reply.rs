@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::call::CacheOutcome;
+use domain::call::{CacheOutcome, Operation};
 use domain::chat::Conversion;
 use domain::clock::{Clock, Moment, Sleep};
 use domain::egress::EgressBody;
@@ -17,6 +17,7 @@ use domain::provider_error::{Cause, ProviderError};
 use futures_util::{Stream, StreamExt};
 use http::HeaderValue;
 use providers::dialect::End;
+use providers::tap::Observed;
 
 use crate::attempt::{Begun, broken};
 use crate::chat::{ReportWanted, report_of};
@@ -27,7 +28,7 @@ use crate::payload::Listener;
 use crate::pipeline::Pipeline;
 use crate::problem::provider_problem;
 use crate::responses::Events;
-use crate::routes::{HangUp, ResolvedTarget, Timeouts};
+use crate::routes::{HangUp, Pace, ResolvedTarget, Timeouts};
 
 /// An answer.
 pub enum Reply {
@@ -70,6 +71,9 @@ pub struct ReplyFacts {
     pub model: String,
     /// Whether the simulated provider answered.
     pub is_simulated: bool,
+    /// Whether no provider answered, and this is the safe reply of the route: then the provider and the model
+    /// are those that were asked last.
+    pub is_safe_reply: bool,
     /// Where the answer can be read again, where it was stored.
     pub media_url: Option<String>,
     /// How often the call was sent.
@@ -129,6 +133,18 @@ struct Waits {
     idle: Duration,
     last_piece: Moment,
     deadline: Moment,
+    /// How fast the stream has to come; on the heap, since most may be as slow as they are.
+    pace: Option<Box<Measured>>,
+}
+
+/// The pace of a stream, measured window by window. It is looked up when there is nothing left to read: what a
+/// caller who reads slowly has not taken yet does not count against the provider.
+struct Measured {
+    pace: Pace,
+    /// When the window ends.
+    ends: Moment,
+    /// How much content there was when it began, in bytes.
+    before: u64,
 }
 
 impl ReplyStream {
@@ -147,8 +163,11 @@ impl ReplyStream {
         drains: Drains,
         listener: Option<Listener>,
     ) -> Self {
-        let now = clock.moment();
         let deadline = call.received().after(timeouts.total);
+        // What is not a chat has no tokens that are seen.
+        let pace = timeouts
+            .slow
+            .filter(|_| call.operation() == Operation::Chat);
         Self {
             flow: Some(Flow {
                 body: begun.body,
@@ -158,13 +177,7 @@ impl ReplyStream {
                 passed,
                 report,
                 hang_up: target.provider.hang_up,
-                waits: Waits {
-                    alarm: clock.sleep(timeouts.idle.min(deadline.since(now))),
-                    clock,
-                    idle: timeouts.idle,
-                    last_piece: now,
-                    deadline,
-                },
+                waits: Waits::new(clock, timeouts, pace, deadline),
                 is_over: begun.is_over,
             }),
             ready: begun.ready.into(),
@@ -299,7 +312,7 @@ impl Stream for ReplyStream {
                     }
                 }
                 Poll::Ready(None) => this.finish(End::Clean),
-                Poll::Pending => match flow.waits.poll(context) {
+                Poll::Pending => match flow.waits.poll(flow.pipeline.observed(), context) {
                     Poll::Ready(error) => this.fail(error),
                     Poll::Pending => return Poll::Pending,
                 },
@@ -309,8 +322,36 @@ impl Stream for ReplyStream {
 }
 
 impl Waits {
-    /// Ready when the provider has been silent for too long.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ProviderError> {
+    fn new(
+        clock: Arc<dyn Clock>,
+        timeouts: &Timeouts,
+        pace: Option<Pace>,
+        deadline: Moment,
+    ) -> Self {
+        let now = clock.moment();
+        let pace = pace.map(|pace| {
+            Box::new(Measured {
+                pace,
+                ends: now.after(pace.window),
+                before: 0,
+            })
+        });
+        let mut first = timeouts.idle.min(deadline.since(now));
+        if let Some(measured) = &pace {
+            first = first.min(measured.pace.window);
+        }
+        Self {
+            alarm: clock.sleep(first),
+            clock,
+            idle: timeouts.idle,
+            last_piece: now,
+            deadline,
+            pace,
+        }
+    }
+
+    /// Ready when the provider has been silent, or slow, for too long.
+    fn poll(&mut self, observed: &Observed, context: &mut Context<'_>) -> Poll<ProviderError> {
         while self.alarm.as_mut().poll(context).is_ready() {
             let now = self.clock.moment();
             let silence = now.since(self.last_piece);
@@ -323,13 +364,42 @@ impl Waits {
                 let what = "The answer took longer than the route's total timeout.";
                 return Poll::Ready(ProviderError::new(Cause::Timeout, what));
             }
-            let rest = self
+            let mut rest = self
                 .idle
                 .saturating_sub(silence)
                 .min(self.deadline.since(now));
+            if let Some(measured) = &mut self.pace {
+                if let Some(error) = measured.too_slow(observed.output_bytes, now) {
+                    return Poll::Ready(error);
+                }
+                rest = rest.min(measured.ends.since(now));
+            }
             self.alarm = self.clock.sleep(rest);
         }
         Poll::Pending
+    }
+}
+
+impl Measured {
+    /// What is wrong where a window is over that had too little; begins the next one where it had enough.
+    fn too_slow(&mut self, bytes: u64, now: Moment) -> Option<ProviderError> {
+        if now < self.ends {
+            return None;
+        }
+        if bytes.saturating_sub(self.before) < self.pace.least_bytes() {
+            let Pace {
+                tokens_per_second,
+                window,
+            } = self.pace;
+            let what = format!(
+                "The provider sent less than {tokens_per_second} tokens per second for {} seconds.",
+                window.as_secs_f64()
+            );
+            return Some(ProviderError::new(Cause::Timeout, what));
+        }
+        self.before = bytes;
+        self.ends = now.after(self.pace.window);
+        None
     }
 }
 

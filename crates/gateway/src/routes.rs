@@ -4,6 +4,7 @@
 //! the catalog among the models of the configured providers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub mod choice;
 mod choose;
 pub mod condition;
 pub mod explain;
+mod fallback;
 pub mod flag;
 pub mod hash;
 pub mod hedge;
@@ -53,8 +55,9 @@ pub mod shadow;
 pub mod strategy;
 
 pub use choose::{Chosen, Circumstances, NoTarget};
+pub use fallback::{Fallback, When};
 pub use member::{Equivalent, Lead, RouteMember, Sharing};
-pub use plan::{Candidate, Candidates, Plan, Routed, Standing, When};
+pub use plan::{Candidate, Candidates, Plan, Routed, Standing};
 pub use roster::{MAX_DEPTH, Sticky};
 
 use roster::Roster;
@@ -108,6 +111,26 @@ pub struct Timeouts {
     pub attempt: Duration,
     /// For the whole call, retries included.
     pub total: Duration,
+    /// How fast a stream comes at least that has begun; `None` where it may be as slow as it is.
+    pub slow: Option<Pace>,
+}
+
+/// How fast a stream has to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// The least that is fast enough.
+    pub tokens_per_second: NonZeroU32,
+    /// Over how long it is measured, from the first content on.
+    pub window: Duration,
+}
+
+impl Pace {
+    /// How much content a window has at least, in bytes: four of a token.
+    pub(crate) fn least_bytes(self) -> u64 {
+        let a_second = u128::from(self.tokens_per_second.get()) * 4;
+        let bytes = a_second * self.window.as_millis() / 1_000;
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(1)
+    }
 }
 
 impl Default for Timeouts {
@@ -117,6 +140,7 @@ impl Default for Timeouts {
             idle: Duration::from_mins(5),
             attempt: Duration::from_mins(5),
             total: Duration::from_mins(10),
+            slow: None,
         }
     }
 }
@@ -150,7 +174,7 @@ pub struct Route {
     /// In which order these are tried.
     pub sharing: Sharing,
     /// Where they go when none of these answers, in the order in which they are tried.
-    pub fallback: Vec<RouteTarget>,
+    pub fallback: Vec<Fallback>,
     /// Whether a request is refused rather than sent with something dropped.
     pub strict: bool,
     /// Bounds on waiting.
@@ -163,6 +187,8 @@ pub struct Route {
     pub hedge: Option<HedgeRules>,
     /// Which calls are copied to another target; `None` where none is.
     pub shadow: Option<ShadowRules>,
+    /// What chats are answered with when every target failed; `None` where the failure is told.
+    pub safe_reply: Option<Arc<str>>,
 }
 
 /// A target as it is configured.
@@ -490,6 +516,7 @@ impl Routes {
                 retries: route.retries,
                 caching: route.caching,
                 hedge: route.hedge.map(|rules| Arc::new(Hedge::new(rules))),
+                safe_reply: route.safe_reply.clone(),
                 candidates: Candidates::of(roster.candidates())?,
                 routed: None,
             };

@@ -241,6 +241,7 @@ impl Gateway {
         let errand = ChatErrand {
             face: inbound.face,
             streamed: envelope.stream,
+            choices: envelope.choices,
             report: ReportWanted::default(),
             again: None,
         };

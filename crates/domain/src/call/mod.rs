@@ -142,6 +142,8 @@ pub enum EndReason {
     ProviderError,
     /// It was answered, and what another attempt took beside it is estimated.
     OtherAttempt,
+    /// Every target failed, and the caller got the safe reply of the route.
+    SafeReply,
     /// The gateway refused: a limit, a strict route, a request that no target takes.
     Refused,
 }
@@ -243,6 +245,7 @@ words!(EndReason {
     ProviderBroke => "provider_broke",
     ProviderError => "provider_error",
     OtherAttempt => "other_attempt",
+    SafeReply => "safe_reply",
     Refused => "refused",
 });
 words!(Operation {

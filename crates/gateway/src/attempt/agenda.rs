@@ -5,6 +5,7 @@
 //! Fallbacks come when no primary is left, and only after failures that they are for. Whoever is known not to
 //! answer, by its breaker or its keys, is passed over, and comes last where there is nobody else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::clock::Moment;
@@ -159,13 +160,22 @@ impl<'p> Agenda<'p> {
             candidate.standing == standing
                 && match progress.turn {
                     Turn::Fresh => {
-                        (trouble.is_none() || will == Will::Last) && self.may_help(candidate, view)
+                        (trouble.is_none() || will == Will::Last)
+                            && self.may_help(candidate, view)
+                            && !self.is_asked_elsewhere(candidate)
                     }
                     Turn::From(from, _) => from <= view.now,
                     Turn::Out => false,
                 }
         });
         index.map(Next::Ask)
+    }
+
+    /// Whether the same target was asked in another of its places: it may be listed for several causes.
+    fn is_asked_elsewhere(&self, candidate: &Candidate) -> bool {
+        let places = self.candidates.iter().zip(&self.standings);
+        let mut asked = places.filter(|(_, progress)| progress.asked > 0);
+        asked.any(|(other, _)| Arc::ptr_eq(&other.target.health, &candidate.target.health))
     }
 
     /// When the first of those may be asked again that are worth waiting for.

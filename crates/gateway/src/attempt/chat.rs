@@ -30,6 +30,8 @@ use crate::routes::{Plan, ResolvedTarget};
 pub(crate) struct ChatErrand {
     pub(crate) face: &'static dyn Face,
     pub(crate) streamed: bool,
+    /// How many answers are wanted.
+    pub(crate) choices: u32,
     pub(crate) report: ReportWanted,
     /// What it takes to ask another candidate than the first; `None` where there is no other.
     pub(crate) again: Option<Box<Again>>,

@@ -13,8 +13,8 @@ use super::failure::{MAX_ERROR_BODY, read_error_body};
 use super::*;
 use crate::chat::ChatError;
 use crate::reply::Reply;
-use crate::routes::Timeouts;
 use crate::routes::hedge::{Delay, HedgeRules};
+use crate::routes::{Retries, Timeouts, When};
 use crate::testing::{ANSWER, Act, Keys, Rules, Stage, Step, collect, piece, run};
 
 const ASK: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}"#;
@@ -688,4 +688,42 @@ fn whoever_is_asked_twice_holds_its_place_until_the_call_is_over() {
     let call = stage.heard.only();
     assert_eq!(call.state, CallState::Cancelled);
     assert!(call.attempts[1].cancelled, "{:?}", call.attempts);
+}
+
+/// Who was asked, one after the other, where the first failed so and all others do not answer.
+fn asked_after(status: u16, body: &str) -> Vec<String> {
+    let rules = Rules {
+        fallback: &["spare/gpt-any"],
+        fallback_for: &[
+            (When::ContextWindow, "spare/gpt-large"),
+            (When::ContentPolicy, "spare/gpt-lenient"),
+            (When::RateLimit, "spare/gpt-roomy"),
+        ],
+        retries: Retries {
+            attempts: 1,
+            ..Retries::default()
+        },
+        ..Rules::default()
+    };
+    let acts = [Act::whole(status, body)].into_iter();
+    let others = std::iter::repeat_with(|| Act::whole(500, "{}")).take(3);
+    let stage = Stage::with(rules, acts.chain(others));
+    assert!(stage.chat(ASK).is_err());
+    let call = stage.heard.only();
+    call.attempts.into_iter().map(|it| it.model).collect()
+}
+
+#[test]
+fn what_is_asked_after_a_failure_depends_on_its_cause() {
+    let error = |code: &str| format!(r#"{{"error":{{"message":"No.","code":"{code}"}}}}"#);
+    let too_long = error("context_length_exceeded");
+    assert_eq!(asked_after(400, &too_long), ["gpt", "gpt-large", "gpt-any"]);
+    let refused = error("content_policy_violation");
+    assert_eq!(
+        asked_after(400, &refused),
+        ["gpt", "gpt-lenient", "gpt-any"]
+    );
+    assert_eq!(asked_after(429, "{}"), ["gpt", "gpt-roomy", "gpt-any"]);
+    assert_eq!(asked_after(500, "{}"), ["gpt", "gpt-any"]);
+    assert_eq!(asked_after(400, "{}"), ["gpt"]);
 }

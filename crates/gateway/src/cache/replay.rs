@@ -243,6 +243,7 @@ impl Gateway {
             provider: about.provider.clone(),
             model: about.model.clone(),
             is_simulated: plan.target().provider.kind == ProviderKind::Sim,
+            is_safe_reply: false,
             media_url: None,
             attempts: 0,
             cost: (!streamed).then_some(Cost::ZERO),

@@ -1,8 +1,10 @@
 //! The keys that a target is asked with, and which of them are good.
 //!
 //! A vendor's rate limits hold for a key and a model, and a key may be good for one model and not for another:
-//! so each target keeps its own account of its provider's keys.
+//! so each target keeps its own account of its provider's keys. Only a key that the provider does not know is
+//! good for none of its models, and then all its targets know.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,8 +44,26 @@ pub struct KeyState {
 }
 
 pub(super) struct Keys {
-    keys: Box<[Key]>,
+    each: Box<[Key]>,
+    /// Which of them the provider does not know, whatever model it is asked for.
+    unknown: Arc<Unknown>,
     turn: AtomicU32,
+}
+
+/// Until when a provider's keys are left alone at all its targets, because it does not know them: for each, in
+/// microseconds of the monotonic clock; 0 where it never was.
+pub(super) struct Unknown(Box<[AtomicU64]>);
+
+impl Unknown {
+    /// Of so many keys; at least one.
+    pub(super) fn of(keys: usize) -> Arc<Self> {
+        Arc::new(Self((0..keys.max(1)).map(|_| AtomicU64::new(0)).collect()))
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 struct Key {
@@ -58,37 +78,33 @@ struct Key {
 }
 
 /// Why a key may be left alone.
-const CAUSES: [Cause; 4] = [
-    Cause::RateLimited,
-    Cause::QuotaExhausted,
-    Cause::Authentication,
-    Cause::Permission,
-];
+const CAUSES: [Cause; 3] = [Cause::RateLimited, Cause::QuotaExhausted, Cause::Permission];
 
 /// Stands for a headroom that is not known.
-const UNKNOWN: u32 = u32::MAX;
+const NOT_SAID: u32 = u32::MAX;
 
 impl Default for Key {
     fn default() -> Self {
         Self {
             rests_until: AtomicU64::new(0),
             cause: AtomicU32::new(0),
-            headroom: AtomicU32::new(UNKNOWN),
+            headroom: AtomicU32::new(NOT_SAID),
             headroom_until: AtomicU64::new(0),
         }
     }
 }
 
 impl Keys {
-    pub(super) fn new(count: usize) -> Self {
+    pub(super) fn new(unknown: Arc<Unknown>) -> Self {
         Self {
-            keys: (0..count.max(1)).map(|_| Key::default()).collect(),
+            each: (0..unknown.len()).map(|_| Key::default()).collect(),
+            unknown,
             turn: AtomicU32::new(0),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.each.len()
     }
 
     /// The next key whose turn it is and that is good.
@@ -97,8 +113,9 @@ impl Keys {
         let begin = turn.checked_rem(turns.len())?;
         let (later, first) = turns.split_at_checked(begin)?;
         let is_good = |number: &&KeyNumber| {
-            let key = self.keys.get(usize::from(number.0));
-            key.is_some_and(|key| key.rest(now).is_none())
+            let place = usize::from(number.0);
+            let key = self.each.get(place);
+            key.is_some_and(|key| self.rest(place, key, now).is_none())
         };
         first.iter().chain(later).find(is_good).copied()
     }
@@ -106,11 +123,22 @@ impl Keys {
     /// Why no key is good; `None` where one is.
     pub(super) fn trouble(&self, now: Moment) -> Option<Cause> {
         let mut trouble = None;
-        for key in &self.keys {
-            key.rest(now)?;
-            trouble = Some(key.cause());
+        for (place, key) in self.each.iter().enumerate() {
+            let (_, cause) = self.rest(place, key, now)?;
+            trouble = Some(cause);
         }
         trouble
+    }
+
+    /// How long a key is still left alone, and why; `None` where it is good.
+    fn rest(&self, place: usize, key: &Key, now: Moment) -> Option<(Duration, Cause)> {
+        let unknown = self.unknown.0.get(place);
+        let until = unknown.map_or(0, |until| until.load(Ordering::Relaxed));
+        let of_provider = until.saturating_sub(micros(now));
+        if of_provider > 0 {
+            return Some((Duration::from_micros(of_provider), Cause::Authentication));
+        }
+        key.rest(now).map(|rest| (rest, key.cause()))
     }
 
     pub(super) fn note_failure(&self, number: KeyNumber, error: &ProviderError, now: Moment) {
@@ -121,16 +149,22 @@ impl Keys {
         let rest = match error.cause {
             Cause::RateLimited => asked_for.unwrap_or(THROTTLED),
             Cause::QuotaExhausted => asked_for.unwrap_or(EXHAUSTED),
-            Cause::Authentication | Cause::Permission => REFUSED,
+            Cause::Authentication => {
+                if let Some(until) = self.unknown.0.get(usize::from(number.0)) {
+                    until.store(micros(now.after(REFUSED)), Ordering::Relaxed);
+                }
+                return;
+            }
+            Cause::Permission => REFUSED,
             _ => return,
         };
-        if let Some(key) = self.keys.get(usize::from(number.0)) {
+        if let Some(key) = self.each.get(usize::from(number.0)) {
             key.rest_until(now.after(rest), error.cause);
         }
     }
 
     pub(super) fn note_headroom(&self, number: KeyNumber, headroom: &Headroom, now: Moment) {
-        let Some(key) = self.keys.get(usize::from(number.0)) else {
+        let Some(key) = self.each.get(usize::from(number.0)) else {
             return;
         };
         let until = now.after(headroom.resets_after.min(LONGEST));
@@ -142,26 +176,29 @@ impl Keys {
     }
 
     pub(super) fn headroom(&self, now: Moment) -> Option<f64> {
-        let known = self.keys.iter().filter_map(|key| key.headroom(now));
+        let known = self.each.iter().filter_map(|key| key.headroom(now));
         known.max_by(f64::total_cmp)
     }
 
     pub(super) fn states(&self, now: Moment) -> Vec<KeyState> {
-        let state = |key: &Key| {
-            let rest = key.rest(now);
+        let state = |(place, key): (usize, &Key)| {
+            let rest = self.rest(place, key, now);
             KeyState {
-                rests_for_s: rest.map(|rest| rest.as_secs_f64()),
-                cause: rest.map(|_| key.cause()),
+                rests_for_s: rest.map(|(rest, _)| rest.as_secs_f64()),
+                cause: rest.map(|(_, cause)| cause),
                 headroom: key.headroom(now),
             }
         };
-        self.keys.iter().map(state).collect()
+        self.each.iter().enumerate().map(state).collect()
     }
 
     pub(super) fn forget(&self) {
-        for key in &self.keys {
+        for until in &self.unknown.0 {
+            until.store(0, Ordering::Relaxed);
+        }
+        for key in &self.each {
             key.rests_until.store(0, Ordering::Relaxed);
-            key.headroom.store(UNKNOWN, Ordering::Relaxed);
+            key.headroom.store(NOT_SAID, Ordering::Relaxed);
         }
     }
 }
@@ -189,7 +226,7 @@ impl Key {
     fn headroom(&self, now: Moment) -> Option<f64> {
         let left = self.headroom.load(Ordering::Relaxed);
         let is_so = micros(now) < self.headroom_until.load(Ordering::Relaxed);
-        (left != UNKNOWN && is_so).then(|| f64::from(left) / 1_000.0)
+        (left != NOT_SAID && is_so).then(|| f64::from(left) / 1_000.0)
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Ending {
     Failed(ProviderError),
     /// The provider failed in the middle of its answer.
     Broke(ProviderError),
+    /// Every provider failed before it answered, and the caller got the safe reply of the route.
+    SafeReply(ProviderError),
 }
 
 /// A call that has begun and not ended. It ends exactly once: by [`OpenCall::end`], or, when it is
@@ -560,7 +562,10 @@ impl OpenCall {
             match ending {
                 Ending::Answered if self.intent.streamed => flight.ended(sent, now),
                 Ending::Broke(error) => flight.failed(error.cause, now),
-                Ending::Answered | Ending::CallerGone | Ending::Failed(_) => {}
+                Ending::Answered
+                | Ending::CallerGone
+                | Ending::Failed(_)
+                | Ending::SafeReply(_) => {}
             }
         }
     }
@@ -605,10 +610,8 @@ impl OpenCall {
                 (CallState::Settled, Some(EndReason::CallerGone))
             }
             Ending::CallerGone => (CallState::Cancelled, Some(EndReason::CallerGone)),
-            Ending::Failed(_) if self.is_outcome_unknown() => {
-                (CallState::Estimated, Some(EndReason::ProviderError))
-            }
-            Ending::Failed(_) => (CallState::Failed, Some(EndReason::ProviderError)),
+            Ending::Failed(_) => (self.failed_state(), Some(EndReason::ProviderError)),
+            Ending::SafeReply(_) => (self.failed_state(), Some(EndReason::SafeReply)),
             Ending::Broke(_) if has_finished && knows_usage => {
                 (CallState::Settled, Some(EndReason::ProviderBroke))
             }
@@ -616,6 +619,15 @@ impl OpenCall {
                 (CallState::Estimated, Some(EndReason::ProviderBroke))
             }
             Ending::Broke(_) => (CallState::Failed, Some(EndReason::ProviderBroke)),
+        }
+    }
+
+    /// How a call ends that no provider answered.
+    fn failed_state(&self) -> CallState {
+        if self.is_outcome_unknown() {
+            CallState::Estimated
+        } else {
+            CallState::Failed
         }
     }
 
@@ -683,7 +695,9 @@ impl OpenCall {
     ) -> Call {
         let error = match ending {
             Ending::Answered | Ending::CallerGone => None,
-            Ending::Failed(error) | Ending::Broke(error) => Some(error.cause.as_str().to_owned()),
+            Ending::Failed(error) | Ending::Broke(error) | Ending::SafeReply(error) => {
+                Some(error.cause.as_str().to_owned())
+            }
         };
         let attempts = std::mem::take(&mut self.attempts);
         // A call that failed took nothing, whether its model has a price or not.

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use domain::call::{Call, CallState, EndReason};
 use domain::usage::Usage;
 use futures_util::FutureExt;
@@ -149,6 +151,54 @@ fn a_provider_that_goes_silent_is_given_up() {
     assert!(text.contains("silent for 9 seconds"), "{text}");
     assert_eq!(stage.clock.elapsed(), Duration::from_secs(9));
     assert_eq!(stage.heard.only().error_type.as_deref(), Some("timeout"));
+}
+
+/// What becomes of a stream that says five bytes so often, and has to say four in a second.
+fn dripping(every: Duration) -> (Stage, String) {
+    let pace = Pace {
+        tokens_per_second: NonZeroU32::MIN,
+        window: Duration::from_secs(10),
+    };
+    let rules = Rules {
+        timeouts: Timeouts {
+            slow: Some(pace),
+            ..Timeouts::default()
+        },
+        ..Rules::default()
+    };
+    let drips = std::iter::repeat_n([Step::Pause(every), piece(HELLO)], 20);
+    let begin = [piece(HELLO)].into_iter().chain(drips.flatten());
+    let stage = Stage::with(
+        rules,
+        [Act::stream(begin.chain([STOP, USAGE, DONE].map(piece)))],
+    );
+    let stream = stage.stream(ASK);
+    let text = collect(&stage.clock, stream);
+    (stage, text)
+}
+
+#[test]
+fn a_stream_that_comes_too_slowly_is_ended_when_the_window_is_over() {
+    let (stage, text) = dripping(Duration::from_secs(3));
+    assert!(
+        text.contains("less than 1 tokens per second for 10 seconds"),
+        "{text}"
+    );
+    assert_eq!(stage.clock.elapsed(), Duration::from_secs(10));
+    let call = stage.heard.only();
+    assert_eq!(
+        ended(&call),
+        (CallState::Estimated, Some(EndReason::ProviderBroke))
+    );
+    assert_eq!(call.error_type.as_deref(), Some("timeout"));
+}
+
+#[test]
+fn a_stream_that_is_as_fast_as_it_has_to_be_goes_on() {
+    let (stage, text) = dripping(Duration::from_secs(1));
+    assert!(!text.contains("\"error\""), "{text}");
+    assert_eq!(stage.clock.elapsed(), Duration::from_secs(20));
+    assert_eq!(ended(&stage.heard.only()), (CallState::Settled, None));
 }
 
 #[test]

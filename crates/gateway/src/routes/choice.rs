@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use super::ResolvedTarget;
 use super::affinity::{Affinity, Trace};
 use super::condition::Verdict;
+use super::fallback::When;
 use super::flag::Flags;
 use super::hash::StableHash;
-use super::plan::{Standing, When};
+use super::plan::Standing;
 use super::question::{Question, SESSION};
 use super::residency::Residency;
 use super::rollout;
@@ -181,9 +182,12 @@ impl Roster {
             too_small: &mut too_small,
         };
         choice.placed = asked.placed(self);
-        if choice.placed.is_empty() {
-            // What is estimated may be wrong: the provider decides.
-            choice.placed = too_small;
+        if choice
+            .placed
+            .iter()
+            .all(|it| it.standing != Standing::Primary)
+        {
+            choice.placed = without_primary(choice.placed, too_small);
         }
         if let Some(preferred) = around.preferred {
             let is_preferred =
@@ -461,6 +465,35 @@ impl<'r> Asked<'_, '_, 'r, '_> {
         let needed = self.question.input_tokens();
         (needed > window).then_some(Why::ContextWindow { needed, window })
     }
+}
+
+/// Where a request goes of which no primary takes it: to the fallbacks for one that is too long, where that is
+/// why, then to those for any failure. Where there are none, those are asked that are too small by what is
+/// estimated, which may be wrong: the provider decides.
+fn without_primary<'r>(placed: Vec<Placed<'r>>, too_small: Vec<Placed<'r>>) -> Vec<Placed<'r>> {
+    let is_too_long = !too_small.is_empty();
+    let mut first = Vec::new();
+    let mut then = Vec::new();
+    let mut later = Vec::new();
+    for mut it in placed {
+        match it.standing {
+            Standing::Fallback(When::ContextWindow) if is_too_long => {
+                // What they are there for has come to pass.
+                it.standing = Standing::Primary;
+                first.push(it);
+            }
+            Standing::Primary | Standing::Fallback(When::Always) => then.push(it),
+            Standing::Fallback(_) => later.push(it),
+        }
+    }
+    first.append(&mut then);
+    if first.is_empty() {
+        first = too_small;
+    }
+    if !first.is_empty() {
+        first.append(&mut later);
+    }
+    first
 }
 
 /// What a request is expected to take.

@@ -16,8 +16,9 @@ use serde_json::{Map, Value};
 
 use super::choice::{Because, Choice, EXPECTED_OUTPUT, Placed, Why};
 use super::choose::Circumstances;
+use super::fallback::When;
 use super::hash::StableHash;
-use super::plan::{Plan, Standing, When};
+use super::plan::{Plan, Standing};
 use super::question::{Question, Read};
 use super::{ResolvedTarget, Routes, UnknownModel};
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::provider_error::Cause;
-
 use super::affinity::Trace;
+use super::fallback::When;
 use super::hedge::Hedge;
 use super::shadow::Shadow;
 use super::{ResolvedTarget, Retries, Timeouts};
@@ -28,6 +27,8 @@ pub struct Plan {
     pub hedge: Option<Arc<Hedge>>,
     /// What else gets a copy of the call; `None` where nobody does.
     pub shadow: Option<Arc<Shadow>>,
+    /// What a chat is answered with when every candidate failed; `None` where the failure is told.
+    pub safe_reply: Option<Arc<str>>,
     /// Where it may go, in the order in which they are tried.
     pub candidates: Candidates,
     /// What is remembered of the choice; `None` where there was none.
@@ -54,6 +55,7 @@ impl Plan {
             caching: Caching::default(),
             hedge: None,
             shadow: None,
+            safe_reply: None,
             candidates: Candidates::only(Candidate::primary(target)),
             routed: None,
         }
@@ -175,30 +177,4 @@ pub enum Standing {
     Primary,
     /// When no primary answers, and one failed so.
     Fallback(When),
-}
-
-/// After which failures a fallback is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// After any that another target may not have: not after a request that is wrong everywhere, and not after
-    /// a refusal of its content.
-    Always,
-    /// After one that did not fit the model's context window.
-    ContextWindow,
-    /// After a refusal of its content by the provider's policy.
-    ContentPolicy,
-    /// After one that was turned away by a rate limit.
-    RateLimit,
-}
-
-impl When {
-    /// Whether a fallback of this kind is for a failure of this cause.
-    pub fn covers(self, cause: Cause) -> bool {
-        match self {
-            Self::Always => !matches!(cause, Cause::InvalidRequest | Cause::ContentPolicy),
-            Self::ContextWindow => matches!(cause, Cause::ContextTooLong | Cause::TooLarge),
-            Self::ContentPolicy => cause == Cause::ContentPolicy,
-            Self::RateLimit => matches!(cause, Cause::RateLimited | Cause::QuotaExhausted),
-        }
-    }
 }

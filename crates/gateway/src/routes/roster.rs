@@ -8,8 +8,9 @@ use domain::region::{self, Region};
 
 use super::choice::id_of;
 use super::condition::Condition;
+use super::fallback::When;
 use super::hash::StableHash;
-use super::plan::{Candidate, Standing, When};
+use super::plan::{Candidate, Standing};
 use super::rollout::Percent;
 use super::strategy::Strategy;
 use super::{Lead, ResolvedTarget, Route, RouteMember, RouteTarget, Routes};
@@ -139,9 +140,9 @@ impl Routes {
         let members = members
             .flat_map(|member| self.members(member, depth))
             .collect();
-        let fallbacks = route.fallback.iter().flat_map(|target| {
-            let members = self.members(&RouteMember::from(target.clone()), depth);
-            members.into_iter().map(|member| (When::Always, member))
+        let fallbacks = route.fallback.iter().flat_map(|fallback| {
+            let members = self.members(&RouteMember::from(fallback.target.clone()), depth);
+            members.into_iter().map(|member| (fallback.when, member))
         });
         Roster {
             name: name.as_str().into(),

@@ -32,6 +32,7 @@ fn route(provider: &str, model: &str) -> Route {
         caching: Caching::default(),
         hedge: None,
         shadow: None,
+        safe_reply: None,
     }
 }
 

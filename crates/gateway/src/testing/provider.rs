@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::clock::Clock;
+use domain::clock::{Clock, Sleep};
 use domain::egress::{Egress, EgressBody, EgressError, Outbound};
 use futures_util::Stream;
 
@@ -30,6 +30,8 @@ pub(crate) enum Act {
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Piece(Bytes),
+    /// Nothing for so long.
+    Pause(Duration),
     Break,
     Hang,
 }
@@ -104,25 +106,47 @@ impl Egress for Script {
                 for (name, value) in headers {
                     response = response.header(name, value);
                 }
-                let body: EgressBody = Box::pin(Body(steps.into()));
+                let body: EgressBody = Box::pin(Body {
+                    steps: steps.into(),
+                    clock: Arc::clone(&self.clock),
+                    pause: None,
+                });
                 Ok(response.body(body).unwrap())
             }
         }
     }
 }
 
-struct Body(VecDeque<Step>);
+struct Body {
+    steps: VecDeque<Step>,
+    clock: Arc<Hand>,
+    pause: Option<Sleep>,
+}
 
 impl Stream for Body {
     type Item = Result<Bytes, EgressError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.0.front() {
-            Some(Step::Hang) => Poll::Pending,
-            _ => Poll::Ready(self.0.pop_front().map(|step| match step {
-                Step::Piece(bytes) => Ok(bytes),
-                Step::Break | Step::Hang => Err(EgressError::Broken("reset".to_owned())),
-            })),
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            let step = match self.steps.front() {
+                Some(Step::Hang) => return Poll::Pending,
+                _ => self.steps.pop_front(),
+            };
+            return Poll::Ready(match step {
+                Some(Step::Pause(pause)) => {
+                    self.pause = Some(self.clock.sleep(pause));
+                    continue;
+                }
+                Some(Step::Piece(bytes)) => Some(Ok(bytes)),
+                Some(Step::Break | Step::Hang) => {
+                    Some(Err(EgressError::Broken("reset".to_owned())))
+                }
+                None => None,
+            });
         }
     }
 }

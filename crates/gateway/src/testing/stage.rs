@@ -42,7 +42,8 @@ use crate::routes::hedge::HedgeRules;
 use crate::routes::rollout::Percent;
 use crate::routes::shadow::ShadowRules;
 use crate::routes::{
-    HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Sharing, Timeouts,
+    Fallback, HangUp, Provider, ResolvedTarget, Retries, Route, RouteTarget, Routes, Sharing,
+    Timeouts, When,
 };
 use crate::shadow::{CallCopy, Shadows};
 use crate::waiting::Backlog;
@@ -120,6 +121,9 @@ pub(crate) struct Rules {
     pub(crate) retries: Retries,
     /// As the provider's name, a `/` and the model: of the provider `sim` or of its like, `spare`.
     pub(crate) fallback: &'static [&'static str],
+    /// The same for one cause each.
+    pub(crate) fallback_for: &'static [(When, &'static str)],
+    pub(crate) safe_reply: Option<&'static str>,
     pub(crate) hedge: Option<HedgeRules>,
     /// What copies of all calls may cost, which go to the model `claude` of the provider `sim`.
     pub(crate) shadow: Option<Budget>,
@@ -146,6 +150,16 @@ impl Rules {
         (1..=count)
             .map(|number| Source::Ready(Credential::ApiKey(key(number))))
             .collect()
+    }
+
+    fn fallbacks(self) -> Vec<Fallback> {
+        let any = self.fallback.iter().map(|name| (When::Always, *name));
+        let all = any.chain(self.fallback_for.iter().copied());
+        all.map(|(when, name)| Fallback {
+            when,
+            target: route_target(name),
+        })
+        .collect()
     }
 
     fn credential(self) -> Option<Source> {
@@ -328,7 +342,7 @@ fn routes(rules: Rules) -> Routes {
         let route = Route {
             targets: vec![route_target(&format!("sim/{model}")).into()],
             sharing: Sharing::default(),
-            fallback: rules.fallback.iter().copied().map(route_target).collect(),
+            fallback: rules.fallbacks(),
             strict: rules.strict,
             timeouts: rules.timeouts,
             retries: rules.retries,
@@ -339,11 +353,12 @@ fn routes(rules: Rules) -> Routes {
                 share: Percent::ALL,
                 budget,
             }),
+            safe_reply: rules.safe_reply.map(Into::into),
         };
         (model.parse::<ModelName>().unwrap(), route)
     });
     // Those who ask a provider by its kind mean the only one of it.
-    let names = if rules.fallback.is_empty() {
+    let names = if rules.fallbacks().is_empty() {
         &["sim"][..]
     } else {
         &["sim", "spare"]

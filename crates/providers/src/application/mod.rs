@@ -170,7 +170,11 @@ pub fn with_provider(body: &Bytes, provider: &ProviderName) -> Bytes {
     }
 }
 
-/// An answer or a chunk with the caller's names and, from the report, its cost. What is no JSON stays as it is.
+/// What a report says of how an answer came about.
+const MARKS: [&str; 2] = ["safe_reply", "continuations"];
+
+/// An answer or a chunk with the caller's names and, from the report, its cost and its marks. What is no JSON stays
+/// as it is.
 fn shown(body: &[u8], report: Option<&Value>) -> Bytes {
     match serde_json::from_slice(body) {
         Ok(value) => {
@@ -178,6 +182,13 @@ fn shown(body: &[u8], report: Option<&Value>) -> Bytes {
             if let Some(usage) = value.get_mut("usage").and_then(Value::as_object_mut) {
                 let cost = report.and_then(cost);
                 usage.insert("cost".to_owned(), cost.unwrap_or(Value::Null));
+            }
+            if let (Some(members), Some(report)) = (value.as_object_mut(), report) {
+                let marks = MARKS.into_iter().filter_map(|mark| {
+                    let said = report.get(mark)?.clone();
+                    Some((names::camel(mark), names::camel_keys(said)))
+                });
+                members.extend(marks);
             }
             value.to_string().into()
         }

@@ -17,6 +17,14 @@ pub(super) trait Section: Sized {
     fn read(fields: &mut impl Fields) -> Option<Self>;
 }
 
+/// What stands where a list may, or a section.
+pub(super) enum ListOr<T, S> {
+    /// The short form.
+    List(Vec<T>),
+    /// The long one.
+    Section(S),
+}
+
 /// The keys of a section. A key with nothing after it is as if it were not there.
 pub(super) trait Fields {
     /// A key that must be there.
@@ -30,6 +38,13 @@ pub(super) trait Fields {
 
     /// A list of scalars that may be left out; `default` holds then.
     fn list<T: Scalar>(&mut self, key: &'static str, default: &[&str], about: &str) -> Vec<T>;
+
+    /// A list of scalars, or a section in its place; the empty list holds where both are left out.
+    fn list_or_section<T: Scalar, S: Section>(
+        &mut self,
+        key: &'static str,
+        about: &str,
+    ) -> Option<ListOr<T, S>>;
 
     /// A section that may be left out; its own defaults hold then.
     fn section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S>;

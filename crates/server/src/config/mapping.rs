@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{Fields, Section};
+use super::fields::{Fields, ListOr, Section};
 use super::node::{Content, Entry, Kind, Node, Place};
 use super::problem::Complaint;
 use super::reading::{Reading, expected, shown_misfit_of};
@@ -124,6 +124,18 @@ impl Fields for Mapping<'_, '_, '_> {
                 .filter_map(|text| T::parse(text).ok())
                 .collect()
         })
+    }
+
+    fn list_or_section<T: Scalar, S: Section>(
+        &mut self,
+        key: &'static str,
+        about: &str,
+    ) -> Option<ListOr<T, S>> {
+        let is_section = |node: &Node| matches!(node.content, Content::Mapping(_));
+        if given(self.entries, key).is_some_and(is_section) {
+            return self.optional_section(key, about).map(ListOr::Section);
+        }
+        Some(ListOr::List(self.list(key, &[], about)))
     }
 
     fn section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S> {

@@ -30,6 +30,7 @@ mod credential;
 mod custody;
 mod discovery;
 mod duration;
+mod fallback;
 mod fields;
 mod hedge;
 mod key;

@@ -34,6 +34,11 @@ impl Path {
 
     /// Where the path leads below `root`; where it leads as far as it does, when it ends early.
     pub(super) fn place_in(&self, root: &Node) -> Place {
+        self.node_in(root).place
+    }
+
+    /// What the path leads to below `root`, as far as it leads.
+    pub(super) fn node_in<'n>(&self, root: &'n Node) -> &'n Node {
         let mut node = root;
         for step in &self.0 {
             let next = match (&node.content, step) {
@@ -49,7 +54,7 @@ impl Path {
                 None => break,
             }
         }
-        node.place
+        node
     }
 }
 

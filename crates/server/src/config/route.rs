@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::name::{ModelName, ProviderName};
@@ -9,10 +10,11 @@ use gateway::routes::condition::Condition;
 use gateway::routes::rollout::Percent;
 use gateway::routes::strategy::{Balance, Strategy};
 use gateway::routes::{
-    Lead, MAX_DEPTH, Retries, Route, RouteMember, RouteTarget, Sharing, Sticky, Timeouts,
+    Lead, MAX_DEPTH, Pace, Retries, Route, RouteMember, RouteTarget, Sharing, Sticky, Timeouts,
 };
 use serde_json::{Value, json};
 
+use super::fallback;
 use super::fields::{Fields, Section};
 use super::node::Node;
 use super::path::Path;
@@ -56,13 +58,7 @@ impl Section for Route {
             "Where requests may go; targets that lie elsewhere, or nobody knows where, are never asked. \
              `eu` permits `eu-west-1`. Left out, everywhere.",
         );
-        let fallback: Vec<RouteTarget> = fields.list(
-            "fallback",
-            &[],
-            "Where they go when none of the targets answers, in the order in which they are tried, each \
-             as the provider's name, a `/` and the model: not after a request that is wrong everywhere, \
-             nor after a refusal of its content.",
-        );
+        let fallback = fallback::read(fields);
         let timeouts = fields.section("timeout", "How long to wait.");
         let retries = fields.section(
             "retries",
@@ -80,6 +76,12 @@ impl Section for Route {
             "Which calls are copied to another target as well: the answers of the copies go to nobody, \
              and are compared. Chats only.",
         );
+        let safe_reply: Option<SafeReply> = fields.optional(
+            "safe_reply",
+            "Sorry, that did not work. Please try again shortly.",
+            "What chats are answered with when every target failed, in the caller's own format and marked: \
+             never in the place of what the caller has to mend. Left out, the failure is told.",
+        );
         let strategy = match (strategy?, balance?) {
             (Strategy::Balanced(_), balance) => Strategy::Balanced(balance),
             (strategy, _) => strategy,
@@ -91,14 +93,37 @@ impl Section for Route {
                 sticky,
                 regions,
             },
-            fallback,
+            fallback: fallback?,
             strict: strict?,
             timeouts: timeouts?,
             retries: retries?,
             caching: caching?,
             hedge,
             shadow,
+            safe_reply: safe_reply.map(|reply| reply.0),
         })
+    }
+}
+
+/// What is said where no provider answers.
+struct SafeReply(Arc<str>);
+
+impl SafeReply {
+    const MAX: usize = 4_000;
+}
+
+impl Scalar for SafeReply {
+    const EXPECTED: &'static str = "a text of 1 to 4000 bytes";
+
+    fn parse(text: &str) -> Result<Self, Misfit> {
+        if text.trim().is_empty() || text.len() > Self::MAX {
+            return Err(Misfit::default());
+        }
+        Ok(Self(text.into()))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1, "maxLength": Self::MAX })
     }
 }
 
@@ -130,10 +155,8 @@ pub(super) fn refuse_what_is_not_there(
                 reading.refuse_at(root, &path.key("when"), complaint);
             }
         }
-        for (index, target) in route.fallback.iter().enumerate() {
-            let path = path.key("fallback").index(index);
-            refuse_provider(target, known.providers, &path, root, reading);
-        }
+        let fallbacks = &route.fallback;
+        fallback::refuse_what_is_not_there(fallbacks, known.providers, &path, root, reading);
         if let Some(shadow) = &route.shadow {
             let path = path.key("shadow").key("model");
             refuse_provider(&shadow.target, known.providers, &path, root, reading);
@@ -327,6 +350,10 @@ impl Section for Timeouts {
         );
         let idle = fields.or("idle", "5m", "Between two pieces of a streamed answer.");
         let total = fields.or("total", "10m", "For the whole call, retries included.");
+        let slow = fields.optional_section(
+            "slow",
+            "Ends a streamed answer that has begun and comes too slowly; until then, `first_byte` holds.",
+        );
         for (key, duration) in [
             ("first_byte", first_byte),
             ("idle", idle),
@@ -349,6 +376,27 @@ impl Section for Timeouts {
             idle: idle?,
             attempt: attempt?,
             total: total?,
+            slow,
+        })
+    }
+}
+
+impl Section for Pace {
+    fn read(fields: &mut impl Fields) -> Option<Self> {
+        let tokens_per_second = fields.required(
+            "tokens_per_second",
+            "2",
+            "The least that is fast enough, a token being four bytes of text, thoughts or arguments; what \
+             only keeps the connection open does not count.",
+        );
+        let window: Option<Duration> = fields.or(
+            "window",
+            "10s",
+            "Over how long it is measured, again and again, from the first content on.",
+        );
+        Some(Self {
+            tokens_per_second: tokens_per_second?,
+            window: window?,
         })
     }
 }

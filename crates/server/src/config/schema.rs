@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, Section};
+use super::fields::{Fields, ListOr, Section};
 use super::node::{Content, Kind, Node, Place};
 use super::problem::Complaint;
 use super::scalar::Scalar;
@@ -119,6 +119,17 @@ impl Fields for Outline {
         let default: Vec<Value> = default.iter().map(|text| written::<T>(text)).collect();
         self.add(key, optional(list), about, json!({ "default": default }));
         Vec::new()
+    }
+
+    fn list_or_section<T: Scalar, S: Section>(
+        &mut self,
+        key: &'static str,
+        about: &str,
+    ) -> Option<ListOr<T, S>> {
+        let list = json!({ "type": "array", "items": scalar::<T>() });
+        let either = json!({ "anyOf": [list, section::<S>(), { "type": "null" }] });
+        self.add(key, either, about, json!({ "default": [] }));
+        None
     }
 
     fn section<S: Section>(&mut self, key: &'static str, about: &str) -> Option<S> {

@@ -8,7 +8,7 @@ use domain::key::Role;
 use gateway::routes::condition::Condition;
 use gateway::routes::rollout::Percent;
 use gateway::routes::strategy::{Balance, Strategy};
-use gateway::routes::{HangUp, Lead, Retries, RouteMember, RouteTarget, Sticky, Timeouts};
+use gateway::routes::{HangUp, Lead, Retries, RouteMember, RouteTarget, Sticky, Timeouts, When};
 use providers::credential::{Credential, Source};
 use providers::kind::ProviderKind;
 
@@ -241,7 +241,10 @@ fn everything_arrives_where_it_belongs() {
         named(models(&fast.targets)),
         ["openai/gpt-5.4-nano", "sim/gpt"]
     );
-    assert_eq!(named(&fast.fallback), ["local/meta-llama/Llama-3"]);
+    let fallback = fast.fallback.iter().map(|it| (it.when, &it.target));
+    let (whens, targets): (Vec<_>, Vec<_>) = fallback.unzip();
+    assert_eq!(whens, [When::Always]);
+    assert_eq!(named(targets), ["local/meta-llama/Llama-3"]);
     assert_eq!(fast.timeouts.attempt, Duration::from_secs(30));
     assert_eq!(fast.timeouts.idle, Duration::from_mins(1));
     assert_eq!(fast.retries.attempts, 5);

@@ -37,6 +37,7 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MEDIA_URL: HeaderName = HeaderName::from_static("x-trunkline-media-url");
 const SIMULATED: HeaderName = HeaderName::from_static("x-trunkline-simulated");
+const SAFE_REPLY: HeaderName = HeaderName::from_static("x-trunkline-safe-reply");
 /// How many bytes of a body there is room for before any has come.
 const SURE: usize = 256 * 1024;
 /// How many fields an answer's header has room for at once: its own, those of the caller's rates, and the
@@ -299,6 +300,9 @@ pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     }
     if facts.is_simulated {
         headers.insert(SIMULATED, HeaderValue::from_static("true"));
+    }
+    if facts.is_safe_reply {
+        headers.insert(SAFE_REPLY, HeaderValue::from_static("true"));
     }
 }
 

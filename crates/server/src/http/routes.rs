@@ -10,7 +10,7 @@ use domain::problem::{Problem, ProblemKind};
 use gateway::routes::condition::Condition;
 use gateway::routes::explain::Supposed;
 use gateway::routes::shadow::ShadowRules;
-use gateway::routes::{Lead, Route, RouteMember, RouteTarget, Sticky};
+use gateway::routes::{Lead, Route, RouteMember, RouteTarget, Sticky, When};
 use gateway::{ChatError, routes::Routes};
 use serde_json::{Value, json};
 
@@ -104,7 +104,11 @@ pub fn view(name: &ModelName, route: &Route) -> Value {
         "regions": sharing.regions.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "strict": route.strict,
         "targets": route.targets.iter().map(member).collect::<Vec<_>>(),
-        "fallback": route.fallback.iter().map(model).collect::<Vec<_>>(),
+        "fallback": fallbacks(route, When::Always),
+        "fallback_context_window": fallbacks(route, When::ContextWindow),
+        "fallback_content_policy": fallbacks(route, When::ContentPolicy),
+        "fallback_rate_limit": fallbacks(route, When::RateLimit),
+        "safe_reply": route.safe_reply,
         "shadow": route.shadow.as_ref().map(shadow),
         "read_only": true,
     })
@@ -116,6 +120,12 @@ fn shadow(rules: &ShadowRules) -> Value {
         "share_percent": f64::from(rules.share.hundredths()) / 100.0,
         "budget": { "usd": rules.budget.limit, "per": rules.budget.per },
     })
+}
+
+/// The fallbacks that are there for one purpose.
+fn fallbacks(route: &Route, when: When) -> Vec<String> {
+    let fallbacks = route.fallback.iter().filter(|it| it.when == when);
+    fallbacks.map(|it| model(&it.target)).collect()
 }
 
 fn member(member: &RouteMember) -> Value {

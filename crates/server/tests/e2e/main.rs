@@ -14,6 +14,7 @@ mod commands;
 mod custody;
 mod disk;
 mod failures;
+mod fallback;
 mod fidelity;
 mod files;
 mod interruption;

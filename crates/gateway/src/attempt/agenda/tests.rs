@@ -16,9 +16,8 @@ fn at(millis: u64) -> Moment {
 
 /// Candidates of the simulated provider, of these standings.
 fn candidates(standings: impl IntoIterator<Item = Standing>) -> Candidates {
-    let target = target(None);
     Candidates::of(standings.into_iter().map(|standing| Candidate {
-        target: Arc::clone(&target),
+        target: target(None),
         standing,
     }))
     .unwrap()
@@ -84,6 +83,28 @@ fn a_fallback_for_one_cause_comes_after_that_cause_only_and_before_the_others() 
     assert_eq!(after(&all, Cause::ContentPolicy), Next::Ask(3));
     assert_eq!(after(&all, Cause::RateLimited), Next::Ask(4));
     assert_eq!(after(&all, Cause::QuotaExhausted), Next::Ask(4));
+}
+
+#[test]
+fn a_target_that_is_listed_for_several_causes_is_asked_once() {
+    let twice = target(None);
+    let listed = [When::RateLimit, When::Always].map(|when| Candidate {
+        target: Arc::clone(&twice),
+        standing: Standing::Fallback(when),
+    });
+    let all = [Candidate::primary(target(None))].into_iter().chain(listed);
+    let all = Candidates::of(all).unwrap();
+    let mut agenda = Agenda::new(
+        &all,
+        Retries {
+            attempts: 1,
+            ..Retries::default()
+        },
+    );
+    agenda.note(0, &error(Cause::RateLimited), at(0), &Zeros);
+    assert_eq!(agenda.next(at(0), end()), Next::Ask(1));
+    agenda.note(1, &error(Cause::Server), at(0), &Zeros);
+    assert_eq!(agenda.next(at(0), end()), Next::Nobody);
 }
 
 #[test]

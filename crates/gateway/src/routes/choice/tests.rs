@@ -350,6 +350,46 @@ fn a_warm_prompt_cache_makes_a_target_the_cheapest() {
 }
 
 #[test]
+fn a_request_that_is_too_long_for_all_targets_goes_to_the_fallbacks_for_that_at_once() {
+    let with_window = |provider, window| {
+        let mut target = Arc::into_inner(target(provider, "m")).unwrap();
+        target.capabilities.context_window = Some(window);
+        member_of(Arc::new(target))
+    };
+    let mut roster = roster(Strategy::Priority, vec![with_window("small", 100)]);
+    roster.fallbacks = vec![
+        (When::Always, member("any")),
+        (When::RateLimit, member("roomy")),
+        (When::ContextWindow, member("large")),
+    ];
+    let world = World::default();
+    let long = Inquiry::by("ann", 200);
+    assert_eq!(world.order(&roster, &long), ["large", "any", "roomy"]);
+    let short = Inquiry::by("ann", 10);
+    assert_eq!(world.order(&roster, &short)[0], "small");
+    roster.fallbacks = vec![(When::RateLimit, member("roomy"))];
+    assert_eq!(world.order(&roster, &long), ["small", "roomy"]);
+}
+
+#[test]
+fn a_fallback_for_one_cause_does_not_stand_in_for_a_target_that_is_not_for_the_request() {
+    let never = Member {
+        when: Some(Condition::parse("false").unwrap()),
+        ..member("never")
+    };
+    let mut roster = roster(Strategy::Priority, vec![never]);
+    roster.fallbacks = vec![
+        (When::ContentPolicy, member("lenient")),
+        (When::ContextWindow, member("large")),
+    ];
+    let world = World::default();
+    let inquiry = Inquiry::by("ann", 10);
+    assert!(world.order(&roster, &inquiry).is_empty());
+    roster.fallbacks.push((When::Always, member("any")));
+    assert_eq!(world.order(&roster, &inquiry)[0], "any");
+}
+
+#[test]
 fn the_provider_that_the_caller_prefers_is_tried_first_even_from_the_fallbacks() {
     let mut roster = roster(Strategy::Priority, vec![member("a"), member("b")]);
     roster.fallbacks = vec![(When::Always, member("c"))];

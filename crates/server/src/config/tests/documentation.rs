@@ -74,6 +74,9 @@ fn rows(path: &str, schema: &Value, rows: &mut Vec<String>) {
             };
             let about = property["description"].as_str().unwrap();
             rows.push(format!("| `{path}` | {default} | {about} |"));
+            for section in property["anyOf"].as_array().into_iter().flatten() {
+                self::rows(&path, section, rows);
+            }
         }
     }
 }

@@ -89,6 +89,9 @@ fn every_key_of_the_schema_is_described_and_has_a_default_or_an_example() {
             visit(&path, property);
             visit(&path, &property["items"]);
             visit(&path, &property["additionalProperties"]);
+            for either in property["anyOf"].as_array().into_iter().flatten() {
+                visit(&path, either);
+            }
         }
     }
     let schema = schema();

@@ -57,7 +57,11 @@ pub(super) fn paths() -> Value {
         "name": text, "strategy": text, "strict": { "type": "boolean" },
         "sticky": { "type": "array", "items": text }, "regions": { "type": "array", "items": text },
         "targets": { "type": "array", "items": { "type": "object" } },
-        "fallback": { "type": "array", "items": text }, "shadow": { "type": ["object", "null"] }, "read_only": { "type": "boolean" },
+        "fallback": { "type": "array", "items": text },
+        "fallback_context_window": { "type": "array", "items": text },
+        "fallback_content_policy": { "type": "array", "items": text },
+        "fallback_rate_limit": { "type": "array", "items": text },
+        "shadow": { "type": ["object", "null"] }, "safe_reply": { "type": ["string", "null"] }, "read_only": { "type": "boolean" },
     } });
     let page = json!({ "type": "object", "properties": {
         "items": { "type": "array", "items": route }, "next_cursor": { "type": ["string", "null"] },
