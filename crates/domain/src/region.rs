@@ -27,7 +27,12 @@ impl Region {
 
     /// Whether `other` is this region or lies in it: `eu` holds `eu-west-1`, not `europe`.
     pub fn holds(&self, other: &Self) -> bool {
-        match other.0.strip_prefix(&*self.0) {
+        other.lies_in(&self.0)
+    }
+
+    /// Whether it is the region that is called so, or lies in it.
+    pub fn lies_in(&self, name: &str) -> bool {
+        match self.0.strip_prefix(name) {
             Some(rest) => rest.is_empty() || rest.starts_with('-'),
             None => false,
         }

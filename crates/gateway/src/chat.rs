@@ -40,13 +40,13 @@ use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
 use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
-use crate::plan::{Routing, Wishes};
+use crate::plan::Routing;
 use crate::prepare::Prepared;
 use crate::problem::provider_problem;
 use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
-use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel};
+use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel, Wishes};
 use crate::safe_reply::may_stand_in_for;
 use crate::shadow::Shadows;
 

@@ -15,7 +15,7 @@ use crate::routes::choice::id_of;
 use crate::routes::explain::{Explanation, Supposed};
 use crate::routes::hash::StableHash;
 use crate::routes::question::{Question, Read};
-use crate::routes::{Circumstances, Plan, ResolvedTarget, Routes, UnknownModel};
+use crate::routes::{Circumstances, Plan, ResolvedTarget, Routes, UnknownModel, Wishes};
 
 /// What routing remembers from call to call, whatever routes are in force.
 #[derive(Default)]
@@ -23,15 +23,6 @@ pub(crate) struct Routing {
     affinity: Affinity,
     /// How many conditions could not be evaluated.
     failed_conditions: AtomicU64,
-}
-
-/// What a caller wishes for the choice of a target.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Wishes {
-    /// The provider that is to be tried first, by its name in the configuration.
-    pub provider: Option<String>,
-    /// How much speed counts against cost, 0 to 1, where the route balances them.
-    pub performance: Option<f64>,
 }
 
 impl Gateway {
@@ -89,7 +80,7 @@ impl Gateway {
         let routes = self.routes.load();
         let known = routes.known(model)?;
         let wishes = inbound.wishes.as_deref();
-        if !routes.has_choice(&known) && wishes.is_none() {
+        if !routes.has_choice(&known, caller) && wishes.is_none() {
             return Ok(known.plan);
         }
         let question = ask(Question {
@@ -105,22 +96,32 @@ impl Gateway {
             seed: StableHash::of(&inbound.request_id.to_bytes()),
             read: Read::default(),
         });
-        let circumstances = self.circumstances(wishes);
+        let nothing = Wishes::NONE;
+        let usual_output = || self.limits.usual_output(caller, model);
+        let circumstances = self.circumstances(wishes.unwrap_or(&nothing), &usual_output);
         let choice = routes.choose(known, &question, &circumstances);
         if choice.failed_conditions > 0 {
             let failed = &self.routing.failed_conditions;
             failed.fetch_add(choice.failed_conditions, Ordering::Relaxed);
         }
-        Ok(choice.plan?)
+        let mut plan = choice.plan?;
+        if let Some(wishes) = wishes {
+            wishes.arrange(&mut plan);
+        }
+        Ok(plan)
     }
 
-    fn circumstances<'a>(&'a self, wishes: Option<&'a Wishes>) -> Circumstances<'a> {
+    fn circumstances<'a>(
+        &'a self,
+        wishes: &'a Wishes,
+        usual_output: &'a (dyn Fn() -> Option<u64> + Sync),
+    ) -> Circumstances<'a> {
         Circumstances {
             affinity: &self.routing.affinity,
             observe: &|target, is_streamed, now| target.health.observation(is_streamed, now),
             moment: self.clock.moment(),
-            preferred: wishes.and_then(|wishes| wishes.provider.as_deref()),
-            performance: wishes.and_then(|wishes| wishes.performance),
+            usual_output,
+            wishes,
         }
     }
 
@@ -134,7 +135,8 @@ impl Gateway {
             provider: supposed.preferred(),
             ..Wishes::default()
         };
-        let circumstances = self.circumstances(Some(&wishes));
+        let usual_output = || self.limits.usual_output(caller, supposed.model());
+        let circumstances = self.circumstances(&wishes, &usual_output);
         let routes = self.routes.load();
         routes.explain(caller, supposed, &circumstances, self.clock.now())
     }

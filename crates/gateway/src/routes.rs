@@ -53,12 +53,14 @@ pub mod rollout;
 mod roster;
 pub mod shadow;
 pub mod strategy;
+mod wishes;
 
 pub use choose::{Chosen, Circumstances, NoTarget};
 pub use fallback::{Fallback, When};
 pub use member::{Equivalent, Lead, RouteMember, Sharing};
 pub use plan::{Candidate, Candidates, Plan, Routed, Standing};
 pub use roster::{MAX_DEPTH, Sticky};
+pub use wishes::Wishes;
 
 use roster::Roster;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::region::Region;
+
 /// A project's own settings; empty ones leave everything as the configuration says.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -114,6 +116,14 @@ impl ProjectSettings {
         Ok(self)
     }
 
+    /// Whether the project's calls may be answered in `region`. What lies nobody knows where is nowhere that is
+    /// permitted.
+    pub fn permits(&self, region: Option<&Region>) -> bool {
+        let mut regions = self.regions.iter();
+        self.regions.is_empty()
+            || region.is_some_and(|region| regions.any(|name| region.lies_in(name)))
+    }
+
     /// Whether the configuration decides everything.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -154,6 +164,15 @@ mod tests {
             read(r#"{"payloads":{"keep":"none"}}"#).payloads,
             Some(PayloadRule::None)
         );
+    }
+
+    #[test]
+    fn a_project_is_held_to_its_regions() {
+        let (eu, us) = ("eu-west-1".parse().unwrap(), "us".parse().unwrap());
+        let settings = read(r#"{"regions":["eu"]}"#);
+        assert!(settings.permits(Some(&eu)));
+        assert!(!settings.permits(Some(&us)) && !settings.permits(None));
+        assert!(read("{}").permits(Some(&us)) && read("{}").permits(None));
     }
 
     #[test]

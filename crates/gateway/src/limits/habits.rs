@@ -16,10 +16,16 @@ impl Habits {
     /// What a call for `route` is expected to put out: twice what such calls usually do, and no more than the
     /// caller's own `bound`, in tokens.
     pub(super) fn expected_output(&self, route: &str, bound: Option<u64>) -> u64 {
-        let known = self.routes.iter().find(|(name, _)| **name == *route);
-        let mean = known.map(|(_, mean)| *mean).or(self.all);
+        let mean = self.usual_output(route);
         let usual = mean.map_or(FIRST_OUTPUT, |mean| mean.saturating_mul(2));
         bound.map_or(usual, |bound| bound.min(usual))
+    }
+
+    /// What calls for `route` usually put out, in tokens; of a route that is new, what the key's calls do. `None`
+    /// before the first.
+    pub(super) fn usual_output(&self, route: &str) -> Option<u64> {
+        let known = self.routes.iter().find(|(name, _)| **name == *route);
+        known.map(|(_, mean)| *mean).or(self.all)
     }
 
     /// A call for `route` has put out so many tokens.
@@ -48,10 +54,12 @@ mod tests {
     fn a_route_is_learned_apart_from_the_others() {
         let mut habits = Habits::default();
         assert_eq!(habits.expected_output("short", None), FIRST_OUTPUT);
+        assert_eq!(habits.usual_output("short"), None);
         habits.learn("long", 4_000);
         assert_eq!(habits.expected_output("short", None), 8_000);
         habits.learn("short", 20);
         assert_eq!(habits.expected_output("short", None), 40);
+        assert_eq!(habits.usual_output("short"), Some(20));
         assert_eq!(habits.expected_output("short", Some(10)), 10);
         assert_eq!(habits.expected_output("long", None), 8_000);
     }

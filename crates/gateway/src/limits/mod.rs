@@ -176,6 +176,14 @@ impl Limits {
         Ok(admission)
     }
 
+    /// What calls of the caller's for `route` usually put out, in tokens; `None` before the first.
+    pub fn usual_output(&self, caller: &Caller, route: &ModelName) -> Option<u64> {
+        let holders = self.holders.read().unwrap_or_else(PoisonError::into_inner);
+        let holder = holders.get(&caller.key_id()).map(Arc::clone);
+        drop(holders);
+        holder?.own().habits.usual_output(route.as_str())
+    }
+
     /// Whether only so much may be spent by the caller, on some target at least.
     pub fn has_budget(&self, caller: &Caller) -> bool {
         self.holder(caller).has_budget()

@@ -22,10 +22,11 @@ use super::residency::Residency;
 use super::rollout;
 use super::roster::{Leads, Member, Roster, Sticky};
 use super::strategy::{Contender, Strategy, order};
+use super::wishes::Wishes;
 use crate::catalog::price;
 
 /// The output that is expected where neither the caller nor experience says, in tokens.
-pub(super) const EXPECTED_OUTPUT: u64 = 500;
+const EXPECTED_OUTPUT: u64 = 500;
 
 /// What is known around a request.
 pub(super) struct Surroundings<'a> {
@@ -35,12 +36,10 @@ pub(super) struct Surroundings<'a> {
     /// What was seen of a target lately; a stream's latency is that of its first byte.
     pub(super) observe: &'a (dyn Fn(&ResolvedTarget, bool, Moment) -> Observation + Sync),
     pub(super) moment: Moment,
-    /// How much output is expected, where the caller does not bound it.
-    pub(super) expected_output: Option<u64>,
-    /// The provider that the caller wants to be tried first.
-    pub(super) preferred: Option<&'a str>,
-    /// How much speed counts against cost, 0 to 1, where the caller says so.
-    pub(super) performance: Option<f64>,
+    /// How much calls of the caller's for the name usually put out, in tokens.
+    pub(super) usual_output: &'a (dyn Fn() -> Option<u64> + Sync),
+    /// What the caller wishes.
+    pub(super) wishes: &'a Wishes,
     /// Everything is to be found out, also what the order does not depend on.
     pub(super) in_full: bool,
 }
@@ -189,7 +188,7 @@ impl Roster {
         {
             choice.placed = without_primary(choice.placed, too_small);
         }
-        if let Some(preferred) = around.preferred {
+        if let Some(preferred) = around.wishes.provider.as_deref() {
             let is_preferred =
                 |placed: &Placed<'_>| placed.target.provider.name.as_str() == preferred;
             for placed in choice
@@ -256,7 +255,7 @@ impl<'r> Asked<'_, '_, 'r, '_> {
                 self.leave_out(member, Why::Rollout);
                 continue;
             }
-            let because = Because::Strategy(roster.strategy);
+            let because = Because::Strategy(self.strategy(roster));
             let there = self.there(roster, member, Standing::Primary, because);
             if let Some(first) = there.first() {
                 contenders.push(Contender {
@@ -396,12 +395,7 @@ impl<'r> Asked<'_, '_, 'r, '_> {
     }
 
     fn strategy(&self, roster: &Roster) -> Strategy {
-        match (roster.strategy, self.around.performance) {
-            (Strategy::Balanced(balance), Some(weighting)) => {
-                Strategy::Balanced(balance.with_performance(weighting))
-            }
-            (strategy, _) => strategy,
-        }
+        self.around.wishes.strategy(roster.strategy)
     }
 
     fn put_the_session_first(&self, groups: &mut [Group<'r>]) {
@@ -428,7 +422,7 @@ impl<'r> Asked<'_, '_, 'r, '_> {
             headroom,
             is_out,
         } = (around.observe)(target, self.question.streamed, around.moment);
-        let minds_cost = around.in_full || roster.strategy.minds_cost();
+        let minds_cost = around.in_full || self.strategy(roster).minds_cost();
         Contender {
             id: member.id,
             tier: member.tier,
@@ -451,7 +445,7 @@ impl<'r> Asked<'_, '_, 'r, '_> {
             }
             None => 0,
         };
-        let usage = expected_usage(self.question, self.around.expected_output, cached);
+        let usage = expected_usage(self.question, self.around.usual_output, cached);
         cost_at(target, &usage, self.question.now)
     }
 
@@ -499,17 +493,27 @@ fn without_primary<'r>(placed: Vec<Placed<'r>>, too_small: Vec<Placed<'r>>) -> V
 /// What a request is expected to take.
 pub(super) fn expected_usage(
     question: &Question<'_>,
-    expected_output: Option<u64>,
+    usual_output: &dyn Fn() -> Option<u64>,
     cached_tokens: u64,
 ) -> Usage {
-    let expected = expected_output.unwrap_or(EXPECTED_OUTPUT);
-    let output = question
-        .max_output_tokens
-        .map_or(expected, |most| most.min(expected));
+    let output = expected_output(question, usual_output);
     Usage {
         cached_input_tokens: cached_tokens.min(question.input_tokens()),
         ..Usage::text(question.input_tokens(), output)
     }
+}
+
+/// How much a request is expected to put out, in tokens: what such calls of the caller's usually do, and no
+/// more than the caller's own bound.
+pub(super) fn expected_output(
+    question: &Question<'_>,
+    usual_output: &dyn Fn() -> Option<u64>,
+) -> u64 {
+    let usual = question.usual_output(usual_output);
+    let usual = usual.unwrap_or(EXPECTED_OUTPUT);
+    question
+        .max_output_tokens
+        .map_or(usual, |most| most.min(usual))
 }
 
 /// What so much costs at a target; `None` where no price is known.

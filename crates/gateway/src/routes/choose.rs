@@ -5,12 +5,12 @@ use std::sync::Arc;
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::name::ModelName;
-use domain::region::Region;
 
 use super::affinity::Affinity;
 use super::choice::{Choice, Observation, Surroundings, Why};
 use super::plan::{Candidate, Candidates, Plan, Routed};
 use super::question::Question;
+use super::wishes::Wishes;
 use super::{Known, ResolvedTarget, Routes};
 
 /// What is known around a request that goes through a choice.
@@ -21,10 +21,10 @@ pub struct Circumstances<'a> {
     pub observe: &'a (dyn Fn(&ResolvedTarget, bool, Moment) -> Observation + Sync),
     /// Now.
     pub moment: Moment,
-    /// The provider that the caller wants to be tried first.
-    pub preferred: Option<&'a str>,
-    /// How much speed counts against cost, where the caller says so.
-    pub performance: Option<f64>,
+    /// How much calls of the caller's for the name usually put out, in tokens.
+    pub usual_output: &'a (dyn Fn() -> Option<u64> + Sync),
+    /// What the caller wishes.
+    pub wishes: &'a Wishes,
 }
 
 /// What came of a choice.
@@ -47,13 +47,8 @@ pub struct NoTarget {
 
 impl Routes {
     /// Whether it depends on the request where it goes.
-    pub fn has_choice(&self, known: &Known) -> bool {
-        known.roster.is_some() || !self.policy.residency.is_empty()
-    }
-
-    /// Whether a caller's data may go to `region`.
-    pub(crate) fn may_go_to(&self, caller: &Caller, region: Option<&Region>) -> bool {
-        self.policy.residency.permits(caller, region)
+    pub fn has_choice(&self, known: &Known, caller: &Caller) -> bool {
+        known.roster.is_some() || self.policy.residency.concerns(caller)
     }
 
     /// Where a request for a known name goes.
@@ -104,15 +99,15 @@ impl Routes {
             residency: &self.policy.residency,
             observe: circumstances.observe,
             moment: circumstances.moment,
-            expected_output: None,
-            preferred: circumstances.preferred,
-            performance: circumstances.performance,
+            usual_output: circumstances.usual_output,
+            wishes: circumstances.wishes,
             in_full,
         }
     }
 
     /// Where a request goes whose name leads to one target: there, or first to the same model of the provider
-    /// that the caller prefers, where that is known to have it.
+    /// that the caller prefers, and afterwards to that of others that the caller names, where they are known to
+    /// have it.
     pub(super) fn direct(
         &self,
         plan: Plan,
@@ -120,12 +115,18 @@ impl Routes {
         circumstances: &Circumstances<'_>,
     ) -> Result<Plan, NoTarget> {
         let own = Arc::clone(plan.target());
-        let preferred = circumstances.preferred.filter(|_| plan.route.is_none());
-        let preferred = preferred
-            .filter(|name| *name != own.provider.name.as_str())
-            .and_then(|name| self.target(self.providers.get(name)?, &own.model))
-            .filter(|target| target.facts.is_some());
-        let targets = preferred.into_iter().chain([own]);
+        let wishes = circumstances.wishes;
+        let at = |name: &String| {
+            let is_other = plan.route.is_none() && *name != own.provider.name.as_str();
+            let provider = self.providers.get(name.as_str()).filter(|_| is_other)?;
+            let target = self.target(provider, &own.model)?;
+            target.facts.is_some().then_some(target)
+        };
+        let preferred = wishes.provider.as_ref().and_then(at);
+        let others = wishes.order.iter();
+        let others = others.filter(|name| wishes.provider.as_ref() != Some(*name));
+        let others: Vec<_> = others.filter_map(at).collect();
+        let targets = preferred.into_iter().chain([own]).chain(others);
         let residency = &self.policy.residency;
         let permitted = targets.filter(|it| residency.permits(question.caller, it.region.as_ref()));
         match Candidates::of(permitted.map(Candidate::primary)) {
@@ -141,13 +142,8 @@ impl Routes {
         model: &ModelName,
         target: &ResolvedTarget,
     ) -> NoTarget {
-        let regions: Vec<String> = self
-            .policy
-            .residency
-            .of(caller)
-            .into_iter()
-            .map(listed)
-            .collect();
+        let promised = self.policy.residency.of(caller).into_iter();
+        let regions: Vec<String> = promised.map(|regions| listed(&regions)).collect();
         let lies = match &target.region {
             Some(region) => format!("lies in region '{region}'"),
             None => "has no `region` in the configuration".to_owned(),
@@ -164,9 +160,8 @@ impl Routes {
     }
 }
 
-fn listed(regions: &[domain::region::Region]) -> String {
-    let names: Vec<&str> = regions.iter().map(domain::region::Region::as_str).collect();
-    format!("'{}'", names.join("' or '"))
+fn listed(regions: &[&str]) -> String {
+    format!("'{}'", regions.join("' or '"))
 }
 
 fn routed(choice: &Choice<'_>) -> Option<Box<Routed>> {

@@ -14,7 +14,7 @@ use providers::face::InvalidRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::choice::{Because, Choice, EXPECTED_OUTPUT, Placed, Why};
+use super::choice::{Because, Choice, Placed, Why, expected_output};
 use super::choose::Circumstances;
 use super::fallback::When;
 use super::hash::StableHash;
@@ -96,6 +96,11 @@ impl Supposed {
             body: Value::from(request).to_string().into_bytes(),
             beside,
         })
+    }
+
+    /// The name that is asked for.
+    pub fn model(&self) -> &ModelName {
+        &self.model
     }
 
     /// The key that asks, where one is named.
@@ -231,14 +236,13 @@ impl Routes {
                 }
             },
         };
-        let most = question.max_output_tokens.unwrap_or(EXPECTED_OUTPUT);
         Ok(Explanation {
             model: supposed.model.clone(),
             route: known.plan.route,
             strategy: roster.as_ref().map(|roster| roster.strategy.as_str()),
             is_permitted: caller.may_use(supposed.model.as_str()),
             input_tokens: question.input_tokens(),
-            expected_output_tokens: most.min(EXPECTED_OUTPUT),
+            expected_output_tokens: expected_output(&question, circumstances.usual_output),
             has_session: choice.as_ref().is_some_and(|it| it.trace.session.is_some()),
             variant: choice
                 .as_ref()
@@ -260,8 +264,8 @@ fn direct_targets(
     let explained = targets.map(|(index, candidate)| {
         let target = &candidate.target;
         let observed = (circumstances.observe)(target, question.streamed, circumstances.moment);
-        let usage = super::choice::expected_usage(question, None, 0);
-        let preferred = circumstances.preferred;
+        let usage = super::choice::expected_usage(question, circumstances.usual_output, 0);
+        let preferred = circumstances.wishes.provider.as_deref();
         let is_preferred = preferred == Some(target.provider.name.as_str());
         let reason = if is_preferred {
             "The caller prefers its provider."

@@ -1,9 +1,10 @@
 //! Feature flags: switches that an operator sets in the configuration, for some projects or for a share of
-//! the callers, and that conditions ask for.
+//! the callers, and that conditions ask for. What a project's own record says of one wins over that.
 
 use std::collections::BTreeMap;
 
 use domain::id::ProjectId;
+use domain::tenant;
 
 use super::hash::StableHash;
 use super::question::Question;
@@ -33,12 +34,31 @@ impl Flags {
         self.0.contains_key(name)
     }
 
-    /// Every switch, and whether it is on for whoever asks.
-    pub fn iter(&self, question: &Question<'_>) -> impl Iterator<Item = (&str, bool)> {
-        self.0
-            .iter()
-            .map(|(name, flag)| (name.as_str(), flag.is_on(name, question)))
+    /// Every switch, and how it is set for whoever asks.
+    pub fn iter<'a>(
+        &'a self,
+        question: &'a Question<'_>,
+    ) -> impl Iterator<Item = (&'a str, Setting<'a>)> {
+        let settings = question.caller.settings();
+        self.0.iter().map(move |(name, flag)| {
+            let own = settings.and_then(|settings| settings.flags.get(name));
+            let setting = match own {
+                Some(tenant::Flag::Switch(is_on)) => Setting::Switch(*is_on),
+                Some(tenant::Flag::Variant(word)) => Setting::Variant(word),
+                None => Setting::Switch(flag.is_on(name, question)),
+            };
+            (name.as_str(), setting)
+        })
     }
+}
+
+/// How a switch is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting<'a> {
+    /// On or off.
+    Switch(bool),
+    /// One of several, which a project's record names.
+    Variant(&'a str),
 }
 
 impl Flag {

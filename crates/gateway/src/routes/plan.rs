@@ -120,6 +120,32 @@ impl Candidates {
         }
     }
 
+    /// Leaves out all but the first.
+    pub fn keep_first(&mut self) {
+        self.others.clear();
+    }
+
+    /// Puts those others than the first that have a place in its order, before those that have none. One that
+    /// was there for when others fail is tried in turn then, unless it is for failures of one cause.
+    pub fn put_next(&mut self, place: impl Fn(&Candidate) -> Option<usize>) {
+        let last = Standing::Fallback(When::Always);
+        let is_movable =
+            |it: &Candidate| matches!(it.standing, Standing::Primary) || it.standing == last;
+        let place = |it: &Candidate| place(it).filter(|_| is_movable(it));
+        for candidate in &mut self.others {
+            if place(candidate).is_some() {
+                candidate.standing = Standing::Primary;
+            }
+        }
+        self.others.sort_by_key(|it| {
+            (
+                place(it).is_none(),
+                it.standing != Standing::Primary,
+                place(it),
+            )
+        });
+    }
+
     /// How many there are; at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {

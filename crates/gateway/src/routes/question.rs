@@ -63,6 +63,7 @@ pub struct Read<'a> {
     metadata: OnceLock<BTreeMap<String, String>>,
     language: OnceLock<Option<&'static str>>,
     prefix: OnceLock<Option<Prefix>>,
+    usual_output: OnceLock<Option<u64>>,
 }
 
 impl Read<'_> {
@@ -85,6 +86,7 @@ impl Read<'_> {
             self.metadata.get().is_some(),
             self.language.get().is_some(),
             self.prefix.get().is_some(),
+            self.usual_output.get().is_some(),
         ];
         !is_read.contains(&true)
     }
@@ -163,6 +165,11 @@ impl<'a> Question<'a> {
     pub fn input_tokens(&self) -> u64 {
         let tokens = &self.read.input_tokens;
         *tokens.get_or_init(|| estimate::input_tokens(self.body))
+    }
+
+    /// How much such calls usually put out, which is looked up once.
+    pub(super) fn usual_output(&self, look_up: &dyn Fn() -> Option<u64>) -> Option<u64> {
+        *self.read.usual_output.get_or_init(look_up)
     }
 
     /// Whether it brings tools.

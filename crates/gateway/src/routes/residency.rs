@@ -1,5 +1,5 @@
 //! Who is held to which regions: a promise that the data of a tenant stays where it is, whatever route is
-//! asked for and whoever fails.
+//! asked for and whoever fails. The configuration makes such promises, and so does a project's own record.
 
 use domain::caller::Caller;
 use domain::id::{KeyId, OrganizationId, ProjectId};
@@ -35,22 +35,30 @@ impl Residency {
         Self(promises.into_iter().collect())
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether it makes a difference to a caller where a request goes.
+    pub fn concerns(&self, caller: &Caller) -> bool {
+        let settings = caller.settings();
+        !self.0.is_empty() || settings.is_some_and(|settings| !settings.regions.is_empty())
     }
 
     /// Whether a caller's request may go to `region`. What lies nobody knows where is nowhere that is permitted.
     pub fn permits(&self, caller: &Caller, region: Option<&Region>) -> bool {
         let mut about = self.about(caller);
-        about.all(|promise| region::permits(&promise.regions, region))
+        let settings = caller.settings();
+        settings.is_none_or(|settings| settings.permits(region))
+            && about.all(|promise| region::permits(&promise.regions, region))
     }
 
     /// The regions of each promise that a caller is held to.
-    pub fn of(&self, caller: &Caller) -> Vec<&[Region]> {
-        self.about(caller)
-            .map(|promise| &*promise.regions)
-            .collect()
+    pub fn of<'a>(&'a self, caller: &'a Caller) -> Vec<Vec<&'a str>> {
+        let promised = self.about(caller).map(|promise| {
+            let regions = promise.regions.iter();
+            regions.map(Region::as_str).collect()
+        });
+        let own = caller.settings().map(|settings| &settings.regions);
+        let own = own.filter(|regions| !regions.is_empty());
+        let own = own.map(|regions| regions.iter().map(String::as_str).collect());
+        promised.chain(own).collect()
     }
 
     fn about(&self, caller: &Caller) -> impl Iterator<Item = &Promise> {
@@ -71,7 +79,10 @@ impl Tenant {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use domain::key::Rate;
+    use domain::tenant::ProjectSettings;
 
     use super::*;
     use crate::testing::caller;
@@ -92,6 +103,27 @@ mod tests {
         assert!(!residency.permits(&held, Some(&us)));
         assert!(!residency.permits(&held, None));
         assert!(residency.permits(&free, Some(&us)) && residency.permits(&free, None));
+    }
+
+    #[test]
+    fn a_project_holds_its_calls_to_its_own_regions_beside_the_promises() {
+        let settings = ProjectSettings {
+            regions: vec!["eu".to_owned()],
+            ..ProjectSettings::default()
+        };
+        let free = caller(Rate::default(), None);
+        let held = free.clone().of_project(Some(Arc::new(settings)), false);
+        let none = Residency::default();
+        assert!(none.concerns(&held) && !none.concerns(&free));
+        let region = |name: &str| name.parse::<Region>().unwrap();
+        assert!(none.permits(&held, Some(&region("eu-west-1"))));
+        assert!(!none.permits(&held, Some(&region("us"))));
+        let tenant = Tenant::Key(held.key_id());
+        let both = Residency::new([promise(tenant, &["eu-west-1", "us"])]);
+        assert!(both.permits(&held, Some(&region("eu-west-1"))));
+        assert!(!both.permits(&held, Some(&region("eu-central-1"))));
+        assert!(!both.permits(&held, Some(&region("us"))));
+        assert_eq!(both.of(&held), [vec!["eu-west-1", "us"], vec!["eu"]]);
     }
 
     #[test]

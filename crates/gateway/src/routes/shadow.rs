@@ -81,7 +81,8 @@ impl Shadow {
     /// Whether a caller's data may go there.
     pub(crate) fn is_for(&self, caller: &Caller, routes: &Routes) -> bool {
         let region = self.target.region.as_ref();
-        region::permits(&self.regions, region) && routes.may_go_to(caller, region)
+        let residency = &routes.policy().residency;
+        region::permits(&self.regions, region) && residency.permits(caller, region)
     }
 
     /// Where the copies go: to one target, once.

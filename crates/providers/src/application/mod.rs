@@ -7,6 +7,7 @@
 
 mod names;
 mod read;
+mod settings;
 
 use std::borrow::Cow;
 
@@ -24,7 +25,7 @@ use crate::face::{
 use crate::framing::cut::EventCutter;
 use crate::openai::OpenaiChat;
 
-pub use read::{Preferred, preferred};
+pub use settings::{CacheSettings, Settings, settings};
 
 /// Chats of applications.
 pub struct ApplicationChat;

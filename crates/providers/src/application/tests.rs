@@ -55,18 +55,61 @@ fn what_cannot_be_served_is_refused_by_name() {
 }
 
 #[test]
-fn the_preferred_provider_is_found_and_goes_no_further() {
-    let preferred = |model: &str, value: &str| {
-        let body = format!(r#"{{"model":"{model}","preferredProvider":{value}}}"#);
-        super::preferred(body.as_bytes())
+fn what_is_said_to_the_gateway_is_read_and_goes_no_further() {
+    let body = json!({
+        "model": "gemini-3", "messages": [], "preferredProvider": "GOOGLE", "fallbackEnabled": true,
+        "fallbackOrder": ["OPENAI", "azure-eu"], "costOptimizationEnabled": true,
+        "performanceWeighting": 0.25, "maxRetries": 2, "cache": { "enabled": true, "ttlSeconds": 60 },
+    });
+    let settings = settings(body.to_string().as_bytes()).unwrap();
+    let expected = Settings {
+        model: Some("gemini-3".parse().unwrap()),
+        preferred_provider: Some("google".to_owned()),
+        fallback_enabled: Some(true),
+        fallback_order: vec!["openai".to_owned(), "azure-eu".to_owned()],
+        cost_optimization_enabled: true,
+        performance_weighting: Some(0.25),
+        max_retries: Some(2),
+        cache: CacheSettings {
+            enabled: Some(true),
+            ttl_seconds: Some(60),
+        },
     };
-    let found = preferred("gemini-3", "\"GOOGLE\"").unwrap().unwrap();
-    assert_eq!(found.model.as_str(), "gemini-3");
-    assert_eq!(found.there.as_str(), "google/gemini-3");
-    assert_eq!(found.provider, "google");
-    assert_eq!(preferred("a/b", "\"GOOGLE\"").unwrap(), None);
-    assert_eq!(preferred("a", "null").unwrap(), None);
-    assert!(preferred("a", "1").is_err());
+    assert_eq!(settings, expected);
+    let at_google = settings.model_at_preferred().unwrap();
+    assert_eq!(at_google.as_str(), "google/gemini-3");
+    assert_eq!(read(&body), json!({ "model": "gemini-3", "messages": [] }));
+}
+
+#[test]
+fn a_model_that_names_its_provider_is_at_no_other() {
+    let body = br#"{"model":"a/b","preferredProvider":"GOOGLE","fallbackOrder":null}"#;
+    let settings = settings(body).unwrap();
+    assert_eq!(settings.model_at_preferred(), None);
+    assert!(settings.fallback_order.is_empty());
+}
+
+#[test]
+fn a_setting_that_is_none_is_refused_by_name() {
+    for (name, value) in [
+        ("preferredProvider", "1"),
+        ("fallbackEnabled", "\"yes\""),
+        ("fallbackOrder", "\"OPENAI\""),
+        ("fallbackOrder", "[1]"),
+        ("performanceWeighting", "1.5"),
+        ("performanceWeighting", "-0.1"),
+        ("maxRetries", "10"),
+        ("maxRetries", "1.5"),
+        ("cache", "true"),
+        ("cache", r#"{"maxSize":5}"#),
+        ("cache", r#"{"ttlSeconds":0}"#),
+    ] {
+        let body = format!(r#"{{"model":"a","{name}":{value}}}"#);
+        let refusal = settings(body.as_bytes()).unwrap_err();
+        let param = refusal.param.unwrap();
+        assert!(param.starts_with(name), "{param} {}", refusal.detail);
+        assert!(refusal.detail.contains(name), "{}", refusal.detail);
+    }
 }
 
 /// What the gateway reports of a call's cost.

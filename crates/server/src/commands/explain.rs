@@ -8,7 +8,7 @@ use domain::clock::Clock;
 use gateway::routes::affinity::Affinity;
 use gateway::routes::choice::Observation;
 use gateway::routes::explain::{Explanation, Supposed};
-use gateway::routes::{Circumstances, UnknownModel};
+use gateway::routes::{Circumstances, UnknownModel, Wishes};
 use identity::text::Hasher;
 use serde_json::{Map, Value, json};
 
@@ -28,13 +28,16 @@ pub fn run(at: &Installation, options: &Explain) -> anyhow::Result<ExitCode> {
     let supposed = Supposed::read(supposed(options)?.to_string().as_bytes())
         .map_err(|error| Usage(error.to_string()))?;
     let caller = caller(&config, options, now)?;
-    let preferred = supposed.preferred();
+    let wishes = Wishes {
+        provider: supposed.preferred(),
+        ..Wishes::NONE
+    };
     let circumstances = Circumstances {
         affinity: &Affinity::default(),
         observe: &|_, _, _| Observation::default(),
         moment: clock.moment(),
-        preferred: preferred.as_deref(),
-        performance: None,
+        usual_output: &|| None,
+        wishes: &wishes,
     };
     let explained = routes(&config, now).explain(&caller, &supposed, &circumstances, now);
     let explanation = explained.map_err(|error| Usage(unknown(&error)))?;

@@ -136,6 +136,12 @@ fn paths() -> Value {
                         "maxTokens": { "type": "integer", "minimum": 1 }, "temperature": { "type": "number" },
                         "topP": { "type": "number" }, "stream": { "type": "boolean" },
                         "preferredProvider": { "type": "string", "description": "Tried first where it has the model." },
+                        "fallbackEnabled": { "type": "boolean", "default": true, "description": "Whether others are tried when the first does not answer." },
+                        "fallbackOrder": { "type": "array", "items": { "type": "string" }, "description": "The providers that are tried after the first, in this order." },
+                        "costOptimizationEnabled": { "type": "boolean", "default": false, "description": "The cheapest target is tried first." },
+                        "performanceWeighting": { "type": "number", "minimum": 0, "maximum": 1, "description": "How much speed counts against cost." },
+                        "maxRetries": { "type": "integer", "minimum": 0, "maximum": 9, "description": "How often one target is asked again." },
+                        "cache": { "type": "object", "properties": { "enabled": { "type": "boolean" }, "ttlSeconds": { "type": "integer", "minimum": 1 } } },
                     },
                 } } } },
                 "responses": {

@@ -74,6 +74,74 @@ async fn the_preferred_provider_is_tried_first_and_others_remain() {
 }
 
 #[tokio::test]
+async fn what_an_application_wishes_of_the_choice_is_followed() {
+    let sim = Simulated::start().await;
+    let routes = "models:
+  chat:
+    targets: [{ model: openai/gpt }]
+    fallback: [google/gemini, anthropic/claude]
+    retries: { attempts: 1 }
+prices:
+  - { provider: openai, model: gpt, input: 5, output: 5 }
+  - { provider: google, model: gemini, input: 1, output: 1 }
+  - { provider: anthropic, model: claude, input: 2, output: 2 }
+";
+    let installation = Installation::new(&format!("{}{routes}", providers(sim.address)));
+    let trunkline = installation.start().await;
+    let asked = async |wishes: &Value| {
+        let request_id = unique("wish-");
+        // Everybody fails, so that everybody is asked.
+        let mut request = ask("chat", "[[sim status=503]]", false);
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(wishes.as_object().unwrap().clone());
+        let headers = [BEARER, ("x-client-request-id", request_id.as_str())];
+        let body = request.to_string().into_bytes();
+        trunkline
+            .app()
+            .try_send(Method::POST, PATH, &headers, body)
+            .await
+            .unwrap();
+        let call = trunkline.admin().recorded(&request_id).await;
+        let attempts = call["attempts"].as_array().unwrap().iter();
+        let providers = attempts.map(|it| it["provider"].as_str().unwrap().to_owned());
+        providers.collect::<Vec<_>>()
+    };
+    for (wishes, expected) in [
+        (json!({}), &["openai", "google", "anthropic"][..]),
+        (
+            json!({ "fallbackOrder": ["ANTHROPIC", "GOOGLE"] }),
+            &["openai", "anthropic", "google"],
+        ),
+        (json!({ "fallbackEnabled": false }), &["openai"]),
+        (
+            json!({ "maxRetries": 1, "fallbackEnabled": false }),
+            &["openai", "openai"],
+        ),
+        (
+            json!({ "preferredProvider": "GOOGLE", "fallbackOrder": ["ANTHROPIC"] }),
+            &["google", "anthropic", "openai"],
+        ),
+    ] {
+        assert_eq!(asked(&wishes).await, expected, "{wishes}");
+    }
+    for (wish, field) in [
+        (json!({ "performanceWeighting": 2 }), "performanceWeighting"),
+        (json!({ "cache": { "maxSize": 1 } }), "cache.maxSize"),
+    ] {
+        let mut request = ask("chat", "hello", false);
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(wish.as_object().unwrap().clone());
+        let refused = trunkline.app().post(PATH, &request).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        assert!(refused.text().contains(field), "{}", refused.text());
+    }
+}
+
+#[tokio::test]
 async fn a_failure_is_told_in_the_shape_of_this_api() {
     let sim = Simulated::start().await;
     let installation = Installation::new(&providers(sim.address));

@@ -80,6 +80,8 @@ struct World {
     seconds: u64,
     preferred: Option<&'static str>,
     performance: Option<f64>,
+    is_cheapest: bool,
+    usual_output: Option<u64>,
     seen: HashMap<&'static str, Observation>,
 }
 
@@ -93,15 +95,20 @@ impl World {
                 ..seen
             }
         };
+        let wishes = Wishes {
+            provider: self.preferred.map(str::to_owned),
+            performance: self.performance,
+            is_cheapest: self.is_cheapest,
+            ..Wishes::NONE
+        };
         let around = Surroundings {
             flags: &self.flags,
             affinity: &self.affinity,
             residency: &self.residency,
             observe: &observe,
             moment: self.moment(),
-            expected_output: None,
-            preferred: self.preferred,
-            performance: self.performance,
+            usual_output: &|| self.usual_output,
+            wishes: &wishes,
             in_full: false,
         };
         roster.choose(&inquiry.question(), &around)

@@ -8,7 +8,7 @@ use cel::context::VariableResolver;
 use jiff::tz::TimeZone;
 
 use super::check::is_secret;
-use crate::routes::flag::Flags;
+use crate::routes::flag::{Flags, Setting};
 use crate::routes::question::Question;
 
 /// Answers for one request.
@@ -90,7 +90,13 @@ impl Resolver<'_, '_> {
 
     fn flags<'b>(&'b self) -> CowVal<'b, 'b> {
         let flags = self.flags.iter(self.question);
-        map(flags.map(|(name, is_on)| (name, Box::new(CelBool::from(is_on)) as Box<dyn Val + 'b>)))
+        map(flags.map(|(name, setting)| {
+            let value = match setting {
+                Setting::Switch(is_on) => Box::new(CelBool::from(is_on)) as Box<dyn Val + 'b>,
+                Setting::Variant(word) => worded(word),
+            };
+            (name, value)
+        }))
     }
 
     fn headers(&self) -> CowVal<'_, '_> {
