@@ -2,11 +2,12 @@
 //!
 //! It is observed by the way and costs no request: a few counters per call, without a lock as long as all is
 //! well. [`crate::routes`] reads it to put targets in order, [`crate::attempt`] to pass over those that would
-//! fail. What is known of a target outlives a reload of the configuration.
+//! fail. What is known of a target outlives a reload of the configuration. Beside that, and only where the
+//! configuration wants it, providers are probed (`probe`), and targets that nobody asks get a canary (`canary`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::clock::Moment;
@@ -17,13 +18,19 @@ use serde::Serialize;
 use crate::routes::choice::Observation;
 
 mod breaker;
+mod canary;
 mod flight;
 mod keys;
+mod probe;
+mod service;
 mod sharing;
 
 pub use breaker::{BreakerRules, BreakerState, Permit};
+pub use canary::CanaryRules;
 pub use flight::Flight;
 pub use keys::{KeyNumber, KeyState};
+pub use probe::{ProbeRules, ProbeState};
+pub use service::{ServiceCondition, ServiceStatus};
 
 use breaker::Breaker;
 use keys::{Keys, Unknown};
@@ -38,6 +45,16 @@ pub struct Health {
     targets: RwLock<HashMap<(ProviderName, String), Arc<TargetHealth>>>,
     /// Which keys the providers do not know; there are no more than the configuration has had providers.
     unknown: RwLock<HashMap<ProviderName, Arc<Unknown>>>,
+    probes: Mutex<HashMap<ProviderName, ProbeState>>,
+}
+
+/// How providers are looked after beside the calls that go to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HealthRules {
+    /// When they are probed; `None` where they are not.
+    pub probes: Option<ProbeRules>,
+    /// When canaries are sent; `None` where none is.
+    pub canary: Option<CanaryRules>,
 }
 
 impl Health {
@@ -47,6 +64,7 @@ impl Health {
             rules,
             targets: RwLock::default(),
             unknown: RwLock::default(),
+            probes: Mutex::default(),
         }
     }
 
@@ -94,6 +112,17 @@ impl Health {
         }
     }
 
+    /// Those of one provider.
+    fn of_provider(&self, provider: &ProviderName) -> Vec<Arc<TargetHealth>> {
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        let of_provider = targets.values().filter(|it| it.name.0 == *provider);
+        of_provider.map(Arc::clone).collect()
+    }
+
+    fn probes(&self) -> MutexGuard<'_, HashMap<ProviderName, ProbeState>> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Every target that was asked or planned for.
     pub fn all(&self) -> Vec<Arc<TargetHealth>> {
         let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
@@ -111,6 +140,8 @@ impl Default for Health {
 pub struct TargetHealth {
     name: (ProviderName, String),
     in_flight: AtomicU32,
+    /// When it was asked last, in microseconds of the monotonic clock; 0 where it never was.
+    last_asked: AtomicU64,
     first_byte: Mean,
     total: Mean,
     breaker: Breaker,
@@ -143,6 +174,7 @@ impl TargetHealth {
         Self {
             name,
             in_flight: AtomicU32::new(0),
+            last_asked: AtomicU64::new(0),
             first_byte: Mean::default(),
             total: Mean::default(),
             breaker: Breaker::new(rules),
@@ -165,6 +197,9 @@ impl TargetHealth {
 
     /// A call comes here; what it holds is given back when it is dropped.
     pub(crate) fn board(self: &Arc<Self>, now: Moment) -> Flight {
+        let micros = now.since(Moment::at(Duration::ZERO)).as_micros();
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX).max(1);
+        self.last_asked.store(micros, Ordering::Relaxed);
         Flight::new(Arc::clone(self), self.breaker.enter(now))
     }
 
@@ -206,6 +241,14 @@ impl TargetHealth {
             in_flight: self.in_flight(),
             headroom: self.headroom(now),
             is_out: !self.is_available(now),
+        }
+    }
+
+    /// When it was asked last; `None` where it never was.
+    pub fn last_asked(&self) -> Option<Moment> {
+        match self.last_asked.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Moment::at(Duration::from_micros(micros))),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::catalog::names::canonical_provider;
 use crate::catalog::provider::builtin_provider;
 use crate::catalog::{Catalog, ModelFacts};
 use crate::credentials::Rotation;
-use crate::health::{Health, KeyNumber, TargetHealth};
+use crate::health::{Health, HealthRules, KeyNumber, TargetHealth};
 use crate::limits::Destination;
 use crate::simulated;
 use hedge::{Hedge, HedgeRules};
@@ -233,7 +233,7 @@ impl Provider {
     }
 
     /// How many credentials it is asked with.
-    fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.rotation.as_ref().map_or(1, |rotation| rotation.len())
     }
 
@@ -324,6 +324,8 @@ pub struct Policy {
     pub residency: Residency,
     /// Models that can stand for each other, by the name of their class.
     pub equivalents: BTreeMap<String, Vec<Equivalent>>,
+    /// How providers are looked after beside the calls that go to them.
+    pub health: HealthRules,
 }
 
 /// What a name stands for.

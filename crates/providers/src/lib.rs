@@ -44,6 +44,7 @@ pub mod native_usage;
 pub mod openai;
 mod outgoing;
 pub(crate) mod passing;
+pub mod probe;
 pub mod rerank;
 mod splice;
 pub mod tap;

@@ -30,6 +30,7 @@ use crate::app::{App, Queues, Shared};
 use crate::tasks::{Stop, Tasks};
 use crate::telemetry::Causes;
 
+mod health;
 mod replicas;
 mod shadows;
 
@@ -130,6 +131,8 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         Arc::clone(tasks),
         stop(),
     ));
+    tasks.start(health::probe_providers(Arc::clone(app), stop()));
+    tasks.start(health::send_canaries(Arc::clone(app), stop()));
     if let Some(work) = queues.cache_work {
         tasks.start(finish_cache_work(
             Arc::clone(app),

@@ -243,6 +243,26 @@ impl Breaker {
         self.close_with(&mut tries, now);
     }
 
+    /// Ends the time that it stays open: a few calls may try at once.
+    pub(super) fn end_rest(&self, now: Moment) {
+        self.open_until.fetch_min(micros(now), Ordering::Relaxed);
+    }
+
+    /// How many calls of the window went well, and how many badly.
+    pub(super) fn counts(&self, now: Moment) -> (u64, u64) {
+        let epoch = self.epoch(now);
+        let (mut good, mut bad) = (0, 0);
+        for part in &self.parts {
+            let counts = Counts::unpack(part.load(Ordering::Relaxed));
+            let age = epoch.wrapping_sub(counts.epoch) & Counts::EPOCH;
+            if age < PARTS as u64 {
+                good += counts.good;
+                bad += counts.bad;
+            }
+        }
+        (good, bad)
+    }
+
     /// How long it stays open from `now` on.
     pub(super) fn rest(&self, now: Moment) -> Duration {
         let until = Duration::from_micros(self.open_until.load(Ordering::Relaxed));
@@ -333,16 +353,7 @@ impl Breaker {
     }
 
     fn fails_too_often(&self, now: Moment) -> bool {
-        let epoch = self.epoch(now);
-        let (mut good, mut bad) = (0_u64, 0_u64);
-        for part in &self.parts {
-            let counts = Counts::unpack(part.load(Ordering::Relaxed));
-            let age = epoch.wrapping_sub(counts.epoch) & Counts::EPOCH;
-            if age < PARTS as u64 {
-                good += counts.good;
-                bad += counts.bad;
-            }
-        }
+        let (good, bad) = self.counts(now);
         let calls = good + bad;
         #[expect(
             clippy::cast_precision_loss,

@@ -163,6 +163,18 @@ impl Keys {
         }
     }
 
+    /// Notes that the provider takes a key: it is left alone no longer for having been refused.
+    pub(super) fn revive(&self, number: KeyNumber) {
+        let place = usize::from(number.0);
+        if let Some(until) = self.unknown.0.get(place) {
+            until.store(0, Ordering::Relaxed);
+        }
+        let key = self.each.get(place);
+        if let Some(key) = key.filter(|key| key.cause() == Cause::Permission) {
+            key.rests_until.store(0, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn note_headroom(&self, number: KeyNumber, headroom: &Headroom, now: Moment) {
         let Some(key) = self.each.get(usize::from(number.0)) else {
             return;

@@ -32,6 +32,7 @@ mod discovery;
 mod duration;
 mod fallback;
 mod fields;
+mod health;
 mod hedge;
 mod key;
 mod kind;

@@ -1,10 +1,11 @@
-//! What holds on every route: `flags`, `residency` and `equivalents`.
+//! What holds on every route: `flags`, `residency`, `equivalents` and `health`.
 
 use std::collections::BTreeMap;
 
 use domain::id::{KeyId, OrganizationId, ProjectId};
 use domain::name::ProviderName;
 use domain::region::Region;
+use gateway::health::HealthRules;
 use gateway::routes::flag::{Flag, Flags};
 use gateway::routes::residency::{Promise, Residency, Tenant};
 use gateway::routes::rollout::Percent;
@@ -27,6 +28,7 @@ pub(super) struct Policies {
     pub(super) flags: BTreeMap<Word, Option<Flag>>,
     residency: Vec<Option<HeldTo>>,
     pub(super) equivalents: BTreeMap<Word, Option<Class>>,
+    health: Option<HealthRules>,
 }
 
 impl Policies {
@@ -51,6 +53,10 @@ impl Policies {
                     "Classes of models that can stand for each other, for targets of routes.",
                 )
                 .unwrap_or_default(),
+            health: fields.section(
+                "health",
+                "How providers are looked after beside the calls that go to them, which cost nothing.",
+            ),
         }
     }
 
@@ -105,6 +111,7 @@ impl Policies {
             flags: Flags::new(flags?),
             residency: Residency::new(promises?.into_iter().chain(of_keys)),
             equivalents: classes.collect::<Option<_>>()?,
+            health: self.health?,
         })
     }
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::fleet::Replica;
+use gateway::health::ProbeState;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::telemetry::{Causes, Lost};
 
 /// How long shared state may take to say that it is there.
-const SHARED_BOUND: Duration = Duration::from_millis(500);
+pub(super) const SHARED_BOUND: Duration = Duration::from_millis(500);
 
 /// `GET /`: says what this is, to whoever comes by.
 pub async fn welcome() -> &'static str {
@@ -51,8 +52,24 @@ pub async fn ready(State(app): State<Shared>) -> Response {
             "; shared state cannot be reached, limits hold by this replica's part of them",
         );
     }
+    let silent = silent_providers(&app);
+    if !silent.is_empty() {
+        state.push_str("; probes of ");
+        state.push_str(&silent.join(", "));
+        state.push_str(" fail");
+    }
     state.push('\n');
     state.into_response()
+}
+
+/// The providers whose probes fail; none where they are not probed.
+fn silent_providers(app: &App) -> Vec<String> {
+    let routes = app.gateway.routes();
+    let health = routes.health();
+    let is_silent = |state: ProbeState| state.is_out();
+    let silent = routes.providers();
+    let silent = silent.filter(|it| health.probed(it).is_some_and(is_silent));
+    silent.map(|it| it.name.to_string()).collect()
 }
 
 fn unshared(other: &Replica) -> String {
@@ -77,7 +94,7 @@ pub async fn metrics(State(app): State<Shared>) -> Response {
         let routes = app.gateway.routes();
         let now = app.clock.moment();
         app.telemetry
-            .render(&app.ledger, &app.limits, lost, copies, routes.health(), now)
+            .render(&app.ledger, &app.limits, lost, copies, &routes, now)
     };
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

@@ -32,6 +32,7 @@ pub mod request;
 pub mod responses;
 pub mod router;
 pub mod routes;
+pub mod services;
 pub mod shadows;
 pub mod sockets;
 pub mod tenants;

@@ -125,6 +125,13 @@ fn paths() -> Value {
                 "default": failure.clone(),
             },
         } },
+        "/api/ai/health": { "get": {
+            "operationId": "getHealth", "summary": "How providers, the store, shared state and the cache are doing",
+            "responses": {
+                "200": answer("Calls are served.", health()),
+                "503": answer("No provider answers, or the process is stopping.", health()),
+            },
+        } },
         "/api/ai/chat": {
             "post": {
                 "operationId": "chat",
@@ -330,4 +337,25 @@ fn schemas() -> Value {
             },
         },
     })
+}
+
+/// How everything is doing.
+fn health() -> Value {
+    let status = json!({ "enum": ["healthy", "degraded", "unhealthy"] });
+    let service = json!({ "type": "object", "properties": {
+        "status": { "enum": ["healthy", "degraded", "unhealthy", "disabled"] },
+    } });
+    let provider = json!({ "type": "object", "properties": {
+        "status": status, "latencyMs": { "type": ["integer", "null"] },
+        "errorRate": { "type": "number", "minimum": 0, "maximum": 1 },
+        "circuit": { "enum": ["closed", "half_open", "open"] },
+    } });
+    json!({ "type": "object", "properties": {
+        "status": status,
+        "services": { "type": "object", "properties": {
+            "providers": { "type": "object", "additionalProperties": provider },
+            "store": service, "shared": service, "cache": service,
+        } },
+        "metrics": { "type": "object", "additionalProperties": { "type": "integer" } },
+    } })
 }

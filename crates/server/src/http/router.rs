@@ -17,7 +17,8 @@ use super::faces::Api;
 use super::request::Arrival;
 use super::{
     batches, cache, call, client_secrets, cost, envelope, events, files, health, keys, limits,
-    logs, media, message_batches, models, openapi, replicas, responses, routes, shadows, tenants,
+    logs, media, message_batches, models, openapi, replicas, responses, routes, services, shadows,
+    tenants,
 };
 use crate::app::Shared;
 
@@ -104,6 +105,8 @@ pub fn router(app: Shared) -> Router {
         .route("/api/v1/db/logs/{request_id}", get(logs::retrieve))
         .route("/api/v1/db/logs/{request_id}/payload", get(logs::payload))
         .merge(administration())
+        // The application API, beside its chats
+        .route("/api/ai/health", get(services::show))
         // Operations
         .route("/", get(health::welcome))
         .route("/healthz", get(health::live))

@@ -9,6 +9,7 @@ use domain::problem::ProblemKind;
 use gateway::health::{BreakerState, Health};
 use gateway::ledger::Ledger;
 use gateway::limits::Limits;
+use gateway::routes::Routes;
 use gateway::shadow::ShadowCounts;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{
@@ -225,6 +226,30 @@ impl Metrics {
         }
     }
 
+    /// What the last probes of providers found, where they are probed.
+    fn probed(&self, routes: &Routes) {
+        for provider in routes.providers() {
+            let Some(state) = routes.health().probed(provider) else {
+                continue;
+            };
+            let labels = vec![Label::new("provider", provider.name.to_string())];
+            let latency = state.latency_ms.map(milliseconds);
+            let gauges = [
+                (
+                    "trunkline_provider_up",
+                    Some(f64::from(u8::from(state.is_reached))),
+                ),
+                ("trunkline_provider_probe_seconds", latency),
+            ];
+            for (name, value) in gauges {
+                if let Some(value) = value {
+                    let key = Key::from_parts(name, labels.clone());
+                    self.recorder.register_gauge(&key, &METADATA).set(value);
+                }
+            }
+        }
+    }
+
     /// What became of copies of calls.
     fn copies(&self, copies: ShadowCounts) {
         let outcomes = [
@@ -252,12 +277,13 @@ impl Metrics {
         limits: &Limits,
         lost: Lost,
         copies: ShadowCounts,
-        health: &Health,
+        routes: &Routes,
         now: Moment,
     ) -> String {
         self.limits(limits);
         self.copies(copies);
-        self.observe(health, now);
+        self.observe(routes.health(), now);
+        self.probed(routes);
         let ledger_counts = [
             ("trunkline_ledger_dispatched", ledger.dispatched()),
             ("trunkline_ledger_captured", ledger.captured()),
@@ -440,6 +466,14 @@ fn describe(recorder: &PrometheusRecorder) {
             "Circuit breakers: 0 closed, 1 half-open, 2 open.",
         ),
         ("trunkline_in_flight", "Attempts under way."),
+        (
+            "trunkline_provider_up",
+            "Whether the last probe of a provider was answered: 1 or 0.",
+        ),
+        (
+            "trunkline_provider_probe_seconds",
+            "How long the last probe took that was answered.",
+        ),
     ];
     for (name, help) in gauges {
         recorder.describe_gauge(name.into(), None, help.into());

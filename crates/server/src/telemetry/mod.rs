@@ -12,9 +12,9 @@ use std::sync::OnceLock;
 use domain::call::{Call, CallObserver};
 use domain::clock::Moment;
 use domain::problem::ProblemKind;
-use gateway::health::Health;
 use gateway::ledger::Ledger;
 use gateway::limits::Limits;
+use gateway::routes::Routes;
 use gateway::shadow::ShadowCounts;
 
 pub use causes::Causes;
@@ -64,11 +64,11 @@ impl Telemetry {
         limits: &Limits,
         lost: Lost,
         copies: ShadowCounts,
-        health: &Health,
+        routes: &Routes,
         now: Moment,
     ) -> String {
         self.metrics
-            .render(ledger, limits, lost, copies, health, now)
+            .render(ledger, limits, lost, copies, routes, now)
     }
 
     /// Counts that a budget was used up to so many per cent.

@@ -17,6 +17,7 @@ mod failures;
 mod fallback;
 mod fidelity;
 mod files;
+mod health;
 mod interruption;
 mod keys;
 mod limits;
