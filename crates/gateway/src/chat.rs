@@ -329,6 +329,7 @@ impl Gateway {
         let recalled = self
             .recall(caller, &mut inbound, &mut envelope, &mut plan)
             .await?;
+        self.keep_with_issuer(caller, &inbound, &mut plan).await;
         let counted_in = self.admit(caller, &inbound, &envelope).await?;
         // After the estimate, which would take the bytes of a file for words.
         self.attach_files(caller, &mut inbound, &mut envelope, &plan)
@@ -351,12 +352,7 @@ impl Gateway {
                 inbound.body = recalled.asked;
                 let listener = self.listen(caller, &inbound);
                 let listener = self.payloads.remember(listener, recalled.memory);
-                let (admission, estimate) = counted_in;
-                let admitted = Admitted {
-                    admission,
-                    estimate,
-                    priced: None,
-                };
+                let admitted = Admitted::at_no_price(counted_in);
                 let (model, operation) = (envelope.model, Operation::Chat);
                 let reply = self.replay(
                     found, operation, caller, inbound, model, &plan, admitted, listener,
@@ -394,8 +390,7 @@ impl Gateway {
             admitted.estimate.input_tokens,
             recalled.asked.clone(),
         );
-        let tokens = admitted.estimate.input_tokens;
-        let copy = self.copy(&plan, caller, &inbound, &envelope, &recalled.asked, tokens);
+        let copy = self.copy(&plan, caller, &inbound, &envelope, &recalled, &admitted);
         inbound.body = recalled.asked;
         let listener = self.listen(caller, &inbound);
         let (begun, memory) = match recalled.memory {
@@ -762,6 +757,17 @@ pub(crate) struct Admitted {
     pub(crate) estimate: Usage,
     /// What the estimate would cost; `None` when no price is known.
     pub(crate) priced: Option<Priced>,
+}
+
+impl Admitted {
+    /// Counted in, with nothing set aside: nobody is to be paid.
+    fn at_no_price((admission, estimate): (Admission, Usage)) -> Self {
+        Self {
+            admission,
+            estimate,
+            priced: None,
+        }
+    }
 }
 
 /// How much the call counts where calls wait: as its caller says, where that is less than others, or where the

@@ -12,7 +12,8 @@
 //! there, and counted.
 //!
 //! Read `turn` for what is kept and how it is put back, `restore` for when, `reader` for how it is read
-//! along, `seal` for who can open it, and `shelf` for what stands in memory.
+//! along, `seal` for who can open it, `shelf` for what stands in memory, and `steer` for where a conversation goes
+//! whose state is kept.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +39,7 @@ mod reader;
 mod restore;
 mod seal;
 mod shelf;
+mod steer;
 mod turn;
 
 pub(crate) use reader::Reader;

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 pub use background::{Events, Job, Jobs};
 pub(crate) use memory::Memory;
+pub(crate) use recall::Recalled;
 
 use crate::waiting::Backlog;
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::call::Operation;
 use domain::caller::Caller;
 use domain::clock::Moment;
@@ -20,8 +19,9 @@ use providers::face::Envelope;
 use tokio::sync::mpsc;
 
 use crate::attempt::{Again, ChatErrand};
-use crate::chat::{ChatError, Gateway, Inbound, OpenChat, ReportWanted};
+use crate::chat::{Admitted, ChatError, Gateway, Inbound, OpenChat, ReportWanted};
 use crate::reply::Reply;
+use crate::responses::Recalled;
 use crate::routes::Plan;
 use crate::routes::shadow::Shadow;
 
@@ -128,10 +128,11 @@ impl Gateway {
         caller: &Caller,
         inbound: &Inbound,
         envelope: &Envelope,
-        asked: &Bytes,
-        estimated_input_tokens: u64,
+        recalled: &Recalled,
+        admitted: &Admitted,
     ) -> Option<Box<CallCopy>> {
         let shadow = plan.shadow.as_ref()?;
+        let asked = &recalled.asked;
         // A line of a batch is nobody's wait, and what an answer of one provider's is continued by, another
         // cannot know.
         let is_copied = inbound.batch_id.is_none()
@@ -151,7 +152,7 @@ impl Gateway {
             inbound,
             envelope: envelope.clone(),
             asked: asked.clone(),
-            estimated_input_tokens,
+            estimated_input_tokens: admitted.estimate.input_tokens,
         };
         Some(Box::new(CallCopy {
             again,

@@ -41,7 +41,7 @@ pub(crate) struct Restored {
 }
 
 /// A message that brings calls.
-struct Calling {
+pub(super) struct Calling {
     message: usize,
     ids: Vec<String>,
     places: Vec<Place>,
@@ -70,8 +70,8 @@ impl Custody {
         let Some(keys) = self.root.keys_of(caller) else {
             return Vec::new();
         };
-        for Calling { ids, places, .. } in &mut calling {
-            places.extend(ids.iter().map(|id| keys.place(id)));
+        for calling in &mut calling {
+            calling.find_places(&keys);
         }
         let brought = self.look_up(caller, &keys, &calling).await;
         let target = Issuer::of(target, format);
@@ -100,7 +100,7 @@ impl Custody {
     }
 
     /// The turns that made the calls of a message, each once.
-    fn turns(
+    pub(super) fn turns(
         &self,
         caller: &Caller,
         keys: &Keys,
@@ -135,7 +135,7 @@ impl Custody {
 
     /// What the store has of the calls that memory does not know. It is in memory from now on, as far as
     /// there is room.
-    async fn look_up(
+    pub(super) async fn look_up(
         &self,
         caller: &Caller,
         keys: &Keys,
@@ -201,9 +201,16 @@ impl Custody {
     }
 }
 
+impl Calling {
+    /// Finds out where the state of its calls would be.
+    pub(super) fn find_places(&mut self, keys: &Keys) {
+        self.places = self.ids.iter().map(|id| keys.place(id)).collect();
+    }
+}
+
 /// The messages that bring calls, the latest first. Some providers begin to count the ids of
 /// calls anew: the latest turn is the one that is known.
-fn calling(messages: &[Message]) -> Vec<Calling> {
+pub(super) fn calling(messages: &[Message]) -> Vec<Calling> {
     let mut seen = HashSet::new();
     let mut calling = Vec::new();
     for (message, said) in messages.iter().enumerate().rev() {

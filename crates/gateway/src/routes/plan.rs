@@ -120,6 +120,18 @@ impl Candidates {
         }
     }
 
+    /// Puts those first that are meant, in their order, to be tried in turn.
+    pub fn put_first(&mut self, is_meant: impl Fn(&Candidate) -> bool) {
+        let (meant, others): (Vec<_>, Vec<_>) = self.iter().cloned().partition(is_meant);
+        let meant = meant.into_iter().map(|candidate| Candidate {
+            standing: Standing::Primary,
+            ..candidate
+        });
+        if let Some(candidates) = Self::of(meant.chain(others)) {
+            *self = candidates;
+        }
+    }
+
     /// Leaves out all but the first.
     pub fn keep_first(&mut self) {
         self.others.clear();
@@ -133,7 +145,7 @@ impl Candidates {
             |it: &Candidate| matches!(it.standing, Standing::Primary) || it.standing == last;
         let place = |it: &Candidate| place(it).filter(|_| is_movable(it));
         for candidate in &mut self.others {
-            if place(candidate).is_some() {
+            if place(&*candidate).is_some() {
                 candidate.standing = Standing::Primary;
             }
         }
