@@ -1,32 +1,27 @@
 //! Which targets of a route a request may go to, in which order, and why.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::clock::Moment;
 use domain::money::Cost;
 use domain::region;
-use domain::usage::{ServiceTier, Usage};
-use jiff::Timestamp;
 
 use super::ResolvedTarget;
 use super::affinity::{Affinity, Trace};
 use super::condition::Verdict;
+use super::expectation::{cost_at, expected_usage};
 use super::fallback::When;
 use super::flag::Flags;
 use super::hash::StableHash;
 use super::plan::Standing;
 use super::question::{Question, SESSION};
+use super::reason::{Because, LeftOut, Why};
 use super::residency::Residency;
 use super::rollout;
 use super::roster::{Leads, Member, Roster, Sticky};
 use super::strategy::{Contender, Strategy, order};
 use super::wishes::Wishes;
-use crate::catalog::price;
-
-/// The output that is expected where neither the caller nor experience says, in tokens.
-const EXPECTED_OUTPUT: u64 = 500;
 
 /// What is known around a request.
 pub(super) struct Surroundings<'a> {
@@ -84,79 +79,6 @@ pub(super) struct Placed<'r> {
     pub(super) contender: Contender,
     /// What it is called in a comparison: its own name, or that of the route that leads to it.
     pub(super) variant: Option<&'r Arc<str>>,
-}
-
-/// Why a target stands where it stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Because {
-    /// The caller named its provider.
-    Preferred,
-    /// The caller belongs to the share that it is for.
-    Rollout,
-    /// The session was answered there.
-    Session,
-    /// The strategy put it there.
-    Strategy(Strategy),
-    /// It is there for when others fail.
-    Fallback(When),
-    /// It is too small for the request by what is estimated, and all others are too.
-    Nobody,
-}
-
-/// A target that a request may not go to.
-#[derive(Debug, Clone)]
-pub(super) struct LeftOut<'r> {
-    pub(super) member: &'r Member,
-    pub(super) why: Why,
-}
-
-/// Why a request may not go to a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// It lies outside of the regions that are permitted, or nobody knows where.
-    Region,
-    /// Its condition does not hold.
-    Condition,
-    /// Its condition could not be evaluated.
-    ConditionFailed(String),
-    /// It is for a share of the callers that this one is not in.
-    Rollout,
-    /// The request is longer than what the model takes, in tokens.
-    ContextWindow {
-        /// About how many the request has.
-        needed: u64,
-        /// How many it takes.
-        window: u64,
-    },
-    /// It leads to a route of which nobody may be asked.
-    NobodyThere,
-}
-
-impl fmt::Display for LeftOut<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' {}", self.member.name(), self.why)
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Region => f.write_str("lies outside of the regions that are permitted."),
-            Self::Condition => f.write_str("is not for this request: its condition does not hold."),
-            Self::ConditionFailed(why) => {
-                write!(
-                    f,
-                    "is left out: its condition could not be evaluated ({why})."
-                )
-            }
-            Self::Rollout => f.write_str("is for a share of the callers that this one is not in."),
-            Self::ContextWindow { needed, window } => write!(
-                f,
-                "takes {window} tokens, and the request has about {needed}."
-            ),
-            Self::NobodyThere => f.write_str("leads to a route of which nobody may be asked."),
-        }
-    }
 }
 
 impl Roster {
@@ -488,39 +410,6 @@ fn without_primary<'r>(placed: Vec<Placed<'r>>, too_small: Vec<Placed<'r>>) -> V
         first.append(&mut later);
     }
     first
-}
-
-/// What a request is expected to take.
-pub(super) fn expected_usage(
-    question: &Question<'_>,
-    usual_output: &dyn Fn() -> Option<u64>,
-    cached_tokens: u64,
-) -> Usage {
-    let output = expected_output(question, usual_output);
-    Usage {
-        cached_input_tokens: cached_tokens.min(question.input_tokens()),
-        ..Usage::text(question.input_tokens(), output)
-    }
-}
-
-/// How much a request is expected to put out, in tokens: what such calls of the caller's usually do, and no
-/// more than the caller's own bound.
-pub(super) fn expected_output(
-    question: &Question<'_>,
-    usual_output: &dyn Fn() -> Option<u64>,
-) -> u64 {
-    let usual = question.usual_output(usual_output);
-    let usual = usual.unwrap_or(EXPECTED_OUTPUT);
-    question
-        .max_output_tokens
-        .map_or(usual, |most| most.min(usual))
-}
-
-/// What so much costs at a target; `None` where no price is known.
-pub(super) fn cost_at(target: &ResolvedTarget, usage: &Usage, now: Timestamp) -> Option<Cost> {
-    let facts = target.facts.as_deref()?;
-    let priced = price(facts, usage, ServiceTier::Standard, now).ok()?;
-    Some(priced.total)
 }
 
 /// By which memory knows a target, whatever route leads to it.

@@ -7,9 +7,10 @@ use domain::clock::Moment;
 use domain::name::ModelName;
 
 use super::affinity::Affinity;
-use super::choice::{Choice, Observation, Surroundings, Why};
+use super::choice::{Choice, Observation, Surroundings};
 use super::plan::{Candidate, Candidates, Plan, Routed};
 use super::question::Question;
+use super::reason::{LeftOut, Why};
 use super::wishes::Wishes;
 use super::{Known, ResolvedTarget, Routes};
 
@@ -65,7 +66,7 @@ impl Routes {
             };
         };
         let choice = roster.choose(question, &self.surroundings(circumstances, false));
-        let failed = |it: &&super::choice::LeftOut<'_>| matches!(it.why, Why::ConditionFailed(_));
+        let failed = |it: &&LeftOut<'_>| matches!(it.why, Why::ConditionFailed(_));
         let failed_conditions = choice.left_out.iter().filter(failed).count() as u64;
         let candidates = choice.placed.iter().map(|placed| Candidate {
             target: Arc::clone(placed.target),

@@ -14,12 +14,14 @@ use providers::face::InvalidRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::choice::{Because, Choice, Placed, Why, expected_output};
+use super::choice::{Choice, Placed};
 use super::choose::Circumstances;
+use super::expectation::{cost_at, expected_output, expected_usage};
 use super::fallback::When;
 use super::hash::StableHash;
 use super::plan::{Plan, Standing};
 use super::question::{Question, Read};
+use super::reason::{Because, Why};
 use super::{ResolvedTarget, Routes, UnknownModel};
 
 /// A request that is supposed: a chat request in OpenAI's words, or as little of it as is known, with what
@@ -264,7 +266,7 @@ fn direct_targets(
     let explained = targets.map(|(index, candidate)| {
         let target = &candidate.target;
         let observed = (circumstances.observe)(target, question.streamed, circumstances.moment);
-        let usage = super::choice::expected_usage(question, circumstances.usual_output, 0);
+        let usage = expected_usage(question, circumstances.usual_output, 0);
         let preferred = circumstances.wishes.provider.as_deref();
         let is_preferred = preferred == Some(target.provider.name.as_str());
         let reason = if is_preferred {
@@ -273,7 +275,7 @@ fn direct_targets(
             "The name leads there."
         };
         ExplainedTarget {
-            expected_cost_usd: super::choice::cost_at(target, &usage, question.now),
+            expected_cost_usd: cost_at(target, &usage, question.now),
             latency_ms: observed.latency.map(milliseconds),
             in_flight: observed.in_flight,
             headroom: observed.headroom,

@@ -1,4 +1,9 @@
+use domain::egress::Reach;
+use providers::dialect::{Dialect, Format};
+use providers::host::Host;
+
 use super::*;
+use crate::cache::Caching;
 
 fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
     Provider {

@@ -221,7 +221,7 @@ fn suggest(
     let nearest = known
         .iter()
         .max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    match nearest.filter(|nearest| likeness(nearest) > super::super::ALIKE) {
+    match nearest.filter(|nearest| likeness(nearest) > super::super::served::ALIKE) {
         Some(nearest) => invalid.remedied(format!("did you mean `{nearest}`?")),
         None => invalid.remedied(format!("{otherwise} {}", known.join(", "))),
     }
