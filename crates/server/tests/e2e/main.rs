@@ -9,6 +9,7 @@
 mod applications;
 mod background;
 mod bad_input;
+mod batches;
 mod bench;
 mod commands;
 mod custody;

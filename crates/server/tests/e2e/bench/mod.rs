@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod directory;
 pub(crate) mod fleet;
+pub(crate) mod gate;
 pub(crate) mod line;
 pub(crate) mod postgres;
 pub(crate) mod process;
