@@ -38,6 +38,11 @@ impl Payloads {
         }
     }
 
+    /// Whether anything is kept of what `caller` says.
+    pub(crate) fn keeps(&self, caller: &Caller) -> bool {
+        self.retention_for(caller).is_some()
+    }
+
     /// At most `limit` payloads for the store.
     pub fn take_batch(&self, limit: usize) -> Vec<Payload> {
         self.waiting.take(limit)
@@ -48,8 +53,13 @@ impl Payloads {
         self.waiting.lost()
     }
 
-    /// Begins to listen to a call; `None` where nothing is kept. What the caller's project says comes before
-    /// what the configuration says.
+    /// How long what `caller` says is kept: what its project says comes before what the configuration says.
+    fn retention_for(&self, caller: &Caller) -> Option<Duration> {
+        let of_project = caller.settings().and_then(|settings| settings.payloads);
+        of_project.map_or(self.retention, PayloadRule::retention)
+    }
+
+    /// Begins to listen to a call; `None` where nothing is kept of the caller.
     pub(crate) fn listen(
         self: &Arc<Self>,
         caller: &Caller,
@@ -57,9 +67,7 @@ impl Payloads {
         request: &Bytes,
         now: Timestamp,
     ) -> Option<Listener> {
-        let of_project = caller.settings().and_then(|settings| settings.payloads);
-        let retention = of_project.map_or(self.retention, PayloadRule::retention)?;
-        let retention = SignedDuration::try_from(retention).ok()?;
+        let retention = SignedDuration::try_from(self.retention_for(caller)?).ok()?;
         Some(Listener {
             payloads: Arc::clone(self),
             memory: None,

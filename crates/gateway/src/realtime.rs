@@ -11,6 +11,7 @@
 mod meter;
 mod outset;
 mod warden;
+mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use domain::usage::Usage;
 use providers::openai::realtime::{Done, Said, Told, said, told};
 use providers::tap::Observed;
 
+use super::words::Words;
 use super::{Terms, Warden};
 use crate::catalog::ModelFacts;
 use crate::chat::{Admitted, ChatError, Gateway, expected_price, set_aside};
@@ -55,6 +56,8 @@ struct State {
     is_passing: bool,
     /// What new responses are refused with, and how the session ends as soon as none is being made.
     winding_down: Option<(Problem, Closing)>,
+    /// What is said, where it is kept.
+    words: Option<Words>,
 }
 
 /// A response that was asked for.
@@ -106,6 +109,7 @@ impl<'a> Meter<'a> {
                 last_event: gateway.clock.moment(),
                 is_passing: false,
                 winding_down: None,
+                words: Words::kept_by(&gateway.payloads, &terms.caller),
             }),
         }
     }
@@ -115,6 +119,7 @@ impl<'a> Meter<'a> {
     pub(super) async fn said(&self, text: &str) -> Result<(), (Problem, Option<String>)> {
         let event = said(text).map_err(|error| (self.warden.problem(error.into()), None))?;
         self.note_time();
+        self.keep_said(&event, text);
         match event {
             Said::Sound(bytes) => {
                 self.state().context.sound_bytes += bytes as u64;
@@ -139,6 +144,16 @@ impl<'a> Meter<'a> {
                     Err((problem, event_id))
                 }
             },
+        }
+    }
+
+    /// Keeps what the caller says, where that is wanted.
+    fn keep_said(&self, event: &Said, text: &str) {
+        if let Some(words) = &mut self.state().words {
+            match event {
+                Said::Sound(bytes) => words.sounded(*bytes),
+                Said::Response { .. } | Said::Other => words.said(text),
+            }
         }
     }
 
@@ -182,8 +197,8 @@ impl<'a> Meter<'a> {
                     call.first_content();
                 }
             }
-            Told::Done(done) => self.done(*done).await,
-            Told::Transcribed(Some(usage)) => self.transcribed(usage).await,
+            Told::Done(done) => self.done(*done, text).await,
+            Told::Transcribed(Some(usage)) => self.transcribed(usage, text).await,
             Told::Error { event_id, error } => self.refused(event_id.as_deref(), *error).await,
             Told::Transcribed(None) | Told::Other => {}
         }
@@ -233,7 +248,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    async fn done(&self, done: Done) {
+    async fn done(&self, done: Done, event: &str) {
         let call = {
             let mut state = self.state();
             if let Some(usage) = &done.usage {
@@ -245,6 +260,9 @@ impl<'a> Meter<'a> {
             state.made.remove(&done.id)
         };
         let Some(mut call) = call else { return };
+        if let Some(words) = &mut self.state().words {
+            words.done(call.request_id(), event);
+        }
         call.observe(Observed {
             usage: done.usage,
             finish: Some(done.finish),
@@ -271,7 +289,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Records that speech was written down, which is seen only when it is done.
-    async fn transcribed(&self, usage: Usage) {
+    async fn transcribed(&self, usage: Usage, event: &str) {
         let now = self.gateway.clock.now();
         let model = self.state().transcription_model.clone();
         let model = model.unwrap_or_else(|| self.terms.plan.target().model.clone());
@@ -290,6 +308,12 @@ impl<'a> Meter<'a> {
             .await;
         match opened {
             Ok(mut call) => {
+                {
+                    let state = self.state();
+                    if let Some(words) = &state.words {
+                        words.transcribed(&state.caller, call.request_id(), event, now);
+                    }
+                }
                 call.observe(Observed {
                     usage: Some(usage),
                     has_content: true,
@@ -371,8 +395,15 @@ impl<'a> Meter<'a> {
         let target = &self.terms.plan.target();
         let facts = target.facts.clone();
         let (model, sent) = (self.terms.model.clone(), &target.model);
-        self.open_for(Operation::Realtime, model, sent, facts, admitted)
-            .await
+        let call = self
+            .open_for(Operation::Realtime, model, sent, facts, admitted)
+            .await?;
+        let now = self.gateway.clock.now();
+        let state = &mut *self.state();
+        if let Some(words) = &mut state.words {
+            words.begun(&state.caller, call.request_id(), now);
+        }
+        Ok(call)
     }
 
     /// Opens a call of the session and journals that it is sent.

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::chat::ReportWanted;
+use crate::payload::Payloads;
 use crate::testing::{FarEnd, Stage, caller, line, request_id, run};
 
 /// What the provider says of a response that took 1,000 tokens in and 100 out, which cost $0.0014.
@@ -575,4 +576,54 @@ fn more_responses_than_can_be_followed_are_refused() {
     let (calls, _) = scene.calls();
     assert_eq!(calls.len(), 16);
     assert!(calls.iter().all(|call| call.state == CallState::Cancelled));
+}
+
+#[test]
+fn what_is_said_is_kept_where_payloads_want_it_but_for_the_sound() {
+    let mut scene = Scene::new();
+    scene.stage.gateway.payloads = Arc::new(Payloads::new(Some(Duration::from_hours(1))));
+    scene.play(async |mut caller, mut provider| {
+        let sound = r#"{"type":"input_audio_buffer.append","audio":"AAAABBBB"}"#;
+        let words = r#"{"type":"conversation.item.create","item":{}}"#;
+        for said in [sound, sound, words, ASK] {
+            caller.say(said);
+            assert_eq!(provider.hear().await, said);
+        }
+        for told in [BEGUN, DONE] {
+            provider.say(told);
+            caller.hear().await;
+        }
+        hang_up(&caller);
+    });
+    let (calls, _) = scene.calls();
+    let kept = scene.stage.gateway.payloads.take_batch(10);
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].request_id, calls[0].request_id);
+    let request = String::from_utf8(kept[0].request.clone()).unwrap();
+    let lines: Vec<&str> = request.lines().collect();
+    let [sound, words, asked] = lines.as_slice() else {
+        panic!("{request}");
+    };
+    assert_eq!(
+        *sound,
+        r#"{"type":"input_audio_buffer.append","audio_bytes":20}"#
+    );
+    assert!(words.contains("item.create"), "{words}");
+    assert_eq!(kept[0].response, DONE.as_bytes());
+    assert_eq!(*asked, ASK);
+}
+
+#[test]
+fn nothing_that_is_said_is_kept_unless_that_is_wanted() {
+    let scene = Scene::new();
+    scene.play(async |mut caller, mut provider| {
+        caller.say(ASK);
+        provider.hear().await;
+        for told in [BEGUN, DONE] {
+            provider.say(told);
+            caller.hear().await;
+        }
+        hang_up(&caller);
+    });
+    assert!(scene.stage.gateway.payloads.take_batch(10).is_empty());
 }
