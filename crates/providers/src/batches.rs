@@ -1,11 +1,15 @@
 //! Batches of providers that run them themselves: many requests handed over at once, answered within a day
 //! at a lower price. One implementation for each shape of such an API: [`openai`] (also of its hosts and of
-//! Azure), [`anthropic`], [`gemini`], [`mistral`].
+//! Azure), [`anthropic`], [`gemini`], [`mistral`]; and [`vertex`] and [`bedrock`], which take lines from a [`bucket`] and
+//! put results there.
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod bucket;
 pub mod gemini;
 pub mod mistral;
 pub mod openai;
+pub mod vertex;
 
 use bytes::Bytes;
 use domain::batch::LineFault;
@@ -13,6 +17,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, Method, Request};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::dialect::{DecodeError, Format, Refusal, Target};
 
@@ -37,7 +42,7 @@ pub trait BatchApi: Send + Sync {
     fn begin(&self, handing: &Handing<'_>, lines: Vec<u8>) -> Result<Beginning, Refusal>;
 
     /// What the provider calls the lines that were uploaded, of which it said `uploaded`.
-    fn uploaded(&self, uploaded: &[u8]) -> Result<String, DecodeError>;
+    fn uploaded(&self, handing: &Handing<'_>, uploaded: &[u8]) -> Result<String, DecodeError>;
 
     /// The request that makes a batch of the lines that were uploaded as `file`.
     fn create(&self, handing: &Handing<'_>, file: &str) -> Result<Request<Bytes>, Refusal>;
@@ -65,6 +70,12 @@ pub trait BatchApi: Send + Sync {
 
     /// The request for results that lie at `place`, one of [`Progress::Ended`]'s.
     fn fetch(&self, target: &Target<'_>, place: &str) -> Result<Request<Bytes>, Refusal>;
+
+    /// Whether the places of results are named before there are any: then nothing may be there where a batch was
+    /// cut short.
+    fn names_places_early(&self) -> bool {
+        false
+    }
 
     /// Reads one line of results.
     fn read_line(&self, line: &[u8]) -> Result<ResultLine, DecodeError>;
@@ -96,7 +107,9 @@ pub struct Handing<'a> {
 /// What one batch of a provider may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Lines.
+    /// Lines, at least.
+    pub least: u32,
+    /// Lines, at most.
     pub lines: u32,
     /// Bytes.
     pub bytes: usize,
@@ -210,6 +223,12 @@ fn bare(method: Method, url: &str) -> Result<Request<Bytes>, Refusal> {
 fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, DecodeError> {
     serde_json::from_slice(bytes)
         .map_err(|error| DecodeError::Malformed(format!("this is not {what}: {error}")))
+}
+
+/// Appends the beginning of an object up to its last member, whose value and the closing brace come after it.
+fn write_head(head: &Value, last: &str, lines: &mut Vec<u8>) {
+    lines.extend_from_slice(head.to_string().trim_end_matches('}').as_bytes());
+    lines.extend_from_slice(format!(",\"{last}\":").as_bytes());
 }
 
 /// Appends JSON on one line: line feeds stand between values only, inside a text they are escaped.

@@ -1,5 +1,6 @@
 //! What is particular about the host of a target, beside its wire format.
 
+use crate::batches::bucket::Bucket;
 use crate::hosts::{HostRow, Quirks, Serves};
 
 /// What a provider's configuration says of its host; each format reads what concerns it.
@@ -13,6 +14,8 @@ pub struct Host {
     pub project: Option<String>,
     /// Where it runs, in the host's words (`us-east-1`, `europe-west4`, `global`).
     pub region: Option<String>,
+    /// Through which bucket batches go, where the host runs them from one.
+    pub bucket: Option<Bucket>,
     /// What it does otherwise than OpenAI, where it speaks OpenAI's format.
     pub quirks: &'static Quirks,
     /// Which of OpenAI's endpoints it has. A dialect of which it has not the endpoint is not spoken to it.
@@ -26,6 +29,7 @@ impl Host {
         api_version: None,
         project: None,
         region: None,
+        bucket: None,
         quirks: &Quirks::NONE,
         serves: Serves::UNKNOWN,
     };

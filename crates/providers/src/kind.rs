@@ -11,9 +11,11 @@ use crate::anthropic::{self, AnthropicMessages};
 use crate::azure;
 use crate::batches::BatchApi;
 use crate::batches::anthropic::AnthropicBatches;
+use crate::batches::bedrock::BedrockBatches;
 use crate::batches::gemini::GeminiBatches;
 use crate::batches::mistral::MistralBatches;
 use crate::batches::openai::OpenaiBatches;
+use crate::batches::vertex::VertexBatches;
 use crate::bedrock::{self, AnthropicOnBedrock, BedrockConverse};
 use crate::cohere::{self, CohereChat};
 use crate::credential::Credential;
@@ -130,8 +132,9 @@ impl ProviderKind {
         }
     }
 
-    /// How it is given batches, where it runs them itself; `host` says whether it has the endpoints.
-    pub fn batches(self, host: &Host) -> Option<&'static dyn BatchApi> {
+    /// How it is given batches of `model`, where it runs them itself; `host` says whether it has the endpoints, or a
+    /// bucket for them.
+    pub fn batches(self, model: &str, host: &Host) -> Option<&'static dyn BatchApi> {
         if !host.serves.batches {
             return None;
         }
@@ -141,6 +144,8 @@ impl ProviderKind {
             Self::AzureOpenai => Some(&OpenaiBatches::Azure),
             Self::Anthropic => Some(&AnthropicBatches),
             Self::Gemini => Some(&GeminiBatches),
+            Self::Vertex if vertex::resource(model).is_ok() => Some(&VertexBatches),
+            Self::Bedrock => Some(&BedrockBatches),
             _ => None,
         }
     }

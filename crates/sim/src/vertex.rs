@@ -2,6 +2,8 @@
 //! Reference: <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> and
 //! <https://docs.claude.com/en/api/claude-on-vertex-ai>.
 
+pub(crate) mod jobs;
+
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Value, json};

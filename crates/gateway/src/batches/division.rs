@@ -143,15 +143,20 @@ impl Division {
         self.parts.get_mut(at)
     }
 
-    /// The parts; none where the lines are asked one by one.
+    /// The parts; none where the lines are asked one by one, as they are where a part is too small for its
+    /// provider.
     pub(super) fn handovers(self) -> Vec<Handover> {
+        let is_too_small = |part: &Part| part.handover.lines < part.bounds.least;
+        if self.parts.iter().any(is_too_small) {
+            return Vec::new();
+        }
         self.parts.into_iter().map(|part| part.handover).collect()
     }
 }
 
 /// How the target is given batches of such lines.
 pub(super) fn api(endpoint: Endpoint, target: &ResolvedTarget) -> Option<&'static dyn BatchApi> {
-    let api = target.kind.batches(&target.provider.host)?;
+    let api = target.kind.batches(&target.model, &target.provider.host)?;
     api.takes(work(endpoint, target)?).then_some(api)
 }
 

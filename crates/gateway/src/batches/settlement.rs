@@ -97,6 +97,13 @@ impl Batches {
                 let error = match self.settle_once(&mut settling, provider, place).await? {
                     Ok(Settled::All) => break,
                     Ok(Settled::NotThis) => return Ok(Settled::NotThis),
+                    Err(error)
+                        if error.cause == Cause::NotFound
+                            && is_cut_short
+                            && provider.api.names_places_early() =>
+                    {
+                        break;
+                    }
                     Err(error) => error,
                 };
                 tries += 1;

@@ -113,7 +113,7 @@ impl Batches {
             match provider.api.begin(&handing, lines).map_err(not_taken)? {
                 Beginning::Create(create) => Ok(create),
                 Beginning::Upload(upload) => {
-                    let file = self.upload(errand, provider, upload).await;
+                    let file = self.upload(errand, &handing, provider, upload).await;
                     let file = file.map_err(Failure::NotTaken)?;
                     part.file = Some(file.clone());
                     self.note(batch, index, part.clone()).await?;
@@ -150,11 +150,15 @@ impl Batches {
     async fn upload(
         &self,
         errand: &Errand<'_>,
+        handing: &Handing<'_>,
         provider: &Provider,
         upload: Request<Bytes>,
     ) -> Result<String, ProviderError> {
         let uploaded = ask(errand.gateway, &provider.target, upload).await?;
-        provider.api.uploaded(&uploaded).map_err(provider_error)
+        provider
+            .api
+            .uploaded(handing, &uploaded)
+            .map_err(provider_error)
     }
 
     /// The lines of a part in the provider's words.

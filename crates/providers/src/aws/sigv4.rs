@@ -41,10 +41,17 @@ pub struct Scope<'a> {
     pub service: &'a str,
 }
 
+/// The name under which S3 checks signatures.
+pub(crate) const S3: &str = "s3";
+
+/// Marks a request as one for S3, which checks signatures under its own name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForStorage;
+
 /// Signs a request: writes `x-amz-date`, `x-amz-security-token` where the keys have one, and
 /// `Authorization`. A signature that is there already is replaced. The request's URI must be absolute, its
-/// path and query already percent-encoded and without `.` and `..` segments; path segments are encoded once more,
-/// as every service but S3 wants it. The signature holds for five minutes around `now`.
+/// path and query already percent-encoded and without `.` and `..` segments; path segments are encoded once more
+/// for every service but S3. The signature holds for five minutes around `now`.
 pub fn sign(
     request: &mut Request<Bytes>,
     keys: &AwsKeys,
@@ -60,7 +67,7 @@ pub fn sign(
         headers.insert("x-amz-security-token", credential::field("", token)?);
     }
     let signed = SignedFields::of(request)?;
-    let canonical = canonical_request(request, &signed);
+    let canonical = canonical_request(request, &signed, scope.service);
 
     let place = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
     let text = format!(
@@ -131,10 +138,14 @@ fn values(request: &Request<Bytes>, name: &HeaderName) -> Result<String, Refusal
     Ok(joined)
 }
 
-fn canonical_request(request: &Request<Bytes>, signed: &SignedFields) -> String {
+fn canonical_request(request: &Request<Bytes>, signed: &SignedFields, service: &str) -> String {
     let uri = request.uri();
     let mut canonical = format!("{}\n", request.method());
-    encode_path(uri.path(), &mut canonical);
+    if service == S3 {
+        canonical.push_str(uri.path());
+    } else {
+        encode_path(uri.path(), &mut canonical);
+    }
     canonical.push('\n');
     canonical.push_str(&canonical_query(uri.query().unwrap_or_default()));
     canonical.push('\n');

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BatchApi, Beginning, Bounds, Handing, LineOutcome, Listed, Mark, Page, Progress, ResultLine,
-    Work, read,
+    Work, read, write_head,
 };
 use crate::anthropic::{VERSION_FIELD, VERSION_WITH_SAMPLING};
 use crate::dialect::{DecodeError, Format, Refusal, Target};
@@ -27,6 +27,7 @@ impl BatchApi for AnthropicBatches {
     /// <https://platform.claude.com/docs/en/build-with-claude/batch-processing#batch-limitations>
     fn bounds(&self) -> Bounds {
         Bounds {
+            least: 1,
             lines: 100_000,
             bytes: 256 * 1024 * 1024,
         }
@@ -48,10 +49,7 @@ impl BatchApi for AnthropicBatches {
             b","
         };
         lines.extend_from_slice(before);
-        let head = json!({ "custom_id": name }).to_string();
-        // The closing brace comes after the body.
-        lines.extend_from_slice(head.trim_end_matches('}').as_bytes());
-        lines.extend_from_slice(b",\"params\":");
+        write_head(&json!({ "custom_id": name }), "params", lines);
         lines.extend_from_slice(&without_stream(body));
         lines.push(b'}');
     }
@@ -62,7 +60,7 @@ impl BatchApi for AnthropicBatches {
         request(Method::POST, &url, lines.into()).map(Beginning::Create)
     }
 
-    fn uploaded(&self, _: &[u8]) -> Result<String, DecodeError> {
+    fn uploaded(&self, _: &Handing<'_>, _: &[u8]) -> Result<String, DecodeError> {
         Err(DecodeError::Malformed(NO_UPLOAD.to_owned()))
     }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     BatchApi, Beginning, Bounds, Handing, LineOutcome, Listed, Mark, Page, Progress, ResultLine,
-    Work, bare, read, write_on_one_line,
+    Work, bare, read, write_head, write_on_one_line,
 };
 use crate::dialect::{DecodeError, Format, Refusal, Target};
 use crate::outgoing;
@@ -36,6 +36,7 @@ impl BatchApi for GeminiBatches {
     /// <https://ai.google.dev/gemini-api/docs/rate-limits#batch-api>
     fn bounds(&self) -> Bounds {
         Bounds {
+            least: 1,
             lines: 1_000_000,
             bytes: 2_000_000_000,
         }
@@ -46,10 +47,7 @@ impl BatchApi for GeminiBatches {
     }
 
     fn write_line(&self, name: &str, _: Work, body: &[u8], lines: &mut Vec<u8>) {
-        let head = json!({ "key": name }).to_string();
-        // The closing brace comes after the request.
-        lines.extend_from_slice(head.trim_end_matches('}').as_bytes());
-        lines.extend_from_slice(b",\"request\":");
+        write_head(&json!({ "key": name }), "request", lines);
         write_on_one_line(body, lines);
         lines.extend_from_slice(b"}\n");
     }
@@ -76,7 +74,7 @@ impl BatchApi for GeminiBatches {
         Ok(Beginning::Upload(upload))
     }
 
-    fn uploaded(&self, uploaded: &[u8]) -> Result<String, DecodeError> {
+    fn uploaded(&self, _: &Handing<'_>, uploaded: &[u8]) -> Result<String, DecodeError> {
         let uploaded: Uploaded = read(uploaded, "a file")?;
         Ok(uploaded.file.name)
     }
@@ -223,7 +221,7 @@ fn is_unreached(code: u16) -> bool {
 }
 
 /// The status code of an answer of its own: the vendor writes either that or one of `google.rpc.Code`.
-fn status_of(code: u16) -> u16 {
+pub(super) fn status_of(code: u16) -> u16 {
     match code {
         400..600 => code,
         3 | 9 | 11 => 400,
@@ -273,10 +271,11 @@ struct Output {
     file: Option<String>,
 }
 
+/// An error as Google tells it: `google.rpc.Status`, or with the status code of HTTP.
 #[derive(Deserialize)]
-struct Status {
+pub(super) struct Status {
     #[serde(default)]
-    code: u16,
+    pub(super) code: u16,
     #[serde(default)]
     message: String,
 }
@@ -361,7 +360,7 @@ mod tests {
             let text = String::from_utf8_lossy(upload.body());
             assert_eq!(text.matches(BOUNDARY).count(), 3, "{text}");
             assert!(text.contains("\r\n\r\n{\"key\":\"one\""), "{text}");
-            let file = GeminiBatches.uploaded(br#"{"file":{"name":"files/f1"}}"#);
+            let file = GeminiBatches.uploaded(&handing, br#"{"file":{"name":"files/f1"}}"#);
             let create = GeminiBatches.create(&handing, &file.unwrap()).unwrap();
             let expected = format!("{base}/v1beta/models/gemini-2.5-flash:batchGenerateContent");
             assert_eq!(create.uri(), expected.as_str());

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::openai::{NAME, read_result, read_uploaded, upload};
 use super::{
     BatchApi, Beginning, Bounds, Handing, Listed, Mark, Page, Progress, ResultLine, Work,
-    at_second, bare, read, write_on_one_line,
+    at_second, bare, read, write_head, write_on_one_line,
 };
 use crate::dialect::{DecodeError, Format, Refusal, Target};
 use crate::outgoing;
@@ -29,6 +29,7 @@ impl BatchApi for MistralBatches {
     /// (<https://docs.mistral.ai/capabilities/batch>).
     fn bounds(&self) -> Bounds {
         Bounds {
+            least: 1,
             lines: 1_000_000,
             bytes: 512_000_000,
         }
@@ -40,10 +41,7 @@ impl BatchApi for MistralBatches {
 
     /// The job names the model, and a line does not.
     fn write_line(&self, name: &str, _: Work, body: &[u8], lines: &mut Vec<u8>) {
-        let head = json!({ "custom_id": name }).to_string();
-        // The closing brace comes after the body.
-        lines.extend_from_slice(head.trim_end_matches('}').as_bytes());
-        lines.extend_from_slice(b",\"body\":");
+        write_head(&json!({ "custom_id": name }), "body", lines);
         match serde_json::from_slice::<Map<String, Value>>(body) {
             Ok(mut fields) => {
                 fields.shift_remove("model");
@@ -59,7 +57,7 @@ impl BatchApi for MistralBatches {
         upload(&url, handing.name, &lines).map(Beginning::Upload)
     }
 
-    fn uploaded(&self, uploaded: &[u8]) -> Result<String, DecodeError> {
+    fn uploaded(&self, _: &Handing<'_>, uploaded: &[u8]) -> Result<String, DecodeError> {
         read_uploaded(uploaded)
     }
 

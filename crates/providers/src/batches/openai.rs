@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     BatchApi, Beginning, Bounds, Handing, LineOutcome, Listed, Mark, Page, Progress, ResultLine,
-    Work, at_second, bare, read, write_on_one_line,
+    Work, at_second, bare, read, write_head, write_on_one_line,
 };
 use crate::azure;
 use crate::dialect::{DecodeError, Format, Refusal, Target};
@@ -58,6 +58,7 @@ impl BatchApi for OpenaiBatches {
     /// <https://platform.openai.com/docs/guides/batch#rate-limits>; Azure allows twice the lines.
     fn bounds(&self) -> Bounds {
         Bounds {
+            least: 1,
             lines: 50_000,
             bytes: 200 * 1024 * 1024,
         }
@@ -73,10 +74,11 @@ impl BatchApi for OpenaiBatches {
 
     fn write_line(&self, name: &str, work: Work, body: &[u8], lines: &mut Vec<u8>) {
         let url = self.path(work);
-        let head = json!({ "custom_id": name, "method": "POST", "url": url }).to_string();
-        // The closing brace comes after the body.
-        lines.extend_from_slice(head.trim_end_matches('}').as_bytes());
-        lines.extend_from_slice(b",\"body\":");
+        write_head(
+            &json!({ "custom_id": name, "method": "POST", "url": url }),
+            "body",
+            lines,
+        );
         write_on_one_line(body, lines);
         lines.extend_from_slice(b"}\n");
     }
@@ -86,7 +88,7 @@ impl BatchApi for OpenaiBatches {
         upload(&url, handing.name, &lines).map(Beginning::Upload)
     }
 
-    fn uploaded(&self, uploaded: &[u8]) -> Result<String, DecodeError> {
+    fn uploaded(&self, _: &Handing<'_>, uploaded: &[u8]) -> Result<String, DecodeError> {
         read_uploaded(uploaded)
     }
 
@@ -350,7 +352,8 @@ mod tests {
             assert_eq!(upload.uri(), "https://api.openai.com/v1/files");
             let body = String::from_utf8_lossy(upload.body());
             assert!(body.contains("name=\"purpose\"\r\n\r\nbatch\r\n"), "{body}");
-            let uploaded = OpenaiBatches::Own.uploaded(br#"{"id":"file-9","object":"file"}"#);
+            let uploaded =
+                OpenaiBatches::Own.uploaded(&handing, br#"{"id":"file-9","object":"file"}"#);
             let create = OpenaiBatches::Own.create(&handing, &uploaded.unwrap());
             let create = create.unwrap();
             assert_eq!(create.uri(), "https://api.openai.com/v1/batches");
@@ -358,7 +361,7 @@ mod tests {
             assert_eq!(body["input_file_id"], "file-9");
             assert_eq!(body["endpoint"], "/v1/embeddings");
             assert_eq!(body["metadata"]["trunkline_batch"], "batch_1");
-            assert!(OpenaiBatches::Own.uploaded(b"<html>").is_err());
+            assert!(OpenaiBatches::Own.uploaded(&handing, b"<html>").is_err());
         });
     }
 

@@ -25,7 +25,7 @@ use crate::splice;
 
 /// Where Bedrock is told of the version, and the only one that it knows.
 const VERSION_MEMBER: &str = "anthropic_version";
-const VERSION: &str = "\"bedrock-2023-05-31\"";
+pub(crate) const VERSION: &str = "\"bedrock-2023-05-31\"";
 
 /// Where Bedrock is told of beta features.
 const BETA_MEMBER: &str = "anthropic_beta";

@@ -8,7 +8,7 @@ use http::Request;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 
-use crate::aws::sigv4::{self, Scope};
+use crate::aws::sigv4::{self, ForStorage, S3, Scope};
 use crate::credential::{self, Credential};
 use crate::dialect::{Refusal, Target};
 use crate::host::Host;
@@ -31,6 +31,13 @@ pub(crate) fn root<'a>(base_url: &'a str, host: &Host) -> Result<Cow<'a, str>, R
         let region = host.region.as_deref().map(Cow::Borrowed);
         region.ok_or_else(no_region)
     })
+}
+
+/// Where jobs are made: beside where models are asked.
+/// <https://docs.aws.amazon.com/general/latest/gr/bedrock.html#br-cp>
+pub(crate) fn control(target: &Target<'_>) -> Result<String, Refusal> {
+    let base_url = with_region(target.base_url, || region(target))?;
+    Ok(base_url.replacen("bedrock-runtime", "bedrock", 1))
 }
 
 fn with_region<'a, 'r>(
@@ -56,7 +63,7 @@ pub(super) fn unusable(error: http::Error) -> Refusal {
     }
 }
 
-/// Signs the request, or writes a Bedrock API key into it
+/// Signs the request, for S3 where it is for storage, or writes a Bedrock API key into it
 /// (<https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>).
 pub(crate) fn authorize(
     request: &mut Request<Bytes>,
@@ -67,11 +74,17 @@ pub(crate) fn authorize(
     match credential {
         Credential::Aws(keys) => {
             let region = region(target)?;
+            let is_for_storage = request.extensions().get::<ForStorage>().is_some();
             let scope = Scope {
                 region: &region,
-                service: "bedrock",
+                service: if is_for_storage { S3 } else { "bedrock" },
             };
             sigv4::sign(request, keys, scope, now)
+        }
+        Credential::ApiKey(_) | Credential::Token(_)
+            if request.extensions().get::<ForStorage>().is_some() =>
+        {
+            Err(credential::wrong_kind("Amazon S3", "keys of AWS"))
         }
         Credential::ApiKey(key) | Credential::Token(key) => {
             let value = credential::field("Bearer ", key)?;

@@ -34,6 +34,7 @@ pub(crate) mod usage;
 mod wire;
 
 pub use anthropic::AnthropicOnBedrock;
+pub(crate) use anthropic::VERSION as ANTHROPIC_VERSION;
 pub(crate) use endpoint::{authorize, root};
 
 use bytes::Bytes;

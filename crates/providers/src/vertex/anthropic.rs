@@ -18,7 +18,7 @@ use crate::splice;
 use crate::url;
 
 /// The version of the format, which stands in the body.
-const VERSION: &str = "\"vertex-2023-10-16\"";
+pub(crate) const VERSION: &str = "\"vertex-2023-10-16\"";
 
 /// Anthropic's messages at Vertex AI: the URL names the model and the body names the version; all else,
 /// answers and streams included, is as at Anthropic itself.

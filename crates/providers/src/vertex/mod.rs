@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::Request;
 use http::header::AUTHORIZATION;
 
+pub(crate) use anthropic::VERSION as ANTHROPIC_VERSION;
 pub use anthropic::VertexAnthropic;
 pub use gemini::VertexGemini;
 pub use openai::VertexOpenai;
@@ -105,8 +106,26 @@ pub(crate) fn model_url(
     ))
 }
 
-/// What stands before publishers and endpoints.
-fn parent(target: &Target<'_>) -> Result<String, Refusal> {
+/// What a job names a publisher's model by. What was tuned has an endpoint, and jobs want to know its model, which
+/// no name of an endpoint tells.
+pub(crate) fn resource(model: &str) -> Result<String, Refusal> {
+    let name = without_resource(model);
+    if name.starts_with("endpoints/") {
+        return Err(Refusal::of(
+            "model",
+            "Batches take no endpoints of Vertex AI.",
+        ));
+    }
+    let (publisher, name) = match (name.split_once('/'), Publisher::of(model)) {
+        (Some((publisher, name)), _) => (publisher, name),
+        (None, Publisher::Anthropic) => ("anthropic", &*name),
+        (None, _) => ("google", &*name),
+    };
+    Ok(format!("publishers/{publisher}/models/{name}"))
+}
+
+/// What stands before publishers, endpoints and jobs.
+pub(crate) fn parent(target: &Target<'_>) -> Result<String, Refusal> {
     let Target {
         base_url,
         host: Host {

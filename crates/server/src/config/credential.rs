@@ -521,7 +521,7 @@ impl Scalar for Word {
 }
 
 /// The name of a role.
-struct Arn(String);
+pub(super) struct Arn(pub(super) String);
 
 impl Scalar for Arn {
     const EXPECTED: &'static str = "a role's name such as `arn:aws:iam::123456789012:role/name`";

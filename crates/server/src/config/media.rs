@@ -7,6 +7,7 @@ use gateway::files::FileRules;
 use serde_json::{Value, json};
 
 use super::base_url::BaseUrl;
+use super::bucket::{NAME_AND_PREFIX, name_and_prefix};
 use super::credential::{ApiKey, Word};
 use super::fields::{Fields, Section};
 use super::problem::Complaint;
@@ -297,25 +298,7 @@ impl Scalar for Place {
             return Ok(Self::Local);
         }
         let rest = text.strip_prefix("s3://").ok_or_else(Misfit::default)?;
-        let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let of_bucket = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-        if !(3..=63).contains(&name.len()) || !name.bytes().all(of_bucket) {
-            return Err(Misfit::because(
-                "a bucket's name has 3 to 63 letters, digits, `-` and `.`",
-            ));
-        }
-        let prefix = prefix.trim_end_matches('/');
-        let of_prefix = |byte: u8| of_bucket(byte) || byte == b'/';
-        let is_path = prefix.is_empty()
-            || prefix
-                .split('/')
-                .all(|segment| !matches!(segment, "" | "." | ".."));
-        if prefix.len() > 256 || !is_path || !prefix.bytes().all(of_prefix) {
-            return Err(Misfit::because(
-                "a prefix is letters, digits, `-`, `_` and `.`, in segments joined by `/`",
-            ));
-        }
+        let (name, prefix) = name_and_prefix(rest)?;
         Ok(Self::S3 {
             name: name.to_owned(),
             prefix: prefix.to_owned(),
@@ -323,7 +306,8 @@ impl Scalar for Place {
     }
 
     fn schema() -> Value {
-        json!({ "type": "string", "pattern": "^(local|s3://[A-Za-z0-9._-]{3,63}(/[A-Za-z0-9._/-]*)?)$" })
+        let pattern = format!("^(local|s3://{NAME_AND_PREFIX})$");
+        json!({ "type": "string", "pattern": pattern })
     }
 }
 

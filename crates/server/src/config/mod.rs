@@ -25,6 +25,7 @@ use store::Location;
 mod base_url;
 mod batches;
 mod breaker;
+mod bucket;
 mod cache;
 mod credential;
 mod custody;

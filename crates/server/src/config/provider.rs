@@ -15,6 +15,7 @@ use providers::{azure, vertex};
 use serde_json::{Value, json};
 
 use super::base_url::BaseUrl;
+use super::bucket::BatchBucket;
 use super::credential::{Credentials, Word};
 use super::fields::{Fields, Section};
 use super::kind::Kind;
@@ -104,7 +105,13 @@ impl Section for Endpoint {
              API for them: OpenAI's `/files` and `/batches`, Anthropic's message batches, Gemini's \
              batches, Mistral's batch jobs. Of OpenAI itself, Groq, Mistral and the kinds \
              `anthropic` and `gemini` they are; of `azure_openai`, whose batches need deployments \
-             of their own, and of other hosts only when this says so.",
+             of their own, and of other hosts only when this says so; of `vertex` and `bedrock` where \
+             `batches` names a bucket.",
+        );
+        let batches: Option<BatchBucket> = fields.optional_section(
+            "batches",
+            "Of kinds `vertex` and `bedrock`: the bucket through which batches are handed over as a whole, \
+             at the price for batches; left out, their lines are asked one by one.",
         );
         let kind = kind?;
         refuse_misplaced_host(kind, fields);
@@ -125,6 +132,9 @@ impl Section for Endpoint {
         let rotation = credentials.rotation(fields);
         let source = credentials.source(kind, is_required, named, fields);
         let mut host = places.host(kind, row, source.as_ref(), fields);
+        let may_be_private = allow_private_address == Some(true);
+        host.bucket =
+            batches.and_then(|it| it.of_provider(kind, source.as_ref(), may_be_private, fields));
         host.serves.batches = runs_batches(kind, &host, batch_api, fields);
         if let Some(url) = &base_url {
             if let Some(complaint) = misshapen(kind, url) {
@@ -185,6 +195,16 @@ fn runs_batches(kind: Kind, host: &Host, said: Option<bool>, fields: &mut impl F
         ProviderKind::Anthropic | ProviderKind::Gemini => said.unwrap_or(true),
         // A deployment that takes batches takes nothing else.
         ProviderKind::AzureOpenai => said.unwrap_or(false),
+        ProviderKind::Vertex | ProviderKind::Bedrock => {
+            if said == Some(true) && !fields.is_given("batches") {
+                let complaint = Complaint::new("its batches go through a bucket, and it has none");
+                fields.refuse(
+                    "batch_api",
+                    complaint.suggest("add `batches: { bucket: … }`"),
+                );
+            }
+            host.bucket.is_some() && said.unwrap_or(true)
+        }
         _ => {
             if said == Some(true) {
                 let problem = format!("kind `{}` has no batches of its own here", kind.word());

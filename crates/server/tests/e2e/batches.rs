@@ -17,8 +17,10 @@ use crate::bench::wait::{soon, within};
 /// Longer than the lease of a process that is gone, and the time that a provider has to show what it has.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A batch of OpenAI's whose lines ask for `model`.
+/// What the lines of a batch are called, as far as it has lines.
 const LINES: [&str; 3] = ["one", "two", "three"];
+/// Fewer lines Bedrock does not run as a batch.
+const MANY: usize = 100;
 
 fn configuration(gate: &Gate) -> String {
     let at = gate.address;
@@ -35,14 +37,25 @@ batches: {{ poll: 200ms }}
     )
 }
 
-async fn submit(app: &Client, models: [&str; 3]) -> String {
-    let line = |(id, model): (&str, &str)| {
-        let body =
-            json!({"model": model, "messages": [{"role": "user", "content": format!("Say {id}")}]});
+/// The lines of a batch: what each is called, and the model that it asks for.
+type Lines = Vec<(String, &'static str)>;
+
+fn lines(models: [&'static str; 3]) -> Lines {
+    let names = LINES.into_iter().map(str::to_owned);
+    names.zip(models).collect()
+}
+
+fn many_lines(model: &'static str) -> Lines {
+    (0..MANY).map(|at| (format!("line-{at}"), model)).collect()
+}
+
+async fn submit(app: &Client, lines: &Lines) -> String {
+    let line = |(id, model): &(String, &str)| {
+        let body = json!({"model": model, "max_tokens": 50, "messages": [{"role": "user", "content": format!("Say {id}")}]});
         json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": body})
             .to_string()
     };
-    let lines: Vec<String> = LINES.into_iter().zip(models).map(line).collect();
+    let lines: Vec<String> = lines.iter().map(line).collect();
     let form = format!(
         "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: \
          form-data; name=\"file\"; filename=\"l.jsonl\"\r\n\r\n{}\r\n--b--\r\n",
@@ -70,11 +83,15 @@ async fn ended(app: &Client, id: &str) -> Value {
 }
 
 /// Every line has an answer, one row in the ledger at its provider's usage and was asked once.
-async fn assert_complete(trunkline: &Trunkline, sim: &Simulated, id: &str) {
+async fn assert_complete(trunkline: &Trunkline, sim: &Simulated, id: &str, lines: &Lines) {
     let app = trunkline.app();
     let batch = ended(&app, id).await;
     assert_eq!(batch["status"], "completed", "{batch:#}");
-    assert_eq!(batch["request_counts"]["completed"], 3, "{batch:#}");
+    assert_eq!(
+        batch["request_counts"]["completed"],
+        lines.len(),
+        "{batch:#}"
+    );
     let output = batch["output_file_id"].as_str().unwrap();
     let output = app.get(&format!("/v1/files/{output}/content")).await;
     let answered: Vec<Value> = output
@@ -86,10 +103,11 @@ async fn assert_complete(trunkline: &Trunkline, sim: &Simulated, id: &str) {
         .iter()
         .map(|line| line["custom_id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids, LINES);
+    let wanted: Vec<&str> = lines.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids, wanted);
     let rows = within(PATIENCE, "the lines are recorded", async || {
         let rows = app.logs(&format!("&batch_id={id}")).await;
-        (rows.len() >= LINES.len()).then_some(rows)
+        (rows.len() >= lines.len()).then_some(rows)
     })
     .await;
     let mut by_line = HashMap::new();
@@ -110,24 +128,42 @@ async fn assert_complete(trunkline: &Trunkline, sim: &Simulated, id: &str) {
     let asked = sim.calls().len();
     assert_eq!(
         asked,
-        LINES.len(),
+        lines.len(),
         "the provider was asked for each line once"
     );
 }
 
 /// The process is killed while it waits for the provider at `line`; the next one goes on.
-async fn a_kill_at(model: &str, line: &'static str, hold: Hold) {
+async fn a_kill_at(model: &'static str, line: &'static str, hold: Hold) {
     let sim = Simulated::start().await;
     let gate = Gate::to(sim.address).await;
-    let installation = Installation::new(&configuration(&gate));
+    let configuration = configuration(&gate);
+    a_kill(
+        &sim,
+        &gate,
+        &configuration,
+        &lines([model; 3]),
+        (line, hold),
+    )
+    .await;
+}
+
+async fn a_kill(
+    sim: &Simulated,
+    gate: &Gate,
+    configuration: &str,
+    lines: &Lines,
+    (line, hold): (&'static str, Hold),
+) {
+    let installation = Installation::new(configuration);
     let trunkline = installation.start().await;
     gate.hold(line, hold);
-    let id = submit(&trunkline.app(), [model; 3]).await;
+    let id = submit(&trunkline.app(), lines).await;
     soon("the provider is asked", gate.is_held()).await;
     trunkline.kill().await;
     gate.open();
     let trunkline = installation.start().await;
-    assert_complete(&trunkline, &sim, &id).await;
+    assert_complete(&trunkline, sim, &id, lines).await;
     trunkline.stop().await;
 }
 
@@ -182,13 +218,68 @@ async fn lines_for_several_providers_are_a_batch_at_each_of_them() {
     let gate = Gate::to(sim.address).await;
     let installation = Installation::new(&configuration(&gate));
     let trunkline = installation.start().await;
-    let models = ["openai/gpt", "anthropic/claude", "google/gemini"];
-    let id = submit(&trunkline.app(), models).await;
-    assert_complete(&trunkline, &sim, &id).await;
+    let lines = lines(["openai/gpt", "anthropic/claude", "google/gemini"]);
+    let id = submit(&trunkline.app(), &lines).await;
+    assert_complete(&trunkline, &sim, &id, &lines).await;
     let there = Client::new(sim.address, "sk-openai");
     let batches = there.get("/v1/batches").await.json();
     assert_eq!(batches["data"].as_array().unwrap().len(), 1, "{batches:#}");
     let files = there.get("/v1/files?purpose=batch").await.json();
     assert_eq!(files["data"], json!([]), "what was uploaded is deleted");
     trunkline.stop().await;
+}
+
+/// Vertex AI and Bedrock, whose batches go through a bucket at `gate`.
+async fn clouds(sim: &Simulated, gate: &Gate) -> String {
+    let at = gate.address;
+    let key = Client::new(sim.address, "")
+        .get("/sim/google-key-file")
+        .await;
+    let key = key.json().to_string();
+    format!(
+        "providers:
+  vertex: {{ kind: vertex, base_url: 'http://{at}', credentials: '{key}', region: us-central1, allow_private_address: true,
+    batches: {{ bucket: 'gs://a-bucket/batches', endpoint: 'http://{at}' }} }}
+  bedrock: {{ kind: bedrock, base_url: 'http://{at}', region: us-east-1, access_key_id: {}, secret_access_key: {},
+    allow_private_address: true, batches: {{ bucket: 's3://a-bucket/batches', endpoint: 'http://{at}/s3',
+    role_arn: 'arn:aws:iam::123456789012:role/batches' }} }}
+keys:
+  - {{ name: app, key: {APP_KEY} }}
+batches: {{ poll: 200ms }}
+",
+        sim::AWS_ACCESS_KEY_ID,
+        sim::AWS_SECRET_ACCESS_KEY
+    )
+}
+
+/// The process is killed while it waits for a cloud at `line`; the next one goes on.
+async fn a_kill_at_a_cloud(lines: Lines, line: &'static str, hold: Hold) {
+    let sim = Simulated::start_now().await;
+    let gate = Gate::to(sim.address).await;
+    let configuration = clouds(&sim, &gate).await;
+    a_kill(&sim, &gate, &configuration, &lines, (line, hold)).await;
+}
+
+#[tokio::test]
+async fn killed_when_vertex_had_the_job_and_had_not_answered() {
+    let lines = lines(["vertex/gemini-2.5-flash"; 3]);
+    a_kill_at_a_cloud(lines, "POST /v1/projects/", Hold::Answer).await;
+}
+
+#[tokio::test]
+async fn killed_before_cloud_storage_had_the_lines() {
+    let lines = lines(["vertex/claude-sonnet-4-5@20250929"; 3]);
+    a_kill_at_a_cloud(lines, "POST /upload/storage/", Hold::Request).await;
+}
+
+#[tokio::test]
+async fn killed_when_bedrock_had_the_job_and_had_not_answered() {
+    let lines = many_lines("bedrock/anthropic.claude-haiku-4-5-v1:0");
+    a_kill_at_a_cloud(lines, "POST /model-invocation-job ", Hold::Answer).await;
+}
+
+#[tokio::test]
+async fn killed_while_the_results_came_from_s3() {
+    let lines = many_lines("bedrock/amazon.nova-pro-v1:0");
+    a_kill_at_a_cloud(lines, "GET /s3/a-bucket/", Hold::Answer).await;
 }

@@ -2,14 +2,13 @@
 //! See <https://platform.claude.com/docs/en/api/creating-message-batches>.
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::check::{INVALID, plain};
 use crate::clock::written;
 use crate::route::query;
 use crate::sim::Sim;
+use crate::tasks::again::{self, visible};
 use crate::tasks::{Asked, Output};
 use crate::vendor::{Failure, field};
 
@@ -187,13 +186,6 @@ fn shown(batch: Value) -> Output {
     Output::Json(visible(batch))
 }
 
-fn visible(mut batch: Value) -> Value {
-    if let Some(fields) = batch.as_object_mut() {
-        fields.retain(|name, _| !name.starts_with('_'));
-    }
-    batch
-}
-
 async fn run(sim: &Sim, asked: &Asked<'_>, batch: &mut Value) {
     let requests = batch[REQUESTS].as_array().cloned().unwrap_or_default();
     let (mut lines, mut succeeded) = (Vec::new(), 0);
@@ -225,28 +217,12 @@ fn end(asked: &Asked<'_>, batch: &mut Value, lines: &[String], counts: [usize; 3
 
 /// Asks this provider itself, with the credential of who looks.
 async fn ask(sim: &Sim, asked: &Asked<'_>, params: &Value) -> Value {
-    let mut request = Request::new(Bytes::from(params.to_string()));
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_static("/v1/messages");
-    for name in ["x-api-key", "authorization", "anthropic-version"] {
-        if let Some(value) = asked.head.headers.get(name) {
-            request.headers_mut().insert(name, value.clone());
-        }
-    }
     if params["stream"] == true {
         let error = json!({"type": "error", "error": {"type": INVALID, "message": "stream: not supported in batches"}});
         return json!({"type": "errored", "error": error});
     }
-    // An answer of this provider may be one of these endpoints again.
-    let (head, body) = Box::pin(sim.respond(request)).await.into_parts();
-    let bytes = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
-    let mut answer: Value = bytes
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
+    let fields = ["x-api-key", "authorization", "anthropic-version"];
+    let (head, mut answer) = again::ask(sim, asked, "/v1/messages", &fields, params).await;
     if head.status.is_success() {
         answer["usage"]["service_tier"] = json!("batch");
         json!({"type": "succeeded", "message": answer})

@@ -80,7 +80,7 @@ pub(crate) fn verify(
         Standing::Expired => return Err(Unsigned::ExpiredKey),
         Standing::Unknown => return Err(Unsigned::UnknownKey),
     }
-    let canonical = canonical(head, body, signed_fields)?;
+    let canonical = canonical(head, body, service, signed_fields)?;
     let to_sign = format!(
         "AWS4-HMAC-SHA256\n{time}\n{day}/{region}/{service}/aws4_request\n{}",
         hex(digest(&SHA256, canonical.as_bytes()).as_ref())
@@ -123,7 +123,12 @@ fn timely(time: &str, day: &str, now: u64) -> Result<(), Unsigned> {
 }
 
 /// The request as both sides write it down.
-fn canonical(head: &Parts, body: &[u8], signed_fields: &str) -> Result<String, Unsigned> {
+fn canonical(
+    head: &Parts,
+    body: &[u8],
+    service: &str,
+    signed_fields: &str,
+) -> Result<String, Unsigned> {
     let names: Vec<&str> = signed_fields.split(';').collect();
     let must_be_signed = head
         .headers
@@ -141,7 +146,12 @@ fn canonical(head: &Parts, body: &[u8], signed_fields: &str) -> Result<String, U
         )));
     }
     let mut canonical = String::new();
-    let path = encoded(head.uri.path(), b"/");
+    let path = head.uri.path();
+    // S3 alone takes the path as it is.
+    let path = match service {
+        "s3" => path.to_owned(),
+        _ => encoded(path, b"/"),
+    };
     let query = canonical_query(head.uri.query().unwrap_or_default());
     // Writing into a text cannot fail.
     write!(canonical, "{}\n{path}\n{query}\n", head.method).ok();

@@ -2,6 +2,7 @@
 //! Reference: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>.
 
 mod converse;
+pub(crate) mod jobs;
 
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};

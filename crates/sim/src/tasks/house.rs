@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::aws::{Unsigned, verify};
 use crate::record::{Face, Host};
 use crate::vendor::{Api, Failure, Knock, bearer, field, is_invalid_key};
 
@@ -32,6 +33,8 @@ pub(crate) enum Other {
     ElevenLabs,
     /// <https://developers.deepgram.com/docs/errors>
     Deepgram,
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+    S3,
     /// Whoever keeps the pictures that were made: anyone who knows the address may fetch them.
     Delivery,
 }
@@ -40,6 +43,7 @@ pub(crate) const OPENAI: House = House::Chatting(Face::OpenAi, Host::OpenAi);
 pub(crate) const ANTHROPIC: House = House::Chatting(Face::Anthropic, Host::Anthropic);
 pub(crate) const GEMINI: House = House::Chatting(Face::Gemini, Host::Gemini);
 pub(crate) const VERTEX: House = House::Chatting(Face::Gemini, Host::Vertex);
+pub(crate) const BEDROCK: House = House::Chatting(Face::BedrockConverse, Host::Bedrock);
 
 impl House {
     fn api(face: Face, host: Host) -> Api {
@@ -125,6 +129,7 @@ impl Other {
             Self::Replicate => "replicate",
             Self::ElevenLabs => "elevenlabs",
             Self::Deepgram => "deepgram",
+            Self::S3 => "s3",
             Self::Delivery => "delivery",
         }
     }
@@ -134,6 +139,7 @@ impl Other {
             Self::Fal => Some("x-fal-request-id"),
             Self::ElevenLabs => Some("request-id"),
             Self::Deepgram => Some("dg-request-id"),
+            Self::S3 => Some("x-amz-request-id"),
             _ => None,
         }
     }
@@ -150,6 +156,7 @@ impl Other {
             Self::Fal => scheme("key"),
             Self::ElevenLabs => field(head, "xi-api-key"),
             Self::Deepgram => scheme("token"),
+            Self::S3 => return signed(knock),
             Self::Delivery => return Ok(()),
         };
         match key {
@@ -260,8 +267,35 @@ impl Other {
             Self::Deepgram => {
                 json!({"err_code": failure.kind, "err_msg": failure.message, "request_id": request_id})
             }
-            Self::Delivery => json!({"message": failure.message}),
+            Self::S3 | Self::Delivery => json!({"message": failure.message}),
         }
+    }
+}
+
+/// Whether a request to S3 is signed, and says what of.
+fn signed(knock: &Knock<'_>) -> Result<(), Failure> {
+    if field(knock.head, "x-amz-content-sha256").is_none() {
+        let message = "Missing required header for this request: x-amz-content-sha256";
+        return Err(Failure::new(400, "InvalidRequest", message));
+    }
+    let refused = |kind, message: &str| Failure::new(403, kind, message);
+    match verify(knock.head, knock.body, "s3", knock.seed, knock.now) {
+        Ok(_) => Ok(()),
+        Err(Unsigned::Missing) => Err(refused("AccessDenied", "Access Denied")),
+        Err(Unsigned::Incomplete(what) | Unsigned::Misplaced(what)) => {
+            Err(Failure::new(400, "AuthorizationHeaderMalformed", what))
+        }
+        Err(Unsigned::UnknownKey) => Err(refused(
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )),
+        Err(Unsigned::ExpiredKey) => {
+            Err(refused("ExpiredToken", "The provided token has expired."))
+        }
+        Err(Unsigned::Wrong) => Err(refused(
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+        )),
     }
 }
 

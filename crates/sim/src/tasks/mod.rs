@@ -4,6 +4,7 @@
 //! which is fulfilled here, with whatever fault was wished for. `house` is who answers: how its callers prove themselves and how it
 //! says no. OpenAI's and Google's endpoints stand beside their chats; the other vendors' are here.
 
+pub(crate) mod again;
 mod black_forest_labs;
 mod cohere;
 mod deepgram;
@@ -18,6 +19,7 @@ mod route;
 pub(crate) mod shelf;
 pub(crate) mod sound;
 mod stability;
+pub(crate) mod storage;
 pub(crate) mod vectors;
 
 use std::collections::VecDeque;
@@ -31,6 +33,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
 use crate::anthropic;
+use crate::bedrock;
 use crate::body::SimBody;
 use crate::digest::Digest;
 use crate::directive::{Directive, Fault, InvalidDirective, Voice};
@@ -41,6 +44,7 @@ use crate::openai;
 use crate::record::excerpt;
 use crate::sim::Sim;
 use crate::vendor::{Failure, Framing, Knock, field};
+use crate::vertex;
 
 pub(crate) use house::{House, Other};
 pub(crate) use record::TaskRecord;
@@ -181,6 +185,8 @@ pub(crate) async fn respond(sim: &Sim, head: &Parts, body: &Bytes) -> Option<Res
             let output = match known {
                 Ok(()) if house == house::ANTHROPIC => anthropic::batches::look(sim, &asked).await,
                 Ok(()) if house == house::GEMINI => gemini::tasks::batches::look(sim, &asked).await,
+                Ok(()) if house == house::VERTEX => vertex::jobs::look(sim, &asked).await,
+                Ok(()) if house == house::BEDROCK => bedrock::jobs::look(sim, &asked).await,
                 Ok(()) if asked.path().starts_with(openai::tasks::jobs::PREFIX) => {
                     openai::tasks::jobs::look(sim, &asked).await
                 }
@@ -356,6 +362,15 @@ fn whole(
 }
 
 fn refused(house: House, request_id: &str, failure: &Failure) -> Response<SimBody> {
+    if house == House::Other(Other::S3) {
+        // It answers in XML (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html).
+        let text = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>{request_id}</RequestId></Error>",
+            failure.kind, failure.message
+        );
+        let body = SimBody::whole(text.into());
+        return headed(house, request_id, failure.status, "application/xml", body);
+    }
     let error = house.error(failure, request_id);
     let mut response = whole(
         house,

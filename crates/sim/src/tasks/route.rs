@@ -3,14 +3,18 @@
 use http::Method;
 use http::request::Parts;
 
-use super::house::{ANTHROPIC, GEMINI, OPENAI, VERTEX};
+use super::house::{ANTHROPIC, BEDROCK, GEMINI, OPENAI, VERTEX};
 use super::{
     Endpoint, House, Other, Work, black_forest_labs, cohere, deepgram, elevenlabs, fal, replicate,
-    stability,
+    stability, storage,
 };
 use crate::anthropic;
+use crate::bedrock;
 use crate::gemini::tasks as gemini;
 use crate::openai::tasks as openai;
+use crate::vertex;
+
+const S3: House = House::Other(Other::S3);
 
 /// The endpoint; `None` for a request that is for something else, or has another method.
 pub(super) fn of(head: &Parts) -> Option<Endpoint> {
@@ -18,6 +22,9 @@ pub(super) fn of(head: &Parts) -> Option<Endpoint> {
     match head.method {
         Method::POST => posted(path),
         Method::GET => got(path),
+        Method::PUT if path.starts_with(storage::S3) => Some(look(S3, storage::put_s3)),
+        Method::DELETE if path.starts_with(storage::S3) => Some(look(S3, storage::delete_s3)),
+        Method::DELETE if path.starts_with(storage::OBJECTS) => Some(look(VERTEX, storage::delete)),
         Method::DELETE if path.starts_with("/v1beta/files/") => {
             Some(look(GEMINI, gemini::batches::delete))
         }
@@ -45,6 +52,13 @@ fn look(house: House, look: Look) -> Endpoint {
     }
 }
 
+fn batch(house: House) -> Endpoint {
+    Endpoint {
+        house,
+        work: Work::Batch,
+    }
+}
+
 fn posted(path: &str) -> Option<Endpoint> {
     let other = |name: Other, work: Make| Some(make(House::Other(name), work));
     let found = match path {
@@ -61,6 +75,7 @@ fn posted(path: &str) -> Option<Endpoint> {
         "/v1/files" => look(OPENAI, openai::files::upload),
         "/v1/batches" => look(OPENAI, openai::batches::create),
         openai::jobs::PREFIX => look(OPENAI, openai::jobs::create),
+        bedrock::jobs::JOB => look(BEDROCK, bedrock::jobs::create),
         "/upload/v1beta/files" => look(GEMINI, gemini::batches::upload),
         "/v1/messages/batches" => look(ANTHROPIC, anthropic::batches::create),
         "/v1/fine_tuning/jobs" => look(OPENAI, openai::fine_tuning::create),
@@ -87,6 +102,19 @@ fn posted_below(path: &str) -> Option<Endpoint> {
     }
     if let Some((_, model)) = path.split_once("/publishers/google/models/") {
         return of_google(VERTEX, model);
+    }
+    if let Some((_, rest)) = path.split_once(vertex::jobs::COLLECTION) {
+        return match rest {
+            "" => Some(look(VERTEX, vertex::jobs::create)),
+            rest if rest.ends_with(":cancel") => Some(look(VERTEX, vertex::jobs::cancel)),
+            _ => None,
+        };
+    }
+    if path.starts_with(bedrock::jobs::JOB) && path.ends_with("/stop") {
+        return Some(look(BEDROCK, bedrock::jobs::stop));
+    }
+    if path.starts_with(storage::UPLOAD) {
+        return Some(look(VERTEX, storage::upload));
     }
     let rest = path
         .strip_prefix("/v1/")
@@ -143,6 +171,24 @@ fn got(path: &str) -> Option<Endpoint> {
     if path.starts_with("/queue/fal-ai/") {
         return other(Other::Fal, fal::look);
     }
+    if path.starts_with(storage::S3) {
+        return other(Other::S3, storage::get_s3);
+    }
+    if path.starts_with(storage::OBJECTS) {
+        return Some(look(VERTEX, storage::download));
+    }
+    if path == bedrock::jobs::LIST {
+        return Some(look(BEDROCK, bedrock::jobs::list));
+    }
+    if path.ends_with(vertex::jobs::COLLECTION) {
+        return Some(look(VERTEX, vertex::jobs::list));
+    }
+    if path.starts_with(bedrock::jobs::JOB) {
+        return Some(batch(BEDROCK));
+    }
+    if path.contains(vertex::jobs::COLLECTION) {
+        return Some(batch(VERTEX));
+    }
     if path.starts_with("/download/v1beta/files/") {
         return Some(look(GEMINI, gemini::batches::download));
     }
@@ -150,10 +196,7 @@ fn got(path: &str) -> Option<Endpoint> {
         return Some(look(GEMINI, gemini::batches::list));
     }
     if path.starts_with("/v1beta/batches/") {
-        return Some(Endpoint {
-            house: GEMINI,
-            work: Work::Batch,
-        });
+        return Some(batch(GEMINI));
     }
     let rest = path.strip_prefix("/v1/")?;
     match rest {
@@ -177,20 +220,14 @@ fn got(path: &str) -> Option<Endpoint> {
         return Some(if rest.ends_with("/results") {
             look(ANTHROPIC, anthropic::batches::results)
         } else {
-            Endpoint {
-                house: ANTHROPIC,
-                work: Work::Batch,
-            }
+            batch(ANTHROPIC)
         });
     }
     if path.starts_with(openai::fine_tuning::PREFIX) {
         return Some(look(OPENAI, openai::fine_tuning::look));
     }
     if rest.starts_with("batches/") || rest.starts_with("batch/jobs/") {
-        return Some(Endpoint {
-            house: OPENAI,
-            work: Work::Batch,
-        });
+        return Some(batch(OPENAI));
     }
     if rest.starts_with("predictions/") {
         return other(Other::Replicate, replicate::look);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::ask::{ANTHROPIC, Answer, Fields, GEMINI, OPENAI, send};
+use super::ask::{ANTHROPIC, Answer, Fields, GEMINI, OPENAI, google_token, send};
 use crate::Sim;
 
 async fn post(sim: &Sim, path: &str, fields: Fields<'_>, body: &Value) -> Answer {
@@ -223,4 +223,114 @@ async fn anthropics_batches_are_listed_newest_first_and_in_pages() {
     let rest = get(&sim, &after, ANTHROPIC).await.json();
     assert_eq!(rest["data"][0]["id"], ids[0]);
     assert_eq!(rest["has_more"], false);
+}
+
+async fn google(sim: &Sim) -> String {
+    format!("Bearer {}", google_token(sim).await)
+}
+
+#[tokio::test]
+async fn vertex_reads_lines_from_a_bucket_and_puts_results_there() {
+    let sim = Sim::default();
+    let token = google(&sim).await;
+    let fields = [("authorization", token.as_str())];
+    let line = |words: &str| {
+        let contents = json!([{"role": "user", "parts": [{"text": words}]}]);
+        json!({"request": {"contents": contents, "labels": {"line": "a"}}}).to_string()
+    };
+    let lines = [line("Hello"), line("[[sim status=400]]")].join("\n");
+    let upload = "/upload/storage/v1/b/bucket/o?uploadType=media&name=in%2Fl.jsonl";
+    let uploaded = send(&sim, "POST", upload, &fields, lines.into()).await;
+    assert_eq!(uploaded.json()["name"], "in/l.jsonl");
+    let wanted = json!({
+        "displayName": "mine", "model": "publishers/google/models/gemini-2.5-flash",
+        "inputConfig": {"instancesFormat": "jsonl", "gcsSource": {"uris": ["gs://bucket/in/l.jsonl"]}},
+        "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": {"outputUriPrefix": "gs://bucket/out"}},
+    });
+    let jobs = "/v1/projects/p/locations/us-central1/batchPredictionJobs";
+    let job = post(&sim, jobs, &fields, &wanted).await.json();
+    assert_eq!(job["state"], "JOB_STATE_PENDING", "{job}");
+    let path = format!("/v1/{}", job["name"].as_str().unwrap());
+    get(&sim, &path, &fields).await;
+    let done = get(&sim, &path, &fields).await.json();
+    assert_eq!(done["state"], "JOB_STATE_SUCCEEDED", "{done}");
+    let folder = done["outputInfo"]["gcsOutputDirectory"].as_str().unwrap();
+    let object = folder.strip_prefix("gs://bucket/").unwrap();
+    let object = format!("{object}/predictions.jsonl").replace('/', "%2F");
+    let at = format!("/storage/v1/b/bucket/o/{object}?alt=media");
+    let results = get(&sim, &at, &fields).await;
+    let results: Vec<Value> = results
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(results[1]["request"]["labels"]["line"], "a");
+    assert!(results[1]["response"]["usageMetadata"].is_object());
+    let status = results[0]["status"].as_str().unwrap();
+    assert!(status.starts_with("Bad Request: {"), "{status}");
+    let list = get(&sim, &format!("{jobs}?pageSize=10"), &fields)
+        .await
+        .json();
+    assert_eq!(list["batchPredictionJobs"][0]["displayName"], "mine");
+    let unknown = json!({"displayName": "x", "surprise": 1});
+    assert_eq!(post(&sim, jobs, &fields, &unknown).await.status, 400);
+    assert_eq!(get(&sim, &path, &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn bedrock_runs_no_job_of_few_records_and_none_twice() {
+    let sim = Sim::default();
+    let wanted = json!({
+        "jobName": "batch-a", "clientRequestToken": "batch-a", "modelId": "amazon.nova-pro-v1:0",
+        "modelInvocationType": "Converse", "roleArn": "arn:aws:iam::123456789012:role/batches",
+        "inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://bucket/none.jsonl"}},
+        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://bucket/"}},
+    });
+    let made = post(&sim, "/model-invocation-job", OPENAI, &wanted)
+        .await
+        .json();
+    let again = post(&sim, "/model-invocation-job", OPENAI, &wanted)
+        .await
+        .json();
+    assert_eq!(made, again, "the token says that it is the same request");
+    let arn = made["jobArn"]
+        .as_str()
+        .unwrap()
+        .replace(':', "%3A")
+        .replace('/', "%2F");
+    let path = format!("/model-invocation-job/{arn}");
+    assert_eq!(
+        get(&sim, &path, OPENAI).await.json()["status"],
+        "InProgress"
+    );
+    let failed = get(&sim, &path, OPENAI).await.json();
+    assert_eq!(failed["status"], "Failed", "{failed}");
+    for (field, value) in [
+        ("jobName", json!("a_b")),
+        ("roleArn", json!("me")),
+        ("more", json!(1)),
+    ] {
+        let mut wrong = wanted.clone();
+        wrong[field] = value;
+        let refused = post(&sim, "/model-invocation-job", OPENAI, &wrong).await;
+        assert_eq!(refused.status, 400, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn s3_answers_nobody_who_does_not_sign() {
+    let sim = Sim::default();
+    let digest = (
+        "x-amz-content-sha256",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    );
+    let refused = send(&sim, "PUT", "/s3/bucket/a", &[digest], Bytes::new()).await;
+    assert_eq!(refused.status, 403);
+    assert!(
+        refused.text().contains("<Code>AccessDenied</Code>"),
+        "{}",
+        refused.text()
+    );
+    let silent = get(&sim, "/s3/bucket/a", OPENAI).await;
+    assert_eq!(silent.status, 400, "S3 wants the digest of every body");
 }

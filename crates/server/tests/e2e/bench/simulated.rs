@@ -17,9 +17,18 @@ pub(crate) struct Simulated {
 
 impl Simulated {
     pub(crate) async fn start() -> Self {
+        Self::of(Sim::default()).await
+    }
+
+    /// At whom it is as late as it is, for requests that are signed.
+    pub(crate) async fn start_now() -> Self {
+        let now = || u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+        Self::of(Sim::new(sim::Options { seed: 0, now })).await
+    }
+
+    async fn of(sim: Sim) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let sim = Sim::default();
         let served = sim.clone();
         let mut serving = JoinSet::new();
         serving.spawn(async move {

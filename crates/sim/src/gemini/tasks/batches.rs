@@ -2,8 +2,6 @@
 //! See <https://ai.google.dev/api/batch-api> and <https://ai.google.dev/api/files>.
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::super::check::plain;
@@ -13,7 +11,7 @@ use crate::node::Node;
 use crate::route::query;
 use crate::sim::Sim;
 use crate::tasks::shelf::File;
-use crate::tasks::{Asked, Output};
+use crate::tasks::{Asked, Output, again};
 use crate::vendor::{Failure, field};
 
 /// What a batch is, among others that are kept.
@@ -287,24 +285,9 @@ fn code(status: u16) -> u16 {
 
 /// Asks this provider itself, with the credential of who looks.
 async fn ask(sim: &Sim, asked: &Asked<'_>, model: &str, request: &Value) -> (u16, Value) {
-    let mut inner = Request::new(Bytes::from(request.to_string()));
-    *inner.method_mut() = http::Method::POST;
-    if let Ok(uri) = format!("/v1beta/{model}:generateContent").parse() {
-        *inner.uri_mut() = uri;
-    }
-    if let Some(key) = asked.head.headers.get("x-goog-api-key") {
-        inner.headers_mut().insert("x-goog-api-key", key.clone());
-    }
-    // An answer of this provider may be one of these endpoints again.
-    let (head, body) = Box::pin(sim.respond(inner)).await.into_parts();
-    let bytes = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
-    let answer = bytes
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    (head.status.as_u16(), answer.unwrap_or_default())
+    let path = format!("/v1beta/{model}:generateContent");
+    let (head, answer) = again::ask(sim, asked, &path, &["x-goog-api-key"], request).await;
+    (head.status.as_u16(), answer)
 }
 
 fn named<'a>(asked: &Asked<'a>, prefix: &str) -> &'a str {
@@ -333,9 +316,10 @@ fn shown(batch: Value) -> Output {
     Output::Json(visible(batch))
 }
 
-fn visible(mut batch: Value) -> Value {
+fn visible(batch: Value) -> Value {
+    let mut batch = again::visible(batch);
     if let Some(fields) = batch.as_object_mut() {
-        fields.retain(|name, _| !name.starts_with('_') && name != "id");
+        fields.shift_remove("id");
     }
     batch
 }

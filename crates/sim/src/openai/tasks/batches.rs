@@ -2,8 +2,6 @@
 //! See <https://platform.openai.com/docs/api-reference/batch>.
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::super::check::{INVALID, one_of, required, text};
@@ -12,7 +10,7 @@ use super::{known, plain};
 use crate::node::Node;
 use crate::sim::Sim;
 use crate::tasks::shelf::File;
-use crate::tasks::{Asked, Output};
+use crate::tasks::{Asked, Output, again};
 use crate::vendor::Failure;
 
 /// The endpoints that batches may ask.
@@ -239,24 +237,8 @@ pub(super) fn put_results(asked: &Asked<'_>, batch: &mut Value, results: [(&str,
 
 /// Asks this provider itself, with the credential of who looks.
 pub(super) async fn ask(sim: &Sim, asked: &Asked<'_>, line: &Value) -> Value {
-    let mut request = Request::new(Bytes::from(line["body"].to_string()));
-    *request.method_mut() = http::Method::POST;
-    if let Some(Ok(uri)) = line["url"].as_str().map(str::parse) {
-        *request.uri_mut() = uri;
-    }
-    if let Some(key) = asked.head.headers.get("authorization") {
-        request.headers_mut().insert("authorization", key.clone());
-    }
-    // An answer of this provider may be one of these endpoints again.
-    let (head, body) = Box::pin(sim.respond(request)).await.into_parts();
-    let bytes = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
-    let body: Value = bytes
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
+    let path = line["url"].as_str().unwrap_or_default();
+    let (head, body) = again::ask(sim, asked, path, &["authorization"], &line["body"]).await;
     let request_id = head
         .headers
         .get("x-request-id")
