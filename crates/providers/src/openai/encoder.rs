@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::annotations;
 use super::parse::FORMAT;
+use super::pictures::Picture;
 use super::render::{self, Block, OwnUnknown, append};
 use super::usage::Shown;
 use super::wire::{Detail, Extra, ExtraContent, WireCall, WireFunction};
@@ -43,6 +44,8 @@ struct Progress {
     /// The index of the thought that is being written.
     thought: usize,
     signs: Signs,
+    /// The pictures that were shown.
+    images: usize,
 }
 
 /// What a signature that comes now would be over.
@@ -75,6 +78,8 @@ struct Delta<'a> {
     native_annotations: Option<[&'a Value; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<[Picture; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_content: Option<[Block<'a>; 1]>,
     #[serde(flatten)]
@@ -221,7 +226,11 @@ impl ChunkEncoder {
     }
 
     fn unknown(&mut self, choice: u32, format: &'static str, raw: &RawValue, out: &mut BytesMut) {
+        let progress = self.progress(choice);
+        let picture = Picture::of(format, raw, progress.images);
+        progress.images += usize::from(picture.is_some());
         let foreign = Delta {
+            images: picture.map(|picture| [picture]),
             provider_content: Some([Block::Unknown { format, raw }]),
             ..Delta::default()
         };

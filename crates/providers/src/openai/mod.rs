@@ -42,6 +42,7 @@ mod parse;
 mod parse_blocks;
 mod parse_message;
 mod past_thoughts;
+mod pictures;
 mod progress;
 pub mod realtime;
 mod relay;
@@ -87,6 +88,7 @@ pub(crate) use request_body::may_be_refused;
 /// - Gemini's signatures in `extra_content.google.thought_signature`;
 /// - the provider's own word for the end in `native_finish_reason`, and the text that stopped it in
 ///   `stop_sequence`;
+/// - pictures of Gemini's in `images`, beside `provider_content`;
 /// - in `provider_content`, the order of the parts where it matters and blocks that only the provider's
 ///   format knows;
 /// - a report, where the caller asked for one, in `trunkline`.

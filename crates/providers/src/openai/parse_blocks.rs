@@ -27,6 +27,8 @@ pub(super) fn restore(
     let Some(items) = fields.list("provider_content")? else {
         return Ok(parts);
     };
+    // They are in the blocks as well.
+    fields.take("images");
     let blocks = items
         .into_iter()
         .map(|(path, raw)| block(raw, path))

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::annotations;
 use super::fields::Fields;
 use super::parse::FORMAT;
+use super::pictures::Picture;
 use super::usage::Shown;
 use super::wire::{
     Detail, Extra, ExtraContent, WireCall, reasoning_content, reasoning_details, refusals, texts,
@@ -67,6 +68,8 @@ struct WireMessage<'a> {
     native_annotations: Vec<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Picture>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     provider_content: Vec<Block<'a>>,
     #[serde(flatten)]
@@ -178,6 +181,7 @@ fn wire_message(parts: &[Part]) -> WireMessage<'_> {
     let mut tool_calls = Vec::new();
     let mut extra = Extra::default();
     let mut blocks = Vec::new();
+    let mut images = Vec::new();
     for part in parts {
         match part {
             Part::Text(text) => blocks.push(Block::Text { text: &text.text }),
@@ -190,7 +194,10 @@ fn wire_message(parts: &[Part]) -> WireMessage<'_> {
                     tool_calls.push(ShownCall::Other(raw));
                 }
                 OwnUnknown::Fields(fields) if *format == FORMAT && extra.add(&fields) => {}
-                _ => blocks.push(Block::Unknown { format, raw }),
+                _ => {
+                    images.extend(Picture::of(format, raw, images.len()));
+                    blocks.push(Block::Unknown { format, raw });
+                }
             },
             _ => {}
         }
@@ -211,6 +218,7 @@ fn wire_message(parts: &[Part]) -> WireMessage<'_> {
         extra_content: texts(parts)
             .find_map(|text| text.signature.as_deref())
             .map(ExtraContent::signed),
+        images,
         provider_content: provider_content(blocks),
         extra,
     }
