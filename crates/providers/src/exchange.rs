@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use domain::chat::{Part, Text};
+
 /// Remembers what a translation renamed and how it asked, so that the answer can be given back in the
 /// caller's words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,5 +26,30 @@ impl Exchange {
         self.tool_names
             .get(target_name)
             .map_or(target_name, String::as_str)
+    }
+
+    /// Whether the model called the tool that carries the structured answer and no other.
+    pub(crate) fn is_answer_only(&self, content: &[Part]) -> bool {
+        let mut calls = content.iter().filter_map(|part| match part {
+            Part::ToolCall(call) => Some(call),
+            _ => None,
+        });
+        let mut called = false;
+        let only = calls.all(|call| {
+            called = true;
+            self.answer_tool.as_deref() == Some(call.name.as_str())
+        });
+        called && only
+    }
+
+    /// The part as it is meant: the arguments of the tool that carries the structured answer are the answer's
+    /// text.
+    pub(crate) fn answered(&self, part: Part) -> Part {
+        match part {
+            Part::ToolCall(call) if self.answer_tool.as_deref() == Some(call.name.as_str()) => {
+                Part::Text(Text::from(call.arguments))
+            }
+            other => other,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests to providers: their paths and bodies, and what has to be fetched before.
 
 use bytes::Bytes;
-use domain::chat::{ChatRequest, Media, Message, Part, Source};
+use domain::chat::{ChatRequest, Conversion, Media, Message, Part, Source};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde::Serialize;
@@ -81,6 +81,25 @@ pub(crate) fn json(body: &impl Serialize, request: &ChatRequest) -> serde_json::
     let mut json = Vec::with_capacity(WITHOUT_MEDIA + inline.sum::<usize>());
     serde_json::to_writer(&mut json, body)?;
     Ok(json)
+}
+
+/// The texts that end an answer, for providers that refuse blank ones.
+pub(crate) fn stop_sequences<'a>(
+    request: &'a ChatRequest,
+    report: &mut Conversion,
+) -> Vec<&'a str> {
+    let mut kept = Vec::new();
+    for (index, stop) in request.stop.iter().enumerate() {
+        if stop.trim().is_empty() {
+            report.drop(format!("stop[{index}]"), "the provider refuses blank texts");
+        } else {
+            kept.push(stop.as_str());
+        }
+    }
+    if !kept.is_empty() {
+        report.carry("stop");
+    }
+    kept
 }
 
 /// A look at an address that a provider's answer named. It must be an absolute web address: whatever else it

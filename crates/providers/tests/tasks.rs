@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use domain::model::Capabilities;
 use domain::problem::{Problem, ProblemKind};
-use domain::provider_error::{ProviderError, Retry};
+use domain::provider_error::ProviderError;
 use domain::usage::Usage;
 use http::response::Parts;
 use http::{HeaderMap, Request};
@@ -48,6 +48,8 @@ use providers::rerank::{CohereRerank, JinaRerank};
 use providers::task::{Task, TaskAnswer, TaskReader, TaskStep};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+mod told;
 
 mod shared;
 
@@ -474,27 +476,7 @@ impl Case {
     }
 
     fn check_error(&mut self, error: &ProviderError) {
-        let mut told = json!({
-            "cause": error.cause.as_str(),
-            "message": error.message,
-            "retry": match error.retry {
-                Retry::Never => json!("never"),
-                Retry::Now => json!("now"),
-                Retry::After(wait) => json!({"after_ms": wait.as_millis()}),
-            },
-        });
-        let optional = [
-            ("status", error.status.map(Value::from)),
-            ("native_type", error.native_type.clone().map(Value::from)),
-            ("code", error.code.clone().map(Value::from)),
-            ("param", error.param.clone().map(Value::from)),
-            ("shows_body", error.body.as_ref().map(|_| Value::from(true))),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                told[name] = value;
-            }
-        }
+        let told = told::told(error);
         self.expect("error.json", &told, "the answer is an error");
     }
 

@@ -49,10 +49,10 @@ pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse,
     for raw in blocks {
         content.push(part(exchange, raw, &mut characters)?);
     }
-    let answered_by_tool = exchange.answer_tool.is_some() && is_answer_only(exchange, &content);
+    let answered_by_tool = exchange.is_answer_only(&content);
     let finish = finish(&stop, answered_by_tool);
     content.extend(refusal(&stop).map(Part::Refusal));
-    let content = content.into_iter().map(|part| answered(exchange, part));
+    let content = content.into_iter().map(|part| exchange.answered(part));
     Ok(ChatResponse {
         id,
         model,
@@ -148,30 +148,6 @@ fn tool_call(exchange: &Exchange, block: wire::ToolUseBlock) -> Part {
             .map_or_else(|| "{}".to_owned(), |input| input.get().to_owned()),
         ..ToolCall::default()
     })
-}
-
-/// Whether the model called the tool that carries the structured answer and no other.
-fn is_answer_only(exchange: &Exchange, content: &[Part]) -> bool {
-    let mut calls = content.iter().filter_map(|part| match part {
-        Part::ToolCall(call) => Some(call),
-        _ => None,
-    });
-    let mut called = false;
-    let only = calls.all(|call| {
-        called = true;
-        exchange.answer_tool.as_deref() == Some(call.name.as_str())
-    });
-    called && only
-}
-
-/// The arguments of the tool that carries the structured answer are the answer's text.
-fn answered(exchange: &Exchange, part: Part) -> Part {
-    match part {
-        Part::ToolCall(call) if exchange.answer_tool.as_deref() == Some(call.name.as_str()) => {
-            Part::Text(Text::from(call.arguments))
-        }
-        other => other,
-    }
 }
 
 /// Why the answer ended. `answered_by_tool` says that its only tool call was the structured answer.

@@ -99,7 +99,7 @@ pub(super) fn body(request: &ChatRequest, target: &Target<'_>) -> Result<Body, R
         temperature: sampling.temperature,
         top_p: sampling.top_p,
         top_k: sampling.top_k,
-        stop_sequences: stop_sequences(request, &mut report),
+        stop_sequences: outgoing::stop_sequences(request, &mut report),
         metadata: metadata(request, &mut report),
         service_tier: service_tier(request, &mut report),
         stream: streamed,
@@ -182,21 +182,6 @@ fn report_stream(request: &ChatRequest, report: &mut Conversion) {
     if request.stream_usage {
         report.carry("stream_options");
     }
-}
-
-fn stop_sequences<'a>(request: &'a ChatRequest, report: &mut Conversion) -> Vec<&'a str> {
-    let mut kept = Vec::new();
-    for (index, stop) in request.stop.iter().enumerate() {
-        if stop.trim().is_empty() {
-            report.drop(format!("stop[{index}]"), "the provider refuses blank texts");
-        } else {
-            kept.push(stop.as_str());
-        }
-    }
-    if !kept.is_empty() {
-        report.carry("stop");
-    }
-    kept
 }
 
 /// Who is speaking. The provider takes one identifier; the newer of OpenAI's two goes before the older.

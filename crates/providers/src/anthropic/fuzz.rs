@@ -8,6 +8,7 @@ use bolero::check;
 use bytes::{Bytes, BytesMut};
 use domain::chat::ChatEvent;
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::AnthropicMessages;
 use super::stream::Decoder;
@@ -31,8 +32,8 @@ fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, end: End) -> String {
     format!("{events:#?}\n{result:?}")
 }
 
-/// Whatever was decoded can be rendered, in a stream and as a whole.
-fn render(events: &[ChatEvent]) {
+/// Whatever was decoded can be rendered: as a stream, and as a whole.
+pub(super) fn render(events: &[ChatEvent]) -> (BytesMut, Value) {
     let rendering = Rendering {
         id: "req_1".to_owned(),
         created: "2026-11-05T12:00:00Z".parse().unwrap(),
@@ -50,7 +51,7 @@ fn render(events: &[ChatEvent]) {
     }
     encoder.finish(None, &mut out);
     let whole = AnthropicMessages.render(&collector.finish(), &rendering, None);
-    assert!(serde_json::from_slice::<serde_json::Value>(&whole).is_ok());
+    (out, serde_json::from_slice(&whole).unwrap())
 }
 
 /// The recorded streams.

@@ -178,31 +178,9 @@ fn function<'a>(
             format!("sent as {target:?}; given back as it was"),
         );
     }
-    let mut is_strict = *strict == Some(true);
-    let mut input_schema = parameters
-        .as_deref()
-        .map_or_else(|| Cow::Owned(no_parameters()), object_schema);
-    if is_strict && !model.takes_output_format() {
-        report.drop(
-            format!("{path}.function.strict"),
-            "this model does not enforce schemas",
-        );
-        is_strict = false;
-    } else if is_strict {
-        match schema::normalise(&input_schema) {
-            Ok(normalised) => {
-                report_schema(&format!("{path}.function.parameters"), &normalised, report);
-                input_schema = Cow::Owned(normalised.schema);
-            }
-            Err(problem) => {
-                report.drop(
-                    format!("{path}.function.strict"),
-                    format!("not enforced: {problem}"),
-                );
-                is_strict = false;
-            }
-        }
-    }
+    let enforces = model.takes_output_format();
+    let (input_schema, is_strict) =
+        input_schema(parameters.as_deref(), *strict, enforces, path, report);
     Some(wire::Tool::Function {
         name: target,
         description: description.as_deref(),
@@ -212,8 +190,43 @@ fn function<'a>(
     })
 }
 
+/// The schema of a tool's arguments, and whether the provider enforces it, which it does where `strict` asks for it
+/// and it can.
+pub(crate) fn input_schema<'a>(
+    parameters: Option<&'a RawValue>,
+    strict: Option<bool>,
+    enforces: bool,
+    path: &str,
+    report: &mut Conversion,
+) -> (Cow<'a, RawValue>, bool) {
+    let schema = parameters.map_or_else(|| Cow::Owned(no_parameters()), object_schema);
+    if strict != Some(true) {
+        return (schema, false);
+    }
+    if !enforces {
+        report.drop(
+            format!("{path}.function.strict"),
+            "this model does not enforce schemas",
+        );
+        return (schema, false);
+    }
+    match schema::normalise(&schema) {
+        Ok(normalised) => {
+            report_schema(&format!("{path}.function.parameters"), &normalised, report);
+            (Cow::Owned(normalised.schema), true)
+        }
+        Err(problem) => {
+            report.drop(
+                format!("{path}.function.strict"),
+                format!("not enforced: {problem}"),
+            );
+            (schema, false)
+        }
+    }
+}
+
 /// Notes what a normalised schema no longer enforces.
-pub(crate) fn report_schema(path: &str, normalised: &schema::Normalised, report: &mut Conversion) {
+pub(super) fn report_schema(path: &str, normalised: &schema::Normalised, report: &mut Conversion) {
     for constraint in &normalised.told {
         report.drop(
             format!("{path}{constraint}"),
@@ -231,12 +244,12 @@ pub(crate) fn report_schema(path: &str, normalised: &schema::Normalised, report:
     }
 }
 
-pub(crate) fn no_parameters() -> Box<RawValue> {
+fn no_parameters() -> Box<RawValue> {
     to_raw_value(&json!({"type": "object", "properties": {}})).unwrap_or_default()
 }
 
 /// The caller's schema as it is, unless it fails to say that it describes an object.
-pub(crate) fn object_schema(parameters: &RawValue) -> Cow<'_, RawValue> {
+fn object_schema(parameters: &RawValue) -> Cow<'_, RawValue> {
     #[derive(Deserialize)]
     struct Typed {
         #[serde(rename = "type")]

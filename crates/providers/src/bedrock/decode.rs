@@ -48,10 +48,10 @@ pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse,
     for raw in output.message.content {
         parts(exchange, raw, &mut characters, &mut content)?;
     }
-    let answered_by_tool = exchange.answer_tool.is_some() && is_answer_only(exchange, &content);
+    let answered_by_tool = exchange.is_answer_only(&content);
     let native = native.unwrap_or_default();
     let finish = finish(native, own.stop_sequence, answered_by_tool);
-    let content = content.into_iter().map(|part| answered(exchange, part));
+    let content = content.into_iter().map(|part| exchange.answered(part));
     Ok(ChatResponse {
         id: None,
         model: fields.get("trace").and_then(|raw| routed_model(raw)),
@@ -210,30 +210,6 @@ fn cited_text(cited: wire::CitationsContent, characters: &mut usize) -> Part {
         text,
         ..Text::default()
     })
-}
-
-/// Whether the model called the tool that carries the structured answer and no other.
-fn is_answer_only(exchange: &Exchange, content: &[Part]) -> bool {
-    let mut calls = content.iter().filter_map(|part| match part {
-        Part::ToolCall(call) => Some(call),
-        _ => None,
-    });
-    let mut called = false;
-    let only = calls.all(|call| {
-        called = true;
-        exchange.answer_tool.as_deref() == Some(call.name.as_str())
-    });
-    called && only
-}
-
-/// The arguments of the tool that carries the structured answer are the answer's text.
-fn answered(exchange: &Exchange, part: Part) -> Part {
-    match part {
-        Part::ToolCall(call) if exchange.answer_tool.as_deref() == Some(call.name.as_str()) => {
-            Part::Text(Text::from(call.arguments))
-        }
-        other => other,
-    }
 }
 
 /// Why the answer ended. `answered_by_tool` says that its only tool call was the structured answer.

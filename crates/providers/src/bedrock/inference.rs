@@ -11,6 +11,7 @@ use super::model::Family;
 use super::wire::InferenceConfig;
 use crate::anthropic::model::Model;
 use crate::anthropic::sampling::{report_unknown_sampling, translate as for_claude};
+use crate::outgoing;
 
 /// The bound on the output and the texts at which it ends.
 pub(super) fn limits<'a>(
@@ -20,7 +21,7 @@ pub(super) fn limits<'a>(
 ) -> InferenceConfig<'a> {
     InferenceConfig {
         max_tokens: max_tokens(request, facts, report),
-        stop_sequences: stop_sequences(request, report),
+        stop_sequences: outgoing::stop_sequences(request, report),
         ..InferenceConfig::default()
     }
 }
@@ -42,21 +43,6 @@ fn max_tokens(request: &ChatRequest, facts: &Facts<'_>, report: &mut Conversion)
             Some(wanted)
         }
     }
-}
-
-fn stop_sequences<'a>(request: &'a ChatRequest, report: &mut Conversion) -> Vec<&'a str> {
-    let mut kept = Vec::new();
-    for (index, stop) in request.stop.iter().enumerate() {
-        if stop.trim().is_empty() {
-            report.drop(format!("stop[{index}]"), "the provider refuses blank texts");
-        } else {
-            kept.push(stop.as_str());
-        }
-    }
-    if !kept.is_empty() {
-        report.carry("stop");
-    }
-    kept
 }
 
 /// How the next token is drawn. Some models take `top_k` under a name of their own.

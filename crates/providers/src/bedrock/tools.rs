@@ -11,8 +11,7 @@ use super::encode::Facts;
 use super::model::Family;
 use super::wire;
 use super::{FORMAT, cache};
-use crate::anthropic::schema;
-use crate::anthropic::tools::{ToolNames, is_allowed, no_parameters, object_schema, report_schema};
+use crate::anthropic::tools::{ToolNames, input_schema, is_allowed};
 
 /// The longest name of a tool, in bytes.
 const MAX_NAME: usize = 64;
@@ -140,31 +139,9 @@ fn function<'a>(
             format!("sent as {target:?}; given back as it was"),
         );
     }
-    let mut is_strict = *strict == Some(true);
-    let mut input_schema = parameters
-        .as_deref()
-        .map_or_else(|| Cow::Owned(no_parameters()), object_schema);
-    if is_strict && !facts.takes_schemas {
-        report.drop(
-            format!("{path}.function.strict"),
-            "this model does not enforce schemas",
-        );
-        is_strict = false;
-    } else if is_strict {
-        match schema::normalise(&input_schema) {
-            Ok(normalised) => {
-                report_schema(&format!("{path}.function.parameters"), &normalised, report);
-                input_schema = Cow::Owned(normalised.schema);
-            }
-            Err(problem) => {
-                report.drop(
-                    format!("{path}.function.strict"),
-                    format!("not enforced: {problem}"),
-                );
-                is_strict = false;
-            }
-        }
-    }
+    let enforces = facts.takes_schemas;
+    let (input_schema, is_strict) =
+        input_schema(parameters.as_deref(), *strict, enforces, path, report);
     tools.push(wire::Tool::Function {
         name: target,
         description: description.as_deref().filter(|text| !text.is_empty()),

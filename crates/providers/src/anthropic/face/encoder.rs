@@ -292,32 +292,14 @@ impl StreamEncoder for MessageEncoder {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use domain::chat::{ChatEvent, FinishReason};
 
     use super::*;
-    use crate::anthropic::AnthropicMessages;
-    use crate::collect::Collector;
-    use crate::face::Face;
+    use crate::anthropic::fuzz::render;
 
     /// The types of the blocks of an answer, as a stream and as a whole.
     fn blocks(events: &[ChatEvent]) -> (Vec<String>, Vec<String>) {
-        let rendering = Rendering {
-            id: "req_1".to_owned(),
-            created: "2026-11-05T12:00:00Z".parse().unwrap(),
-            model: "m".to_owned(),
-            stream_usage: true,
-            estimated_input_tokens: 1,
-            asked: Bytes::new(),
-        };
-        let mut encoder = AnthropicMessages.encoder(&rendering);
-        let mut collector = Collector::default();
-        let mut out = BytesMut::new();
-        for event in events {
-            encoder.push(event, &mut out);
-            collector.push(event.clone());
-        }
-        encoder.finish(None, &mut out);
+        let (out, whole) = render(events);
         let kind = |block: &Value| block["type"].as_str().unwrap().to_owned();
         let streamed = std::str::from_utf8(&out).unwrap().lines();
         let streamed = streamed.filter_map(|line| line.strip_prefix("data: "));
@@ -326,8 +308,6 @@ mod tests {
         let streamed = streamed
             .map(|event| kind(&event["content_block"]))
             .collect();
-        let whole = AnthropicMessages.render(&collector.finish(), &rendering, None);
-        let whole: Value = serde_json::from_slice(&whole).unwrap();
         let whole = whole["content"].as_array().unwrap().iter().map(kind);
         (streamed, whole.collect())
     }
