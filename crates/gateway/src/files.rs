@@ -16,7 +16,8 @@ use domain::caller::Owner;
 use domain::clock::Clock;
 use domain::entropy::Entropy;
 use domain::file::{
-    Completion, FileCursor, FileName, FilePurpose, FileQuery, FileStatus, FileStore, StoredFile,
+    Completion, FileCursor, FileName, FilePurpose, FileQuery, FileRoom, FileStatus, FileStore,
+    StoredFile,
 };
 use domain::id::FileId;
 use domain::media::{MediaBody, MediaError, MediaStore, MediaType, MediaWriter, ObjectName};
@@ -43,6 +44,8 @@ pub struct FileRules {
     pub max_file: u64,
     /// What all files together may have, in bytes.
     pub max_total: u64,
+    /// What the files of one organization together may have, in bytes.
+    pub max_organization: u64,
     /// How long what callers upload is kept; `None` keeps it until it is deleted.
     pub uploads_for: Option<Duration>,
     /// How long media that models made is kept, and its links hold.
@@ -102,6 +105,12 @@ pub enum FileError {
     /// All files together would have more bytes than they may have.
     #[error("all files together would have more than {max} bytes")]
     Full {
+        /// How many they may have.
+        max: u64,
+    },
+    /// All files of the owner's organization together would have more bytes than they may have.
+    #[error("all files of the organization together would have more than {max} bytes")]
+    FullOfYours {
         /// How many they may have.
         max: u64,
     },
@@ -379,10 +388,16 @@ impl<F: Deref<Target = Files>> Arriving<F> {
             ..self.file
         };
         self.writer.finish().await?;
-        let max = files.rules.max_total;
-        let problem = match files.store.complete_file(&file, max).await? {
+        let room = FileRoom {
+            total: files.rules.max_total,
+            organization: files.rules.max_organization,
+        };
+        let problem = match files.store.complete_file(&file, room).await? {
             Completion::Ready => return Ok(file),
-            Completion::OverTotal => FileError::Full { max },
+            Completion::OverTotal => FileError::Full { max: room.total },
+            Completion::OverOrganization => FileError::FullOfYours {
+                max: room.organization,
+            },
             Completion::Gone => FileError::GivenUp,
         };
         files.remove(std::slice::from_ref(&file)).await?;

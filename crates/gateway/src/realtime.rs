@@ -24,8 +24,6 @@ use domain::chat::{Finish, FinishReason};
 use domain::clock::Moment;
 use domain::egress::Outbound;
 use domain::id::RequestId;
-use domain::limit::Priority;
-use domain::money::Cost;
 use domain::name::ModelName;
 use domain::problem::{Problem, ProblemKind};
 use domain::provider_error::{Cause, ProviderError};
@@ -73,14 +71,6 @@ impl Default for SocketRules {
     }
 }
 
-/// What a session takes by itself.
-const NOTHING: Expectation<'static> = Expectation {
-    route: None,
-    input_tokens: 0,
-    max_output_tokens: Some(0),
-    priority: Priority::Normal,
-    is_within_call: false,
-};
 /// Messages of the gateway's own that wait to be sent to one side.
 const WAITING: usize = 16;
 /// How often it is looked up whether the caller may go on: a revocation takes effect within seconds.
@@ -210,9 +200,7 @@ impl Gateway {
             let headers = HeaderMap::new();
             Handshake { query, headers }.first(&plan)?;
         }
-        let admission = self.limits.admit(caller, NOTHING).await?;
-        admission.settle(0, 0, Cost::ZERO);
-        Ok(())
+        Ok(self.limits.count_request(caller).await?)
     }
 
     /// Opens a session: `query` is that of the caller's handshake, and `preset` what the session begins with.
@@ -238,7 +226,7 @@ impl Gateway {
         let nothing = Expectation {
             route: Some(&model),
             priority: priority_of(caller, &inbound.asked.headers),
-            ..NOTHING
+            ..Expectation::NOTHING
         };
         let admission = self.limits.admit(caller, nothing).await?;
         let now = inbound.started_at;

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use domain::file::{
-    Completion, FileCursor, FileOrder, FilePurpose, FileQuery, FileStatus, FileStore, StoredFile,
+    Completion, FileCursor, FileOrder, FilePurpose, FileQuery, FileRoom, FileStatus, FileStore,
+    StoredFile,
 };
 use domain::id::{FileId, KeyId};
 use domain::store_error::StoreError;
@@ -41,7 +42,7 @@ impl FileStore for Store {
     async fn complete_file(
         &self,
         file: &StoredFile,
-        max_total: u64,
+        room: FileRoom,
     ) -> Result<Completion, StoreError> {
         let mut transaction = self.database.begin().await?;
         let completed = execute!(
@@ -56,7 +57,8 @@ impl FileStore for Store {
              WHERE id = $1
                AND key_id = $2
                AND status = 'uploading'
-               AND (SELECT COALESCE(SUM(bytes), 0) FROM files) <= $8 - $6",
+               AND (SELECT COALESCE(SUM(bytes), 0) FROM files) <= $8 - $6
+               AND (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE organization_id = $9) <= $10 - $6",
             file.id.to_string(),
             file.key_id.to_string(),
             file.purpose.as_str(),
@@ -64,7 +66,9 @@ impl FileStore for Store {
             file.media_type.as_str(),
             saturated(file.bytes),
             file.expires_at.map(microseconds),
-            saturated(max_total),
+            saturated(room.total),
+            file.organization_id.to_string(),
+            saturated(room.organization),
         )?;
         if completed > 0 {
             transaction.commit().await?;
@@ -72,17 +76,19 @@ impl FileStore for Store {
         }
         let begun = rows!(
             transaction.session(),
-            (String,),
-            "SELECT id
+            (i64,),
+            "SELECT CAST(COALESCE((SELECT SUM(bytes) FROM files WHERE organization_id = $3), 0) AS BIGINT)
              FROM files
              WHERE id = $1 AND key_id = $2 AND status = 'uploading'",
             file.id.to_string(),
             file.key_id.to_string(),
+            file.organization_id.to_string(),
         )?;
-        Ok(if begun.is_empty() {
-            Completion::Gone
-        } else {
-            Completion::OverTotal
+        let room_of_organization = saturated(room.organization) - saturated(file.bytes);
+        Ok(match begun.first() {
+            None => Completion::Gone,
+            Some((taken,)) if *taken > room_of_organization => Completion::OverOrganization,
+            Some(_) => Completion::OverTotal,
         })
     }
 

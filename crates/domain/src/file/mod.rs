@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::id::{FileId, KeyId, OrganizationId, ProjectId};
 use crate::media::{MediaType, ObjectName};
 
-pub use port::{Completion, FileCursor, FileOrder, FileQuery, FileStore};
+pub use port::{Completion, FileCursor, FileOrder, FileQuery, FileRoom, FileStore};
 
 /// The record of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

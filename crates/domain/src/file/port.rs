@@ -19,12 +19,12 @@ pub trait FileStore: Send + Sync {
     async fn begin_file(&self, file: &StoredFile) -> Result<(), StoreError>;
 
     /// Completes a file that was begun: everything but its identifier, owner, object and beginning becomes
-    /// as `file` says. With it, all files together have at most `max_total` bytes; of files that are
+    /// as `file` says. With it, files have at most as many bytes as `room` has; of files that are
     /// completed at the same instant, on several replicas, each may not yet see the others.
     async fn complete_file(
         &self,
         file: &StoredFile,
-        max_total: u64,
+        room: FileRoom,
     ) -> Result<Completion, StoreError>;
 
     /// A file of this key's that is there at `now`; `None` when there is none or it is another's.
@@ -67,6 +67,15 @@ pub trait FileStore: Send + Sync {
     async fn forget_files(&self, ids: &[FileId]) -> Result<(), StoreError>;
 }
 
+/// How many bytes files may have together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileRoom {
+    /// Everybody's.
+    pub total: u64,
+    /// Those of one organization.
+    pub organization: u64,
+}
+
 /// How the completion of a file went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
@@ -74,6 +83,8 @@ pub enum Completion {
     Ready,
     /// All files together would have too many bytes; it is not there.
     OverTotal,
+    /// Those of its organization would have too many bytes; it is not there.
+    OverOrganization,
     /// It was not begun, or was given up meanwhile.
     Gone,
 }

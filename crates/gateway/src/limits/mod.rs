@@ -74,6 +74,17 @@ pub struct Expectation<'a> {
     pub is_within_call: bool,
 }
 
+impl Expectation<'_> {
+    /// Of a request that takes nothing by itself.
+    pub(crate) const NOTHING: Self = Self {
+        route: None,
+        input_tokens: 0,
+        max_output_tokens: Some(0),
+        priority: Priority::Normal,
+        is_within_call: false,
+    };
+}
+
 /// Keeps count for every key that was seen: about half a kilobyte for each key that was ever recognised, since
 /// only those come here, and about as much for each of its limits.
 pub struct Limits {
@@ -149,6 +160,13 @@ impl Limits {
             }
             Err(refusal) => Err(refusal.reached),
         }
+    }
+
+    /// Counts a request that is no call: it takes nothing but its place in the caller's rates, and ends at once.
+    pub async fn count_request(&self, caller: &Caller) -> Result<(), LimitReached> {
+        let admission = self.admit(caller, Expectation::NOTHING).await?;
+        admission.settle(0, 0, Cost::ZERO);
+        Ok(())
     }
 
     fn try_admit(

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::file::{Completion, FileOrder, FileQuery, FileStatus, FileStore, StoredFile};
+use domain::file::{Completion, FileOrder, FileQuery, FileRoom, FileStatus, FileStore, StoredFile};
 use domain::id::{FileId, KeyId};
 use domain::media::{MediaBody, MediaError, MediaStore, MediaWriter, ObjectName};
 use domain::store_error::StoreError;
@@ -48,14 +48,20 @@ impl FileStore for Records {
     async fn complete_file(
         &self,
         file: &StoredFile,
-        max_total: u64,
+        room: FileRoom,
     ) -> Result<Completion, StoreError> {
         let mut files = self.0.lock().unwrap();
         let total: u64 = files.values().map(|file| file.bytes).sum();
+        let of_organization = files.values();
+        let of_organization =
+            of_organization.filter(|other| other.organization_id == file.organization_id);
+        let of_organization: u64 = of_organization.map(|file| file.bytes).sum();
         Ok(match files.get_mut(&file.id) {
             Some(kept) if kept.status == FileStatus::Uploading => {
-                if total + file.bytes > max_total {
+                if total + file.bytes > room.total {
                     Completion::OverTotal
+                } else if of_organization + file.bytes > room.organization {
+                    Completion::OverOrganization
                 } else {
                     kept.clone_from(file);
                     Completion::Ready

@@ -62,6 +62,7 @@ pub(crate) const CUSTODY: CustodyRules = CustodyRules {
 const FILES: FileRules = FileRules {
     max_file: 1_024,
     max_total: 2_048,
+    max_organization: 2_048,
     uploads_for: Some(std::time::Duration::from_hours(24)),
     generated_for: std::time::Duration::from_hours(1),
     delivers_urls: true,

@@ -173,6 +173,22 @@ impl Section for Media {
             "64GiB",
             "What all files and generated media may take together; what would go beyond is refused.",
         );
+        let max_organization: Option<ByteSize> = fields.optional(
+            "max_organization",
+            "8GiB",
+            "What the files and generated media of one organization may take together, of `max_total`; left \
+             out, all of it.",
+        );
+        if let (Some(file), Some(bound)) = (max_file, max_organization)
+            && file > bound
+        {
+            let complaint =
+                Complaint::new("one file may be larger than all of an organization together");
+            fields.refuse(
+                "max_file",
+                complaint.suggest("lower `max_file`, or raise `max_organization`"),
+            );
+        }
         if let (Some(file), Some(total)) = (max_file, max_total)
             && file > total
         {
@@ -196,6 +212,7 @@ impl Section for Media {
             rules: FileRules {
                 max_file: max_file?.bytes(),
                 max_total: max_total?.bytes(),
+                max_organization: max_organization.or(max_total)?.bytes(),
                 uploads_for: match uploads? {
                     Until::Deleted => None,
                     Until::Over(time) => Some(time),
@@ -403,6 +420,10 @@ mod tests {
             (
                 "{ store: \"s3://a-bucket\", access_key_id: AKIA }",
                 "media.access_key_id: `secret_access_key` is missing beside it",
+            ),
+            (
+                "{ max_file: 2MiB, max_organization: 1MiB }",
+                "media.max_file: one file may be larger than all of an organization",
             ),
             (
                 "{ max_file: 2GiB, max_total: 1GiB }",

@@ -48,6 +48,7 @@ pub async fn create(State(app): State<Shared>, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let caller = authenticate(&app, &parts, &arrival)?;
         let request = Request::from_parts(parts, body);
+        count(&app, &caller).await?;
         let form = Multipart::from_request(request, &()).await;
         let form = form.map_err(|refused| form::invalid(None, refused.body_text()))?;
         form::keep(&app, &caller, shape, form).await
@@ -201,6 +202,12 @@ impl Wanted {
     }
 }
 
+/// Counts an upload towards the caller's rates, as any request: it is no call, and costs nothing.
+async fn count(app: &App, caller: &Caller) -> Result<(), Problem> {
+    let counted = app.limits.count_request(caller).await;
+    counted.map_err(IntoProblem::into_problem)
+}
+
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredFile, Problem> {
     let found = app.files.file(caller.owner(), id).await;
     found.map_err(IntoProblem::into_problem)
@@ -240,6 +247,13 @@ impl IntoProblem for FileError {
                 let detail = "There is no room for the file (media.max_total). Delete files that are no \
                               longer needed, or ask the operator for more room.";
                 Problem::new(ProblemKind::Unavailable, detail)
+            }
+            Self::FullOfYours { max } => {
+                let detail = format!(
+                    "The files of your organization may have {max} bytes together (media.max_organization). \
+                     Delete files that are no longer needed, or ask the operator for more room."
+                );
+                Problem::new(ProblemKind::InvalidRequest, detail).with_param("file")
             }
             Self::Busy => {
                 let detail = "Too many files are written at the moment. Try again shortly.";

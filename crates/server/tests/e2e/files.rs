@@ -61,6 +61,29 @@ fn id(file: &Value) -> &str {
 }
 
 #[tokio::test]
+async fn an_upload_counts_as_a_request_and_the_files_of_an_organization_are_bounded() {
+    let more = "  - { name: slow, key: the-key-of-a-slow-one, rate: { rpm: 2 } }\nmedia: { max_file: 1KiB, \
+                max_organization: 1KiB }\n";
+    let (_sim, _installation, trunkline) = start(more).await;
+    let slow = trunkline.app().with_key("the-key-of-a-slow-one");
+    upload(&slow, "one.txt", &[b'a'; 600]).await;
+    let body = form(&[
+        ("file", Some("two.txt"), &[b'a'; 600]),
+        ("purpose", None, b"user_data"),
+    ]);
+    let full = upload_to(&slow, "/v1/files", &[], body.clone()).await;
+    assert_eq!(full.status, 400, "{}", full.text());
+    assert!(
+        full.text().contains("media.max_organization"),
+        "{}",
+        full.text()
+    );
+    let limited = upload_to(&slow, "/v1/files", &[], body).await;
+    assert_eq!(limited.status, 429, "{}", limited.text());
+    assert!(limited.header("retry-after").is_some());
+}
+
+#[tokio::test]
 async fn a_file_is_uploaded_listed_read_and_deleted() {
     let (_sim, installation, trunkline) = start("").await;
     let app = trunkline.app();

@@ -1,7 +1,8 @@
 //! The file port: records of what lies in the media store.
 
 use domain::file::{
-    Completion, FileCursor, FileOrder, FilePurpose, FileQuery, FileStatus, FileStore, StoredFile,
+    Completion, FileCursor, FileOrder, FilePurpose, FileQuery, FileRoom, FileStatus, FileStore,
+    StoredFile,
 };
 use domain::id::FileId;
 use jiff::Timestamp;
@@ -20,12 +21,16 @@ on_both_engines!(
     a_file_is_not_found_after_its_time,
     a_deleted_file_is_gone_and_its_bytes_are_to_go,
     all_files_together_stay_within_the_total,
+    the_files_of_an_organization_stay_within_its_part,
     lists_go_in_both_orders_and_on_after_a_place,
     lists_hold_only_what_their_owner_can_find,
     ended_files_come_the_earliest_end_first_until_they_are_forgotten,
 );
 
-const TOTAL: u64 = 1_000_000;
+const ROOM: FileRoom = FileRoom {
+    total: 1_000_000,
+    organization: 1_000_000,
+};
 
 async fn keep(bench: &Bench, files: &[StoredFile]) {
     for file in files {
@@ -35,7 +40,7 @@ async fn keep(bench: &Bench, files: &[StoredFile]) {
 }
 
 async fn complete(bench: &Bench, file: &StoredFile) -> Completion {
-    bench.store.complete_file(file, TOTAL).await.unwrap()
+    bench.store.complete_file(file, ROOM).await.unwrap()
 }
 
 async fn find(bench: &Bench, id: FileId, now: Timestamp) -> Option<StoredFile> {
@@ -163,7 +168,8 @@ async fn all_files_together_stay_within_the_total(bench: Bench) {
     for number in 1..=4 {
         bench.store.begin_file(&of(number, 0)).await.unwrap();
     }
-    let complete = async |file| bench.store.complete_file(&file, 10).await.unwrap();
+    let room = FileRoom { total: 10, ..ROOM };
+    let complete = async |file| bench.store.complete_file(&file, room).await.unwrap();
     assert_eq!(complete(of(1, 6)).await, Completion::Ready);
     assert_eq!(complete(of(2, 5)).await, Completion::OverTotal);
     assert_eq!(complete(of(3, 4)).await, Completion::Ready);
@@ -171,6 +177,30 @@ async fn all_files_together_stay_within_the_total(bench: Bench) {
     assert_eq!(complete(of(4, 0)).await, Completion::Ready);
     bench.store.forget_files(&[file(1).id]).await.unwrap();
     assert_eq!(complete(of(2, 6)).await, Completion::Ready);
+}
+
+async fn the_files_of_an_organization_stay_within_its_part(bench: Bench) {
+    let of = |number, bytes| StoredFile {
+        bytes,
+        ..file(number)
+    };
+    let theirs = StoredFile {
+        organization_id: other_organization(),
+        ..of(3, 6)
+    };
+    for begun in [of(1, 0), of(2, 0), theirs.clone()] {
+        let begun = StoredFile { bytes: 0, ..begun };
+        bench.store.begin_file(&begun).await.unwrap();
+    }
+    let room = FileRoom {
+        organization: 10,
+        ..ROOM
+    };
+    let complete = async |file| bench.store.complete_file(&file, room).await.unwrap();
+    assert_eq!(complete(of(1, 6)).await, Completion::Ready);
+    assert_eq!(complete(of(2, 5)).await, Completion::OverOrganization);
+    assert_eq!(complete(theirs).await, Completion::Ready);
+    assert_eq!(complete(of(2, 4)).await, Completion::Ready);
 }
 
 fn query() -> FileQuery {

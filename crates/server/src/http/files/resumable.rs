@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::form::{SILENCE, invalid};
 use super::shape::{Shape, View};
-use super::{FileError, failure};
+use super::{FileError, count, failure};
 use crate::app::{App, Shared};
 use crate::http::auth::authenticate;
 use crate::http::call::read;
@@ -162,6 +162,7 @@ async fn begin(app: &Shared, request: Request, arrival: &Arrival) -> Result<Resp
     if promised.is_some_and(|length| length > max) {
         return Err(FileError::TooLarge { max }.into_problem());
     }
+    count(app, &caller).await?;
     let described = read(body, MAX_DESCRIPTION).await?;
     let label = label(&parts.headers, &described)?;
     let upload = Files::begin_lasting(&app.files, caller.owner()).await;
