@@ -75,7 +75,11 @@ impl Batches {
         let now = self.parts.clock.now();
         let held = parts.iter().map(|part| {
             let mut admission = gateway.limits.admit_settled(caller, None, now);
-            admission.hold(part.reserved);
+            let target = Destination {
+                provider: &part.provider,
+                model: &part.model,
+            };
+            admission.hold(target, part.reserved);
             (!part.has_ended()).then_some(admission)
         });
         Held(held.collect())

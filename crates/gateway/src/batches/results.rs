@@ -47,8 +47,9 @@ impl Batches {
             batch.details.faults = vec![LineFault::of_batch("api_key_revoked", message)];
         }
         let mut ended = Ended::default();
-        let mut output = Results::new("output");
-        let mut errors = Results::new("error");
+        let max = gateway.files.rules().max_file;
+        let mut output = Results::new("output", max);
+        let mut errors = Results::new("error", max);
         let mut usage = Usage::default();
         // A batch whose lines were never looked at has none to tell of.
         if has_begun || batch.face == BatchFace::Anthropic {
@@ -70,6 +71,15 @@ impl Batches {
                 };
                 results.write(gateway, batch, &text).await?;
             }
+        }
+        let left_out = output.left_out + errors.left_out;
+        if left_out > 0 {
+            let message = format!(
+                "The results of {left_out} lines are left out: a file may have {max} bytes (media.max_file). Ask \
+                 for fewer lines in a batch."
+            );
+            let fault = LineFault::of_batch("results_too_large", message);
+            batch.details.faults.push(fault);
         }
         batch.details.usage = (batch.face == BatchFace::Openai).then_some(usage);
         let keep = match batch.details.output_seconds {
@@ -124,14 +134,20 @@ struct Results<'g> {
     kind: &'static str,
     upload: Option<Upload<'g>>,
     gathered: Vec<u8>,
+    /// The bytes for which there is room in the file.
+    room: u64,
+    /// The lines for which there was none.
+    left_out: u32,
 }
 
 impl<'g> Results<'g> {
-    fn new(kind: &'static str) -> Self {
+    fn new(kind: &'static str, room: u64) -> Self {
         Self {
             kind,
             upload: None,
             gathered: Vec::new(),
+            room,
+            left_out: 0,
         }
     }
 
@@ -141,6 +157,11 @@ impl<'g> Results<'g> {
         batch: &Batch,
         line: &[u8],
     ) -> Result<(), FileError> {
+        let Some(room) = self.room.checked_sub(line.len() as u64) else {
+            self.left_out += 1;
+            return Ok(());
+        };
+        self.room = room;
         if self.upload.is_none() {
             self.upload = Some(gateway.files.begin(owner(batch)).await?);
         }

@@ -1,5 +1,7 @@
 //! The story of a batch, with a scripted provider and everything else in memory.
 
+mod budgets;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -372,6 +374,28 @@ fn lines_that_have_ended_are_not_asked_again() {
     assert_eq!(
         states,
         [CallState::Settled, CallState::Cancelled, CallState::Settled]
+    );
+}
+
+#[test]
+fn results_for_which_a_file_has_no_room_are_left_out_and_told_of() {
+    let acts = [ANSWER; 3].map(|answer| Act::whole(200, answer));
+    let bench = Bench::new(false, anyone(), acts);
+    let lines = [line("one"), line("two"), line("three")];
+    bench.submit(&lines).unwrap();
+    bench.work().unwrap();
+    let batch = bench.kept.only();
+    assert_eq!(batch.state, BatchState::Completed);
+    assert_eq!(batch.ended.succeeded, 3);
+    assert_eq!(bench.results(batch.details.output).len(), 2);
+    let [fault] = batch.details.faults.as_slice() else {
+        panic!("{:?}", batch.details.faults);
+    };
+    assert_eq!(fault.code, "results_too_large");
+    assert!(
+        fault.message.contains("The results of 1 lines"),
+        "{}",
+        fault.message
     );
 }
 

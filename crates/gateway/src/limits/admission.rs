@@ -286,12 +286,15 @@ impl Admission {
         }
     }
 
-    /// Sets `cost` aside of every budget of the caller, whatever they say: it was begun already, and what comes
-    /// next is to find it counted.
-    pub fn hold(&mut self, cost: Cost) {
+    /// Sets `cost` aside of every budget of the caller and of `target`, whatever they say: it was begun already,
+    /// and what comes next is to find it counted.
+    pub fn hold(&mut self, target: Destination<'_>, cost: Cost) {
         let want = Want { cost, ..self.want };
         let holder = Arc::clone(&self.holder);
         self.take_anyway(&holder.budgets, &want, false);
+        if let Some(counters) = self.bench.at_target(&holder, target) {
+            self.take_anyway(&counters, &want, true);
+        }
     }
 
     /// Counts what the call really took.
