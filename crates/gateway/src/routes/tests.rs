@@ -205,3 +205,55 @@ fn names_that_callers_make_up_are_remembered_up_to_a_bound() {
     }
     assert_eq!(routes.resolved.read().unwrap().len(), MAX_REMEMBERED);
 }
+
+#[test]
+fn others_are_put_in_the_order_that_the_caller_wishes() {
+    let candidate = |name: &str, standing: Standing| Candidate {
+        standing,
+        ..Candidate::primary(Arc::clone(
+            Routes::new(
+                [provider(name, ProviderKind::Openai, "https://a.example/v1")],
+                [],
+                Catalog::builtin(),
+            )
+            .plan(&format!("{name}/m").parse().unwrap())
+            .unwrap()
+            .target(),
+        ))
+    };
+    let always = Standing::Fallback(When::Always);
+    let limited = Standing::Fallback(When::RateLimit);
+    let mut plan = Plan::of(Arc::clone(&candidate("a", Standing::Primary).target));
+    plan.candidates = Candidates::of([
+        candidate("a", Standing::Primary),
+        candidate("b", Standing::Primary),
+        candidate("c", always),
+        candidate("d", limited),
+    ])
+    .unwrap();
+    let wishes = Wishes {
+        order: ["d", "c", "a"].map(str::to_owned).into(),
+        attempts: Some(2),
+        ..Wishes::NONE
+    };
+    wishes.arrange(&mut plan);
+    let order: Vec<_> = plan
+        .candidates
+        .iter()
+        .map(|it| (it.target.provider.name.as_str(), it.standing))
+        .collect();
+    let expected = [
+        ("a", Standing::Primary),
+        ("c", Standing::Primary),
+        ("b", Standing::Primary),
+        ("d", limited),
+    ];
+    assert_eq!(order, expected, "what is for one cause stays so");
+    assert_eq!(plan.retries.attempts, 2);
+    let alone = Wishes {
+        has_no_fallback: true,
+        ..Wishes::NONE
+    };
+    alone.arrange(&mut plan);
+    assert_eq!(plan.candidates.len(), 1);
+}

@@ -35,7 +35,7 @@ pub async fn ready(State(app): State<Shared>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     if let Some(other) = app.replicas.unshared()
-        && (!app.limits.in_force().is_empty() || app.ring.limits_anyone(app.clock.now()))
+        && counts_anything(&app)
     {
         return (StatusCode::SERVICE_UNAVAILABLE, unshared(&other)).into_response();
     }
@@ -60,6 +60,13 @@ pub async fn ready(State(app): State<Shared>) -> Response {
     }
     state.push('\n');
     state.into_response()
+}
+
+/// Whether there is a limit that each replica would count for itself: also that of copies of calls.
+fn counts_anything(app: &App) -> bool {
+    !app.limits.in_force().is_empty()
+        || app.ring.limits_anyone(app.clock.now())
+        || app.gateway.routes().shadows().next().is_some()
 }
 
 /// The providers whose probes fail; none where they are not probed.

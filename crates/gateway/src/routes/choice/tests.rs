@@ -166,6 +166,50 @@ fn a_target_outside_of_the_regions_of_the_route_is_never_a_candidate() {
 }
 
 #[test]
+fn who_wants_the_cheapest_gets_it_unless_speed_counts() {
+    let members = || {
+        vec![
+            member_of(target("openai", "gpt-4.1")),
+            member_of(target("openai", "gpt-4.1-nano")),
+        ]
+    };
+    let roster = roster(Strategy::Priority, members());
+    let models = |world: &World| {
+        let inquiry = Inquiry::by("ann", 100);
+        let choice = world.choose(&roster, &inquiry);
+        let placed = choice.placed.iter();
+        placed.map(|it| it.target.model.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(models(&World::default()), ["gpt-4.1", "gpt-4.1-nano"]);
+    let cheapest = World {
+        is_cheapest: true,
+        ..World::default()
+    };
+    assert_eq!(models(&cheapest), ["gpt-4.1-nano", "gpt-4.1"]);
+    let by_cost = World {
+        performance: Some(0.0),
+        ..World::default()
+    };
+    assert_eq!(models(&by_cost), ["gpt-4.1-nano", "gpt-4.1"]);
+}
+
+#[test]
+fn the_output_that_is_expected_is_learned_and_bounded_by_the_caller() {
+    let inquiry = Inquiry::by("ann", 100);
+    let usage = |usual: Option<u64>, bound: Option<u64>| {
+        let question = Question {
+            max_output_tokens: bound,
+            ..inquiry.question()
+        };
+        expected_usage(&question, &|| usual, 0).output_tokens
+    };
+    assert_eq!(usage(None, None), 500);
+    assert_eq!(usage(Some(40), None), 40);
+    assert_eq!(usage(Some(4_000), None), 4_000);
+    assert_eq!(usage(Some(4_000), Some(100)), 100);
+}
+
+#[test]
 fn a_promise_to_a_tenant_holds_on_every_route() {
     let inquiry = Inquiry::default();
     let promise = Promise {

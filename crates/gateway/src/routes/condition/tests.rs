@@ -1,5 +1,7 @@
 use serde_json::json;
 
+use domain::tenant::{self, ProjectSettings};
+
 use super::*;
 use crate::routes::flag::Flag;
 use crate::routes::inquiry::Inquiry;
@@ -151,6 +153,27 @@ fn what_would_take_long_is_refused() {
         "x".repeat(MAX_EXPRESSION)
     ));
     assert!(said.contains("longer"), "{said}");
+}
+
+#[test]
+fn what_a_projects_record_says_of_a_flag_wins() {
+    let record = |flag: tenant::Flag| {
+        let settings = ProjectSettings {
+            flags: [("beta".to_owned(), flag)].into(),
+            ..ProjectSettings::default()
+        };
+        let inquiry = Inquiry::default();
+        let caller = inquiry.caller.clone();
+        Inquiry {
+            caller: caller.of_project(Some(Arc::new(settings)), false),
+            ..inquiry
+        }
+    };
+    assert!(holds("flags.beta", &Inquiry::default()));
+    assert!(!holds("flags.beta", &record(tenant::Flag::Switch(false))));
+    let warm = record(tenant::Flag::Variant("warm".to_owned()));
+    assert!(holds("flags.beta == 'warm'", &warm));
+    assert!(!holds("flags.beta == 'cold'", &warm));
 }
 
 #[test]
