@@ -2,7 +2,7 @@
 //! rows says the same.
 //!
 //! Each call is read and added up here, one by one; what the store adds up of calls and adjustments must be
-//! the same for every key, project and day. Of every row it is asked whether its usage holds together, whether
+//! the same for every key, project and day, and what counts against budgets the same for every hour. Of every row it is asked whether its usage holds together, whether
 //! it ended as a call can end, and whether its cost follows from its usage where the price is still the one
 //! that it was computed with.
 
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use domain::adjustment::{AdjustmentFilter, AdjustmentStore, SpendTotal};
 use domain::call::{Call, CallFilter, CallState, CallStore, EndReason};
 use domain::id::{KeyId, ProjectId, RequestId};
+use domain::key::Period;
 use domain::money::Cost;
 use domain::store_error::StoreError;
 use jiff::Timestamp;
@@ -23,6 +24,8 @@ use crate::routes::Routes;
 const BATCH: u32 = 1_000;
 /// The most findings that are told; more are counted.
 const MAX_FINDINGS: usize = 1_000;
+/// The most hours that are told of which the sums are wrong.
+const MAX_HOURS: u32 = 1_000;
 const MICROSECONDS_OF_A_DAY: i64 = 86_400_000_000;
 
 /// Something that is not as it must be.
@@ -46,6 +49,23 @@ pub enum Finding {
         call: RequestId,
         /// The adjustment's amount.
         amount: Cost,
+    },
+    /// What counts against budgets is not the sum of the rows.
+    #[error(
+        "what {key} has spent in {project} in the hour from {starts_at}: the rows make {rows}, the sum that counts \
+         against budgets says {sum}"
+    )]
+    Hour {
+        /// The key.
+        key: KeyId,
+        /// The project.
+        project: ProjectId,
+        /// When the hour began.
+        starts_at: Timestamp,
+        /// The sum of the rows.
+        rows: Cost,
+        /// What the sum says.
+        sum: Cost,
     },
     /// What the store adds up is not the sum of the rows.
     #[error(
@@ -98,15 +118,36 @@ struct Sums {
 
 type Place = (KeyId, ProjectId, i64);
 
-/// Goes through the calls that started in the time from `since` until before `until`, and tells `progress` now
-/// and then how far it is. Calls that end while it reads are found as a difference; ask for a time that is over.
+/// The calls that are to be gone through.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// Those that started then or later.
+    pub since: Timestamp,
+    /// Those that started before then.
+    pub until: Timestamp,
+    /// From when on what was spent is kept by the hour.
+    pub hours_since: Timestamp,
+}
+
+impl Span {
+    /// The whole hours, of which sums are kept.
+    fn hours(&self) -> (Timestamp, Timestamp) {
+        let since = self.since.max(self.hours_since);
+        let begun = Period::Hour.start(since);
+        let next = Period::Hour.end(since).unwrap_or(since);
+        let first = if begun == since { begun } else { next };
+        (first, Period::Hour.start(self.until))
+    }
+}
+
+/// Goes through the calls of a time, and tells `progress` now and then how far it is. Calls that end while it reads are found as a difference; ask for a time that is over.
 pub async fn audit<S: CallStore + AdjustmentStore + ?Sized>(
     store: &S,
     routes: &Routes,
-    since: Timestamp,
-    until: Timestamp,
+    span: Span,
     mut progress: impl FnMut(&Audit),
 ) -> Result<Audit, StoreError> {
+    let Span { since, until, .. } = span;
     let mut audit = Audit::default();
     let mut sums: BTreeMap<Place, Sums> = BTreeMap::new();
     let filter = CallFilter {
@@ -141,6 +182,16 @@ pub async fn audit<S: CallStore + AdjustmentStore + ?Sized>(
     }
     for (place, rows) in sums {
         audit.compare(place, rows, Sums::default());
+    }
+    let (first, end) = span.hours();
+    for hour in store.hours_apart(first, end, MAX_HOURS).await? {
+        audit.find(Finding::Hour {
+            key: hour.key_id,
+            project: hour.project_id,
+            starts_at: hour.starts_at,
+            rows: hour.rows,
+            sum: hour.sum,
+        });
     }
     for id in store.doubled_calls(100).await? {
         audit.find(Finding::Doubled(id));

@@ -43,6 +43,7 @@ use crate::payload::{Listener, Payloads};
 use crate::plan::Routing;
 use crate::prepare::Prepared;
 use crate::problem::provider_problem;
+use crate::prompt_cache::PromptCache;
 use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
 use crate::responses::{Jobs, Responses};
@@ -127,6 +128,7 @@ pub struct Gateway {
     pub(crate) files: Arc<Files>,
     pub(crate) custody: Option<Arc<Custody>>,
     pub(crate) cache: Option<Arc<Cache>>,
+    pub(crate) prompt_cache: PromptCache,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) sockets: Arc<dyn SocketEgress>,
     pub(crate) credentials: Credentials,
@@ -286,6 +288,7 @@ impl Gateway {
             shadows: parts.shadows,
             custody: parts.custody,
             cache: parts.cache,
+            prompt_cache: PromptCache::default(),
             egress: parts.egress,
             sockets: parts.sockets,
             credentials: Credentials::default(),

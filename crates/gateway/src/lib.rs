@@ -2,7 +2,7 @@
 //!
 //! Start at [`chat`]: it tells the whole story on one page. Then what each step needs, in its order:
 //! [`routes`] (which target), [`limits`] (may the caller), [`prepare`] (what is sent), [`ledger`] (what is
-//! written down), [`cache`] (what need not be asked again), [`attempt`] (how it is sent), [`health`] (how targets are doing), [`reply`] (how the answer goes back), [`custody`] (what
+//! written down), [`cache`] (what need not be asked again), [`prompt_cache`] (what vendors keep), [`attempt`] (how it is sent), [`health`] (how targets are doing), [`reply`] (how the answer goes back), [`custody`] (what
 //! clients leave out), [`payload`] and [`responses`] (what is kept of it), [`files`] (what is uploaded,
 //! referred to and handed out), and [`catalog`] (what models can do and cost). [`task`] is the story of
 //! everything that is not a chat, [`batches`] that of many requests at once, [`realtime`] that of
@@ -33,6 +33,7 @@ mod pipeline;
 pub mod plan;
 pub mod prepare;
 pub mod problem;
+pub mod prompt_cache;
 pub mod realtime;
 pub mod reply;
 pub mod rerate;

@@ -12,6 +12,7 @@ use providers::{hosts, lift};
 use crate::chat::{ChatError, Gateway, Inbound};
 use crate::custody::Restored;
 use crate::media;
+use crate::prompt_cache::{Leaving, PromptCaching};
 use crate::reply::Passed;
 use crate::routes::ResolvedTarget;
 
@@ -33,7 +34,7 @@ pub enum Passage {
         withhold_usage: bool,
         /// For the tap.
         exchange: Exchange,
-        /// What of the fields beside the body the host does not take.
+        /// What of the fields beside the body the host does not take, and what was put into the body.
         left_out: Conversion,
     },
     /// Through the domain's chat model.
@@ -87,10 +88,10 @@ impl Gateway {
         let format = inbound.face.format();
         let dialect = target.dialect(format).ok_or_else(|| no_chat(target))?;
         if dialect.format() == format && passes(&inbound.body, envelope, target, dialect) {
-            verbatim(inbound, envelope, target, strict, dialect)
+            self.verbatim(caller, inbound, envelope, target, strict, dialect)
         } else {
             // Large and not always needed: on the heap it does not make every call's story larger.
-            Box::pin(self.translated(caller, inbound, target, strict, dialect)).await
+            Box::pin(self.translated(caller, inbound, envelope, target, strict, dialect)).await
         }
     }
 
@@ -98,6 +99,7 @@ impl Gateway {
         &self,
         caller: &Caller,
         inbound: &Inbound,
+        envelope: &Envelope,
         resolved: &ResolvedTarget,
         strict: bool,
         dialect: &'static dyn Dialect,
@@ -135,7 +137,9 @@ impl Gateway {
             return Err(ChatError::WouldDrop(encoded.report));
         }
         let streamed = encoded.exchange.streamed;
-        let request = dialect.request(&target, streamed, &encoded.fields, encoded.body)?;
+        let report = &mut encoded.report;
+        let body = self.helped(caller, envelope, resolved, dialect, encoded.body, report);
+        let request = dialect.request(&target, streamed, &encoded.fields, body)?;
         let passage = Passage::Translated {
             exchange: encoded.exchange,
             report: encoded.report,
@@ -145,6 +149,73 @@ impl Gateway {
             request,
             passage,
         })
+    }
+
+    fn verbatim(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound,
+        envelope: &Envelope,
+        target: &ResolvedTarget,
+        strict: bool,
+        dialect: &'static dyn Dialect,
+    ) -> Result<Prepared, ChatError> {
+        let face = inbound.face;
+        let fields = face.forwarded(&inbound.asked);
+        let mut left_out = Conversion::default();
+        dialect.report_left_out(&target.target(), &fields, &mut left_out);
+        if strict && !left_out.is_lossless() {
+            return Err(ChatError::WouldDrop(left_out));
+        }
+        let spliced = face.splice(envelope, &inbound.body, &target.model);
+        let body = self.helped(
+            caller,
+            envelope,
+            target,
+            dialect,
+            spliced.body,
+            &mut left_out,
+        );
+        let request = dialect.request(&target.target(), envelope.stream, &fields, body)?;
+        let exchange = Exchange {
+            streamed: envelope.stream,
+            model: target.model.clone(),
+            ..Exchange::default()
+        };
+        let passage = Passage::Verbatim {
+            withhold_usage: spliced.withhold_usage,
+            exchange,
+            left_out,
+        };
+        Ok(Prepared {
+            dialect,
+            request,
+            passage,
+        })
+    }
+
+    /// What leaves, with breakpoints for the provider's prompt cache where the operator wants them.
+    fn helped(
+        &self,
+        caller: &Caller,
+        envelope: &Envelope,
+        target: &ResolvedTarget,
+        dialect: &dyn Dialect,
+        body: Bytes,
+        report: &mut Conversion,
+    ) -> Bytes {
+        if target.prompt_cache == PromptCaching::Off {
+            return body;
+        }
+        let leaving = Leaving {
+            caller,
+            name: envelope.model.as_str(),
+            target,
+            format: dialect.format(),
+            now: self.clock.now(),
+            moment: self.clock.moment(),
+        };
+        self.prompt_cache.help(&leaving, body, report)
     }
 }
 
@@ -174,37 +245,4 @@ fn no_chat(target: &ResolvedTarget) -> Refusal {
         target.model, target.provider.name
     );
     Refusal::of("model", detail)
-}
-
-fn verbatim(
-    inbound: &Inbound,
-    envelope: &Envelope,
-    target: &ResolvedTarget,
-    strict: bool,
-    dialect: &'static dyn Dialect,
-) -> Result<Prepared, ChatError> {
-    let face = inbound.face;
-    let fields = face.forwarded(&inbound.asked);
-    let mut left_out = Conversion::default();
-    dialect.report_left_out(&target.target(), &fields, &mut left_out);
-    if strict && !left_out.is_lossless() {
-        return Err(ChatError::WouldDrop(left_out));
-    }
-    let spliced = face.splice(envelope, &inbound.body, &target.model);
-    let request = dialect.request(&target.target(), envelope.stream, &fields, spliced.body)?;
-    let exchange = Exchange {
-        streamed: envelope.stream,
-        model: target.model.clone(),
-        ..Exchange::default()
-    };
-    let passage = Passage::Verbatim {
-        withhold_usage: spliced.withhold_usage,
-        exchange,
-        left_out,
-    };
-    Ok(Prepared {
-        dialect,
-        request,
-        passage,
-    })
 }

@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::adjustment::{Adjusted, Adjustment, AdjustmentReason, AdjustmentStore};
-use domain::call::{Call, CallCursor, CallFilter, CallState, CallStore, EndReason};
+use domain::call::{Attempt, Call, CallCursor, CallFilter, CallState, CallStore, EndReason};
 use domain::id::RequestId;
 use domain::money::Cost;
 use domain::store_error::StoreError;
-use domain::usage::Usage;
+use domain::usage::{ServiceTier, Usage};
 use jiff::Timestamp;
 
-use crate::catalog::{price, tier_of};
+use crate::catalog::{Priced, price, tier_of};
 use crate::routes::Routes;
 
 /// Calls that are looked at together.
@@ -35,7 +35,7 @@ pub enum NotComputable {
     /// No price is known for its model.
     #[error("no price is known for its model")]
     Unpriced,
-    /// Several models took part in its answer, and its usage is theirs together.
+    /// Several models took part in its answer, and none says what it took.
     #[error("several models took part in its answer")]
     Mixed,
     /// Nothing is known of what it took.
@@ -56,27 +56,52 @@ pub fn recompute(routes: &Routes, call: &Call) -> Result<Recomputed, NotComputab
     if call.end_reason == Some(EndReason::Unmetered) {
         return Err(NotComputable::Unmetered);
     }
-    let last = call.attempts.last().ok_or(NotComputable::Unpriced)?;
-    let mut answered = call
+    let tier = tier_of(call.price_source.as_deref().unwrap_or_default());
+    let parts = call
         .attempts
         .iter()
-        .filter(|attempt| attempt.error_type.is_none());
-    if answered.any(|other| (&other.provider, &other.model) != (&last.provider, &last.model)) {
-        return Err(NotComputable::Mixed);
+        .filter(|attempt| attempt.usage.is_some());
+    let last = call.attempts.last().ok_or(NotComputable::Unpriced)?;
+    // Where several were billed, each says what it took; otherwise the call's usage is that of the one.
+    if parts.clone().next().is_none() {
+        let answered = |attempt: &&Attempt| attempt.error_type.is_none();
+        let is_other =
+            |other: &Attempt| (&other.provider, &other.model) != (&last.provider, &last.model);
+        if call.attempts.iter().filter(answered).any(is_other) {
+            return Err(NotComputable::Mixed);
+        }
+        let priced = priced(routes, call, last, &call.usage, tier)?;
+        return Ok(Recomputed {
+            cost: priced.total,
+            source: Some(priced.source()),
+        });
     }
-    let provider = routes
-        .provider(last.provider.as_str())
-        .ok_or(NotComputable::Unpriced)?;
-    let facts = routes
-        .facts(provider, &last.model)
-        .ok_or(NotComputable::Unpriced)?;
-    let tier = tier_of(call.price_source.as_deref().unwrap_or_default());
-    let priced =
-        price(&facts, &call.usage, tier, call.started_at).map_err(|_| NotComputable::Unpriced)?;
-    Ok(Recomputed {
-        cost: priced.total,
-        source: Some(priced.source()),
-    })
+    let mut sum = Recomputed {
+        cost: Cost::ZERO,
+        source: None,
+    };
+    for attempt in parts {
+        let usage = attempt.usage.unwrap_or_default();
+        let priced = priced(routes, call, attempt, &usage, tier)?;
+        sum.cost = sum.cost.saturating_add(priced.total);
+        // The call names the price of the one whose answer it tells, and where that is unknown the last one's.
+        sum.source = Some(priced.source());
+    }
+    Ok(sum)
+}
+
+/// What one attempt costs by what is known now.
+fn priced(
+    routes: &Routes,
+    call: &Call,
+    attempt: &Attempt,
+    usage: &Usage,
+    tier: ServiceTier,
+) -> Result<Priced, NotComputable> {
+    let provider = routes.provider(attempt.provider.as_str());
+    let facts = provider.and_then(|provider| routes.facts(provider, &attempt.model));
+    let facts = facts.ok_or(NotComputable::Unpriced)?;
+    price(&facts, usage, tier, call.started_at).map_err(|_| NotComputable::Unpriced)
 }
 
 /// Which calls are to be re-rated, and by whom.

@@ -220,6 +220,7 @@ impl Routes {
             facts,
             capabilities,
             region: provider.region.clone(),
+            prompt_cache: provider.prompt_cache,
             health: self.health_of(provider, model.unwrap_or_default()),
         }))
     }
@@ -319,6 +320,7 @@ impl Routes {
             facts,
             capabilities,
             region: provider.region.clone(),
+            prompt_cache: provider.prompt_cache,
             health: self.health_of(provider, model),
         }))
     }

@@ -22,6 +22,7 @@ use providers::host::Host;
 use providers::kind::ProviderKind;
 
 use crate::limits::{Destination, Expectation};
+use crate::prompt_cache::PromptCaching;
 use crate::routes::{HangUp, Provider};
 
 mod batches;
@@ -88,6 +89,7 @@ pub(crate) fn provider_of_openai() -> Provider {
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
+        prompt_cache: PromptCaching::default(),
         region: None,
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use domain::call::{Call, CallObserver};
 use domain::clock::Clock;
 use domain::egress::Egress;
 use domain::entropy::Entropy;
@@ -21,6 +22,7 @@ use gateway::ledger::{JournalLimits, Ledger};
 use gateway::limits::desk::LimitDesk;
 use gateway::limits::{Alert, Limits};
 use gateway::payload::Payloads;
+use gateway::prompt_cache::{UnreadWrites, Watch};
 use gateway::realtime::SocketRules;
 use gateway::responses::{Job, Jobs, Responses};
 use gateway::routes::Routes;
@@ -87,6 +89,8 @@ pub struct App {
     pub custody: Option<Arc<Custody>>,
     /// Answers that are kept to be given again; `None` where none is.
     pub cache: Option<Arc<Cache>>,
+    /// What is written into vendors' prompt caches, and whether it is read.
+    pub prompt_watch: Arc<Watch>,
     /// Files that callers refer to, and media that is handed out.
     pub files: Arc<Files>,
     /// Files that arrive in several requests.
@@ -135,6 +139,8 @@ pub struct Queues {
     pub cache_work: Option<mpsc::Receiver<CacheWork>>,
     /// Budgets that are used up to a part that operators want to hear of.
     pub alerts: mpsc::Receiver<Alert>,
+    /// What was written into vendors' prompt caches and is not read.
+    pub unread_writes: mpsc::Receiver<UnreadWrites>,
 }
 
 impl App {
@@ -163,7 +169,9 @@ impl App {
             open_limits(config, &ring, &store, &clock, &entropy).await?;
         let replica = ReplicaId::new(started_at, &*entropy);
         let replicas = Replicas::new(replica, started_at, shared.is_some(), store.clone());
-        let ledger = Arc::new(ledger(config, data_dir, replica, &clock, &telemetry)?);
+        let (observers, unread_writes) = Observers::new(config, &telemetry);
+        let prompt_watch = Arc::clone(&observers.prompt_watch);
+        let ledger = Arc::new(ledger(config, data_dir, replica, &clock, observers)?);
         let payloads = Arc::new(Payloads::new(match config.payloads.keep {
             config::Keep::None => None,
             config::Keep::Full => Some(config.payloads.retention),
@@ -213,6 +221,7 @@ impl App {
             responses,
             custody,
             cache,
+            prompt_watch,
             files,
             uploads: Uploads::default(),
             batches,
@@ -239,6 +248,7 @@ impl App {
                 copies: waiting_copies,
                 cache_work,
                 alerts,
+                unread_writes,
             },
         ))
     }
@@ -256,6 +266,7 @@ async fn open_limits(
     let (limits, alerts) = Limits::new(Arc::clone(clock), config.shared.is_some());
     let limits = Arc::new(limits);
     let desk = LimitDesk::new(
+        Arc::new(store.clone()),
         Arc::new(store.clone()),
         Arc::new(store.clone()),
         Arc::clone(&limits),
@@ -308,12 +319,37 @@ fn simulated() -> Arc<Sim> {
 }
 
 /// The ledger, with its journal in the data directory.
+/// Everybody who hears of calls that end.
+struct Observers {
+    telemetry: Arc<Telemetry>,
+    prompt_watch: Arc<Watch>,
+}
+
+impl Observers {
+    /// These; and what of prompt caches operators are to hear of.
+    fn new(config: &Config, telemetry: &Arc<Telemetry>) -> (Self, mpsc::Receiver<UnreadWrites>) {
+        let (watch, unread_writes) = Watch::new(config.cache.prompt);
+        let observers = Self {
+            telemetry: Arc::clone(telemetry),
+            prompt_watch: Arc::new(watch),
+        };
+        (observers, unread_writes)
+    }
+}
+
+impl CallObserver for Observers {
+    fn ended(&self, call: &Call, traceparent: Option<&str>) {
+        self.telemetry.ended(call, traceparent);
+        self.prompt_watch.ended(call, traceparent);
+    }
+}
+
 fn ledger(
     config: &Config,
     data_dir: &DataDir,
     replica: ReplicaId,
     clock: &Arc<dyn Clock>,
-    telemetry: &Arc<Telemetry>,
+    observers: Observers,
 ) -> anyhow::Result<Ledger> {
     let sync = match config.ledger.sync {
         config::Sync::Always => gateway::ledger::Sync::Always,
@@ -325,7 +361,7 @@ fn ledger(
         sync,
         journal_limits(config.ledger.max_bytes.bytes()),
         Arc::clone(clock),
-        Arc::clone(telemetry) as Arc<dyn domain::call::CallObserver>,
+        Arc::new(observers),
     )?)
 }
 
@@ -509,7 +545,7 @@ fn configured_key(key: &BootstrapKey, hasher: &Hasher, now: Timestamp) -> Virtua
         id: text::configured_id(&key.name),
         name: key.name.clone(),
         organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
+        project_id: key.project.unwrap_or(ProjectId::DEFAULT),
         application_id: None,
         user_id: None,
         role: key.role,

@@ -9,7 +9,7 @@ use domain::call::CallStore;
 use domain::client_secret::ClientSecretStore;
 use domain::clock::Moment;
 use domain::custody::CustodyStore;
-use domain::event::EventStore;
+use domain::event::{Event, EventStore};
 use domain::fleet::ReplicaStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
@@ -21,6 +21,7 @@ use gateway::cache::CacheWork;
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
 use gateway::limits::Alert;
+use gateway::prompt_cache::UnreadWrites;
 use gateway::responses::Job;
 use gateway::waiting::Backlog;
 use jiff::{SignedDuration, Timestamp};
@@ -110,6 +111,8 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(follow_limits(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
     tasks.start(tell_of_alerts(Arc::clone(app), queues.alerts, stop()));
+    let unread = queues.unread_writes;
+    tasks.start(tell_of_unread_writes(Arc::clone(app), unread, stop()));
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
     tasks.start(work_on_batches(Arc::clone(app), Arc::clone(tasks), stop()));
@@ -369,17 +372,22 @@ async fn follow(
     Ok((tenants, app.desk.follow(keys).await?))
 }
 
-/// Follows limits that other processes changed.
+/// Follows limits that other processes changed, and what calls are found to have cost.
 async fn follow_limits(app: Shared, mut stop: Stop) {
     let mut has_failed = false;
+    let replica = app.shared.as_ref().map(|_| app.replicas.id());
     while stop.pause(KEYS_PAUSE).await {
-        match app.limit_desk.follow().await {
+        let mut followed = app.limit_desk.follow().await;
+        if followed.is_ok() {
+            followed = app.limit_desk.follow_corrections(replica).await;
+        }
+        match followed {
             Ok(()) => has_failed = false,
             Err(error) => {
                 if !std::mem::replace(&mut has_failed, true) {
                     tracing::warn!(
                         error = %Causes(&error),
-                        "changes of limits cannot be followed; known limits stay as they are"
+                        "changes of limits, and of what calls cost, cannot be followed; what is known stays as it is"
                     );
                 }
             }
@@ -400,6 +408,8 @@ async fn sync_journal(app: Shared, period: Duration, mut stop: Stop) {
 async fn tidy_metrics(app: Shared, mut stop: Stop) {
     while stop.pause(UPKEEP_PAUSE).await {
         app.telemetry.upkeep();
+        let unread = app.prompt_watch.sweep(app.clock.now());
+        app.telemetry.unread(unread);
     }
 }
 
@@ -412,14 +422,8 @@ async fn tell_of_alerts(app: Shared, mut alerts: mpsc::Receiver<Alert>, mut stop
         };
         let Some(alert) = alert else { return };
         let event = alert.event(app.clock.now(), &*app.entropy);
-        match app.store.record_event(&event).await {
-            // It was told before the last start.
-            Ok(false) => continue,
-            Ok(true) => {}
-            Err(error) => tracing::warn!(
-                error = %Causes(&error),
-                "an event cannot be kept; it is told here only"
-            ),
+        if !is_news(&app, &event).await {
+            continue;
         }
         app.telemetry.alerted(alert.percent);
         tracing::warn!(
@@ -432,6 +436,50 @@ async fn tell_of_alerts(app: Shared, mut alerts: mpsc::Receiver<Alert>, mut stop
             alert.limit.bound,
             alert.percent,
         );
+    }
+}
+
+/// Tells operators of what was written into vendors' prompt caches and nobody reads.
+async fn tell_of_unread_writes(
+    app: Shared,
+    mut unread_writes: mpsc::Receiver<UnreadWrites>,
+    mut stop: Stop,
+) {
+    loop {
+        let unread = tokio::select! {
+            unread = unread_writes.recv() => unread,
+            () = stop.requested() => return,
+        };
+        let Some(unread) = unread else { return };
+        let event = unread.event(app.clock.now(), &*app.entropy);
+        if is_news(&app, &event).await {
+            tracing::warn!(
+                key_id = %unread.key_id,
+                name = unread.name,
+                provider = %unread.provider,
+                model = unread.model,
+                written_tokens = unread.written_tokens,
+                unread_tokens = unread.unread_tokens,
+                "of {} tokens that were written into a prompt cache on {}, nobody has read {}",
+                unread.written_tokens,
+                unread.day,
+                unread.unread_tokens,
+            );
+        }
+    }
+}
+
+/// Keeps an event; answers whether it was not kept before, by this process or another.
+async fn is_news(app: &App, event: &Event) -> bool {
+    match app.store.record_event(event).await {
+        Ok(is_first) => is_first,
+        Err(error) => {
+            tracing::warn!(
+                error = %Causes(&error),
+                "an event cannot be kept; it is told here only"
+            );
+            true
+        }
     }
 }
 
@@ -461,14 +509,18 @@ async fn tidy_store(app: &Shared) -> Result<(), StoreError> {
     while store.drop_expired_responses(now, EXPIRED).await? == all {}
     while store.drop_expired_turns(now, EXPIRED).await? == all {}
     while store.drop_expired_client_secrets(now, EXPIRED).await? == all {}
-    let hours = now.checked_sub(SPEND_HOURS).unwrap_or(Timestamp::MIN);
-    store.drop_hours_before(hours, EXPIRED).await?;
+    store.drop_hours_before(hours_since(now), EXPIRED).await?;
     let events = now.checked_sub(EVENTS).unwrap_or(Timestamp::MIN);
     while store.drop_events_before(events, EXPIRED).await? == all {}
     let keep = SignedDuration::try_from(app.batches.rules().keep).unwrap_or(SignedDuration::MAX);
     let before = now.checked_sub(keep).unwrap_or(Timestamp::MIN);
     while store.drop_old_batches(before, EXPIRED).await? == all {}
     Ok(())
+}
+
+/// From when on what was spent is kept by the hour.
+pub fn hours_since(now: Timestamp) -> Timestamp {
+    now.checked_sub(SPEND_HOURS).unwrap_or(Timestamp::MIN)
 }
 
 /// Removes files whose time has passed, page by page.

@@ -136,15 +136,17 @@ impl Database {
 pub(crate) enum Turn {
     Keys,
     Tenants,
+    Adjustments,
 }
 
 impl Database {
     /// A transaction that is the only one to change what `turn` names until it ends.
     pub(crate) async fn begin_in_turn(&self, turn: Turn) -> Result<Transaction, StoreError> {
-        // Any numbers that nothing else locks: the ASCII of `trunkeys` and `trunkten`.
+        // Any numbers that nothing else locks: the ASCII of `trunkeys`, `trunkten` and `trunkadj`.
         let lock: i64 = match turn {
             Turn::Keys => 0x7472_756e_6b65_7973,
             Turn::Tenants => 0x7472_756e_6b74_656e,
+            Turn::Adjustments => 0x7472_756e_6b61_646a,
         };
         let mut transaction = self.begin().await?;
         // SQLite lets one transaction write at a time anyway.

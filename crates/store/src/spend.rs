@@ -1,4 +1,4 @@
-//! Sums of what calls cost: the statements of the spend port, and the sums of a batch of calls.
+//! Sums of what calls cost: the statements of the spend port, and the sums of a batch of calls or corrections.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -13,11 +13,12 @@ use domain::name::ProviderName;
 use domain::spend::{Spend, SpendStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::call::json;
-use crate::database::{Store, execute, rows};
-use crate::value::{Reader, microseconds, readable};
+use crate::database::{Session, Store, Transaction, execute, rows};
+use crate::value::{Reader, microseconds, readable, whole};
+use crate::{postgres, sqlite};
 
 #[async_trait]
 impl SpendStore for Store {
@@ -84,7 +85,6 @@ impl SpendRow {
             table: "spend",
             id: &self.key_id,
         };
-        let dollars = Cost::from_nano_dollars(self.dollars.saturating_mul(NANO_PER_DOLLAR));
         Ok(Spend {
             subject: Subject {
                 organization_id: Some(row.parse("organization_id", &self.organization_id)?),
@@ -95,7 +95,7 @@ impl SpendRow {
                 provider: some("provider", &self.provider, &row)?,
                 model: Some(self.model.clone()).filter(|model| !model.is_empty()),
             },
-            cost: dollars.saturating_add(Cost::from_nano_dollars(self.nano_dollars)),
+            cost: whole(self.dollars, self.nano_dollars),
         })
     }
 }
@@ -126,38 +126,74 @@ struct SumKey<'c> {
     model: &'c str,
 }
 
-/// One sum as it is added to what is there.
-#[derive(Serialize)]
-struct Sum<'c> {
-    span: &'static str,
-    starts_at: i64,
-    organization_id: OrganizationId,
-    project_id: ProjectId,
-    application_id: Option<ApplicationId>,
-    user_id: Option<UserId>,
-    key_id: KeyId,
-    provider: &'c str,
-    model: &'c str,
+/// What is added to a sum.
+#[derive(Clone, Copy, Default)]
+struct Amount {
     dollars: i64,
     nano_dollars: i64,
     calls: i64,
 }
 
-/// The sums of `calls` as one JSON array of objects that are named like the columns, in an order in which two
-/// replicas that add to the same sums wait for each other instead of deadlocking; `None` when nothing cost
-/// anything.
-pub(crate) fn sums<'c>(
-    calls: impl Iterator<Item = &'c Call>,
-) -> Result<Option<String>, StoreError> {
-    let mut sums: BTreeMap<SumKey<'c>, (i64, i64, i64)> = BTreeMap::new();
-    for call in calls {
-        let Some(cost) = call.cost_usd.filter(|cost| *cost > Cost::ZERO) else {
-            continue;
-        };
+/// One sum as it is added to what is there: an object that is named like the columns.
+struct Sum<'s, 'c>(&'s SumKey<'c>, &'s Amount);
+
+impl Serialize for Sum<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(key, amount) = self;
+        let mut row = serializer.serialize_struct("Sum", 12)?;
+        row.serialize_field("span", key.span)?;
+        row.serialize_field("starts_at", &key.starts_at)?;
+        row.serialize_field("organization_id", &key.organization_id)?;
+        row.serialize_field("project_id", &key.project_id)?;
+        row.serialize_field("application_id", &key.application_id)?;
+        row.serialize_field("user_id", &key.user_id)?;
+        row.serialize_field("key_id", &key.key_id)?;
+        row.serialize_field("provider", key.provider)?;
+        row.serialize_field("model", key.model)?;
+        row.serialize_field("dollars", &amount.dollars)?;
+        row.serialize_field("nano_dollars", &amount.nano_dollars)?;
+        row.serialize_field("calls", &amount.calls)?;
+        row.end()
+    }
+}
+
+/// Sums of what calls cost and are corrected by, in an order in which two replicas that add to the same sums
+/// wait for each other instead of deadlocking.
+#[derive(Default)]
+struct Sums<'c> {
+    sums: BTreeMap<SumKey<'c>, Amount>,
+    hour: Span,
+    month: Span,
+}
+
+/// The hour or the month that was added to last: most of what is added together is of one.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    starts: i64,
+    ends: i64,
+}
+
+impl Span {
+    /// When the period of this kind begins that `time` is in.
+    fn start(&mut self, period: Period, time: Timestamp) -> i64 {
+        let at = microseconds(time);
+        if !(self.starts..self.ends).contains(&at) {
+            *self = Self {
+                starts: microseconds(period.start(time)),
+                ends: period.end(time).map_or(i64::MAX, microseconds),
+            };
+        }
+        self.starts
+    }
+}
+
+impl<'c> Sums<'c> {
+    /// Adds what `call` cost, or is corrected by, to its hour and its month.
+    fn add(&mut self, call: &'c Call, cost: Cost, calls: i64) {
         let (provider, model) = answered(call);
         let hour = SumKey {
             span: "hour",
-            starts_at: microseconds(Period::Hour.start(call.started_at)),
+            starts_at: self.hour.start(Period::Hour, call.started_at),
             organization_id: call.organization_id,
             project_id: call.project_id,
             application_id: call.application_id,
@@ -168,42 +204,63 @@ pub(crate) fn sums<'c>(
         };
         let month = SumKey {
             span: "month",
-            starts_at: microseconds(Period::Month.start(call.started_at)),
+            starts_at: self.month.start(Period::Month, call.started_at),
             ..hour
         };
         let nano = cost.nano_dollars();
         for key in [hour, month] {
-            let (dollars, nano_dollars, calls) = sums.entry(key).or_default();
-            *dollars = dollars.saturating_add(nano / NANO_PER_DOLLAR);
-            *nano_dollars += nano % NANO_PER_DOLLAR;
-            *calls += 1;
+            let amount = self.sums.entry(key).or_default();
+            amount.dollars = amount.dollars.saturating_add(nano / NANO_PER_DOLLAR);
+            amount.nano_dollars += nano % NANO_PER_DOLLAR;
+            amount.calls += calls;
         }
     }
-    if sums.is_empty() {
-        return Ok(None);
+
+    /// The sums as one JSON array; `None` when there are none.
+    fn into_json(self) -> Result<Option<String>, StoreError> {
+        if self.sums.is_empty() {
+            return Ok(None);
+        }
+        let sums = self.sums.iter().map(|(key, amount)| Sum(key, amount));
+        json(&sums.collect::<Vec<_>>()).map(Some)
     }
-    let sums: Vec<Sum<'_>> = sums
-        .into_iter()
-        .map(|(key, (dollars, nano_dollars, calls))| Sum {
-            span: key.span,
-            starts_at: key.starts_at,
-            organization_id: key.organization_id,
-            project_id: key.project_id,
-            application_id: key.application_id,
-            user_id: key.user_id,
-            key_id: key.key_id,
-            provider: key.provider,
-            model: key.model,
-            dollars,
-            nano_dollars,
-            calls,
-        })
-        .collect();
-    json(&sums).map(Some)
+}
+
+/// The sums of `calls`; `None` when nothing cost anything.
+pub(crate) fn sums<'c>(
+    calls: impl Iterator<Item = &'c Call>,
+) -> Result<Option<String>, StoreError> {
+    let mut sums = Sums::default();
+    for call in calls {
+        if let Some(cost) = call.cost_usd.filter(|cost| *cost > Cost::ZERO) {
+            sums.add(call, cost, 1);
+        }
+    }
+    sums.into_json()
+}
+
+/// Adds what calls are corrected by to the sums that they are part of.
+pub(crate) async fn correct(
+    transaction: &mut Transaction,
+    corrections: &[(&Call, Cost)],
+) -> Result<(), StoreError> {
+    let mut sums = Sums::default();
+    for (call, amount) in corrections {
+        if *amount != Cost::ZERO {
+            sums.add(call, *amount, 0);
+        }
+    }
+    let Some(sums) = sums.into_json()? else {
+        return Ok(());
+    };
+    match transaction.session() {
+        Session::Sqlite(connection) => sqlite::add_to_sums(connection, sums).await,
+        Session::Postgres(connection) => postgres::add_to_sums(connection, sums).await,
+    }
 }
 
 /// Who answered, and the model in the provider's words.
-fn answered(call: &Call) -> (&str, &str) {
+pub(crate) fn answered(call: &Call) -> (&str, &str) {
     let last = call.attempts.last();
     let provider = call.provider.as_ref().map(ProviderName::as_str);
     let model = last

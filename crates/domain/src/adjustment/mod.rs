@@ -6,7 +6,7 @@ mod port;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use port::{Adjusted, AdjustmentFilter, AdjustmentStore, SpendTotal};
+pub use port::{Adjusted, AdjustmentFilter, AdjustmentStore, HourApart, SpendTotal};
 
 use crate::id::{ApplicationId, KeyId, OrganizationId, ProjectId, RequestId, UserId};
 use crate::money::Cost;

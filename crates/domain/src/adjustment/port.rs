@@ -12,7 +12,8 @@ use crate::store_error::StoreError;
 #[async_trait]
 pub trait AdjustmentStore: Send + Sync {
     /// Adds adjustments and answers how many were added. One whose call has an adjustment of that number is
-    /// left out: it was computed from a cost that no longer held.
+    /// left out: it was computed from a cost that no longer held. The sums of what was spent
+    /// ([`crate::spend`]) change with them.
     async fn add_adjustments(&self, adjustments: &[Adjustment]) -> Result<u64, StoreError>;
 
     /// What the calls of `ids` are adjusted by; of calls without an adjustment nothing is said.
@@ -34,6 +35,15 @@ pub trait AdjustmentStore: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<SpendTotal>, StoreError>;
+
+    /// At most `limit` hours, of those that begin in the time from `since` until before `until`, of which the sums
+    /// of what was spent ([`crate::spend`]) are not what its calls and adjustments add up to. There are none.
+    async fn hours_apart(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<HourApart>, StoreError>;
 
     /// At most `limit` calls that the ledger has more than once. There are none.
     async fn doubled_calls(&self, limit: u32) -> Result<Vec<RequestId>, StoreError>;
@@ -82,4 +92,19 @@ pub struct SpendTotal {
     pub input_tokens: u64,
     /// What they gave, in tokens.
     pub output_tokens: u64,
+}
+
+/// An hour of which the sum of what was spent is not what calls and adjustments add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HourApart {
+    /// The key.
+    pub key_id: KeyId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// When the hour began.
+    pub starts_at: Timestamp,
+    /// What its calls and their adjustments add up to.
+    pub rows: Cost,
+    /// What the sum says.
+    pub sum: Cost,
 }

@@ -1,4 +1,4 @@
-use domain::adjustment::{Adjustment, AdjustmentReason};
+use domain::adjustment::{Adjustment, AdjustmentReason, HourApart};
 use domain::call::CacheOutcome;
 use domain::usage::Usage;
 
@@ -6,10 +6,15 @@ use super::*;
 use crate::catalog::Catalog;
 use crate::testing::{Memory, at_once, call, provider_of_openai};
 
+const EVER: Span = Span {
+    since: Timestamp::MIN,
+    until: Timestamp::MAX,
+    hours_since: Timestamp::UNIX_EPOCH,
+};
+
 fn audited(store: &Memory) -> Audit {
     let routes = Routes::new([provider_of_openai()], [], Catalog::builtin());
-    let (since, until) = (Timestamp::MIN, Timestamp::MAX);
-    at_once(audit(store, &routes, since, until, |_| ())).unwrap()
+    at_once(audit(store, &routes, EVER, |_| ())).unwrap()
 }
 
 fn store_with(calls: &[Call]) -> Memory {
@@ -164,4 +169,38 @@ fn every_rule_that_a_row_breaks_is_named() {
         found[0].ends_with("its attempts are not numbered from 1"),
         "{found:?}"
     );
+}
+
+#[test]
+fn an_hour_whose_sum_is_wrong_is_found_where_such_sums_are_kept() {
+    let store = store_with(&[sound()]);
+    store.tell_apart(HourApart {
+        key_id: sound().key_id,
+        project_id: sound().project_id,
+        starts_at: "2026-11-01T12:00:00Z".parse().unwrap(),
+        rows: "10".parse().unwrap(),
+        sum: "9".parse().unwrap(),
+    });
+    let found = findings(&store);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("the rows make 10.000000000"), "{found:?}");
+    let routes = Routes::new([provider_of_openai()], [], Catalog::builtin());
+    for (since, hours_since) in [
+        // The hour had begun before, or such sums are not kept any more.
+        ("2026-11-01T12:00:00.000001Z", "1970-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "2026-11-01T12:30:00Z"),
+    ] {
+        let span = Span {
+            since: since.parse().unwrap(),
+            hours_since: hours_since.parse().unwrap(),
+            ..EVER
+        };
+        let audit = at_once(audit(&store, &routes, span, |_| ())).unwrap();
+        assert!(
+            !audit
+                .findings
+                .iter()
+                .any(|it| matches!(it, Finding::Hour { .. }))
+        );
+    }
 }

@@ -27,6 +27,7 @@ use super::submission::{line_name, name_of};
 use super::{BatchError, BatchParts, BatchRules, Batches, NewBatch, Unfinished};
 use crate::catalog::Catalog;
 use crate::files::Label;
+use crate::prompt_cache::PromptCaching;
 use crate::routes::{HangUp, Provider, Routes};
 use crate::testing::{Act, BEGINNING, KeptBatches, Stage, Step, Zeros, caller, replica, run};
 
@@ -75,6 +76,7 @@ impl Bench {
             host,
             reach: Reach::Public,
             hang_up: HangUp::default(),
+            prompt_cache: PromptCaching::default(),
             region: None,
         };
         let routes = Routes::new([provider], [], Catalog::builtin());

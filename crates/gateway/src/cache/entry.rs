@@ -34,6 +34,8 @@ pub(super) struct About {
     pub(super) content_type: String,
     pub(super) provider: ProviderName,
     pub(super) model: String,
+    /// Whether the simulated provider made it.
+    pub(super) is_simulated: bool,
     pub(super) response_model: Option<String>,
     pub(super) usage: Option<Usage>,
     pub(super) service_tier: Option<ServiceTier>,

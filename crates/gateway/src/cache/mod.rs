@@ -484,7 +484,7 @@ impl Cache {
         let ttl = control.ttl.or(plan.caching.ttl).unwrap_or(self.rules.ttl);
         let recorder = control.keeps.then(|| {
             let ttl = ttl.min(self.rules.max_ttl);
-            Box::new(Recorder::new(self, key, lead, ttl, form, compared))
+            Box::new(Recorder::new(self, key, lead, ttl, form, compared, plan))
         });
         Looked::Missed(recorder)
     }

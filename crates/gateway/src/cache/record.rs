@@ -7,15 +7,18 @@ use bytes::{Bytes, BytesMut};
 use domain::cache::CacheKey;
 use domain::call::Operation;
 use domain::chat::FinishReason;
+use domain::name::ProviderName;
 use http::HeaderValue;
 use memchr::memmem;
 use providers::dialect::Format;
+use providers::kind::ProviderKind;
 
 use super::entry::{About, Entry, Form};
 use super::flight::Lead;
 use super::semantic::Compared;
 use super::{Cache, after};
 use crate::ledger::OpenCall;
+use crate::routes::Plan;
 
 /// Hears one answer. Dropping it lets those go themselves who wait for the same answer.
 pub(crate) struct Recorder {
@@ -26,6 +29,8 @@ pub(crate) struct Recorder {
     form: Form,
     content_type: HeaderValue,
     heard: BytesMut,
+    /// The simulated providers that may answer; most often none.
+    simulated: Vec<ProviderName>,
     /// What the request is compared by, and the format of its answer.
     compared: Option<(Compared, Format)>,
 }
@@ -38,7 +43,10 @@ impl Recorder {
         ttl: Duration,
         form: Form,
         compared: Option<(Compared, Format)>,
+        plan: &Plan,
     ) -> Self {
+        let candidates = plan.candidates.iter().map(|it| &it.target.provider);
+        let simulated = candidates.filter(|provider| provider.kind == ProviderKind::Sim);
         Self {
             cache: Arc::clone(cache),
             key,
@@ -47,6 +55,7 @@ impl Recorder {
             form,
             content_type: HeaderValue::from_static("application/json"),
             heard: BytesMut::new(),
+            simulated: simulated.map(|provider| provider.name.clone()).collect(),
             compared,
         }
     }
@@ -104,6 +113,7 @@ impl Recorder {
             expires_at: after(now, self.ttl),
             form: self.form,
             content_type: self.content_type.to_str().ok()?.to_owned(),
+            is_simulated: self.simulated.contains(&provider),
             provider,
             model,
             response_model,

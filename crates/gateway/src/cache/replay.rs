@@ -242,7 +242,7 @@ impl Gateway {
         let facts = ReplyFacts {
             provider: about.provider.clone(),
             model: about.model.clone(),
-            is_simulated: plan.target().provider.kind == ProviderKind::Sim,
+            is_simulated: about.is_simulated,
             is_safe_reply: false,
             media_url: None,
             attempts: 0,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use domain::key::ModelPattern;
 
+use crate::prompt_cache::PromptCaching;
+
 /// What the operator wants of the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheRules {
@@ -48,6 +50,8 @@ pub struct Caching {
     pub ttl: Option<Duration>,
     /// How alike two requests must be, 0 to 1, where that is not what holds for all routes.
     pub threshold: Option<f32>,
+    /// Whether its providers' prompt caches are helped, where that is not what the providers say.
+    pub prompt: Option<PromptCaching>,
 }
 
 impl Default for Caching {
@@ -56,6 +60,7 @@ impl Default for Caching {
             enabled: true,
             ttl: None,
             threshold: None,
+            prompt: None,
         }
     }
 }

@@ -14,6 +14,7 @@ use providers::cohere::CohereChat;
 use providers::embeddings::OpenaiEmbeddings;
 use providers::face::Face;
 use providers::gemini::{Gemini, GeminiArray};
+use providers::kind::ProviderKind;
 use providers::openai::OpenaiChat;
 use providers::openai::responses::OpenaiResponses;
 use providers::task::Task;
@@ -23,7 +24,7 @@ use super::*;
 use crate::chat::{ChatError, ReportWanted};
 use crate::reply::{Reply, ReplyFacts};
 use crate::testing::{
-    ANSWER, Act, Hand, Stage, Step, caller, collect, piece, poll, request_id, run,
+    ANSWER, Act, Hand, Rules, Stage, Step, caller, collect, piece, poll, request_id, run,
 };
 
 mod keys;
@@ -104,12 +105,30 @@ impl Cached {
         shared: Option<Arc<dyn SharedCache>>,
         acts: impl IntoIterator<Item = Act>,
     ) -> Self {
-        let mut stage = Stage::of(acts);
+        Self::in_front_of(Stage::of(acts), rules, shared)
+    }
+
+    fn on(stage: Stage, shared: Option<Arc<Shelf>>) -> Self {
+        let shared = shared.map(|shelf| shelf as Arc<dyn SharedCache>);
+        Self::in_front_of(stage, rules(), shared)
+    }
+
+    fn in_front_of(
+        mut stage: Stage,
+        rules: CacheRules,
+        shared: Option<Arc<dyn SharedCache>>,
+    ) -> Self {
         let clock = Arc::clone(&stage.clock) as Arc<dyn Clock>;
         let (cache, work) = Cache::new(rules, shared, clock, 16);
         let cache = Arc::new(cache);
         stage.gateway.cache = Some(Arc::clone(&cache));
         Self { stage, cache, work }
+    }
+
+    fn is_simulated(&self, body: &str) -> (CacheOutcome, bool) {
+        let inbound = self.inbound(body, &[]);
+        let (facts, _) = self.answered(&self.stage.caller, inbound).unwrap();
+        (facts.cache, facts.is_simulated)
     }
 
     /// Does what the cache has left to do.
@@ -221,6 +240,25 @@ fn what_was_asked_before_is_answered_again_at_no_cost() {
     let stats = cached.cache.stats();
     assert_eq!((stats.hits, stats.misses, stats.entries), (1, 1, 1));
     assert_eq!(stats.saved_nano_usd, 1_400_000);
+}
+
+#[test]
+fn an_answer_says_that_it_is_simulated_for_as_long_as_it_is_kept() {
+    for (kind, is_simulated) in [(ProviderKind::Sim, true), (ProviderKind::Openai, false)] {
+        let rules = Rules {
+            kind: Some(kind),
+            ..Rules::default()
+        };
+        let shelf = Arc::new(Shelf::default());
+        let acts = [Act::whole(200, ANSWER)];
+        let mut first = Cached::on(Stage::with(rules, acts), Some(Arc::clone(&shelf)));
+        assert_eq!(first.is_simulated(ASK), (CacheOutcome::Miss, is_simulated));
+        assert_eq!(first.is_simulated(ASK), (CacheOutcome::Hit, is_simulated));
+        first.finish_work();
+        // So it does where another replica made it.
+        let second = Cached::on(Stage::with(rules, []), Some(shelf));
+        assert_eq!(second.is_simulated(ASK), (CacheOutcome::Hit, is_simulated));
+    }
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::entropy::Entropy;
-use domain::id::{LimitId, OrganizationId, ProjectId};
+use domain::id::{LimitId, OrganizationId, ProjectId, ReplicaId};
 use domain::key::Origin;
 use domain::limit::{Bound, Limit, LimitRevision, LimitStore, QueueRules, Scope};
 use domain::money::Cost;
-use domain::spend::SpendStore;
+use domain::spend::{CorrectionStore, SpendStore};
 use domain::store_error::StoreError;
 use tokio::sync::Mutex;
 
@@ -17,6 +17,9 @@ use super::Limits;
 
 /// The longest that a call may wait for room.
 pub const MAX_WAIT: Duration = Duration::from_mins(10);
+
+/// Corrections that are read together.
+const CORRECTIONS: u32 = 1_000;
 
 /// What a limit is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +69,7 @@ pub enum LimitError {
 pub struct LimitDesk {
     store: Arc<dyn LimitStore>,
     spend: Arc<dyn SpendStore>,
+    corrections: Arc<dyn CorrectionStore>,
     limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -78,6 +82,8 @@ struct Known {
     configured: Vec<Limit>,
     stored: Vec<Limit>,
     revision: LimitRevision,
+    /// The last correction that is counted.
+    corrected: u64,
 }
 
 impl LimitDesk {
@@ -86,6 +92,7 @@ impl LimitDesk {
     pub fn new(
         store: Arc<dyn LimitStore>,
         spend: Arc<dyn SpendStore>,
+        corrections: Arc<dyn CorrectionStore>,
         limits: Arc<Limits>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -93,6 +100,7 @@ impl LimitDesk {
         Self {
             store,
             spend,
+            corrections,
             limits,
             clock,
             entropy,
@@ -105,6 +113,8 @@ impl LimitDesk {
     pub async fn open(&self, configured: Vec<Limit>) -> Result<(), StoreError> {
         let mut known = self.known.lock().await;
         known.configured = configured;
+        // What comes before the sums are read is in them as well, and counts twice rather than not at all.
+        known.corrected = self.corrections.last_correction().await?;
         if let Some((stored, revision)) = self.store.limits_since(0).await? {
             (known.stored, known.revision) = (stored, revision);
         }
@@ -127,6 +137,31 @@ impl LimitDesk {
             (known.stored, known.revision) = (stored, revision);
         }
         Ok(())
+    }
+
+    /// Counts what calls cost more than was recorded, or less, as it is found out by this process or another.
+    /// Where replicas share their counts, one of them counts it for all; `replica` is then this one.
+    pub async fn follow_corrections(&self, replica: Option<ReplicaId>) -> Result<(), StoreError> {
+        let mut known = self.known.lock().await;
+        loop {
+            let after = known.corrected;
+            let corrections = self
+                .corrections
+                .corrections_after(after, CORRECTIONS)
+                .await?;
+            for correction in &corrections {
+                let sequence = correction.sequence;
+                let is_counted_here = match replica {
+                    Some(replica) => self.corrections.claim_correction(sequence, replica).await?,
+                    None => true,
+                };
+                self.limits.correct(correction, is_counted_here);
+                known.corrected = sequence;
+            }
+            if corrections.len() < CORRECTIONS as usize {
+                return Ok(());
+            }
+        }
     }
 
     /// Makes a limit.

@@ -70,6 +70,13 @@ impl Purse {
         self.spent = self.spent.saturating_add(spent);
     }
 
+    /// Takes over what a call that began at `began` cost more than was counted, or less.
+    pub(super) fn correct(&mut self, began: Timestamp, cost: Cost) {
+        if began >= self.starts {
+            self.spent = self.spent.saturating_add(cost).max(Cost::ZERO);
+        }
+    }
+
     /// What was spent or is set aside.
     pub(super) fn committed(&self) -> Cost {
         self.spent.saturating_add(self.held)
@@ -125,13 +132,11 @@ impl Purses {
         }
     }
 
-    /// Counts what a call cost that began at `began`.
+    /// Counts what a call cost that began at `began`, or what that is corrected by.
     pub(super) fn add(&mut self, cost: Cost, began: Timestamp, now: Timestamp) {
         for purse in &mut self.0 {
             purse.advance(now);
-            if began >= purse.starts {
-                purse.spent = purse.spent.saturating_add(cost);
-            }
+            purse.correct(began, cost);
         }
     }
 

@@ -9,7 +9,7 @@ use domain::id::LimitId;
 use domain::key::{Period, VirtualKey};
 use domain::limit::{Bound, CounterName, Limit, Part, Scope, Subject, Window};
 use domain::money::Cost;
-use domain::spend::{Spend, SpendStore};
+use domain::spend::{Correction, Spend, SpendStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
@@ -132,6 +132,45 @@ impl Limits {
         Ok(())
     }
 
+    /// Counts what a call cost more than was counted for it, or less: in the periods in which it began, of every
+    /// budget that it is part of. Where replicas share their counts, one of them counts it in these, as
+    /// `is_counted_here` says; what a key has spent each of them remembers.
+    pub fn correct(&self, correction: &Correction, is_counted_here: bool) {
+        let (who, cost) = (&correction.spend.subject, correction.spend.cost);
+        let (began, now) = (correction.started_at, self.bench.clock.now());
+        let of_key = who.key_id.map(|key| {
+            let mut holders = self.holders.write().unwrap_or_else(PoisonError::into_inner);
+            let unknown = || Arc::new(Holder::unknown());
+            let holder = Arc::clone(holders.entry(key).or_insert_with(unknown));
+            let mut own = holder.own();
+            let purses = own.purses.get_or_insert_with(|| Box::new(Purses::at(now)));
+            purses.add(cost, began, now);
+            drop(own);
+            holder
+        });
+        if !is_counted_here {
+            return;
+        }
+        let book = self.book.load();
+        for limit in &book.limits {
+            if let Some(subject) = budgeted(limit, who) {
+                let counter = self.bench.counter(limit, subject, Cost::ZERO);
+                self.bench.correct(&counter, began, cost, now);
+            }
+        }
+        let key = of_key.as_ref().and_then(|holder| holder.key());
+        for limit in key.into_iter().flat_map(limits_of) {
+            // One that there is not yet begins with what its key has spent.
+            let known = budgeted(&limit, who).and_then(|subject| {
+                let key = CounterKey::of(&limit, subject);
+                self.bench.counters().get(&key).map(Arc::clone)
+            });
+            if let Some(counter) = known {
+                self.bench.correct(&counter, began, cost, now);
+            }
+        }
+    }
+
     /// The limits in force, but for those that stand with a key.
     pub fn in_force(&self) -> Vec<Arc<Limit>> {
         self.book.load().limits.clone()
@@ -241,15 +280,7 @@ impl Bench {
     fn remember(&self, limit: &Arc<Limit>, spends: &[Spend], now: Timestamp) {
         let mut sums: HashMap<Subject, Cost> = HashMap::new();
         for spend in spends {
-            let who = &spend.subject;
-            let subject = limit.scope.of_caller(who).and_then(|subject| {
-                if !limit.scope.has_target() {
-                    return Some(subject);
-                }
-                let (provider, model) = (who.provider.as_ref()?, who.model.as_deref()?);
-                limit.scope.at_target(&subject, provider, model)
-            });
-            if let Some(subject) = subject {
+            if let Some(subject) = budgeted(limit, &spend.subject) {
                 let sum = sums.entry(subject).or_default();
                 *sum = sum.saturating_add(spend.cost);
             }
@@ -262,6 +293,17 @@ impl Bench {
                 purse.remember(spent);
             }
         }
+    }
+
+    fn correct(&self, counter: &Arc<Counter>, began: Timestamp, cost: Cost, now: Timestamp) {
+        let mut state = counter.lock();
+        if let Tally::Period(purse) = &mut state.tally {
+            purse.advance(now);
+            purse.correct(began, cost);
+        }
+        state.wake();
+        drop(state);
+        self.list(counter, true);
     }
 
     /// Forgets the counters of the limits that `is_gone` says.
@@ -290,6 +332,19 @@ impl Bench {
     pub(super) fn counters(&self) -> MutexGuard<'_, HashMap<CounterKey, Arc<Counter>>> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whose count of a budget something counts in that was spent by `who`; `None` where it is none of this budget.
+fn budgeted(limit: &Limit, who: &Subject) -> Option<Subject> {
+    if !matches!(limit.bound, Bound::Dollars { .. }) {
+        return None;
+    }
+    let subject = limit.scope.of_caller(who)?;
+    if !limit.scope.has_target() {
+        return Some(subject);
+    }
+    let (provider, model) = (who.provider.as_ref()?, who.model.as_deref()?);
+    limit.scope.at_target(&subject, provider, model)
 }
 
 /// What a key itself may use up.

@@ -2,7 +2,7 @@ use domain::id::LimitId;
 use domain::key::{Budget, Origin, Period, Rate};
 use domain::limit::{Bound, Limit, Part, QueueRules, Scope, Subject, Window};
 use domain::name::ProviderName;
-use domain::spend::{Spend, SpendStore};
+use domain::spend::{Correction, Spend, SpendStore};
 use domain::store_error::StoreError;
 
 use super::*;
@@ -203,6 +203,65 @@ fn what_the_ledger_remembers_counts() {
     first.set_aside(dollars("2")).unwrap();
     let mut second = limits.admit_now(&other, tokens(1)).unwrap();
     assert!(second.set_aside(dollars("0.000000001")).is_err());
+}
+
+/// What the caller's calls of `began` cost more than was counted, or less.
+fn correction(caller: &Caller, nano_dollars: i64, began: Timestamp) -> Correction {
+    Correction {
+        sequence: 1,
+        started_at: began,
+        spend: Spend {
+            subject: Subject::of(caller),
+            cost: Cost::from_nano_dollars(nano_dollars),
+        },
+    }
+}
+
+#[test]
+fn what_calls_are_found_to_have_cost_counts_in_every_budget_that_they_are_part_of() {
+    let month = Bound::Dollars {
+        most: dollars("3"),
+        per: Period::Month,
+    };
+    let (limits, clock) = with([limit(1, month)]);
+    let caller = caller(Rate::default(), Some(a_day("1")));
+    let now = clock.now();
+    let fits = |cost: &str| {
+        let mut admission = limits.admit_now(&caller, tokens(1)).unwrap();
+        admission.set_aside(dollars(cost)).is_ok()
+    };
+    let spend = |cost: &str| {
+        let mut admission = limits.admit_now(&caller, tokens(1)).unwrap();
+        admission.set_aside(Cost::ZERO).unwrap();
+        admission.settle(1, 1, dollars(cost));
+    };
+    spend("1");
+    assert!(!fits("0.1"), "the day's budget is spent");
+    limits.correct(&correction(&caller, -600_000_000, now), true);
+    assert!(fits("0.1"));
+    limits.correct(&correction(&caller, 600_000_000, now), true);
+    assert!(!fits("0.1"));
+    // What another replica counts for all is not counted here as well.
+    limits.correct(&correction(&caller, -600_000_000, now), false);
+    assert!(!fits("0.1"));
+    // A call of last month is in neither period, and nobody is given more than was spent.
+    let long_ago = Timestamp::UNIX_EPOCH;
+    limits.correct(&correction(&caller, -1_000_000_000, long_ago), true);
+    assert!(!fits("0.1"));
+    limits.correct(&correction(&caller, -9_000_000_000, now), true);
+    assert!(fits("0.9"));
+    // A budget that comes later knows of it.
+    let later = caller_with(&caller, a_day("2"));
+    limits.correct(&correction(&caller, 2_000_000_000, now), true);
+    let mut admission = limits.admit_now(&later, tokens(1)).unwrap();
+    assert!(admission.set_aside(Cost::ZERO).is_err());
+}
+
+/// The same key with another budget.
+fn caller_with(caller: &Caller, budget: Budget) -> Caller {
+    let mut key = (**caller.key()).clone();
+    key.budget = Some(budget);
+    Caller::holding(Arc::new(key))
 }
 
 #[test]

@@ -175,3 +175,23 @@ fn what_nobody_can_compute_keeps_its_cost() {
     };
     assert!(recompute(&routes(), &fallen_back).is_ok());
 }
+
+#[test]
+fn a_call_that_several_models_were_billed_for_costs_what_each_of_them_took() {
+    let part = |model: &str, tokens: u64| Attempt {
+        usage: Some(Usage::text(tokens, 0)),
+        ..attempt(model, false)
+    };
+    // 2 dollars for a million at gpt-4.1, 0.4 at gpt-4.1-mini.
+    let hedged = Call {
+        attempts: vec![part("gpt-4.1-mini", 500_000), part("gpt-4.1", 1_000_000)],
+        usage: Usage::text(1_500_000, 0),
+        ..asked(Some("7"))
+    };
+    let cost = recompute(&routes(), &hedged).unwrap().cost;
+    assert_eq!(cost, "2.2".parse().unwrap());
+    let store = store_with(&[hedged]);
+    let found = rerated(&store, false);
+    assert_eq!((found.not_computable, found.adjusted), (0, 1));
+    assert_eq!(found.amount, "-4.8".parse().unwrap());
+}

@@ -113,7 +113,7 @@ type Generation<T> = HashMap<u64, (T, Moment), BuildHasherDefault<AsItIs>>;
 
 /// A bounded memory in two generations: when the young one is half of what there may be, it becomes the old
 /// one, and what was not asked for since the last time is forgotten.
-struct Remembered<T> {
+pub(crate) struct Remembered<T> {
     young: Generation<T>,
     old: Generation<T>,
     most: usize,
@@ -121,7 +121,7 @@ struct Remembered<T> {
 }
 
 impl<T: Copy> Remembered<T> {
-    fn new(most: usize, lasts: Duration) -> Self {
+    pub(crate) fn new(most: usize, lasts: Duration) -> Self {
         Self {
             young: HashMap::default(),
             old: HashMap::default(),
@@ -130,7 +130,7 @@ impl<T: Copy> Remembered<T> {
         }
     }
 
-    fn find(&mut self, key: u64, now: Moment) -> Option<T> {
+    pub(crate) fn find(&mut self, key: u64, now: Moment) -> Option<T> {
         let (value, until) = if let Some(found) = self.young.get(&key) {
             *found
         } else {
@@ -141,7 +141,7 @@ impl<T: Copy> Remembered<T> {
         (now < until).then_some(value)
     }
 
-    fn put(&mut self, key: u64, value: T, now: Moment) {
+    pub(crate) fn put(&mut self, key: u64, value: T, now: Moment) {
         self.insert(key, (value, now.after(self.lasts)));
     }
 

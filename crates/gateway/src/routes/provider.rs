@@ -12,6 +12,7 @@ use providers::kind::ProviderKind;
 
 use crate::credentials::Rotation;
 use crate::health::KeyNumber;
+use crate::prompt_cache::PromptCaching;
 
 /// A configured provider.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Provider {
     pub hang_up: HangUp,
     /// Where it keeps what it is sent; `None` where nobody says.
     pub region: Option<Region>,
+    /// Whether its prompt cache is helped, unless a route says otherwise.
+    pub prompt_cache: PromptCaching,
 }
 
 impl Provider {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use domain::name::ModelName;
 use domain::region::{self, Region};
 
+use crate::prompt_cache::PromptCaching;
+
 use super::choice::id_of;
 use super::condition::Condition;
 use super::fallback::When;
@@ -137,11 +139,13 @@ impl Routes {
     /// A route with its targets resolved, as far as they are served. `depth` is how many routes lead to it.
     pub(super) fn roster(&self, name: &ModelName, route: &Route, depth: usize) -> Roster {
         let members = route.targets.iter();
+        let prompt_cache = route.caching.prompt;
         let members = members
-            .flat_map(|member| self.members(member, depth))
+            .flat_map(|member| self.members(member, prompt_cache, depth))
             .collect();
         let fallbacks = route.fallback.iter().flat_map(|fallback| {
-            let members = self.members(&RouteMember::from(fallback.target.clone()), depth);
+            let member = RouteMember::from(fallback.target.clone());
+            let members = self.members(&member, prompt_cache, depth);
             members.into_iter().map(|member| (fallback.when, member))
         });
         Roster {
@@ -155,14 +159,22 @@ impl Routes {
     }
 
     /// What a configured member stands for; nobody where it is not served.
-    fn members(&self, member: &RouteMember, depth: usize) -> Vec<Member> {
+    fn members(
+        &self,
+        member: &RouteMember,
+        prompt_cache: Option<PromptCaching>,
+        depth: usize,
+    ) -> Vec<Member> {
         match &member.lead {
-            Lead::Model(named) => self.member(member, named).into_iter().collect(),
+            Lead::Model(named) => {
+                let member = self.member(member, named, prompt_cache);
+                member.into_iter().collect()
+            }
             Lead::Equivalents { class, floor } => {
                 let class = self.policy.equivalents.get(&**class).into_iter().flatten();
                 let good_enough = class.filter(|it| it.quality >= *floor);
                 let members = good_enough.filter_map(|it| {
-                    let member = self.member(member, &it.target)?;
+                    let member = self.member(member, &it.target, prompt_cache)?;
                     let quality = Some(it.quality);
                     Some(Member { quality, ..member })
                 });
@@ -180,10 +192,18 @@ impl Routes {
         }
     }
 
-    fn member(&self, member: &RouteMember, named: &RouteTarget) -> Option<Member> {
+    fn member(
+        &self,
+        member: &RouteMember,
+        named: &RouteTarget,
+        prompt_cache: Option<PromptCaching>,
+    ) -> Option<Member> {
         let mut target = self.target(self.providers.get(&named.provider)?, &named.model)?;
-        if let (Some(region), Some(target)) = (&member.region, Arc::get_mut(&mut target)) {
-            target.region = Some(region.clone());
+        if let Some(target) = Arc::get_mut(&mut target) {
+            if let Some(region) = &member.region {
+                target.region = Some(region.clone());
+            }
+            target.prompt_cache = prompt_cache.unwrap_or(target.prompt_cache);
         }
         let id = id_of(&target);
         Some(Member::of(member, Leads::To(target), id))

@@ -12,6 +12,7 @@ use super::Provider;
 use crate::catalog::ModelFacts;
 use crate::health::TargetHealth;
 use crate::limits::Destination;
+use crate::prompt_cache::PromptCaching;
 
 /// A target as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct ResolvedTarget {
     pub capabilities: Capabilities,
     /// Where it lies; `None` where nobody says.
     pub region: Option<Region>,
+    /// Whether its prompt cache is helped.
+    pub prompt_cache: PromptCaching,
     /// How it is doing.
     pub health: Arc<TargetHealth>,
 }

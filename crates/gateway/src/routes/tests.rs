@@ -15,6 +15,7 @@ fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
+        prompt_cache: PromptCaching::default(),
         region: None,
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use domain::adjustment::{Adjusted, Adjustment, AdjustmentFilter, AdjustmentStore, SpendTotal};
+use domain::adjustment::{
+    Adjusted, Adjustment, AdjustmentFilter, AdjustmentStore, HourApart, SpendTotal,
+};
 use domain::call::{Call, CallCursor, CallFilter, CallPage, CallStore, Payload, ShadowPair, Spend};
 use domain::custody::{CustodyStore, FoundTurn, KeptTurn, Place};
 use domain::id::{KeyId, RequestId};
@@ -20,6 +22,7 @@ pub(crate) struct Memory {
     calls: Mutex<HashMap<RequestId, Call>>,
     adjustments: Mutex<Vec<Adjustment>>,
     miscounts: Mutex<Vec<fn(&mut SpendTotal)>>,
+    hours_apart: Mutex<Vec<HourApart>>,
     responses: Mutex<HashMap<ResponseId, KeptResponse>>,
     pub(crate) turns: Mutex<HashMap<Place, KeptTurn>>,
     /// How often turns were looked up.
@@ -41,6 +44,11 @@ impl Memory {
     /// Changes every adjustment behind everybody's back.
     pub(crate) fn change_adjustment(&self, change: fn(&mut Adjustment)) {
         self.adjustments.lock().unwrap().iter_mut().for_each(change);
+    }
+
+    /// Has an hour whose sum is wrong.
+    pub(crate) fn tell_apart(&self, hour: HourApart) {
+        self.hours_apart.lock().unwrap().push(hour);
     }
 
     /// From here on, it adds up wrongly.
@@ -128,6 +136,17 @@ impl AdjustmentStore for Memory {
             totals.iter_mut().for_each(change);
         }
         Ok(totals)
+    }
+
+    async fn hours_apart(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        _: u32,
+    ) -> Result<Vec<HourApart>, StoreError> {
+        let hours = self.hours_apart.lock().unwrap();
+        let is_meant = |hour: &&HourApart| (since..until).contains(&hour.starts_at);
+        Ok(hours.iter().filter(is_meant).copied().collect())
     }
 
     async fn doubled_calls(&self, _: u32) -> Result<Vec<RequestId>, StoreError> {

@@ -36,6 +36,7 @@ use crate::health::Health;
 use crate::ledger::{JournalLimits, Ledger, Sync};
 use crate::limits::Limits;
 use crate::payload::Payloads;
+use crate::prompt_cache::PromptCaching;
 use crate::reply::{Reply, ReplyStream};
 use crate::responses::{Job, Jobs, Responses};
 use crate::routes::hedge::HedgeRules;
@@ -118,6 +119,7 @@ pub(crate) struct Rules {
     pub(crate) strict: bool,
     pub(crate) host: Option<&'static HostRow>,
     pub(crate) hang_up: HangUp,
+    pub(crate) prompt_cache: PromptCaching,
     pub(crate) timeouts: Timeouts,
     pub(crate) retries: Retries,
     /// As the provider's name, a `/` and the model: of the provider `sim` or of its like, `spare`.
@@ -337,6 +339,7 @@ fn routes(rules: Rules) -> Routes {
         },
         reach: Reach::Public,
         hang_up: rules.hang_up,
+        prompt_cache: rules.prompt_cache,
         region: None,
     };
     let routes = ["gpt", "claude", "gemini"].map(|model| {
@@ -392,6 +395,7 @@ pub(crate) fn target(context_window: Option<u64>) -> Arc<ResolvedTarget> {
             ..Capabilities::default()
         },
         region: None,
+        prompt_cache: PromptCaching::default(),
         health: Health::default().of(&target.provider.name, "gpt", 1),
     })
 }

@@ -174,6 +174,23 @@ impl<'a> Model<'a> {
     }
 }
 
+impl Model<'_> {
+    /// The shortest beginning of a prompt that is cached, in tokens; the longest of all where the name does not
+    /// tell. <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>
+    pub(crate) fn min_cacheable_tokens(&self) -> u64 {
+        let Some(Release { family, version }) = self.release else {
+            return 4_096;
+        };
+        match family {
+            Family::Haiku if version < (4, 5) => 2_048,
+            Family::Sonnet if version < (4, 6) => 1_024,
+            Family::Sonnet => 2_048,
+            Family::Opus if version < (4, 5) => 1_024,
+            Family::Opus | Family::Haiku | Family::Fable | Family::Other => 4_096,
+        }
+    }
+}
+
 /// Whether a model counts more tokens for the same words than those before it: Claude from 4.7 on.
 pub(crate) fn has_short_tokens(model: &str) -> bool {
     Release::parse(model).is_some_and(|release| !release.is_before(4, 7))

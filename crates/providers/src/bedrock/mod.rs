@@ -25,7 +25,7 @@ mod gathered;
 mod inference;
 mod media;
 mod messages;
-mod model;
+pub(crate) mod model;
 mod output;
 mod reasoning;
 mod stream;

@@ -3,6 +3,9 @@
 //! The catalog's capabilities come first; this is what they do not hold. A name that says nothing, such
 //! as an application inference profile's, restricts nothing: the provider decides.
 
+use crate::anthropic;
+use crate::dialect::Target;
+
 /// Who made a model, where it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
@@ -75,6 +78,16 @@ impl Family {
     /// Whether a breakpoint may last an hour.
     pub(super) fn caches_for_an_hour(self) -> bool {
         matches!(self, Self::Claude | Self::Unknown)
+    }
+}
+
+/// The shortest beginning of a prompt that a model caches, in tokens; `None` where it takes no breakpoints, or
+/// its name does not tell. <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>
+pub(crate) fn min_cacheable_tokens(target: &Target<'_>) -> Option<u64> {
+    match Family::of(target.model) {
+        Family::Claude => Some(anthropic::model::Model::of(target).min_cacheable_tokens()),
+        Family::Nova | Family::Nova2 | Family::NovaPremier => Some(1_024),
+        Family::OpenAi | Family::Mistral | Family::Other | Family::Unknown => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use domain::clock::Clock;
-use gateway::audit::{Audit, audit};
+use gateway::audit::{Audit, Span, audit};
 use jiff::Timestamp;
 
 use super::{load, print, print_json, say};
@@ -11,6 +11,7 @@ use crate::app::{open_store, routes};
 use crate::cli::{CheckLedger, Installation, Ledger, LedgerCommand};
 use crate::data_dir::DataDir;
 use crate::http::cost::view_audit;
+use crate::loops::hours_since;
 use crate::world::SystemClock;
 
 /// Goes through the ledger's books.
@@ -20,9 +21,14 @@ pub async fn run(at: &Installation, options: Ledger) -> anyhow::Result<ExitCode>
     let data_dir = DataDir::open(&at.data_dir())?;
     let now = SystemClock::new().now();
     let store = open_store(&config, &data_dir).await?;
-    let (since, until) = span(check, now);
+    let (since, until) = bounds(check, now);
     let mut told = 0;
-    let audit = audit(&store, &routes(&config, now), since, until, |audit| {
+    let span = Span {
+        since,
+        until,
+        hours_since: hours_since(now),
+    };
+    let audit = audit(&store, &routes(&config, now), span, |audit| {
         if audit.calls >= told + 100_000 {
             told = audit.calls;
             say(format_args!("{} calls read", audit.calls));
@@ -44,7 +50,7 @@ pub async fn run(at: &Installation, options: Ledger) -> anyhow::Result<ExitCode>
 
 /// Without an end, everything that has begun: a server that runs meanwhile may record calls between the rows
 /// and the sums.
-fn span(check: &CheckLedger, now: Timestamp) -> (Timestamp, Timestamp) {
+fn bounds(check: &CheckLedger, now: Timestamp) -> (Timestamp, Timestamp) {
     let since = check.since.unwrap_or(Timestamp::UNIX_EPOCH);
     (since, check.until.unwrap_or(now))
 }

@@ -42,6 +42,7 @@ pub async fn run(at: &Installation, options: LimitsOptions) -> anyhow::Result<Ex
     let desk = LimitDesk::new(
         Arc::new(store.clone()),
         spend,
+        Arc::new(store.clone()),
         Arc::new(in_force),
         clock,
         entropy,

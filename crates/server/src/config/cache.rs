@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway::cache::{CacheRules, CacheScope, Caching, SemanticMode, SemanticRules};
+use gateway::prompt_cache::WatchRules;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Section};
 use super::node::Kind;
 use super::problem::Complaint;
+use super::ratio::Ratio;
 use super::scalar::{Choice, Misfit, Scalar};
 use super::size::ByteSize;
 
@@ -18,6 +20,8 @@ use super::size::ByteSize;
 pub struct Cache {
     exact: Option<Exact>,
     semantic: Option<SemanticSection>,
+    /// When operators hear of what vendors cache and nobody reads.
+    pub prompt: WatchRules,
 }
 
 /// Answers to requests that mean the same.
@@ -73,7 +77,16 @@ impl Section for Cache {
             let complaint = Complaint::new("answers are kept by `exact`, which is not there");
             fields.refuse("semantic", complaint.suggest("add `exact: {}` beside it"));
         }
-        Some(Self { exact, semantic })
+        let prompt = fields.section(
+            "prompt",
+            "When an event is raised of what a key had written into vendors' prompt caches and nobody has \
+             read in time.",
+        );
+        Some(Self {
+            exact,
+            semantic,
+            prompt: prompt?,
+        })
     }
 }
 
@@ -167,6 +180,25 @@ impl Section for Exact {
                 keys,
             },
             shared_wait: shared_wait?,
+        })
+    }
+}
+
+impl Section for WatchRules {
+    fn read(fields: &mut impl Fields) -> Option<Self> {
+        let tokens: Option<NonZeroU32> = fields.or(
+            "alarm_tokens",
+            "100000",
+            "At so many unread tokens of a day in UTC, of one key, for one model name at one model.",
+        );
+        let share: Option<Ratio> = fields.or(
+            "alarm_share",
+            "0.5",
+            "And when they are such a part of what was written, 0 to 1.",
+        );
+        Some(Self {
+            tokens: u64::from(tokens?.get()),
+            share: share?.0,
         })
     }
 }
@@ -299,6 +331,8 @@ impl Section for Caching {
             enabled: enabled?,
             ttl,
             threshold: threshold.map(|likeness| likeness.0),
+            // It is a key of the route's own.
+            prompt: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use domain::egress::Reach;
 use domain::name::ProviderName;
+use gateway::prompt_cache::PromptCaching;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Credential;
 use providers::host::Host;
@@ -136,6 +137,7 @@ pub(super) fn sim() -> Option<Provider> {
         host: Host::NONE,
         reach: Reach::Public,
         hang_up: HangUp::default(),
+        prompt_cache: PromptCaching::default(),
         region: None,
     })
 }
@@ -180,6 +182,7 @@ impl Variables<'_> {
             rotation: None,
             host: at,
             hang_up: HangUp::default(),
+            prompt_cache: PromptCaching::default(),
             region: None,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
+use domain::id::ProjectId;
 use domain::key::{AddressRange, Budget, ModelPattern, Period, Rate, Role};
 use domain::money::Cost;
 use domain::region::Region;
@@ -31,6 +32,8 @@ pub struct BootstrapKey {
     pub text: Secret<String>,
     /// What its holder may do beside calling models.
     pub role: Role,
+    /// The project of the default organization that its calls count in; `None` for the default one.
+    pub project: Option<ProjectId>,
     /// The models that may be asked for.
     pub models: Vec<ModelPattern>,
     /// The addresses that it may be used from; empty permits all.
@@ -64,6 +67,12 @@ impl Section for BootstrapKey {
             "`admin` may do everything and sees all calls; `member` calls models and sees its own \
              calls.",
         );
+        let project = fields.optional(
+            "project",
+            "proj_00000000000000000000000000000002",
+            "The project that its calls count in, by its identifier: one of the default organization, which \
+             is left out for its default project.",
+        );
         let models = fields.list(
             "models",
             &["*"],
@@ -91,6 +100,7 @@ impl Section for BootstrapKey {
             name: name?.0,
             text: text?.0,
             role: role?,
+            project,
             models,
             addresses,
             regions,

@@ -6,6 +6,7 @@ use domain::egress::Reach;
 use domain::name::ProviderName;
 use domain::region::Region;
 use gateway::credentials::Rotation;
+use gateway::prompt_cache::PromptCaching;
 use gateway::routes::{HangUp, Provider};
 use providers::credential::Source;
 use providers::host::Host;
@@ -33,6 +34,7 @@ pub(super) struct Endpoint {
     reach: Reach,
     hang_up: HangUp,
     region: Option<Region>,
+    prompt_cache: PromptCaching,
 }
 
 impl Endpoint {
@@ -56,6 +58,7 @@ impl Endpoint {
             reach: self.reach,
             hang_up: self.hang_up,
             region: self.region,
+            prompt_cache: self.prompt_cache,
         }
     }
 }
@@ -92,12 +95,7 @@ impl Section for Endpoint {
              otherwise; only a host of one's own such as `ollama`, named by `kind` and without \
              `base_url`, is in this machine.",
         );
-        let hang_up = fields.or(
-            "hang_up",
-            "cancel",
-            "What happens to an answer when its caller goes away: `cancel` closes it, `drain` \
-             reads it to its end so that its usage is known.",
-        );
+        let (hang_up, prompt_cache) = read_manners(fields);
         let batch_api: Option<bool> = fields.optional(
             "batch_api",
             "true",
@@ -169,8 +167,27 @@ impl Section for Endpoint {
             },
             hang_up: hang_up?,
             region,
+            prompt_cache: prompt_cache?,
         })
     }
+}
+
+/// How it is asked and read.
+fn read_manners(fields: &mut impl Fields) -> (Option<HangUp>, Option<PromptCaching>) {
+    let hang_up = fields.or(
+        "hang_up",
+        "cancel",
+        "What happens to an answer when its caller goes away: `cancel` closes it, `drain` \
+         reads it to its end so that its usage is known.",
+    );
+    let prompt_cache = fields.or(
+        "prompt_cache",
+        "off",
+        "Whether breakpoints for its prompt cache are placed for callers that place none, where they \
+         pay by what is known of earlier requests: `auto` or `off`. Of formats that have them: \
+         Anthropic's, wherever it is spoken, and Bedrock's Converse.",
+    );
+    (hang_up, prompt_cache)
 }
 
 fn refuse_misplaced_host(kind: Kind, fields: &mut impl Fields) {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::name::{ModelName, ProviderName};
+use gateway::cache::Caching;
+use gateway::prompt_cache::PromptCaching;
 use gateway::routes::condition::Condition;
 use gateway::routes::rollout::Percent;
 use gateway::routes::strategy::{Balance, Strategy};
@@ -65,7 +67,14 @@ impl Section for Route {
             "How often a request is sent again after status 429 or 503 or when no connection is \
              made.",
         );
-        let caching = fields.section("cache", "What of its answers is kept to be given again.");
+        let caching: Option<Caching> =
+            fields.section("cache", "What of its answers is kept to be given again.");
+        let prompt = fields.optional(
+            "prompt_cache",
+            "auto",
+            "Whether breakpoints for its providers' prompt caches are placed, `auto` or `off`; as its \
+             providers say where it is left out.",
+        );
         let hedge = fields.optional_section(
             "hedge",
             "When a second target is asked while the first has not answered: whoever answers first is \
@@ -97,7 +106,7 @@ impl Section for Route {
             strict: strict?,
             timeouts: timeouts?,
             retries: retries?,
-            caching: caching?,
+            caching: Caching { prompt, ..caching? },
             hedge,
             shadow,
             safe_reply: safe_reply.map(|reply| reply.0),
@@ -256,6 +265,11 @@ pub(super) fn refuse_provider(
     let known = providers.iter().map(ProviderName::as_str);
     let complaint = complaint.suggest_one_of(target.provider.as_str(), known, "the providers are");
     reading.refuse_at(root, path, complaint);
+}
+
+impl Choice for PromptCaching {
+    const EXPECTED: &'static str = "whether breakpoints are placed";
+    const CHOICES: &'static [(&'static str, Self)] = &[("off", Self::Off), ("auto", Self::Auto)];
 }
 
 impl Choice for Strategy {

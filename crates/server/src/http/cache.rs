@@ -25,6 +25,11 @@ pub struct Tenant {
     project_id: Option<String>,
 }
 
+/// No parameters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
 /// The body of `POST /api/v1/admin/cache/feedback`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +60,20 @@ pub async fn stats(State(app): State<Shared>, request: Request) -> Response {
         Ok(stats) => success(&arrival, &stats),
         Err(problem) => failure(&arrival, &problem),
     }
+}
+
+/// `GET /api/v1/admin/cache/prompts`: what each key has had written into vendors' prompt caches and has read of
+/// it, in the last day at this process; an organisation's administrator sees its own keys.
+pub async fn prompts(State(app): State<Shared>, request: Request) -> Response {
+    let arrival = Arrival::of(&request);
+    let report = async {
+        let (administrator, Nothing {}): (_, Nothing) = admin::query(&app, &arrival, request, "")?;
+        let organization = reached(administrator.reach, None)?;
+        let routes = app.gateway.routes();
+        let now = app.clock.now();
+        Ok(json!(app.prompt_watch.report(organization, &routes, now)))
+    };
+    answered(&arrival, report.await)
 }
 
 /// `DELETE /api/v1/admin/cache`: forgets answers, of one tenant or of all; an organisation's administrator

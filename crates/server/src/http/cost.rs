@@ -7,7 +7,7 @@ use domain::call::CallFilter;
 use domain::money::Cost;
 use domain::name::ProviderName;
 use domain::problem::{Problem, ProblemKind};
-use gateway::audit::{Audit, audit};
+use gateway::audit::{Audit, Span, audit};
 use gateway::invoice::{self, Columns, Threshold};
 use gateway::rerate::{Rerated, Rerating, rerate};
 use http_body_util::{BodyExt, Limited};
@@ -22,6 +22,7 @@ use super::problem::IntoProblem;
 use super::request::Arrival;
 use super::tenants::parsed;
 use crate::app::{App, Shared};
+use crate::loops::hours_since;
 
 /// The most bytes of an export.
 const MAX_EXPORT: usize = 16 * 1024 * 1024;
@@ -149,12 +150,14 @@ async fn checked(app: &App, arrival: &Arrival, request: Request) -> Result<Value
     let since = query.since.unwrap_or(Timestamp::UNIX_EPOCH);
     let until = query.until.unwrap_or_else(|| before(arrival.at));
     let routes = app.gateway.routes();
-    let found = audit(&app.store, &routes, since, until, |_| ()).await;
-    Ok(view_audit(
-        &found.map_err(IntoProblem::into_problem)?,
+    let span = Span {
         since,
         until,
-    ))
+        hours_since: hours_since(arrival.at),
+    };
+    let found = audit(&app.store, &routes, span, |_| ()).await;
+    let found = found.map_err(IntoProblem::into_problem)?;
+    Ok(view_audit(&found, since, until))
 }
 
 /// The time before which calls have ended and are in the store.

@@ -68,6 +68,7 @@ struct Series {
     input_tokens: Counter,
     output_tokens: Counter,
     cached_input_tokens: Counter,
+    cache_write_tokens: Counter,
     cost_nano_usd: Counter,
     duration: Histogram,
     first_token: Histogram,
@@ -111,6 +112,10 @@ impl Metrics {
         series
             .cached_input_tokens
             .increment(call.usage.cached_input_tokens);
+        let written = call.usage.cache_write_5m_tokens + call.usage.cache_write_1h_tokens;
+        if written > 0 {
+            series.cache_write_tokens.increment(written);
+        }
         let cost = call.cost_usd.map_or(0, domain::money::Cost::nano_dollars);
         series
             .cost_nano_usd
@@ -202,6 +207,13 @@ impl Metrics {
         let labels = vec![Label::new("percent", percent.to_string())];
         let key = Key::from_parts("trunkline_budget_alerts_total", labels);
         self.recorder.register_counter(&key, &METADATA).increment(1);
+    }
+
+    pub(super) fn unread(&self, tokens: u64) {
+        let key = Key::from_static_name("trunkline_prompt_cache_unread_tokens_total");
+        self.recorder
+            .register_counter(&key, &METADATA)
+            .increment(tokens);
     }
 
     /// How far budgets were overrun, how far they can have been, and how many calls wait for room.
@@ -376,6 +388,7 @@ impl Series {
             input_tokens: tokens("input"),
             output_tokens: tokens("output"),
             cached_input_tokens: tokens("cached_input"),
+            cache_write_tokens: tokens("cache_write"),
             cost_nano_usd: counter("trunkline_cost_nano_usd_total", state()),
             duration: histogram("trunkline_call_duration_seconds"),
             first_token: histogram("trunkline_first_token_seconds"),
@@ -393,7 +406,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ),
         (
             "trunkline_tokens_total",
-            "Tokens; cached input is part of input.",
+            "Tokens; cached input and cache writes are part of input.",
         ),
         (
             "trunkline_cost_nano_usd_total",
@@ -426,6 +439,10 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "trunkline_budget_alerts_total",
             "Budgets that were used up to a part that operators want to hear of.",
+        ),
+        (
+            "trunkline_prompt_cache_unread_tokens_total",
+            "Tokens written into vendors' prompt caches that nobody has read in time.",
         ),
         (
             "trunkline_payloads_lost_total",

@@ -76,6 +76,11 @@ impl Telemetry {
         self.metrics.alerted(percent);
     }
 
+    /// Counts tokens that were written into vendors' prompt caches and that nobody has read in time.
+    pub fn unread(&self, tokens: u64) {
+        self.metrics.unread(tokens);
+    }
+
     /// Keeps the memory of histograms bounded between two scrapes; called every few seconds.
     pub fn upkeep(&self) {
         self.metrics.upkeep();

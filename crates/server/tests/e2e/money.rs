@@ -99,6 +99,35 @@ async fn a_price_that_is_corrected_later_adjusts_what_calls_cost_and_leaves_them
 }
 
 #[tokio::test]
+async fn a_budget_sees_what_calls_are_found_to_have_cost_while_the_process_serves() {
+    let sim = Simulated::start().await;
+    let budget = "limits:\n  - { name: all, usd: 0.5, per: month }\n";
+    let dear = format!("{}{budget}", configuration(&sim, "100000"));
+    let installation = Installation::new(&dear);
+    let trunkline = installation.start().await;
+    let (app, admin) = (trunkline.app(), trunkline.admin());
+    app.chat(&ask("openai/gpt", "Hello")).await;
+    eventually("the budget is spent", async || {
+        let answer = app.chat(&ask("openai/gpt", "Hello")).await;
+        (answer.status == 429).then_some(())
+    })
+    .await;
+    eventually("the call is recorded", async || {
+        (!admin.logs("").await.is_empty()).then_some(())
+    })
+    .await;
+    // Another process corrects the price; this one is not told of it, and finds out.
+    installation.configure(&format!("{}{budget}", configuration(&sim, "2")));
+    let rerated = json_of(&installation, &["cost", "rerate", "--json"]).await;
+    assert_ne!(rerated["adjusted"], 0, "{rerated}");
+    eventually("calls are admitted again", async || {
+        let answer = app.chat(&ask("openai/gpt", "Hello")).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_api_does_what_the_command_line_does_and_for_operators_only() {
     let sim = Simulated::start().await;
     let installation = Installation::new(&configuration(&sim, "2"));

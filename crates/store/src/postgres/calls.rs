@@ -21,7 +21,7 @@ pub(crate) async fn record_calls(pool: &PgPool, calls: &[Call]) -> Result<(), St
         .iter()
         .filter(|call| new.remove(&call.request_id.to_string()));
     if let Some(sums) = sums(new)? {
-        add_up(&mut transaction, sums).await?;
+        add_to_sums(&mut transaction, sums).await?;
     }
     transaction.commit().await.map_err(store_error)
 }
@@ -68,8 +68,11 @@ async fn insert(
     .map_err(store_error)
 }
 
-/// Adds what calls cost to the sums.
-async fn add_up(transaction: &mut PgConnection, sums: String) -> Result<(), StoreError> {
+/// Adds to the sums, which are a JSON array of objects that are named like the columns.
+pub(crate) async fn add_to_sums(
+    transaction: &mut PgConnection,
+    sums: String,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO spend (
            span, starts_at, organization_id, project_id, application_id, user_id, key_id, provider, model,

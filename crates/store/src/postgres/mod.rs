@@ -4,6 +4,6 @@ mod calls;
 mod opening;
 mod partitions;
 
-pub(crate) use calls::record_calls;
+pub(crate) use calls::{add_to_sums, record_calls};
 pub(crate) use opening::open;
 pub(crate) use partitions::prepare as prepare_partitions;

@@ -12,7 +12,7 @@ use domain::usage::Usage;
 use serde::Serialize;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::Pools;
 use crate::call::{NewRow, json};
@@ -152,9 +152,17 @@ async fn add_up(
     transaction: &mut Transaction<'_, Sqlite>,
     calls: impl Iterator<Item = &Call>,
 ) -> Result<(), StoreError> {
-    let Some(sums) = sums(calls)? else {
-        return Ok(());
-    };
+    match sums(calls)? {
+        Some(sums) => add_to_sums(transaction, sums).await,
+        None => Ok(()),
+    }
+}
+
+/// Adds to the sums, which are a JSON array of objects that are named like the columns.
+pub(crate) async fn add_to_sums(
+    connection: &mut SqliteConnection,
+    sums: String,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT OR FAIL INTO spend (
            span, starts_at, organization_id, project_id, application_id, user_id, key_id, provider, model,
@@ -173,7 +181,7 @@ async fn add_up(
            calls = calls + excluded.calls",
     )
     .bind(sums)
-    .execute(&mut **transaction)
+    .execute(connection)
     .await
     .map_err(store_error)?;
     Ok(())

@@ -4,6 +4,6 @@ mod calls;
 mod durability;
 mod opening;
 
-pub(crate) use calls::record_calls;
+pub(crate) use calls::{add_to_sums, record_calls};
 pub(crate) use durability::make_durable;
 pub(crate) use opening::{Pools, open};

@@ -6,13 +6,15 @@ use domain::adjustment::{
 use domain::call::{Call, CallStore};
 use domain::id::{OrganizationId, ProjectId};
 use domain::money::Cost;
+use domain::spend::{CorrectionStore, SpendStore};
 use domain::usage::Usage;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bench::Bench;
 use crate::on_both_engines;
 use crate::sample::{
-    application_id, call, key_id, other_organization, other_project, request_id, time, user_id,
+    application_id, call, key_id, other_organization, other_project, replica_id, request_id, time,
+    user_id,
 };
 
 on_both_engines!(
@@ -23,6 +25,9 @@ on_both_engines!(
     what_a_key_spent_includes_its_adjustments,
     totals_are_those_of_each_key_project_and_day,
     no_call_is_in_the_ledger_twice,
+    the_sums_of_what_was_spent_change_with_adjustments,
+    corrections_are_told_in_their_order_and_are_one_replicas_business,
+    every_hours_sum_is_that_of_its_calls_and_adjustments,
 );
 
 fn adjustment(of: u64, number: u32, nano: i64) -> Adjustment {
@@ -208,4 +213,80 @@ async fn no_call_is_in_the_ledger_twice(bench: Bench) {
     bench.store.record_calls(&[call(1), call(2)]).await.unwrap();
     bench.store.record_calls(&[call(1)]).await.unwrap();
     assert_eq!(bench.store.doubled_calls(10).await.unwrap(), []);
+}
+
+async fn the_sums_of_what_was_spent_change_with_adjustments(bench: Bench) {
+    let costly = Call {
+        cost_usd: Some(Cost::from_nano_dollars(1_500_000_000)),
+        ..call(1)
+    };
+    bench.store.record_calls(&[costly]).await.unwrap();
+    let spent = async |since: &str| {
+        let spends = bench.store.spend_since(since.parse().unwrap()).await;
+        let spends = spends.unwrap();
+        assert_eq!(spends.len(), 1, "it is one sum: {spends:?}");
+        spends[0].cost.nano_dollars()
+    };
+    // Of the second, the call is not in the ledger.
+    let adjustments = [adjustment(1, 1, -700_000_000), adjustment(2, 1, 5)];
+    assert_eq!(add(&bench, &adjustments).await, 2);
+    for since in ["2026-11-21T12:00:00Z", "2026-11-01T00:00:00Z"] {
+        assert_eq!(spent(since).await, 800_000_000);
+    }
+    // What is not added changes nothing.
+    assert_eq!(add(&bench, &[adjustment(1, 1, -700_000_000)]).await, 0);
+    assert_eq!(add(&bench, &[adjustment(1, 2, 300_000_000)]).await, 1);
+    assert_eq!(spent("2026-11-21T12:00:00Z").await, 1_100_000_000);
+}
+
+async fn corrections_are_told_in_their_order_and_are_one_replicas_business(bench: Bench) {
+    assert_eq!(bench.store.last_correction().await.unwrap(), 0);
+    bench.store.record_calls(&[call(1)]).await.unwrap();
+    add(&bench, &[adjustment(2, 1, 5), adjustment(1, 1, -7)]).await;
+    add(&bench, &[adjustment(2, 1, 5), adjustment(1, 2, 9)]).await;
+    let told = bench.store.corrections_after(0, 10).await.unwrap();
+    let amounts: Vec<i64> = told.iter().map(|it| it.spend.cost.nano_dollars()).collect();
+    assert_eq!(amounts, [5, -7, 9]);
+    let last = &told[2];
+    assert_eq!(last.started_at, time(1));
+    assert_eq!(last.spend.subject.key_id, Some(key_id(1)));
+    assert_eq!(last.spend.subject.provider, call(1).provider);
+    assert!(last.spend.subject.model.is_some());
+    assert_eq!(bench.store.last_correction().await.unwrap(), last.sequence);
+    let after = |sequence, limit| bench.store.corrections_after(sequence, limit);
+    assert_eq!(after(told[0].sequence, 1).await.unwrap(), told[1..2]);
+    assert_eq!(after(last.sequence, 10).await.unwrap(), []);
+    let (one, other) = (replica_id(1), replica_id(2));
+    let claim = |replica| bench.store.claim_correction(last.sequence, replica);
+    assert!(claim(one).await.unwrap());
+    assert!(!claim(other).await.unwrap());
+}
+
+async fn every_hours_sum_is_that_of_its_calls_and_adjustments(bench: Bench) {
+    let costly = |number, at| Call {
+        cost_usd: Some(Cost::from_nano_dollars(1_999_999_999)),
+        started_at: at,
+        ..call(number)
+    };
+    let calls = [
+        costly(1, time(1)),
+        costly(2, time(2)),
+        costly(3, time(7_200)),
+    ];
+    bench.store.record_calls(&calls).await.unwrap();
+    add(&bench, &[adjustment(1, 1, -5), adjustment(9, 1, 3)]).await;
+    let (since, until) = (time(-86_400), time(86_400));
+    let apart = async || bench.store.hours_apart(since, until, 10).await.unwrap();
+    assert_eq!(apart().await, []);
+    // Hours that are forgotten are apart from what their calls add up to.
+    let later = "2026-11-21T13:00:00Z".parse().unwrap();
+    assert!(bench.store.drop_hours_before(later, 10).await.unwrap() > 0);
+    let found = apart().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].rows, Cost::from_nano_dollars(3_999_999_993));
+    assert_eq!(
+        (found[0].sum, found[0].key_id),
+        (Cost::ZERO, call(1).key_id)
+    );
+    assert_eq!(bench.store.hours_apart(later, until, 10).await.unwrap(), []);
 }

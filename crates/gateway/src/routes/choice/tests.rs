@@ -10,6 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::catalog::Catalog;
 use crate::health::Health;
+use crate::prompt_cache::PromptCaching;
 use crate::routes::condition::Condition;
 use crate::routes::inquiry::Inquiry;
 use crate::routes::residency::{Promise, Tenant};
@@ -27,6 +28,7 @@ fn target(provider: &str, model: &str) -> Arc<ResolvedTarget> {
             host: Host::NONE,
             reach: Reach::Public,
             hang_up: HangUp::default(),
+            prompt_cache: PromptCaching::default(),
             region: None,
         }),
         kind: ProviderKind::Openai,
@@ -38,6 +40,7 @@ fn target(provider: &str, model: &str) -> Arc<ResolvedTarget> {
             .map(Arc::new),
         capabilities: Capabilities::default(),
         region: None,
+        prompt_cache: PromptCaching::default(),
         health: Health::default().of(&provider.parse().unwrap(), model, 1),
     })
 }

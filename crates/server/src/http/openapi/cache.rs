@@ -36,6 +36,30 @@ pub(super) fn paths() -> Value {
                 },
             },
         },
+        "/api/v1/admin/cache/prompts": { "get": {
+            "operationId": "promptCacheReport",
+            "summary": "What keys had written into vendors' prompt caches, and whether it was read",
+            "responses": {
+                "200": answer("By key, model name and model; what was wasted most comes first.", json!({
+                    "type": "object", "properties": { "lines": { "type": "array", "items": {
+                        "type": "object", "properties": {
+                            "organization_id": { "type": "string" },
+                            "project_id": { "type": "string" },
+                            "key_id": { "type": "string" },
+                            "name": { "type": "string" },
+                            "provider": { "type": "string" },
+                            "model": { "type": "string" },
+                            "written_tokens": { "type": "integer" },
+                            "read_tokens": { "type": "integer" },
+                            "unread_tokens": { "type": "integer" },
+                            "wasted_usd": { "type": ["string", "null"] },
+                            "saved_usd": { "type": ["string", "null"] },
+                        },
+                    } } },
+                })),
+                "default": failure.clone(),
+            },
+        } },
         "/api/v1/admin/cache/feedback": { "post": {
             "operationId": "cacheFeedback",
             "summary": "Say that an answer was wrong; it is not given again",
