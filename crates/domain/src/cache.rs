@@ -1,6 +1,7 @@
 //! Answers that are kept to be given again: how they are found, and the port to where replicas share them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,6 +55,110 @@ impl CacheTenant {
     }
 }
 
+/// What is to be forgotten wherever it is kept: the answers of a tenant, or one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Whose.
+    pub tenant: CacheTenant,
+    /// Which one; `None` means all.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// The text does not say what is to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "what is to be forgotten is tenant, project and digest, with `:` between them and `*` for all"
+)]
+pub struct InvalidForgotten;
+
+impl Forgotten {
+    /// Whether the answer of `key` is meant.
+    pub fn has(&self, key: &CacheKey) -> bool {
+        self.tenant.has(key) && self.digest.is_none_or(|digest| digest == key.digest)
+    }
+}
+
+impl From<CacheTenant> for Forgotten {
+    fn from(tenant: CacheTenant) -> Self {
+        Self {
+            tenant,
+            digest: None,
+        }
+    }
+}
+
+impl From<CacheKey> for Forgotten {
+    fn from(key: CacheKey) -> Self {
+        Self {
+            tenant: CacheTenant {
+                organization_id: Some(key.organization_id),
+                project_id: Some(key.project_id),
+            },
+            digest: Some(key.digest),
+        }
+    }
+}
+
+impl fmt::Display for Forgotten {
+    /// Tenant, project and digest, with `:` between them and `*` for all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.tenant.organization_id {
+            Some(id) => write!(f, "{id}:")?,
+            None => f.write_str("*:")?,
+        }
+        match self.tenant.project_id {
+            Some(id) => write!(f, "{id}:")?,
+            None => f.write_str("*:")?,
+        }
+        match &self.digest {
+            Some(digest) => digest.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            None => f.write_str("*"),
+        }
+    }
+}
+
+impl FromStr for Forgotten {
+    type Err = InvalidForgotten;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        fn part<T: FromStr>(text: Option<&str>) -> Result<Option<T>, InvalidForgotten> {
+            match text {
+                Some("*") => Ok(None),
+                text => Ok(Some(
+                    text.and_then(|text| text.parse().ok())
+                        .ok_or(InvalidForgotten)?,
+                )),
+            }
+        }
+        let mut parts = text.splitn(3, ':');
+        Ok(Self {
+            tenant: CacheTenant {
+                organization_id: part(parts.next())?,
+                project_id: part(parts.next())?,
+            },
+            digest: match parts.next() {
+                Some("*") => None,
+                digest => Some(digest.and_then(digest_of).ok_or(InvalidForgotten)?),
+            },
+        })
+    }
+}
+
+fn digest_of(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (at, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// How far a process has followed what others forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenMark(pub String);
+
 /// Where replicas share their answers. Whoever finds no answer in time goes on without: a look-up is never
 /// waited for longer than the few milliseconds that it is worth.
 #[async_trait]
@@ -74,6 +179,16 @@ pub trait SharedCache: Send + Sync {
 
     /// Forgets what is kept for `tenant`; answers how much. It looks at every key that is kept.
     async fn purge(&self, tenant: CacheTenant) -> Result<u64, SharedStateError>;
+
+    /// Tells the other replicas what they are to forget of what they have in memory.
+    async fn tell(&self, what: &Forgotten) -> Result<(), SharedStateError>;
+
+    /// What others have told since `mark`, the oldest first, and how far that is; without a mark, only how far
+    /// everybody is. Of very much only the latest is kept.
+    async fn told(
+        &self,
+        mark: Option<&ForgottenMark>,
+    ) -> Result<(Vec<Forgotten>, ForgottenMark), SharedStateError>;
 }
 
 #[cfg(test)]
@@ -99,5 +214,34 @@ mod tests {
             key.to_string()
                 .ends_with(":abababababababababababababababababababababababababababababababab")
         );
+    }
+
+    #[test]
+    fn what_is_to_be_forgotten_is_read_as_it_is_written() {
+        let key = CacheKey {
+            organization_id: OrganizationId::DEFAULT,
+            project_id: ProjectId::DEFAULT,
+            digest: [0xab; 32],
+        };
+        let other = CacheKey {
+            digest: [1; 32],
+            ..key
+        };
+        let of_project = CacheTenant {
+            organization_id: None,
+            project_id: Some(ProjectId::DEFAULT),
+        };
+        for (what, has_other) in [
+            (Forgotten::from(key), false),
+            (Forgotten::from(of_project), true),
+            (Forgotten::from(CacheTenant::default()), true),
+        ] {
+            assert_eq!(what.to_string().parse(), Ok(what));
+            assert!(what.has(&key));
+            assert_eq!(what.has(&other), has_other);
+        }
+        for text in ["", "*", "*:*", "*:*:ab", "x:*:*", "*:*:*:*"] {
+            assert_eq!(text.parse::<Forgotten>(), Err(InvalidForgotten), "{text}");
+        }
     }
 }

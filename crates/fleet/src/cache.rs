@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::cache::{CacheKey, CacheTenant, SharedCache};
+use domain::cache::{CacheKey, CacheTenant, Forgotten, ForgottenMark, SharedCache};
 use domain::fleet::SharedStateError;
 
 use crate::connection::Shared;
@@ -13,6 +13,13 @@ use crate::connection::Shared;
 const BOUND: Duration = Duration::from_secs(1);
 /// How many keys one step of a purge looks at (<https://valkey.io/commands/scan/>).
 const STEP: usize = 1_000;
+
+/// How much is kept of what replicas tell each other to forget, about
+/// (<https://valkey.io/commands/xadd/>).
+const MAX_TOLD: usize = 1_000;
+
+/// An entry of a stream: its identifier, and its fields with their values.
+type Told = (String, Vec<String>);
 
 /// Answers that replicas share: a key for each, with the tenant in its name, that ends by itself.
 #[derive(Clone)]
@@ -30,6 +37,11 @@ impl Answers {
 
     fn name(&self, key: &CacheKey) -> String {
         self.shared.key(format_args!("cache:{key}"))
+    }
+
+    /// The stream of what is to be forgotten. No purge takes it for an answer, whose name has more parts.
+    fn forgotten(&self) -> String {
+        self.shared.key("forgotten")
     }
 }
 
@@ -96,5 +108,50 @@ impl SharedCache for Answers {
             }
             cursor = next;
         }
+    }
+
+    async fn tell(&self, what: &Forgotten) -> Result<(), SharedStateError> {
+        let mut command = redis::cmd("XADD");
+        command
+            .arg(self.forgotten())
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(MAX_TOLD)
+            .arg("*")
+            .arg("what")
+            .arg(what.to_string());
+        let _identifier: String = self.shared.ask(&command, BOUND).await?;
+        Ok(())
+    }
+
+    async fn told(
+        &self,
+        mark: Option<&ForgottenMark>,
+    ) -> Result<(Vec<Forgotten>, ForgottenMark), SharedStateError> {
+        let Some(mark) = mark else {
+            let mut last = redis::cmd("XREVRANGE");
+            last.arg(self.forgotten())
+                .arg("+")
+                .arg("-")
+                .arg("COUNT")
+                .arg(1);
+            let last: Vec<Told> = self.shared.ask(&last, BOUND).await?;
+            let beginning = || "0-0".to_owned();
+            let identifier = last
+                .into_iter()
+                .next()
+                .map_or_else(beginning, |told| told.0);
+            return Ok((Vec::new(), ForgottenMark(identifier)));
+        };
+        let mut command = redis::cmd("XRANGE");
+        command
+            .arg(self.forgotten())
+            .arg(format!("({}", mark.0))
+            .arg("+");
+        let told: Vec<Told> = self.shared.ask(&command, BOUND).await?;
+        let last = told.last().map(|(identifier, _)| identifier.clone());
+        let what = |(_, fields): &Told| fields.get(1)?.parse().ok();
+        let forgotten = told.iter().filter_map(what).collect();
+        Ok((forgotten, last.map_or_else(|| mark.clone(), ForgottenMark)))
     }
 }

@@ -341,7 +341,8 @@ impl Gateway {
             Some(cache) if !recalled.background => {
                 let (asked, estimate) = (&recalled.asked, &counted_in.1);
                 let rendering = || rendering(&inbound, asked, &envelope, plan.target(), estimate);
-                let looked = cache.look_up_chat(caller, &inbound, &envelope, &plan, rendering);
+                let looked =
+                    cache.look_up_chat(self, caller, &inbound, &envelope, &plan, rendering);
                 // Large and not always needed: on the heap it does not make every call's story larger.
                 Box::pin(looked).await?
             }

@@ -87,6 +87,33 @@ impl Gateway {
             }
         };
         let admitted = set_aside(admission, &mut plan, estimate, inbound.started_at).await?;
+        let sending = SendingTask {
+            operation: task.operation(),
+            envelope,
+            plan,
+            admitted,
+            recorder,
+            is_miss,
+        };
+        self.send_task(caller, inbound, sending).await
+    }
+
+    /// Answers a task that was admitted, without looking for its answer any more.
+    pub(crate) async fn send_task(
+        &self,
+        caller: &Caller,
+        inbound: Inbound<dyn Task>,
+        sending: SendingTask,
+    ) -> Result<Reply, ChatError> {
+        let SendingTask {
+            operation,
+            envelope,
+            plan,
+            admitted,
+            recorder,
+            is_miss,
+        } = sending;
+        let task = inbound.face;
         let target = plan.target().target();
         let kind = plan.target().kind;
         // What needs no provider may need a while, such as counting a long text.
@@ -115,7 +142,6 @@ impl Gateway {
         let wanted = inbound.report;
         let listener = self.listen(caller, &inbound);
         let listener = self.payloads.record(listener, recorder);
-        let operation = task.operation();
         let streamed = envelope.stream;
         let model = envelope.model;
         let opening = inbound.opening(operation, streamed, model, caller, &plan, admitted);
@@ -303,6 +329,19 @@ impl Gateway {
         };
         self.successful_task(target, answered).await
     }
+}
+
+/// A task that was admitted, and with what it is sent.
+pub(crate) struct SendingTask {
+    /// What it is in the ledger.
+    pub(crate) operation: Operation,
+    pub(crate) envelope: TaskEnvelope,
+    pub(crate) plan: Plan,
+    pub(crate) admitted: Admitted,
+    /// Keeps its answer.
+    pub(crate) recorder: Option<Box<Recorder>>,
+    /// Whether the cache was asked and had no answer.
+    pub(crate) is_miss: bool,
 }
 
 /// A task that is asked for.

@@ -12,7 +12,7 @@ use domain::key::{KeyStore, Origin, VirtualKey};
 use domain::secret::Secret;
 use fleet::{Answers, Namespace, Shared as SharedState};
 use gateway::batches::{BatchParts, Batches};
-use gateway::cache::{Cache, CacheWork, Semantic};
+use gateway::cache::{Cache, CacheWork, Embedding, Semantic};
 use gateway::catalog::Catalog;
 use gateway::custody::Custody;
 use gateway::drain::{Drain, Drains};
@@ -25,7 +25,7 @@ use gateway::payload::Payloads;
 use gateway::prompt_cache::{UnreadWrites, Watch};
 use gateway::realtime::SocketRules;
 use gateway::responses::{Job, Jobs, Responses};
-use gateway::routes::Routes;
+use gateway::routes::{RouteTarget, Routes};
 use gateway::shadow::{CallCopy, Shadows};
 use gateway::{Gateway, Parts, Settings};
 use identity::client_secret::ClientSecrets;
@@ -41,7 +41,7 @@ use store::Store;
 use tokio::sync::mpsc;
 
 use crate::adoption;
-use crate::config::{self, BootstrapKey, Config};
+use crate::config::{self, BootstrapKey, Config, Meaning};
 use crate::data_dir::DataDir;
 use crate::egress::OutboundClient;
 use crate::http::files::Uploads;
@@ -458,9 +458,17 @@ fn open_semantic(config: &Config) -> anyhow::Result<Option<Semantic>> {
     let Some(semantic) = config.cache.semantic() else {
         return Ok(None);
     };
-    let model = tokio::task::block_in_place(|| SentenceModel::load(&semantic.model))?;
-    let embedder = LocalEmbedder::new(model, semantic.concurrency, WAITING_TEXTS);
-    Ok(Some(Semantic::new(semantic.rules, Arc::new(embedder))))
+    let embedding = match &semantic.model {
+        Meaning::Folder(folder) => {
+            let model = tokio::task::block_in_place(|| SentenceModel::load(folder))?;
+            let embedder = LocalEmbedder::new(model, semantic.concurrency, WAITING_TEXTS);
+            Embedding::Here(Arc::new(embedder))
+        }
+        Meaning::At(RouteTarget { provider, model }) => {
+            Embedding::At(format!("{provider}/{model}").parse()?)
+        }
+    };
+    Ok(Some(Semantic::new(semantic.rules, embedding)))
 }
 
 /// What keeps answers to be given again, where the configuration wants it, and what it leaves to do.

@@ -56,6 +56,8 @@ pub enum Command {
     Cost(Cost),
     /// List the processes that serve this installation
     Replicas(Replicas),
+    /// Show and purge answers that are kept, and what vendors' prompt caches are worth
+    Cache(CacheOptions),
     /// Go through the ledger's books
     Ledger(Ledger),
     /// Serve the simulated provider on a port of its own
@@ -526,6 +528,52 @@ pub struct Ledger {
     /// What to do.
     #[command(subcommand)]
     pub command: LedgerCommand,
+}
+
+/// `trunkline cache`
+#[derive(Debug, Args)]
+pub struct CacheOptions {
+    /// Print as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where Trunkline serves [default: where the configuration says]
+    ///
+    /// It is asked with the admin key in TRUNKLINE_ADMIN_KEY, or that of the data directory.
+    #[arg(long, global = true)]
+    pub url: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show what is kept, and what happened since the process began
+    Show,
+    /// Show what keys had written into vendors' prompt caches in the last day, and whether it was read
+    Prompts,
+    /// Forget answers: all, or those of an organisation or a project
+    Purge(Purge),
+    /// Say that the answer that a call got or gave was wrong; it is not given again
+    Feedback {
+        /// The call
+        request_id: String,
+        /// It was right: nothing is forgotten
+        #[arg(long)]
+        right: bool,
+    },
+}
+
+/// `trunkline cache purge`
+#[derive(Debug, Args)]
+pub struct Purge {
+    /// Only those of this organisation
+    #[arg(long, value_name = "ID")]
+    pub organization: Option<String>,
+    /// Only those of this project
+    #[arg(long, value_name = "ID")]
+    pub project: Option<String>,
 }
 
 /// What to do with the ledger.

@@ -9,7 +9,7 @@ use domain::call::CallStore;
 use domain::client_secret::ClientSecretStore;
 use domain::clock::Moment;
 use domain::custody::CustodyStore;
-use domain::event::{Event, EventStore};
+use domain::event::EventStore;
 use domain::fleet::ReplicaStore;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
@@ -17,11 +17,9 @@ use domain::spend::SpendStore;
 use domain::store_error::StoreError;
 use domain::tenant::TenantRevision;
 use fleet::{Breakers, Counters};
-use gateway::cache::CacheWork;
+use gateway::cache::{Cache, CacheWork};
 use gateway::drain::Drain;
 use gateway::ledger::{Batch, Receipt};
-use gateway::limits::Alert;
-use gateway::prompt_cache::UnreadWrites;
 use gateway::responses::Job;
 use gateway::waiting::Backlog;
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +29,7 @@ use crate::app::{App, Queues, Shared};
 use crate::tasks::{Stop, Tasks};
 use crate::telemetry::Causes;
 
+mod alarms;
 mod health;
 mod replicas;
 mod shadows;
@@ -79,6 +78,8 @@ const DRAIN_BOUND: Duration = Duration::from_mins(2);
 /// Answers without a caller that are read at the same time.
 const DRAINS: usize = 256;
 
+/// How often it is looked which answers other replicas forget.
+const FORGOTTEN_PAUSE: Duration = Duration::from_secs(1);
 /// What the cache leaves to do is done so many at a time.
 const CACHE_WORK: usize = 16;
 /// How long events are kept.
@@ -110,9 +111,17 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     }
     tasks.start(follow_limits(Arc::clone(app), stop()));
     tasks.start(tidy_metrics(Arc::clone(app), stop()));
-    tasks.start(tell_of_alerts(Arc::clone(app), queues.alerts, stop()));
+    tasks.start(alarms::tell_of_alerts(
+        Arc::clone(app),
+        queues.alerts,
+        stop(),
+    ));
     let unread = queues.unread_writes;
-    tasks.start(tell_of_unread_writes(Arc::clone(app), unread, stop()));
+    tasks.start(alarms::tell_of_unread_writes(
+        Arc::clone(app),
+        unread,
+        stop(),
+    ));
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
     tasks.start(work_on_batches(Arc::clone(app), Arc::clone(tasks), stop()));
@@ -136,6 +145,9 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     ));
     tasks.start(health::probe_providers(Arc::clone(app), stop()));
     tasks.start(health::send_canaries(Arc::clone(app), stop()));
+    if let Some(cache) = app.cache.clone().filter(|_| app.shared.is_some()) {
+        tasks.start(follow_forgotten(cache, stop()));
+    }
     if let Some(work) = queues.cache_work {
         tasks.start(finish_cache_work(
             Arc::clone(app),
@@ -413,76 +425,6 @@ async fn tidy_metrics(app: Shared, mut stop: Stop) {
     }
 }
 
-/// Tells operators of budgets that are used up to a part that they want to hear of.
-async fn tell_of_alerts(app: Shared, mut alerts: mpsc::Receiver<Alert>, mut stop: Stop) {
-    loop {
-        let alert = tokio::select! {
-            alert = alerts.recv() => alert,
-            () = stop.requested() => return,
-        };
-        let Some(alert) = alert else { return };
-        let event = alert.event(app.clock.now(), &*app.entropy);
-        if !is_news(&app, &event).await {
-            continue;
-        }
-        app.telemetry.alerted(alert.percent);
-        tracing::warn!(
-            limit_id = %alert.limit.id,
-            limit = alert.limit.name,
-            subject = %alert.subject,
-            percent = alert.percent,
-            spent_usd = %alert.spent,
-            "a budget of {} is used up to {} %",
-            alert.limit.bound,
-            alert.percent,
-        );
-    }
-}
-
-/// Tells operators of what was written into vendors' prompt caches and nobody reads.
-async fn tell_of_unread_writes(
-    app: Shared,
-    mut unread_writes: mpsc::Receiver<UnreadWrites>,
-    mut stop: Stop,
-) {
-    loop {
-        let unread = tokio::select! {
-            unread = unread_writes.recv() => unread,
-            () = stop.requested() => return,
-        };
-        let Some(unread) = unread else { return };
-        let event = unread.event(app.clock.now(), &*app.entropy);
-        if is_news(&app, &event).await {
-            tracing::warn!(
-                key_id = %unread.key_id,
-                name = unread.name,
-                provider = %unread.provider,
-                model = unread.model,
-                written_tokens = unread.written_tokens,
-                unread_tokens = unread.unread_tokens,
-                "of {} tokens that were written into a prompt cache on {}, nobody has read {}",
-                unread.written_tokens,
-                unread.day,
-                unread.unread_tokens,
-            );
-        }
-    }
-}
-
-/// Keeps an event; answers whether it was not kept before, by this process or another.
-async fn is_news(app: &App, event: &Event) -> bool {
-    match app.store.record_event(event).await {
-        Ok(is_first) => is_first,
-        Err(error) => {
-            tracing::warn!(
-                error = %Causes(&error),
-                "an event cannot be kept; it is told here only"
-            );
-            true
-        }
-    }
-}
-
 async fn keep_house(app: Shared, mut stop: Stop) {
     loop {
         if let Err(error) = tidy_store(&app).await {
@@ -590,6 +532,17 @@ async fn work_on_batches(app: Shared, tasks: Arc<Tasks>, mut stop: Stop) {
     }
 }
 
+/// Forgets answers that other replicas were told to forget.
+async fn follow_forgotten(cache: Arc<Cache>, mut stop: Stop) {
+    let mut mark = None;
+    while stop.pause(FORGOTTEN_PAUSE).await {
+        match cache.follow(mark.as_ref()).await {
+            Ok(followed) => mark = followed,
+            Err(error) => tracing::debug!(%error, "what others forget is not known for now"),
+        }
+    }
+}
+
 /// Does what the cache leaves to do until it is time to stop; then what waits is left.
 async fn finish_cache_work(
     app: Shared,
@@ -610,9 +563,9 @@ async fn finish_cache_work(
         let (Some(work), Ok(place)) = (next, Arc::clone(&room).acquire_owned().await) else {
             return;
         };
-        let cache = Arc::clone(&cache);
+        let (app, cache) = (Arc::clone(&app), Arc::clone(&cache));
         tasks.start(async move {
-            cache.finish(work).await;
+            cache.finish(work, &app.gateway).await;
             drop(place);
         });
     }

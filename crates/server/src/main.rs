@@ -71,6 +71,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logs(options) => commands::logs::run(&at, options).await,
         Command::Cost(options) => commands::cost::run(&at, options).await,
         Command::Replicas(options) => commands::replicas::run(&at, &options).await,
+        Command::Cache(options) => commands::cache::run(&at, options).await,
         Command::Ledger(options) => commands::ledger::run(&at, options).await,
         Command::Sim(options) => commands::sim::run(options).await,
         Command::Openapi => commands::openapi::run(),

@@ -158,6 +158,8 @@ pub enum Operation {
     TextCompletion,
     /// Vectors of texts.
     Embeddings,
+    /// Vectors of a text, asked for to find an answer that is kept.
+    CacheEmbedding,
     /// Documents put in the order in which they answer a query.
     Rerank,
     /// A judgement of whether content is harmful.
@@ -252,6 +254,7 @@ words!(Operation {
     Chat => "chat",
     TextCompletion => "text_completion",
     Embeddings => "embeddings",
+    CacheEmbedding => "cache_embedding",
     Rerank => "rerank",
     Moderation => "moderation",
     ImageGeneration => "image_generation",

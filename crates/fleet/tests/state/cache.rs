@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::cache::{CacheKey, CacheTenant, SharedCache};
+use domain::cache::{CacheKey, CacheTenant, Forgotten, SharedCache};
 use domain::fleet::SharedStateError;
 use domain::id::{OrganizationId, ProjectId};
 use fleet::Answers;
@@ -68,6 +68,34 @@ async fn a_purge_takes_one_tenants_answers_or_all() {
     assert!(answers.get(&key(2, 7)).await.unwrap().is_some());
     let all = CacheTenant::default();
     assert_eq!(answers.purge(all).await.unwrap(), 4 * 256);
+}
+
+#[tokio::test]
+async fn what_one_replica_forgets_is_told_to_the_others_once() {
+    let server = RedisServer::start();
+    let one = Answers::new(connected(&server).0, PATIENCE);
+    let other = Answers::new(connected(&server).0, PATIENCE);
+    let before = Forgotten::from(key(1, 1));
+    one.tell(&before).await.unwrap();
+    let (told, mark) = other.told(None).await.unwrap();
+    assert_eq!(
+        told,
+        [],
+        "what was told before it began is none of its business"
+    );
+    let (all, answer) = (CacheTenant::default().into(), key(2, 7).into());
+    one.tell(&all).await.unwrap();
+    one.tell(&answer).await.unwrap();
+    let (told, mark) = other.told(Some(&mark)).await.unwrap();
+    assert_eq!(told, [all, answer]);
+    let (told, again) = other.told(Some(&mark)).await.unwrap();
+    assert_eq!((told, again), (Vec::new(), mark));
+    // A purge of everything leaves it alone.
+    assert_eq!(one.purge(CacheTenant::default()).await.unwrap(), 0);
+    let elsewhere = Answers::new(connected_in(&server, 2).0, PATIENCE);
+    let (_, beginning) = elsewhere.told(None).await.unwrap();
+    let (told, _) = elsewhere.told(Some(&beginning)).await.unwrap();
+    assert_eq!(told, []);
 }
 
 #[tokio::test]

@@ -13,11 +13,13 @@ mod canonical;
 mod control;
 mod entry;
 mod flight;
+mod forget;
 mod question;
 mod record;
 mod replay;
 mod rules;
 mod semantic;
+mod vectors;
 mod words;
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::cache::{CacheKey, CacheTenant, SharedCache};
+use domain::cache::{CacheKey, SharedCache};
 use domain::caller::Caller;
 use domain::clock::Clock;
 use domain::fleet::SharedStateError;
@@ -40,14 +42,15 @@ use tokio::sync::mpsc;
 pub(crate) use record::Recorder;
 pub(crate) use replay::Found;
 pub use rules::{CacheRules, CacheScope, Caching};
-pub use semantic::{Semantic, SemanticMode, SemanticRules, SemanticStats};
+pub use semantic::{Embedding, Semantic, SemanticMode, SemanticRules, SemanticStats};
 
 use self::control::Control;
 use self::entry::{Entry, Form};
 use self::flight::{Flights, Joined, Lead};
 use self::question::{Alike, Asking};
-use self::semantic::Compared;
-use crate::chat::Inbound;
+use self::semantic::{Asker, Compared};
+use self::vectors::OnBehalf;
+use crate::chat::{Gateway, Inbound};
 use crate::routes::Plan;
 use crate::within::within;
 
@@ -77,8 +80,16 @@ pub struct CacheWork(Work);
 enum Work {
     /// Let other replicas have an answer.
     Share(CacheKey, Arc<Entry>),
-    /// Compare what would have been served with the real answer, both in the words of a format.
-    Judge(Arc<Entry>, Arc<Entry>, Format),
+    /// Compare what would have been served with the real answer.
+    Judge(Box<Judgement>),
+}
+
+/// What would have been served and the real answer, both in the words of a format, and to whom.
+struct Judgement {
+    would_serve: Arc<Entry>,
+    real: Arc<Entry>,
+    format: Format,
+    caller: Caller,
 }
 
 #[derive(Clone)]
@@ -181,18 +192,28 @@ impl Cache {
         Self { semantic, ..self }
     }
 
-    /// Does what was left to do.
-    pub async fn finish(&self, work: CacheWork) {
+    /// Does what was left to do, and asks for vectors through `gateway` where a provider makes them.
+    pub async fn finish(&self, work: CacheWork, gateway: &Gateway) {
         match work.0 {
             Work::Share(key, entry) => self.share(&key, &entry).await,
-            Work::Judge(served, real, format) => {
-                let words = |entry| replay::words(entry, format);
-                if let (Some(semantic), Some(served), Some(real)) =
-                    (&self.semantic, words(&served), words(&real))
-                {
-                    semantic.judge(&served, &real).await;
-                }
-            }
+            Work::Judge(judgement) => self.judge(&judgement, gateway).await,
+        }
+    }
+
+    async fn judge(&self, judgement: &Judgement, gateway: &Gateway) {
+        let words = |entry| replay::words(entry, judgement.format);
+        let (would_serve, real) = (words(&judgement.would_serve), words(&judgement.real));
+        if let (Some(semantic), Some(would_serve), Some(real)) = (&self.semantic, would_serve, real)
+        {
+            let asker = Asker {
+                caller: &judgement.caller,
+                asks: &OnBehalf {
+                    gateway,
+                    caller: &judgement.caller,
+                    call: judgement.real.about.origin,
+                },
+            };
+            semantic.judge(&asker, &would_serve, &real).await;
         }
     }
 
@@ -217,37 +238,10 @@ impl Cache {
         }
     }
 
-    /// Forgets what is kept for `tenant`, here and where replicas share it; answers how much stood in this
-    /// process. Other replicas keep what stands in theirs until its time has passed.
-    pub async fn purge(&self, tenant: CacheTenant) -> Result<u64, SharedStateError> {
-        let before = self.memory.len();
-        self.memory.retain(|key, _| !tenant.has(key));
-        self.forget_alike(|key| tenant.has(key));
-        let purged = before.saturating_sub(self.memory.len()) as u64;
-        if let Some(shared) = &self.shared {
-            shared.purge(tenant).await?;
-        }
-        Ok(purged)
-    }
-
-    /// Forgets the answer that `request` got or gave, which was found wrong; `false` where none of `tenant` is
-    /// known.
-    pub async fn evict(&self, request: RequestId, tenant: CacheTenant) -> bool {
-        let removed = self.answered_by.remove_if(&request, |key| tenant.has(key));
-        let Some((_, key)) = removed else {
-            return false;
-        };
-        self.memory.remove(&key);
-        self.forget_alike(|other| *other == key);
-        if let Some(shared) = &self.shared {
-            self.heard(shared.remove(&key).await);
-        }
-        true
-    }
-
     /// Looks for the answer to a chat.
     pub(crate) async fn look_up_chat(
         self: &Arc<Self>,
+        gateway: &Gateway,
         caller: &Caller,
         inbound: &Inbound,
         envelope: &Envelope,
@@ -290,7 +284,16 @@ impl Cache {
         }
         let (alike, compared) = match question.alike {
             Some(alike) if control.serves && control.takes_alike => {
-                self.find_alike(&alike, &control, plan).await
+                let asks = OnBehalf {
+                    gateway,
+                    caller,
+                    call: inbound.request_id,
+                };
+                let asker = Asker {
+                    caller,
+                    asks: &asks,
+                };
+                self.find_alike(&asker, &alike, &control, plan).await
             }
             _ => (None, None),
         };
@@ -386,6 +389,7 @@ impl Cache {
     /// The answer to what means the same, and what is to be noted of this request.
     async fn find_alike(
         &self,
+        asker: &Asker<'_>,
         alike: &Alike,
         control: &Control,
         plan: &Plan,
@@ -395,8 +399,14 @@ impl Cache {
         };
         let now = self.clock.now();
         let threshold = plan.caching.threshold;
-        let Some((near, compared)) = semantic.compare(alike, threshold, now).await else {
-            return (None, None);
+        let compared = semantic.compare(asker, alike, threshold, now);
+        let (near, compared) = match within(&*self.clock, semantic.rules.wait, compared).await {
+            Some(Some(compared)) => compared,
+            Some(None) => return (None, None),
+            None => {
+                semantic.has_no_vector();
+                return (None, None);
+            }
         };
         let Some(key) = near else {
             return (None, Some(compared));
@@ -406,12 +416,6 @@ impl Cache {
             None => self.shared(&key, control.max_age).await,
         };
         (entry.map(|entry| (key, entry)), Some(compared))
-    }
-
-    fn forget_alike(&self, is_meant: impl Fn(&CacheKey) -> bool) {
-        if let Some(semantic) = &self.semantic {
-            semantic.forget(is_meant);
-        }
     }
 
     fn remembered(&self, key: &CacheKey, max_age: Option<Duration>) -> Option<Arc<Entry>> {
@@ -496,9 +500,16 @@ impl Cache {
         let entry = Arc::new(entry);
         self.memory.insert(key, Arc::clone(&entry));
         if let (Some(semantic), Some((compared, format))) = (&self.semantic, compared) {
-            let would_serve = compared.would_serve.and_then(|key| self.memory.get(&key));
-            if let Some(would_serve) = would_serve {
-                self.leave(Work::Judge(would_serve, Arc::clone(&entry), format));
+            let mut compared = compared;
+            if let Some((key, caller)) = compared.would_serve.take()
+                && let Some(would_serve) = self.memory.get(&key)
+            {
+                self.leave(Work::Judge(Box::new(Judgement {
+                    would_serve,
+                    real: Arc::clone(&entry),
+                    format,
+                    caller,
+                })));
             }
             semantic.note(compared, key, entry.about.expires_at);
         }

@@ -3,7 +3,7 @@ use std::pin::pin;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use domain::cache::SharedCache;
+use domain::cache::{CacheTenant, Forgotten, ForgottenMark, SharedCache};
 use domain::call::{CacheOutcome, Call, CallState, Face as Recorded};
 use domain::key::{Budget, ModelPattern, Period, Rate};
 use domain::money::Cost;
@@ -59,6 +59,7 @@ pub(super) fn rules() -> CacheRules {
 #[derive(Default)]
 struct Shelf {
     kept: Mutex<HashMap<CacheKey, Bytes>>,
+    told: Mutex<Vec<Forgotten>>,
     is_away: std::sync::atomic::AtomicBool,
 }
 
@@ -86,6 +87,24 @@ impl SharedCache for Shelf {
         let before = kept.len();
         kept.retain(|key, _| !tenant.has(key));
         Ok((before - kept.len()) as u64)
+    }
+
+    async fn tell(&self, what: &Forgotten) -> Result<(), SharedStateError> {
+        self.told.lock().unwrap().push(*what);
+        Ok(())
+    }
+
+    /// Marks are how many were told.
+    async fn told(
+        &self,
+        mark: Option<&ForgottenMark>,
+    ) -> Result<(Vec<Forgotten>, ForgottenMark), SharedStateError> {
+        let told = self.told.lock().unwrap();
+        let since = mark.map_or(told.len(), |mark| mark.0.parse().unwrap());
+        Ok((
+            told[since..].to_vec(),
+            ForgottenMark(told.len().to_string()),
+        ))
     }
 }
 
@@ -134,7 +153,8 @@ impl Cached {
     /// Does what the cache has left to do.
     fn finish_work(&mut self) {
         while let Ok(work) = self.work.try_recv() {
-            run(&self.stage.clock, self.cache.finish(work));
+            let finished = self.cache.finish(work, &self.stage.gateway);
+            run(&self.stage.clock, finished);
         }
     }
 
@@ -304,6 +324,7 @@ fn a_request_says_whether_it_is_served_and_kept() {
         run(
             &cached.stage.clock,
             cached.cache.look_up_chat(
+                &cached.stage.gateway,
                 &cached.stage.caller,
                 &reported,
                 &OpenaiChat
@@ -781,6 +802,41 @@ fn what_was_found_wrong_and_what_is_purged_is_gone_everywhere() {
     );
     assert!(shelf.kept.lock().unwrap().is_empty());
     assert_eq!(cached.ask(ASK).0, CacheOutcome::Miss);
+}
+
+#[test]
+fn what_one_replica_forgets_the_others_forget_as_well() {
+    let shelf = Arc::new(Shelf::default());
+    let of = |acts: usize| {
+        let acts = (0..acts).map(|_| Act::whole(200, ANSWER));
+        Cached::on(Stage::of(acts), Some(Arc::clone(&shelf)))
+    };
+    let (mut one, two) = (of(2), of(1));
+    let follow = |mark: Option<&ForgottenMark>| {
+        run(&two.stage.clock, two.cache.follow(mark))
+            .unwrap()
+            .unwrap()
+    };
+    let mark = follow(None);
+    one.ask(ASK);
+    one.finish_work();
+    assert_eq!(two.ask(ASK).0, CacheOutcome::Hit);
+    let evicted = one
+        .cache
+        .evict(one.last().request_id, CacheTenant::default());
+    assert!(run(&one.stage.clock, evicted));
+    assert_eq!(
+        two.ask(ASK).0,
+        CacheOutcome::Hit,
+        "it has not heard of it yet"
+    );
+    let mark = follow(Some(&mark));
+    assert_eq!(two.ask(ASK).0, CacheOutcome::Miss);
+    let purged = one.cache.purge(CacheTenant::default());
+    run(&one.stage.clock, purged).unwrap();
+    assert_eq!(two.cache.stats().entries, 1);
+    follow(Some(&mark));
+    assert_eq!(two.cache.stats().entries, 0);
 }
 
 #[test]

@@ -227,6 +227,14 @@ impl Limits {
         admission
     }
 
+    /// Admits what is asked on a caller's behalf and is no request of theirs: only what it costs counts, and that
+    /// holds as for any call.
+    pub fn admit_aside(&self, caller: &Caller) -> Admission {
+        let now = self.bench.now();
+        let holder = self.holder(caller);
+        Admission::new(&self.bench, holder, now, Want::nothing(now.time), None)
+    }
+
     /// Counts in what a provider has begun without being asked, whatever the limits say: it costs, and what
     /// comes next is to find it counted.
     pub fn admit_begun(

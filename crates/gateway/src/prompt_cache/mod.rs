@@ -12,6 +12,7 @@ use bytes::Bytes;
 use domain::caller::Caller;
 use domain::chat::Conversion;
 use domain::clock::Moment;
+use domain::money::PicoDollars;
 use domain::usage::ServiceTier;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -209,18 +210,22 @@ fn reads_that_pay(facts: Option<&ModelFacts>, now: Timestamp) -> Option<f64> {
     let list = facts.and_then(|facts| facts.price_list(ServiceTier::Standard, day));
     let (more, less) = match list.map(|list| &list.prices) {
         Some(prices) => {
-            let input = prices.get(Meter::Input)?.get();
-            let cached = prices.get(Meter::CachedInput)?.get();
-            let write = prices.get(Meter::CacheWrite5m).map_or(input, |it| it.get());
-            let part = |price: i64| price as f64 / (input.max(1)) as f64;
-            (
-                part(write.saturating_sub(input)),
-                part(input.saturating_sub(cached)),
-            )
+            let input = prices.get(Meter::Input)?;
+            let cached = prices.get(Meter::CachedInput)?;
+            let write = prices.get(Meter::CacheWrite5m).unwrap_or(input);
+            (difference(write, input), difference(input, cached))
         }
         None => USUAL,
     };
     (less > 0.0).then(|| (more / less).max(0.0))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "prices of tokens, of which only the proportion counts"
+)]
+fn difference(one: PicoDollars, other: PicoDollars) -> f64 {
+    one.get().saturating_sub(other.get()) as f64
 }
 
 #[cfg(test)]

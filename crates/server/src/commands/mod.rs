@@ -1,5 +1,6 @@
 //! What the command line does beside serving: one file for each subcommand.
 
+pub mod cache;
 pub mod chat;
 pub mod check;
 pub mod cost;

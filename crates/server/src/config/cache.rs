@@ -4,14 +4,19 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::name::ProviderName;
 use gateway::cache::{CacheRules, CacheScope, Caching, SemanticMode, SemanticRules};
 use gateway::prompt_cache::WatchRules;
+use gateway::routes::RouteTarget;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Section};
-use super::node::Kind;
+use super::node::{Kind, Node};
+use super::path::Path;
 use super::problem::Complaint;
 use super::ratio::Ratio;
+use super::reading::Reading;
+use super::route::refuse_provider;
 use super::scalar::{Choice, Misfit, Scalar};
 use super::size::ByteSize;
 
@@ -29,10 +34,19 @@ pub struct Cache {
 pub struct SemanticSection {
     /// What is wanted.
     pub rules: SemanticRules,
-    /// The folder of the sentence model.
-    pub model: PathBuf,
+    /// What gives texts their vectors.
+    pub model: Meaning,
     /// Texts that the model works on at the same time.
     pub concurrency: usize,
+}
+
+/// What gives texts their vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// The sentence model in a folder.
+    Folder(PathBuf),
+    /// A provider's model for embeddings.
+    At(RouteTarget),
 }
 
 /// Answers to requests that are the same.
@@ -205,11 +219,13 @@ impl Section for WatchRules {
 
 impl Section for SemanticSection {
     fn read(fields: &mut impl Fields) -> Option<Self> {
-        let model: Option<Folder> = fields.required(
+        let model: Option<Meaning> = fields.required(
             "model",
             "/models/all-MiniLM-L6-v2",
-            "The folder of a sentence model of BERT's kind: `config.json`, `model.safetensors` and \
-             `tokenizer.json`, as they are published.",
+            "What gives texts their vectors. A path that begins with `/` or `.` is the folder of a sentence \
+             model of BERT's kind: `config.json`, `model.safetensors` and `tokenizer.json`, as they are \
+             published. Anything else is a provider's name, a `/` and its model for embeddings, which is \
+             asked on behalf of the caller, who pays for it.",
         );
         let threshold: Option<Likeness> = fields.or(
             "threshold",
@@ -242,7 +258,12 @@ impl Section for SemanticSection {
         let concurrency: Option<NonZeroU32> = fields.or(
             "concurrency",
             "2",
-            "How many texts the model works on at the same time.",
+            "How many texts the model works on at the same time, where it is in this process.",
+        );
+        let wait = fields.or(
+            "wait",
+            "1s",
+            "How long a request waits for its vector; then it is sent.",
         );
         Some(Self {
             rules: SemanticRules {
@@ -251,28 +272,40 @@ impl Section for SemanticSection {
                 answer_threshold: answer_threshold?.0,
                 max_entries: max_entries?.get() as usize,
                 max_partition: max_partition?.get() as usize,
+                wait: wait?,
             },
-            model: model?.0,
+            model: model?,
             concurrency: concurrency?.get() as usize,
         })
     }
 }
 
-/// A folder by its path.
-struct Folder(PathBuf);
-
-impl Scalar for Folder {
-    const EXPECTED: &'static str = "the path of a folder";
+impl Scalar for Meaning {
+    const EXPECTED: &'static str = "the path of a folder, which begins with `/` or `.`, or a provider's name, a `/` and the model";
 
     fn parse(text: &str) -> Result<Self, Misfit> {
-        if text.is_empty() {
-            return Err(Misfit::default());
+        if text.starts_with(['/', '.']) {
+            return Ok(Self::Folder(PathBuf::from(text)));
         }
-        Ok(Self(PathBuf::from(text)))
+        RouteTarget::parse(text).map(Self::At)
     }
 
     fn schema() -> Value {
         json!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// Says that vectors are to come from a provider that there is not.
+pub(super) fn refuse_unknown(
+    cache: Option<&Cache>,
+    providers: &[ProviderName],
+    root: &Node,
+    reading: &mut Reading<'_>,
+) {
+    let semantic = cache.and_then(Cache::semantic);
+    if let Some(Meaning::At(target)) = semantic.map(|semantic| &semantic.model) {
+        let path = Path::default().key("cache").key("semantic").key("model");
+        refuse_provider(target, providers, &path, root, reading);
     }
 }
 

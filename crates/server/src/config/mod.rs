@@ -64,6 +64,7 @@ mod telemetry;
 mod tests;
 mod yaml;
 
+pub use cache::Meaning;
 pub use key::BootstrapKey;
 pub use ledger::{Keep, KeepFor, Sync};
 pub use media::{Media, MediaPlace, S3Bucket};
@@ -381,6 +382,7 @@ impl Sections {
         price::refuse_unknown_and_repeated(&self.prices, &names, root, reading);
         limit::refuse_unknown_and_repeated(&self.limits, &names, &self.keys, root, reading);
         key::refuse_repeated(&self.keys, root, reading);
+        cache::refuse_unknown(self.cache.as_ref(), &names, root, reading);
     }
 
     /// The configuration, unless something was wrong.

@@ -11,6 +11,7 @@ mod background;
 mod bad_input;
 mod batches;
 mod bench;
+mod cache;
 mod commands;
 mod custody;
 mod disk;

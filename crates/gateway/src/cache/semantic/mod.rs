@@ -9,19 +9,31 @@ mod marks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 use domain::cache::CacheKey;
-use domain::embedder::Embedder;
+use domain::caller::Caller;
+use domain::embedder::{Embedder, EmbedderError};
+use domain::name::ModelName;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::index::{Index, Nearest, dot};
 use self::marks::Marks;
 use super::question::Alike;
+use super::vectors::Asks;
 
 /// How many texts' vectors are remembered.
 const REMEMBERED: usize = 4_096;
+
+/// Who gives texts their vectors.
+pub enum Embedding {
+    /// A model in this process.
+    Here(Arc<dyn Embedder>),
+    /// A provider, by `provider/model`.
+    At(ModelName),
+}
 
 /// What the operator wants of answers to what means the same.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +48,8 @@ pub struct SemanticRules {
     pub max_entries: usize,
     /// The most of them in one partition.
     pub max_partition: usize,
+    /// How long a request waits for its vector.
+    pub wait: Duration,
 }
 
 /// Whether answers to what means the same are served.
@@ -50,8 +64,10 @@ pub enum SemanticMode {
 /// Finds answers to what means the same.
 pub struct Semantic {
     pub(super) rules: SemanticRules,
-    embedder: Arc<dyn Embedder>,
+    embedding: Embedding,
     index: Mutex<Index>,
+    /// By what makes them, whose they are and the text: nobody learns from how long it takes that another tenant
+    /// has asked the same.
     vectors: quick_cache::sync::Cache<[u8; 32], Arc<[f32]>>,
     counts: Counts,
 }
@@ -61,6 +77,7 @@ struct Counts {
     looked_up: AtomicU64,
     hits: AtomicU64,
     failures: AtomicU64,
+    remembered: AtomicU64,
     would_hit: AtomicU64,
     confirmed: AtomicU64,
     false_hits: AtomicU64,
@@ -75,8 +92,10 @@ pub struct SemanticStats {
     pub looked_up: u64,
     /// Calls that were answered because something that means the same had been asked.
     pub hits: u64,
-    /// How often there was no vector: the text was too long, or the model busy.
+    /// How often there was no vector: the text was too long, the model busy, or the caller's budget spent.
     pub failures: u64,
+    /// Vectors that were remembered and did not have to be made.
+    pub vectors_remembered: u64,
     /// In shadow mode: how often an answer would have been served.
     pub would_hit: u64,
     /// How often it said what the real answer said.
@@ -90,16 +109,22 @@ pub(super) struct Compared {
     partition: CacheKey,
     vector: Arc<[f32]>,
     marks: Marks,
-    /// In shadow mode: whose answer would have been served.
-    pub(super) would_serve: Option<CacheKey>,
+    /// In shadow mode: whose answer would have been served, and to whom.
+    pub(super) would_serve: Option<(CacheKey, Caller)>,
+}
+
+/// Who asks, and how a provider is asked on their behalf.
+pub(super) struct Asker<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) asks: &'a dyn Asks,
 }
 
 impl Semantic {
-    /// Compares by the vectors of `embedder`; nothing is known yet.
-    pub fn new(rules: SemanticRules, embedder: Arc<dyn Embedder>) -> Self {
+    /// Compares by the vectors of `embedding`; nothing is known yet.
+    pub fn new(rules: SemanticRules, embedding: Embedding) -> Self {
         Self {
             rules,
-            embedder,
+            embedding,
             index: Mutex::default(),
             vectors: quick_cache::sync::Cache::new(REMEMBERED),
             counts: Counts::default(),
@@ -114,6 +139,7 @@ impl Semantic {
             looked_up: of(&counts.looked_up),
             hits: of(&counts.hits),
             failures: of(&counts.failures),
+            vectors_remembered: of(&counts.remembered),
             would_hit: of(&counts.would_hit),
             confirmed: of(&counts.confirmed),
             false_hits: of(&counts.false_hits),
@@ -124,11 +150,12 @@ impl Semantic {
     /// this one. `None` where it has no vector.
     pub(super) async fn compare(
         &self,
+        asker: &Asker<'_>,
         alike: &Alike,
         threshold: Option<f32>,
         now: Timestamp,
     ) -> Option<(Option<CacheKey>, Compared)> {
-        let vector = self.vector(&alike.words).await?;
+        let vector = self.vector(asker, &alike.words).await?;
         self.counts.looked_up.fetch_add(1, Ordering::Relaxed);
         let marks = Marks::of(&alike.words);
         let nearest = self.index().nearest(&alike.partition, &vector, &marks, now);
@@ -137,7 +164,7 @@ impl Semantic {
         let near = near.map(|near| near.key);
         let (serves, would_serve) = match self.rules.mode {
             SemanticMode::Serve => (near, None),
-            SemanticMode::Shadow => (None, near),
+            SemanticMode::Shadow => (None, near.map(|key| (key, asker.caller.clone()))),
         };
         if would_serve.is_some() {
             self.counts.would_hit.fetch_add(1, Ordering::Relaxed);
@@ -182,9 +209,11 @@ impl Semantic {
     }
 
     /// Whether the answer that would have been served says what the real one says.
-    pub(super) async fn judge(&self, served: &str, real: &str) {
-        let (Some(served), Some(real)) = (self.vector(served).await, self.vector(real).await)
-        else {
+    pub(super) async fn judge(&self, asker: &Asker<'_>, served: &str, real: &str) {
+        let Some(served) = self.vector(asker, served).await else {
+            return;
+        };
+        let Some(real) = self.vector(asker, real).await else {
             return;
         };
         let count = if dot(&served, &real) >= self.rules.answer_threshold {
@@ -195,27 +224,71 @@ impl Semantic {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn vector(&self, text: &str) -> Option<Arc<[f32]>> {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    /// The vector of a text; `None` where there is none.
+    async fn vector(&self, asker: &Asker<'_>, text: &str) -> Option<Arc<[f32]>> {
+        let key = self.place(asker.caller, text);
         if let Some(vector) = self.vectors.get(&key) {
+            self.counts.remembered.fetch_add(1, Ordering::Relaxed);
             return Some(vector);
         }
-        match self.embedder.embed(text).await {
+        let vector = match &self.embedding {
+            Embedding::Here(embedder) => embedder.embed(text).await,
+            Embedding::At(model) => asker.asks.ask(model, text).await.and_then(unit),
+        };
+        match vector {
             Ok(vector) => {
                 let vector: Arc<[f32]> = vector.into();
                 self.vectors.insert(key, Arc::clone(&vector));
                 Some(vector)
             }
             Err(error) => {
-                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                self.has_no_vector();
                 tracing::debug!(%error, "a text has no vector");
                 None
             }
         }
     }
 
+    /// Counts that a request had no vector.
+    pub(super) fn has_no_vector(&self) {
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn place(&self, caller: &Caller, text: &str) -> [u8; 32] {
+        let model = match &self.embedding {
+            Embedding::Here(_) => "",
+            Embedding::At(model) => model.as_str(),
+        };
+        let mut hash = Context::new(&SHA256);
+        for part in [
+            model,
+            &caller.organization_id().to_string(),
+            &caller.project_id().to_string(),
+            text,
+        ] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut place = [0; 32];
+        place.copy_from_slice(hash.finish().as_ref());
+        place
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same direction with length 1.
+fn unit(mut vector: Vec<f32>) -> Result<Vec<f32>, EmbedderError> {
+    let length = dot(&vector, &vector).sqrt();
+    if !length.is_normal() {
+        return Err(EmbedderError::Failed(
+            "the vector has no direction".to_owned(),
+        ));
+    }
+    for number in &mut vector {
+        *number /= length;
+    }
+    Ok(vector)
 }

@@ -1,5 +1,6 @@
 //! Answers to what means the same.
 
+use domain::call::Operation;
 use domain::embedder::{Embedder, EmbedderError};
 
 use super::*;
@@ -25,17 +26,34 @@ impl Embedder for Letters {
 }
 
 fn comparing(mode: SemanticMode, acts: impl IntoIterator<Item = Act>) -> Cached {
+    comparing_by(Embedding::Here(Arc::new(Letters)), mode, acts)
+}
+
+fn comparing_by(
+    embedding: Embedding,
+    mode: SemanticMode,
+    acts: impl IntoIterator<Item = Act>,
+) -> Cached {
     let rules = SemanticRules {
         threshold: 0.9,
         mode,
         answer_threshold: 0.9,
         max_entries: 10,
         max_partition: 10,
+        wait: Duration::from_secs(1),
     };
-    let mut cached = Cached::of(acts);
+    let of_openai = Rules {
+        kind: Some(ProviderKind::Openai),
+        ..Rules::default()
+    };
+    let stage = match &embedding {
+        Embedding::Here(_) => Stage::of(acts),
+        Embedding::At(_) => Stage::with(of_openai, acts),
+    };
+    let mut cached = Cached::on(stage, None);
     let clock = Arc::clone(&cached.stage.clock) as Arc<dyn Clock>;
     let (cache, work) = Cache::new(super::rules(), None, clock, 16);
-    let cache = cache.comparing(Some(Semantic::new(rules, Arc::new(Letters))));
+    let cache = cache.comparing(Some(Semantic::new(rules, embedding)));
     cached.cache = Arc::new(cache);
     cached.work = work;
     cached.stage.gateway.cache = Some(Arc::clone(&cached.cache));
@@ -142,4 +160,92 @@ fn a_text_without_a_vector_is_asked_as_ever() {
     assert_eq!(cached.ask(&body).0, CacheOutcome::Miss);
     assert_eq!(cached.ask(&body).0, CacheOutcome::Hit);
     assert_eq!(semantic(&cached).failures, 1);
+}
+
+/// An answer with a vector, in OpenAI's format.
+fn vector(numbers: &str) -> Act {
+    let answer = format!(
+        r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":{numbers}}}],"model":"text-embedding-3-small","usage":{{"prompt_tokens":6000,"total_tokens":6000}}}}"#
+    );
+    Act::whole(200, &answer)
+}
+
+fn at_a_provider(acts: impl IntoIterator<Item = Act>) -> Cached {
+    let model = "sim/text-embedding-3-small".parse().unwrap();
+    comparing_by(Embedding::At(model), SemanticMode::Serve, acts)
+}
+
+#[test]
+fn vectors_of_a_provider_are_calls_of_the_caller_and_are_remembered() {
+    let cached = at_a_provider([vector("[3,4]"), Act::whole(200, ANSWER), vector("[3,4.1]")]);
+    let first = asking("How do I reset my password?");
+    assert_eq!(cached.ask(&first).0, CacheOutcome::Miss);
+    let other = asking("How can I reset my password");
+    for _ in 0..2 {
+        assert_eq!(cached.ask(&other).0, CacheOutcome::SemanticHit);
+    }
+    let calls = cached.stage.heard.calls();
+    let operations: Vec<Operation> = calls.iter().map(|call| call.operation).collect();
+    let (chat, embedding) = (Operation::Chat, Operation::CacheEmbedding);
+    assert_eq!(operations, [embedding, chat, embedding, chat, chat]);
+    let (vector, asked) = (&calls[0], &calls[1]);
+    assert_eq!(vector.state, CallState::Settled);
+    // Two cents for a million tokens.
+    assert_eq!(vector.cost_usd, Some("0.00012".parse().unwrap()));
+    assert_eq!(vector.key_id, asked.key_id);
+    assert_eq!(vector.client_request_id, Some(asked.request_id.to_string()));
+    let stats = semantic(&cached);
+    assert_eq!((stats.hits, stats.vectors_remembered), (2, 1));
+    // Another tenant's are made anew, although the text is the same.
+    assert_eq!(cached.requests(), 3);
+}
+
+#[test]
+fn a_provider_without_a_vector_costs_nobody_an_answer() {
+    let nothing =
+        r#"{"object":"list","data":[],"model":"m","usage":{"prompt_tokens":6,"total_tokens":6}}"#;
+    for act in [
+        Act::whole(500, "{}"),
+        Act::whole(200, nothing),
+        vector("[0,0]"),
+        Act::Hang,
+    ] {
+        let cached = at_a_provider([act, Act::whole(200, ANSWER)]);
+        let (outcome, body) = cached.ask(&asking("How do I reset my password?"));
+        assert_eq!((outcome, body.as_str()), (CacheOutcome::Miss, ANSWER));
+        assert_eq!(semantic(&cached).failures, 1);
+    }
+}
+
+#[test]
+fn vectors_are_paid_for_from_the_callers_budget_and_take_no_request_of_theirs() {
+    let acts = [vector("[3,4]"), Act::whole(200, ANSWER)];
+    let mut cached = at_a_provider(acts);
+    let rate = Rate {
+        rpm: Some(1),
+        ..Rate::default()
+    };
+    let budget = Budget {
+        limit: "1".parse().unwrap(),
+        per: Period::Day,
+    };
+    cached.stage.caller = caller(rate, Some(budget));
+    // A budget holds of what has a price only.
+    let body = asking("How do I reset my password?").replace(r#""gpt""#, r#""sim/gpt-4.1-mini""#);
+    cached.ask(&body);
+    let spent: Cost = cached
+        .stage
+        .heard
+        .calls()
+        .iter()
+        .filter_map(|call| call.cost_usd)
+        .sum();
+    let one = Cost::from_nano_dollars(1);
+    let left = budget.limit.saturating_sub(spent).saturating_sub(one);
+    // Beside another: a call that is alone may take whatever is left.
+    let mut other = cached.stage.limits.admit_aside(&cached.stage.caller);
+    other.set_aside(one).unwrap();
+    let mut rest = cached.stage.limits.admit_aside(&cached.stage.caller);
+    assert!(rest.set_aside(left.saturating_add(one)).is_err());
+    assert!(rest.set_aside(left).is_ok());
 }
