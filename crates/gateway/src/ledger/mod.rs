@@ -8,6 +8,7 @@
 
 mod journal;
 mod open_call;
+pub mod outstanding;
 mod record;
 pub mod recovery;
 

@@ -2,13 +2,15 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use domain::call::{AttemptReason, CallState, EndReason, Face, Operation};
+use domain::call::{AttemptReason, Call, CallState, CallStore, EndReason, Face, Operation};
 use domain::clock::Moment;
 use domain::id::RequestId;
 use domain::key::Rate;
+use domain::money::Cost;
 use domain::usage::Usage;
 
 use super::journal::Limits as Bounds;
+use super::outstanding::{Outstanding, outstanding};
 use super::recovery::{Recovered, recover};
 use super::*;
 use crate::limits::Limits;
@@ -426,4 +428,38 @@ fn a_call_whose_caller_goes_while_it_is_written_down_was_never_sent_and_costs_no
     ledger.release(&[receipt]).unwrap();
     ledger.close().unwrap();
     assert!(directory.files().is_empty(), "{:?}", directory.files());
+}
+
+#[test]
+fn what_a_journal_holds_and_the_store_has_not_is_counted_and_left_alone() {
+    let directory = Directory::new();
+    let ledger = ledger(&directory, ROOMY);
+    let store = Memory::default();
+    let clock = Hand::default();
+    let look = || run(&clock, outstanding(directory.path(), &store)).unwrap();
+    assert_eq!(look(), Outstanding::default());
+    let stored = Call {
+        request_id: a_call(&ledger),
+        ..crate::testing::call()
+    };
+    a_call(&ledger);
+    let under_way = sent(&ledger);
+    run(&clock, store.record_calls(&[stored])).unwrap();
+    let expected = Outstanding {
+        ended: 1,
+        cost: Cost::ZERO,
+        open: 1,
+    };
+    assert_eq!(look(), expected);
+    assert_eq!(look(), expected, "nothing was taken");
+    under_way.end(&Ending::Answered);
+    let expected = Outstanding {
+        ended: 2,
+        cost: Cost::ZERO,
+        open: 0,
+    };
+    assert_eq!(look(), expected);
+    let nowhere = directory.path().join("nowhere");
+    let nothing = run(&clock, outstanding(&nowhere, &store)).unwrap();
+    assert_eq!(nothing, Outstanding::default());
 }

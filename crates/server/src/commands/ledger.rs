@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use domain::clock::Clock;
 use gateway::audit::{Audit, Span, audit};
+use gateway::ledger::outstanding::{Outstanding, outstanding};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{load, print, print_json, say};
 use crate::app::{open_store, routes};
@@ -35,12 +37,21 @@ pub async fn run(at: &Installation, options: Ledger) -> anyhow::Result<ExitCode>
         }
     })
     .await;
+    let outstanding = outstanding(&data_dir.journal(), &store).await;
     store.close().await;
-    let audit = audit?;
+    let (audit, outstanding) = (audit?, outstanding?);
     if options.json {
-        print_json(&view_audit(&audit, since, until))?;
+        let mut view = view_audit(&audit, since, until);
+        view["outstanding"] = json!(outstanding);
+        print_json(&view)?;
     } else {
         tell(&audit, since, until);
+        if outstanding != Outstanding::default() {
+            print(format_args!(
+                "the journal holds more: {} calls that have ended, ${}, and {} that have not",
+                outstanding.ended, outstanding.cost, outstanding.open
+            ));
+        }
     }
     Ok(match audit.found {
         0 => ExitCode::SUCCESS,
