@@ -84,7 +84,7 @@ impl Piece<'_> {
 }
 
 #[derive(Deserialize)]
-struct Messages<'b> {
+struct Claude<'b> {
     #[serde(borrow, default)]
     tools: Option<Vec<&'b RawValue>>,
     #[serde(borrow, default)]
@@ -141,7 +141,7 @@ impl<'b> Outline<'b> {
         if memmem::find(body, br#""cache_control""#).is_some() {
             return None;
         }
-        let read: Messages<'b> = serde_json::from_slice(body).ok()?;
+        let read: Claude<'b> = serde_json::from_slice(body).ok()?;
         let tools = read.tools.filter(|tools| !tools.is_empty());
         Some(Self {
             body,

@@ -204,11 +204,7 @@ impl App {
             sockets: outbound,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
-            settings: Settings {
-                max_messages: config.server.max_messages.get() as usize,
-                sockets: config.sockets.rules(),
-                ..Settings::default()
-            },
+            settings: settings(config),
         });
         let batches = batches(config, replica, &store, &ring, &clock, &entropy);
         batches.resume(&gateway).await?;
@@ -319,6 +315,15 @@ fn simulated() -> Arc<Sim> {
 }
 
 /// The ledger, with its journal in the data directory.
+/// Bounds that hold for every call.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        max_messages: config.server.max_messages.get() as usize,
+        sockets: config.sockets.rules(),
+        ..Settings::default()
+    }
+}
+
 /// Everybody who hears of calls that end.
 struct Observers {
     telemetry: Arc<Telemetry>,

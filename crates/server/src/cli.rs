@@ -538,7 +538,7 @@ pub struct CacheOptions {
     pub json: bool,
     /// Where Trunkline serves [default: where the configuration says]
     ///
-    /// It is asked with the admin key in TRUNKLINE_ADMIN_KEY, or that of the data directory.
+    /// It is asked with the admin key in `TRUNKLINE_ADMIN_KEY`, or that of the data directory.
     #[arg(long, global = true)]
     pub url: Option<String>,
     /// What to do.

@@ -161,7 +161,7 @@ impl Serialize for Sum<'_, '_> {
 /// wait for each other instead of deadlocking.
 #[derive(Default)]
 struct Sums<'c> {
-    sums: BTreeMap<SumKey<'c>, Amount>,
+    amounts: BTreeMap<SumKey<'c>, Amount>,
     hour: Span,
     month: Span,
 }
@@ -209,7 +209,7 @@ impl<'c> Sums<'c> {
         };
         let nano = cost.nano_dollars();
         for key in [hour, month] {
-            let amount = self.sums.entry(key).or_default();
+            let amount = self.amounts.entry(key).or_default();
             amount.dollars = amount.dollars.saturating_add(nano / NANO_PER_DOLLAR);
             amount.nano_dollars += nano % NANO_PER_DOLLAR;
             amount.calls += calls;
@@ -218,10 +218,10 @@ impl<'c> Sums<'c> {
 
     /// The sums as one JSON array; `None` when there are none.
     fn into_json(self) -> Result<Option<String>, StoreError> {
-        if self.sums.is_empty() {
+        if self.amounts.is_empty() {
             return Ok(None);
         }
-        let sums = self.sums.iter().map(|(key, amount)| Sum(key, amount));
+        let sums = self.amounts.iter().map(|(key, amount)| Sum(key, amount));
         json(&sums.collect::<Vec<_>>()).map(Some)
     }
 }
