@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::call::AttemptReason;
 use domain::clock::Moment;
-use domain::egress::{EgressBody, Outbound, Reach};
+use domain::egress::EgressBody;
 use domain::provider_error::ProviderError;
 use futures_util::future::BoxFuture;
 use http::response::Parts;
-use providers::headroom::Headroom;
 
 use crate::chat::{ChatError, Gateway};
 use crate::health::KeyNumber;
@@ -21,15 +19,18 @@ use crate::within::within;
 mod agenda;
 mod answer;
 mod chat;
+mod courier;
 mod failure;
 mod hedge;
 mod retry;
 
 use agenda::{Agenda, Next};
-pub(crate) use answer::{Answered, Begun, JSON, Whole};
+pub(crate) use answer::{Answered, Begun, JSON, MAX_PREFACE, Whole};
 pub(crate) use chat::{Again, ChatErrand, ReadyChat};
-pub(crate) use failure::{broken, is_json, read_whole, timed_out, unreachable, with_status};
-use failure::{successful, unauthorized};
+pub(crate) use courier::Courier;
+pub(crate) use failure::{
+    broken, is_json, read_whole, successful, timed_out, unreachable, with_status,
+};
 
 /// What is asked of one candidate after another.
 pub(crate) trait Errand: Send + Sync {
@@ -77,7 +78,7 @@ pub(crate) struct Door<'t> {
 
 impl<'t> Door<'t> {
     /// The target with the key whose turn it is.
-    fn next(plan: &Plan, target: &'t ResolvedTarget, now: Moment) -> Self {
+    pub(crate) fn next(plan: &Plan, target: &'t ResolvedTarget, now: Moment) -> Self {
         let rotation = target.provider.rotation.as_ref();
         let key = rotation.and_then(|rotation| target.health.key(rotation.turns(), now));
         Self {
@@ -315,61 +316,6 @@ impl Gateway {
             way.at = index;
         }
         Ok(())
-    }
-
-    /// Asks a target with one of its keys, and reads what its answer says of its rate limit.
-    pub(crate) async fn ask_at(
-        &self,
-        door: Door<'_>,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<EgressBody>, ProviderError> {
-        let target = door.target;
-        let request = self.authorized(request, door).await?;
-        let answered = self.send(request, target.provider.reach()).await?;
-        if door.is_watched
-            && let Some(headroom) = Headroom::read(answered.headers(), self.clock.now())
-        {
-            let now = self.clock.moment();
-            target.health.note_headroom(door.key, &headroom, now);
-        }
-        Ok(answered)
-    }
-
-    /// The request with the target's credential.
-    pub(crate) async fn authorized(
-        &self,
-        mut request: http::Request<Bytes>,
-        Door { target, key, .. }: Door<'_>,
-    ) -> Result<http::Request<Bytes>, ProviderError> {
-        let provider = &target.provider;
-        let Some(source) = provider.source(key) else {
-            return Ok(request);
-        };
-        let fetched;
-        let credential = if let Some(ready) = source.ready() {
-            ready
-        } else {
-            let (egress, clock) = (&*self.egress, &*self.clock);
-            let name = &provider.name;
-            fetched = Box::pin(self.credentials.of(name, source, egress, clock)).await?;
-            &fetched
-        };
-        let kind = target.kind;
-        kind.authorize(&mut request, &target.target(), credential, self.clock.now())
-            .map_err(unauthorized)?;
-        Ok(request)
-    }
-
-    /// Sends one request.
-    pub(crate) async fn send(
-        &self,
-        request: http::Request<Bytes>,
-        reach: Reach,
-    ) -> Result<http::Response<EgressBody>, ProviderError> {
-        self.egress
-            .send(Outbound { request, reach })
-            .await
-            .map_err(|error| unreachable(&error))
     }
 
     /// An answer to a task, if its status is good. Whatever was asked, a provider of one kind says in one

@@ -27,11 +27,11 @@ use providers::lift;
 use serde_json::json;
 
 use crate::attempt::{
-    Again, Answered, AttemptError, Begun, ChatErrand, Errand, Failure, ReadyChat, Way,
+    Again, Answered, AttemptError, Begun, ChatErrand, Courier, Errand, Failure, ReadyChat, Way,
 };
 use crate::cache::{Cache, Looked};
 use crate::catalog::{ModelFacts, Priced, price};
-use crate::credentials::Credentials;
+use crate::continuation::{self, Continuation};
 use crate::custody::Custody;
 use crate::drain::Drains;
 use crate::estimate;
@@ -131,7 +131,7 @@ pub struct Gateway {
     pub(crate) prompt_cache: PromptCache,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) sockets: Arc<dyn SocketEgress>,
-    pub(crate) credentials: Credentials,
+    pub(crate) courier: Courier,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
@@ -289,9 +289,9 @@ impl Gateway {
             custody: parts.custody,
             cache: parts.cache,
             prompt_cache: PromptCache::default(),
+            courier: Courier::new(Arc::clone(&parts.egress), Arc::clone(&parts.clock)),
             egress: parts.egress,
             sockets: parts.sockets,
-            credentials: Credentials::default(),
             clock: parts.clock,
             entropy: parts.entropy,
             settings: parts.settings,
@@ -307,7 +307,7 @@ impl Gateway {
     pub fn replace_routes(&self, routes: Arc<Routes>) {
         routes.health().forget_keys();
         self.routes.store(routes);
-        self.credentials.clear();
+        self.courier.forget_credentials();
     }
 
     /// Answers a chat request. One that is to be answered in the background is queued.
@@ -379,6 +379,7 @@ impl Gateway {
             })
         });
         let errand = ChatErrand {
+            is_continued: envelope.stream && continuation::is_wanted(&plan, &inbound),
             face: inbound.face,
             streamed: envelope.stream,
             choices: envelope.choices,
@@ -639,8 +640,13 @@ impl Gateway {
                 };
                 whole(&target, answer.content_type, body, call, listener).await
             }
-            Answered::Stream(begun) => {
+            Answered::Stream(mut begun) => {
                 let timeouts = &way.plan.timeouts;
+                if let Some(again) = way.errand.again.filter(|_| way.errand.is_continued) {
+                    let (courier, plan) = (self.courier.clone(), way.plan.clone());
+                    let continuation = Continuation::new(courier, plan, again, way.at);
+                    begun.continuation = Some(Box::new(continuation));
+                }
                 self.stream(begun, timeouts, &target, passed, report, call, listener)
             }
         }

@@ -16,6 +16,7 @@ pub mod batches;
 pub mod cache;
 pub mod catalog;
 pub mod chat;
+mod continuation;
 pub mod credentials;
 pub mod custody;
 pub mod drain;

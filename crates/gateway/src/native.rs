@@ -203,6 +203,7 @@ impl Gateway {
                 pipeline,
                 ready: Vec::new(),
                 is_over: false,
+                continuation: None,
             };
             let passed = Passed {
                 same_format: true,
@@ -251,7 +252,7 @@ impl Errand for NativeErrand {
         ready: &Request<Bytes>,
         _: Moment,
     ) -> Result<(u16, (Parts, EgressBody)), ProviderError> {
-        let answered = gateway.ask_at(door, ready.clone()).await?;
+        let answered = gateway.courier.ask_at(door, ready.clone()).await?;
         let (head, body) = gateway.successful_task(door.target, answered).await?;
         Ok((head.status.as_u16(), (head, body)))
     }

@@ -133,6 +133,11 @@ impl Listener {
         }
     }
 
+    /// Another target goes on with the answer: that of two is nothing that is given again.
+    pub(crate) fn is_continued(&mut self) {
+        self.recorder = None;
+    }
+
     /// The answer's media type.
     pub(crate) fn content_type(&mut self, content_type: &http::HeaderValue) {
         if let Some(recorder) = &mut self.recorder {

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use domain::chat::ChatEvent;
 use domain::problem::Problem;
 use domain::provider_error::{Cause, ProviderError};
+use domain::usage::Usage;
 use providers::dialect::{DecodeError, Dialect, End, Reframer, StreamDecoder};
 use providers::exchange::Exchange;
 use providers::face::{Face, Rendering, StreamEncoder, StreamRelay};
@@ -13,6 +14,10 @@ use serde_json::Value;
 
 use crate::custody::Reader;
 use crate::prepare::Passage;
+
+mod said;
+
+use said::Said;
 
 /// Turns pieces of the provider's stream into pieces of the caller's, and reads along.
 pub(crate) enum Pipeline {
@@ -38,6 +43,8 @@ pub(crate) enum Pipeline {
         observed: Box<Observed>,
         /// Keeps the reasoning state.
         reader: Option<Reader>,
+        /// What was said, where another target may go on with it.
+        said: Option<Box<Said>>,
     },
     /// The answer to a task, which knows itself how it passes.
     Task {
@@ -99,8 +106,64 @@ impl Pipeline {
                 events: Vec::new(),
                 observed: Box::default(),
                 reader,
+                said: None,
             },
         }
+    }
+
+    /// A stream that is rendered anew, whatever format it comes in, and that another target may go on with.
+    pub(crate) fn continued(
+        decoder: Box<dyn StreamDecoder>,
+        encoder: Box<dyn StreamEncoder>,
+        reader: Option<Reader>,
+    ) -> Self {
+        Self::Translated {
+            decoder,
+            encoder,
+            events: Vec::new(),
+            observed: Box::default(),
+            reader,
+            said: Some(Box::default()),
+        }
+    }
+
+    /// All that was said, where another target could go on with it.
+    pub(crate) fn to_be_continued(&self) -> Option<&str> {
+        match self {
+            Self::Translated { said, .. } => said.as_ref()?.to_be_continued(),
+            Self::Verbatim { .. } | Self::Task { .. } => None,
+        }
+    }
+
+    /// Lets another target go on, after others have taken so much; appends to `out` what the caller gets of what
+    /// it has said by now. Answers after how many characters it goes on.
+    pub(crate) fn go_on(
+        &mut self,
+        leg: Box<dyn StreamDecoder>,
+        said_by_now: Vec<ChatEvent>,
+        before: Usage,
+        out: &mut Vec<Bytes>,
+    ) -> Result<usize, ProviderError> {
+        let Self::Translated {
+            decoder,
+            encoder,
+            events,
+            observed,
+            reader,
+            said,
+        } = self
+        else {
+            return Ok(0);
+        };
+        *decoder = leg;
+        *events = said_by_now;
+        **observed = Observed::default();
+        *reader = None;
+        let characters = said.as_ref().map_or(0, |said| said.characters());
+        if let Some(said) = said {
+            said.join(before);
+        }
+        render(events, observed, &mut **encoder, said, out).map(|()| characters)
     }
 
     /// Takes a piece of the provider's stream and appends to `out` what the caller gets for it.
@@ -140,12 +203,13 @@ impl Pipeline {
                 events,
                 observed,
                 reader,
+                said,
             } => {
                 let decoded = decoder.push(&piece, events);
                 for event in events.iter() {
                     read_along(reader, event);
                 }
-                let rendered = render(events, observed, &mut **encoder, out);
+                let rendered = render(events, observed, &mut **encoder, said, out);
                 decoded.map_err(provider_error)?;
                 rendered
             }
@@ -178,12 +242,13 @@ impl Pipeline {
                 events,
                 observed,
                 reader,
+                said,
             } => {
                 let decoded = decoder.finish(end, events);
                 for event in events.iter() {
                     read_along(reader, event);
                 }
-                let rendered = render(events, observed, &mut **encoder, out);
+                let rendered = render(events, observed, &mut **encoder, said, out);
                 decoded.map_err(provider_error)?;
                 rendered
             }
@@ -277,6 +342,7 @@ fn render(
     events: &mut Vec<ChatEvent>,
     observed: &mut Observed,
     encoder: &mut dyn StreamEncoder,
+    said: &mut Option<Box<Said>>,
     out: &mut Vec<Bytes>,
 ) -> Result<(), ProviderError> {
     if events.is_empty() {
@@ -290,7 +356,14 @@ fn render(
                 result = Err(error);
                 break;
             }
-            encoder.push(&event, bytes);
+            match said {
+                None => encoder.push(&event, bytes),
+                Some(said) => {
+                    if let Some(event) = said.pass(event) {
+                        encoder.push(&event, bytes);
+                    }
+                }
+            }
         }
     });
     events.clear();

@@ -284,7 +284,7 @@ impl Gateway {
         request: &Request<Bytes>,
     ) -> Result<(u16, Socket), ProviderError> {
         let target = door.target;
-        let request = self.authorized(request.clone(), door).await?;
+        let request = self.courier.authorized(request.clone(), door).await?;
         let reach = target.provider.reach();
         let outbound = Outbound { request, reach };
         let max_message = self.settings.sockets.max_message;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use domain::egress::EgressBody;
 use domain::money::Cost;
 use domain::name::ProviderName;
 use domain::provider_error::{Cause, ProviderError};
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use http::HeaderValue;
 use providers::dialect::End;
@@ -21,6 +22,7 @@ use providers::tap::Observed;
 
 use crate::attempt::{Begun, broken};
 use crate::chat::{ReportWanted, report_of};
+use crate::continuation::{Continuation, Leg};
 use crate::drain::{Drain, Drains};
 use crate::ledger::{Ending, OpenCall};
 use crate::limits::Standing;
@@ -102,6 +104,8 @@ pub(crate) struct Passed {
 /// goes away.
 pub struct ReplyStream {
     flow: Option<Flow>,
+    /// Another target is being asked to go on.
+    resuming: Option<BoxFuture<'static, Resumed>>,
     ready: VecDeque<Bytes>,
     /// Written by the pipeline; kept for its capacity.
     written: Vec<Bytes>,
@@ -123,6 +127,14 @@ struct Flow {
     hang_up: HangUp,
     waits: Waits,
     is_over: bool,
+    continuation: Option<Box<Continuation>>,
+}
+
+/// What became of a stream that broke off and was to go on elsewhere.
+struct Resumed {
+    flow: Flow,
+    /// What the caller gets of what the other target has said by now; or why the stream broke off.
+    outcome: Result<Vec<Bytes>, ProviderError>,
 }
 
 /// Bounds on waiting for the next piece. One alarm serves all pieces: when it rings, it is looked up
@@ -179,7 +191,9 @@ impl ReplyStream {
                 hang_up: target.provider.hang_up,
                 waits: Waits::new(clock, timeouts, pace, deadline),
                 is_over: begun.is_over,
+                continuation: begun.continuation,
             }),
+            resuming: None,
             ready: begun.ready.into(),
             written: Vec::new(),
             followed: None,
@@ -193,6 +207,7 @@ impl ReplyStream {
     pub(crate) fn following(events: Events, drains: Drains) -> Self {
         Self {
             flow: None,
+            resuming: None,
             ready: VecDeque::new(),
             written: Vec::new(),
             followed: Some(events),
@@ -206,6 +221,7 @@ impl ReplyStream {
     pub(crate) fn known(body: Bytes, drains: Drains) -> Self {
         Self {
             flow: None,
+            resuming: None,
             ready: VecDeque::from([body]),
             written: Vec::new(),
             followed: None,
@@ -244,6 +260,10 @@ impl ReplyStream {
         match finished {
             Ok(()) => {
                 let report = report_of(flow.report, &flow.passed.conversion, &mut flow.call);
+                let report = match &flow.continuation {
+                    Some(continuation) => continuation.mark(report),
+                    None => report,
+                };
                 flow.pipeline.close(report.as_ref(), &mut self.written);
                 if let Some(listener) = &mut self.listener {
                     let rest = self.ready.iter().chain(&self.written);
@@ -251,7 +271,7 @@ impl ReplyStream {
                 }
                 flow.call.end(&Ending::Answered);
             }
-            Err(error) => self.is_cut = !flow.fail(error, &mut self.written),
+            Err(error) => return self.break_off(flow, error),
         }
         self.ready.extend(self.written.drain(..));
     }
@@ -261,12 +281,83 @@ impl ReplyStream {
             return;
         };
         flow.call.observe(flow.pipeline.observed().clone());
+        self.break_off(flow, error);
+    }
+
+    /// Goes on elsewhere, where that is wanted, or else says that the stream broke off.
+    fn break_off(&mut self, flow: Flow, error: ProviderError) {
+        self.ready.extend(self.written.drain(..));
+        if flow.may_go_on() {
+            self.resuming = Some(Box::pin(flow.go_on(error)));
+            return;
+        }
         self.is_cut = !flow.fail(error, &mut self.written);
         self.ready.extend(self.written.drain(..));
+    }
+
+    /// Takes up a stream again, or ends it where nobody goes on.
+    fn resume(&mut self, Resumed { flow, outcome }: Resumed) {
+        match outcome {
+            Ok(bytes) => {
+                if let Some(listener) = &mut self.listener {
+                    listener.is_continued();
+                }
+                self.ready.extend(bytes);
+                self.flow = Some(flow);
+            }
+            Err(error) => {
+                self.is_cut = !flow.fail(error, &mut self.written);
+                self.ready.extend(self.written.drain(..));
+            }
+        }
     }
 }
 
 impl Flow {
+    /// Whether another target could go on.
+    fn may_go_on(&self) -> bool {
+        let is_finished = self.pipeline.observed().finish.is_some();
+        self.continuation.is_some() && !is_finished && self.pipeline.to_be_continued().is_some()
+    }
+
+    /// Has another target go on. Dropping this ends the call, as one whose caller went away.
+    async fn go_on(mut self, error: ProviderError) -> Resumed {
+        let words = self.pipeline.to_be_continued().map(str::to_owned);
+        let leg = match (&mut self.continuation, words) {
+            (Some(continuation), Some(words)) => {
+                continuation.go_on(&words, &error, &mut self.call).await
+            }
+            _ => None,
+        };
+        let outcome = match leg {
+            Some(leg) => self.take_up(leg),
+            None => Err(error),
+        };
+        Resumed {
+            flow: self,
+            outcome,
+        }
+    }
+
+    fn take_up(&mut self, leg: Leg) -> Result<Vec<Bytes>, ProviderError> {
+        let mut written = Vec::new();
+        let before = self.call.taken_by_others();
+        let characters = self
+            .pipeline
+            .go_on(leg.decoder, leg.events, before, &mut written)?;
+        let provider = &leg.target.provider;
+        if let Some(continuation) = &mut self.continuation {
+            continuation.join(&leg.target, characters);
+        }
+        self.provider = provider.name.clone();
+        self.hang_up = provider.hang_up;
+        self.passed.same_format = false;
+        self.body = leg.body;
+        self.is_over = leg.is_over;
+        self.waits.begin_anew();
+        Ok(written)
+    }
+
     /// Ends the call; answers whether the caller is told.
     fn fail(mut self, error: ProviderError, written: &mut Vec<Bytes>) -> bool {
         let problem = provider_problem(&error, &self.provider, self.passed.same_format);
@@ -287,6 +378,12 @@ impl Stream for ReplyStream {
                     listener.hear(&bytes);
                 }
                 return Poll::Ready(Some(bytes));
+            }
+            if let Some(resuming) = &mut this.resuming {
+                let resumed = ready!(resuming.as_mut().poll(context));
+                this.resuming = None;
+                this.resume(resumed);
+                continue;
             }
             let Some(flow) = &mut this.flow else {
                 return match &mut this.followed {
@@ -329,25 +426,32 @@ impl Waits {
         deadline: Moment,
     ) -> Self {
         let now = clock.moment();
-        let pace = pace.map(|pace| {
-            Box::new(Measured {
-                pace,
-                ends: now.after(pace.window),
-                before: 0,
-            })
-        });
-        let mut first = timeouts.idle.min(deadline.since(now));
-        if let Some(measured) = &pace {
-            first = first.min(measured.pace.window);
-        }
+        let pace = pace.map(|pace| Box::new(Measured::from(pace, now)));
         Self {
-            alarm: clock.sleep(first),
+            alarm: clock.sleep(Self::first(timeouts.idle, deadline, pace.as_deref(), now)),
             clock,
             idle: timeouts.idle,
             last_piece: now,
             deadline,
             pace,
         }
+    }
+
+    /// Another target goes on: it has its own time.
+    fn begin_anew(&mut self) {
+        let now = self.clock.moment();
+        self.last_piece = now;
+        if let Some(measured) = &mut self.pace {
+            **measured = Measured::from(measured.pace, now);
+        }
+        let first = Self::first(self.idle, self.deadline, self.pace.as_deref(), now);
+        self.alarm = self.clock.sleep(first);
+    }
+
+    /// How long it is until the first of the bounds.
+    fn first(idle: Duration, deadline: Moment, pace: Option<&Measured>, now: Moment) -> Duration {
+        let first = idle.min(deadline.since(now));
+        pace.map_or(first, |measured| first.min(measured.pace.window))
     }
 
     /// Ready when the provider has been silent, or slow, for too long.
@@ -381,6 +485,15 @@ impl Waits {
 }
 
 impl Measured {
+    /// A stream that begins now.
+    fn from(pace: Pace, now: Moment) -> Self {
+        Self {
+            pace,
+            ends: now.after(pace.window),
+            before: 0,
+        }
+    }
+
     /// What is wrong where a window is over that had too little; begins the next one where it had enough.
     fn too_slow(&mut self, bytes: u64, now: Moment) -> Option<ProviderError> {
         if now < self.ends {

@@ -254,6 +254,7 @@ impl Routes {
                 retries: route.retries,
                 caching: route.caching,
                 hedge: route.hedge.map(|rules| Arc::new(Hedge::new(rules))),
+                continues: route.continues,
                 safe_reply: route.safe_reply.clone(),
                 candidates: Candidates::of(roster.candidates())?,
                 routed: None,

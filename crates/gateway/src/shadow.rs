@@ -243,6 +243,7 @@ impl Gateway {
             face: inbound.face,
             streamed: envelope.stream,
             choices: envelope.choices,
+            is_continued: false,
             report: ReportWanted::default(),
             again: None,
         };

@@ -16,6 +16,7 @@ struct Family {
     name: &'static str,
     kind: ProviderKind,
     reasoning: ReasoningControl,
+    prefill: bool,
 }
 
 const FAMILIES: [Family; 4] = [
@@ -23,21 +24,25 @@ const FAMILIES: [Family; 4] = [
         name: "gpt",
         kind: ProviderKind::Openai,
         reasoning: ReasoningControl::Effort,
+        prefill: false,
     },
     Family {
         name: "claude",
         kind: ProviderKind::Anthropic,
         reasoning: ReasoningControl::Budget,
+        prefill: true,
     },
     Family {
         name: "gemini",
         kind: ProviderKind::Gemini,
         reasoning: ReasoningControl::Budget,
+        prefill: false,
     },
     Family {
         name: "command",
         kind: ProviderKind::Cohere,
         reasoning: ReasoningControl::Budget,
+        prefill: false,
     },
 ];
 
@@ -71,12 +76,13 @@ pub(crate) fn facts(model: &str) -> Option<ModelFacts> {
         prices.set(meter, PicoDollars::new(price).unwrap_or(PicoDollars::ZERO));
     }
     // Of a class of its own, nothing is known beforehand: its name says what it is.
-    let reasoning = (model == family.name).then_some(family.reasoning);
+    let is_class = model != family.name;
     Some(ModelFacts {
         id: model.to_owned(),
         names: Vec::new(),
         capabilities: Capabilities {
-            reasoning,
+            reasoning: (!is_class).then_some(family.reasoning),
+            prefill: (!is_class).then_some(family.prefill),
             ..Capabilities::default()
         },
         prices: vec![PriceList {

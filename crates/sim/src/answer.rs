@@ -83,7 +83,9 @@ pub(crate) fn compose(prompt: &Prompt, directive: &Directive, said: &str, number
         .saturating_sub(answer.output);
     let called = called_tools(prompt, directive, said);
     if called.is_empty() {
-        answer.text = text(prompt, directive, said, number, &mut draws);
+        let text = text(prompt, directive, said, number, &mut draws);
+        let rest = text.strip_prefix(&prompt.begun).map(str::to_owned);
+        answer.text = rest.unwrap_or(text);
         stop_text(&mut answer, &prompt.stops);
         take_text(&mut answer, left);
     } else {

@@ -12,6 +12,8 @@ pub(crate) struct Prompt {
     pub(crate) model: String,
     /// The text of the last user message that has any, directives included.
     pub(crate) said: String,
+    /// The assistant's words at the end, which the answer continues; empty where there are none.
+    pub(crate) begun: String,
     pub(crate) tools: Vec<Tool>,
     pub(crate) choice: Choice,
     /// Whether one turn may call several tools.

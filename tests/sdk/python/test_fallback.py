@@ -50,3 +50,14 @@ def test_the_safe_reply_is_an_answer_to_every_client(face: Face, stream: bool, g
     assert not answer.calls
     call = gateway.logged(request_id)
     assert (call["state"], call["end_reason"], call["status"]) == ("failed", "safe_reply", 200)
+
+
+def test_a_stream_that_is_cut_goes_on_unseen(face: Face, gateway: Gateway, request_id: str) -> None:
+    wish = f"[[sim words=60 chunks=30 cut=12 times=1 id={uuid.uuid4()}]]"
+    whole = face.ask("anthropic/claude", [("user", "[[sim words=60]]")])
+    answer = face.ask("continued", [("user", wish)], stream=True, headers=identified(request_id))
+    assert answer.text == whole.text
+    call = gateway.logged(request_id)
+    assert [attempt.get("reason", "first") for attempt in call["attempts"]] == ["first", "continuation"]
+    usage = call["usage"]
+    assert (answer.input_tokens, answer.output_tokens) == (usage["input_tokens"], usage["output_tokens"])

@@ -12,10 +12,11 @@ use providers::tap::Observed;
 
 use super::failure::{broken, with_status};
 use crate::chat::Gateway;
+use crate::continuation::Continuation;
 use crate::pipeline::Pipeline;
 
 /// The most of a stream that is held back until its first content is there, in bytes.
-const MAX_PREFACE: usize = 1024 * 1024;
+pub(crate) const MAX_PREFACE: usize = 1024 * 1024;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -51,6 +52,8 @@ pub(crate) struct Begun {
     pub(crate) ready: Vec<Bytes>,
     /// The provider's stream is over already.
     pub(crate) is_over: bool,
+    /// What it takes to go on with it elsewhere; `None` where that is not wanted, or not possible.
+    pub(crate) continuation: Option<Box<Continuation>>,
 }
 
 impl Whole {
@@ -114,6 +117,7 @@ impl Gateway {
             pipeline: Box::new(pipeline),
             ready,
             is_over,
+            continuation: None,
         }))
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct ChatErrand {
     /// How many answers are wanted.
     pub(crate) choices: u32,
     pub(crate) report: ReportWanted,
+    /// Whether a stream may be gone on with elsewhere, and so is rendered anew whoever answers.
+    pub(crate) is_continued: bool,
     /// What it takes to ask another candidate than the first; `None` where there is no other.
     pub(crate) again: Option<Box<Again>>,
 }
@@ -107,7 +109,10 @@ impl Errand for ChatErrand {
         _: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
         let prepared = &ready.prepared;
-        let answered = gateway.ask_at(door, prepared.request.clone()).await?;
+        let answered = gateway
+            .courier
+            .ask_at(door, prepared.request.clone())
+            .await?;
         let read = |head: &Parts, body: &[u8]| {
             let now = gateway.clock.now();
             prepared.dialect.decode_error(head, body, now)
@@ -237,14 +242,22 @@ impl Gateway {
         if is_json(head) {
             return Err(self.error_in_success(ready, head, body).await);
         }
-        let pipeline = Pipeline::new(
-            errand.face,
-            ready.prepared.dialect,
-            &ready.prepared.passage,
-            &ready.rendering,
-            errand.report.any(),
-            ready.keeper.as_ref().map(Keeper::reader),
-        );
+        let reader = ready.keeper.as_ref().map(Keeper::reader);
+        let (dialect, passage) = (ready.prepared.dialect, &ready.prepared.passage);
+        let pipeline = if errand.is_continued {
+            let decoder = dialect.decoder(passage.exchange());
+            Pipeline::continued(decoder, errand.face.encoder(&ready.rendering), reader)
+        } else {
+            let reports = errand.report.any();
+            Pipeline::new(
+                errand.face,
+                dialect,
+                passage,
+                &ready.rendering,
+                reports,
+                reader,
+            )
+        };
         let content_type = HeaderValue::from_static(errand.face.stream_type());
         self.begun(content_type, pipeline, head, body).await
     }

@@ -13,7 +13,7 @@ use providers::dialect::Refusal;
 pub(super) const MAX_ERROR_BODY: usize = 256 * 1024;
 
 /// An answer, if its status is good; otherwise the error that `read` reads of it.
-pub(super) async fn successful(
+pub(crate) async fn successful(
     response: http::Response<EgressBody>,
     read: impl FnOnce(&Parts, &[u8]) -> ProviderError,
 ) -> Result<(Parts, EgressBody), ProviderError> {

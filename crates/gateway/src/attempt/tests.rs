@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use domain::call::{CallState, EndReason};
 use domain::chat::FinishReason;
 use domain::money::Cost;

@@ -429,8 +429,14 @@ pub(super) async fn send(
     target: &ResolvedTarget,
     request: Request<Bytes>,
 ) -> Result<(Parts, EgressBody), ProviderError> {
-    let request = gateway.authorized(request, Door::of(target)).await?;
-    let answered = gateway.send(request, target.provider.reach()).await?;
+    let request = gateway
+        .courier
+        .authorized(request, Door::of(target))
+        .await?;
+    let answered = gateway
+        .courier
+        .send(request, target.provider.reach())
+        .await?;
     gateway.successful_task(target, answered).await
 }
 

@@ -121,11 +121,11 @@ impl Gateway {
         };
         let asked = async {
             let request = if shows_key {
-                self.authorized(request, door).await?
+                self.courier.authorized(request, door).await?
             } else {
                 request
             };
-            self.send(request, provider.reach()).await
+            self.courier.send(request, provider.reach()).await
         };
         let answered = within(&*self.clock, timeout, asked).await;
         let answered = answered.unwrap_or_else(|| Err(timed_out(timeout)));

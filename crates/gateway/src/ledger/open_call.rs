@@ -225,6 +225,38 @@ impl OpenCall {
         Ok(())
     }
 
+    /// Writes down that another target is about to go on with the answer of the one under way, which broke off: it
+    /// may be asked when this returns. What the other has taken is billed.
+    pub(crate) async fn dispatch_continuation(
+        &mut self,
+        target: &ResolvedTarget,
+        broke: &ProviderError,
+    ) -> Result<(), JournalError> {
+        let provider = target.provider.name.clone();
+        let reason = AttemptReason::Continuation;
+        let place = self.announce(provider, &target.model, reason).await?;
+        let now = self.ledger.clock.moment();
+        let told = self.attempts.get_mut(self.told);
+        // One that did not begin to go on has its failure already.
+        if told.is_some_and(|it| it.error_type.is_none()) {
+            self.bill(self.told, self.usage());
+            if let Some(told) = self.attempts.get_mut(self.told) {
+                told.error_type = Some(broke.cause);
+            }
+            self.land(&Ending::Broke(broke.clone()), now);
+        }
+        self.observe(Observed::default());
+        self.facts.clone_from(&target.facts);
+        self.told = place;
+        self.sent = Some(now);
+        Ok(())
+    }
+
+    /// What other attempts took than the one under way.
+    pub(crate) fn taken_by_others(&self) -> Usage {
+        self.others().map(|(usage, _)| usage).unwrap_or_default()
+    }
+
     /// Lets the second attempt be the one that is told, and the first the second.
     pub(crate) fn swap_legs(&mut self) {
         if let Some(rival) = &mut self.rival {

@@ -27,6 +27,8 @@ pub struct Plan {
     pub hedge: Option<Arc<Hedge>>,
     /// What else gets a copy of the call; `None` where nobody does.
     pub shadow: Option<Arc<Shadow>>,
+    /// Whether a stream that breaks off after its first content is gone on with at another candidate.
+    pub continues: bool,
     /// What a chat is answered with when every candidate failed; `None` where the failure is told.
     pub safe_reply: Option<Arc<str>>,
     /// Where it may go, in the order in which they are tried.
@@ -55,6 +57,7 @@ impl Plan {
             caching: Caching::default(),
             hedge: None,
             shadow: None,
+            continues: false,
             safe_reply: None,
             candidates: Candidates::only(Candidate::primary(target)),
             routed: None,

@@ -30,6 +30,8 @@ pub struct Route {
     pub hedge: Option<HedgeRules>,
     /// Which calls are copied to another target; `None` where none is.
     pub shadow: Option<ShadowRules>,
+    /// Whether a stream that breaks off after its first content is gone on with at another target.
+    pub continues: bool,
     /// What chats are answered with when every target failed; `None` where the failure is told.
     pub safe_reply: Option<Arc<str>>,
 }

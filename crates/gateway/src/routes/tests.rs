@@ -4,6 +4,7 @@ use providers::host::Host;
 
 use super::*;
 use crate::cache::Caching;
+use crate::prompt_cache::PromptCaching;
 
 fn provider(name: &str, kind: ProviderKind, base_url: &str) -> Provider {
     Provider {
@@ -38,6 +39,7 @@ fn route(provider: &str, model: &str) -> Route {
         caching: Caching::default(),
         hedge: None,
         shadow: None,
+        continues: false,
         safe_reply: None,
     }
 }

@@ -112,7 +112,7 @@ pub(crate) struct Stage {
 }
 
 /// How the routes `gpt`, `claude` and `gemini` are configured.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rules {
     /// What the provider is; the simulated one, unless said.
     pub(crate) kind: Option<ProviderKind>,
@@ -126,6 +126,7 @@ pub(crate) struct Rules {
     pub(crate) fallback: &'static [&'static str],
     /// The same for one cause each.
     pub(crate) fallback_for: &'static [(When, &'static str)],
+    pub(crate) continues: bool,
     pub(crate) safe_reply: Option<&'static str>,
     pub(crate) hedge: Option<HedgeRules>,
     /// What copies of all calls may cost, which go to the model `claude` of the provider `sim`.
@@ -135,7 +136,7 @@ pub(crate) struct Rules {
 }
 
 /// How many keys each provider has.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Keys {
     /// None, or one that takes any.
     #[default]
@@ -357,6 +358,7 @@ fn routes(rules: Rules) -> Routes {
                 share: Percent::ALL,
                 budget,
             }),
+            continues: rules.continues,
             safe_reply: rules.safe_reply.map(Into::into),
         };
         (model.parse::<ModelName>().unwrap(), route)

@@ -11,7 +11,8 @@ mod rows;
 mod translation;
 
 pub use quirks::{
-    ForcedCalls, OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSupport, Thoughts,
+    ForcedCalls, OutputBound, PastThoughts, Prefill, Quirks, ReasoningSwitch, SchemaSupport,
+    Thoughts,
 };
 pub use rows::HOSTS;
 pub use translation::needs_translation;

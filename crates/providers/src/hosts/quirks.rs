@@ -42,6 +42,8 @@ pub struct Quirks {
     /// Whether its batches are jobs of one model at `/batch/jobs` (<https://docs.mistral.ai/api/endpoint/batch>);
     /// elsewhere they are OpenAI's at `/batches`.
     pub batch_jobs: bool,
+    /// What it makes of an assistant's words at the end of a conversation.
+    pub prefill: Prefill,
     /// Fields of a request that it refuses; they are dropped, and the report says so.
     pub refused: &'static [&'static str],
 }
@@ -66,6 +68,7 @@ impl Quirks {
         rerank_top_k: false,
         dimensions_field: "dimensions",
         batch_jobs: false,
+        prefill: Prefill::ByModel,
         refused: &[],
     };
 
@@ -73,6 +76,19 @@ impl Quirks {
     pub fn refuses(&self, field: &str) -> bool {
         self.refused.contains(&field)
     }
+}
+
+/// What a host makes of an assistant's words at the end of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefill {
+    /// The model continues them, or does not.
+    ByModel,
+    /// It continues them where the message says `prefix: true`, and refuses them elsewhere
+    /// (<https://docs.mistral.ai/api/endpoint/chat>).
+    Prefix,
+    /// It answers as if they were not its own; or continues them at another address only
+    /// (<https://api-docs.deepseek.com/guides/chat_prefix_completion>).
+    Never,
 }
 
 /// How a host names the bound on the output.

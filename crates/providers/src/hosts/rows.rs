@@ -1,8 +1,8 @@
 //! The rows. A quirk that is not here is not known: the host then gets what OpenAI would get.
 
 use super::{
-    ForcedCalls, HostRow, OutputBound, PastThoughts, Quirks, ReasoningSwitch, SchemaSupport,
-    Serves, Thoughts,
+    ForcedCalls, HostRow, OutputBound, PastThoughts, Prefill, Quirks, ReasoningSwitch,
+    SchemaSupport, Serves, Thoughts,
 };
 
 /// Chat completions and a list of models: what every host has.
@@ -106,6 +106,7 @@ pub static HOSTS: &[HostRow] = &[
             reasoning_switch: ReasoningSwitch::ThinkingType,
             schemas: SchemaSupport::ObjectOnly,
             one_choice: true,
+            prefill: Prefill::Never,
             ..Quirks::NONE
         },
         serves: Serves {
@@ -148,6 +149,7 @@ pub static HOSTS: &[HostRow] = &[
             refused: &["logit_bias", "user", "service_tier"],
             dimensions_field: "output_dimension",
             batch_jobs: true,
+            prefill: Prefill::Prefix,
             ..Quirks::NONE
         },
         serves: Serves {

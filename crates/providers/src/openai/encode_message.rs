@@ -13,7 +13,7 @@ use super::past_thoughts::Thinking;
 use super::render::{OwnUnknown, unknown};
 use super::wire::{Detail, Extra, ExtraContent, Leftovers, WireCall, refusals, texts};
 use super::{annotations, media, past_thoughts};
-use crate::hosts::Quirks;
+use crate::hosts::{Prefill, Quirks};
 
 /// Why a prompt-cache breakpoint is dropped.
 pub(super) const NO_BREAKPOINTS: &str =
@@ -47,6 +47,9 @@ pub(super) struct WireMessage<'a> {
     extra_content: Option<ExtraContent<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<Ephemeral>,
+    /// Whether it is the beginning of the answer (Mistral's).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<bool>,
     #[serde(flatten)]
     extra: Extra<'a>,
 }
@@ -237,6 +240,11 @@ pub(super) fn messages<'a>(
         }
     }
     written.extend(shown(&mut beside));
+    if quirks.prefill == Prefill::Prefix
+        && let Some(last) = written.last_mut()
+    {
+        last.begin_the_answer();
+    }
     written
 }
 
@@ -264,6 +272,14 @@ fn is_words(part: &Part) -> bool {
 }
 
 impl WireMessage<'_> {
+    /// Says of an assistant's words that the answer begins with them.
+    fn begin_the_answer(&mut self) {
+        let is_said = self.extra.0.iter().any(|(name, _)| *name == "prefix");
+        if self.role == "assistant" && self.tool_calls.is_empty() && !is_said {
+            self.prefix = Some(true);
+        }
+    }
+
     /// Whether nothing is left to be said.
     fn says_nothing(&self) -> bool {
         matches!(self.content, Content::Absent | Content::Null)

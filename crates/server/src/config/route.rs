@@ -85,6 +85,13 @@ impl Section for Route {
             "Which calls are copied to another target as well: the answers of the copies go to nobody, \
              and are compared. Chats only.",
         );
+        let continues = fields.or(
+            "continue",
+            "false",
+            "Whether a streamed chat that breaks off after its first content is gone on with at another \
+             target that continues what it is shown: words only, without tools and without a form of \
+             the answer. Both are billed. Such streams are written anew, whoever answers.",
+        );
         let safe_reply: Option<SafeReply> = fields.optional(
             "safe_reply",
             "Sorry, that did not work. Please try again shortly.",
@@ -109,6 +116,7 @@ impl Section for Route {
             caching: Caching { prompt, ..caching? },
             hedge,
             shadow,
+            continues: continues?,
             safe_reply: safe_reply.map(|reply| reply.0),
         })
     }

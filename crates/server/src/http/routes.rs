@@ -108,6 +108,7 @@ pub fn view(name: &ModelName, route: &Route) -> Value {
         "fallback_context_window": fallbacks(route, When::ContextWindow),
         "fallback_content_policy": fallbacks(route, When::ContentPolicy),
         "fallback_rate_limit": fallbacks(route, When::RateLimit),
+        "continue": route.continues,
         "safe_reply": route.safe_reply,
         "shadow": route.shadow.as_ref().map(shadow),
         "read_only": true,

@@ -164,7 +164,7 @@ fn in_every_format(model: &str, words: &str) -> Vec<(String, Value)> {
             ),
             (
                 "/v1/messages".to_owned(),
-                json!({ "model": model, "messages": messages, "max_tokens": 99, "stream": stream }),
+                json!({ "model": model, "messages": messages, "max_tokens": 999, "stream": stream }),
             ),
             (
                 "/v2/chat".to_owned(),
@@ -242,4 +242,88 @@ async fn a_stream_that_comes_too_slowly_ends_with_an_error_frame() {
         "{error}"
     );
     assert_eq!(call["end_reason"], "provider_broke", "{call:#}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_goes_on_at_a_model_that_continues_it() {
+    let sim = Simulated::start().await;
+    let claude = "anthropic/claude-haiku-4-5";
+    let routes = ["openai/gpt", "google/gemini", "anthropic/claude-opus-4-5"].map(|first| {
+        let (name, _) = first.split_once('/').unwrap();
+        format!("  {name}: {{ targets: [{{ model: {first} }}], fallback: [{claude}], continue: true }}\n")
+    });
+    let configuration = format!("{}models:\n{}", providers(sim.address), routes.concat());
+    let installation = Installation::new(&configuration);
+    let trunkline = installation.start().await;
+    let app = trunkline.app();
+    let whole = app.chat(&ask(claude, "[[sim words=60]]")).await.said();
+    for name in ["openai", "google", "anthropic"] {
+        for (path, mut request) in in_every_format(name, "") {
+            let words = failing("words=60 chunks=30 cut=12");
+            let words = words.replace(" Hello", "");
+            let is_streamed = path.contains(":stream") || request["stream"] == true;
+            if !is_streamed || path == "/v1/completions" {
+                continue;
+            }
+            for pointer in ["/messages/0/content", "/input", "/contents/0/parts/0/text"] {
+                if let Some(said) = request.pointer_mut(pointer) {
+                    *said = words.clone().into();
+                }
+            }
+            let answer = app.post(&path, &request).await;
+            let about = format!("{name} {path}: {}", answer.text());
+            assert_eq!(answer.status, 200, "{about}");
+            assert_eq!(said_by_any(answer.text()), whole, "{about}");
+            let marks = ["after_characters", "afterCharacters"];
+            assert!(marks.iter().any(|it| answer.text().contains(it)), "{about}");
+        }
+    }
+    let calls = trunkline.admin().logs("").await;
+    let continued: Vec<_> = calls
+        .iter()
+        .filter(|it| reasons(it) == ["first", "continuation"])
+        .collect();
+    assert!(continued.len() >= 15, "{calls:#?}");
+    for call in continued {
+        assert_eq!(call["state"], "estimated", "{call:#}");
+        let taken = |at: usize| {
+            call["attempts"][at]["usage"]["output_tokens"]
+                .as_u64()
+                .unwrap()
+        };
+        assert!(taken(0) > 0 && taken(1) > 0, "{call:#}");
+        assert_eq!(
+            call["usage"]["output_tokens"],
+            taken(0) + taken(1),
+            "{call:#}"
+        );
+    }
+}
+
+/// What a stream says in whatever format.
+fn said_by_any(text: &str) -> String {
+    let mut said = String::new();
+    let array: Option<Vec<Value>> = serde_json::from_str(text).ok();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events = lines.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    for event in array.into_iter().flatten().chain(events) {
+        let pieces = [
+            "/choices/0/delta/content",
+            "/delta/text",
+            "/candidates/0/content/parts/0/text",
+            "/delta/message/content/text",
+        ];
+        for pointer in pieces {
+            said.push_str(
+                event
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            );
+        }
+        if event["type"] == "response.output_text.delta" {
+            said.push_str(event["delta"].as_str().unwrap());
+        }
+    }
+    said
 }

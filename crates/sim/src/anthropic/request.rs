@@ -91,6 +91,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         model: model.to_owned(),
         digest: digest(ask.seed, model, &turns, &tools),
         said: turns.said,
+        begun: turns.begun,
         habits,
         choice: tools.choice,
         parallel: tools.parallel,

@@ -16,6 +16,8 @@ pub(super) struct Turns {
     /// The tool results at its end.
     pub(super) results: Vec<ToolResult>,
     pub(super) count: usize,
+    /// The words that are put into the assistant's mouth at its end, if any.
+    pub(super) begun: String,
     /// Whether it ends with words put into the assistant's mouth.
     pub(super) is_prefilled: bool,
     /// The first block of the assistant's turn that the last tool results answer: not thinking, and what it is.
@@ -191,7 +193,9 @@ fn ending(turns: &[Turn<'_>], class: Class) -> Result<(), Failure> {
 }
 
 fn summary(turns: Vec<Turn<'_>>, count: usize) -> Turns {
-    let is_prefilled = turns.last().is_some_and(|last| last.role == "assistant");
+    let prefill = turns.last().filter(|last| last.role == "assistant");
+    let is_prefilled = prefill.is_some();
+    let begun = prefill.and_then(words).unwrap_or_default();
     let said = turns
         .iter()
         .rev()
@@ -238,6 +242,7 @@ fn summary(turns: Vec<Turn<'_>>, count: usize) -> Turns {
         said,
         results,
         count,
+        begun,
         is_prefilled,
         unthinking_call,
     }

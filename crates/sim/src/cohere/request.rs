@@ -76,6 +76,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         )));
     }
     Ok(Prompt {
+        begun: String::new(),
         model: model.to_owned(),
         digest: digest(ask.seed, model, &conversation, &tools),
         prefix: prefix(

@@ -49,6 +49,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     ranges(config)?;
     let output = output(config, class, &tools)?;
     Ok(Prompt {
+        begun: String::new(),
         model: model.to_owned(),
         digest: digest(ask.seed, model, &contents, &tools),
         prefix: prefix(

@@ -104,6 +104,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         input,
     );
     Ok(Prompt {
+        begun: String::new(),
         model: model.to_owned(),
         said: conversation.said,
         choice: tools.choice,

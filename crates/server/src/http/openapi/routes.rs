@@ -61,7 +61,8 @@ pub(super) fn paths() -> Value {
         "fallback_context_window": { "type": "array", "items": text },
         "fallback_content_policy": { "type": "array", "items": text },
         "fallback_rate_limit": { "type": "array", "items": text },
-        "shadow": { "type": ["object", "null"] }, "safe_reply": { "type": ["string", "null"] }, "read_only": { "type": "boolean" },
+        "shadow": { "type": ["object", "null"] }, "continue": { "type": "boolean" },
+        "safe_reply": { "type": ["string", "null"] }, "read_only": { "type": "boolean" },
     } });
     let page = json!({ "type": "object", "properties": {
         "items": { "type": "array", "items": route }, "next_cursor": { "type": ["string", "null"] },

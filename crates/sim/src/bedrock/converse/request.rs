@@ -56,6 +56,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         thinking_fits(&tools.choice, &turns)?;
     }
     Ok(Prompt {
+        begun: String::new(),
         model: model.to_owned(),
         digest: digest(ask.seed, model, &turns, &tools.list),
         said: turns.said,

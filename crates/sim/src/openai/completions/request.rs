@@ -94,6 +94,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let said = prompts.last().map(|prompt| prompt.said.clone());
     let said = said.unwrap_or_default();
     Ok(Prompt {
+        begun: String::new(),
         model: model.to_owned(),
         digest: Digest::new(ask.seed)
             .with(model.as_bytes())

@@ -120,6 +120,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
         input,
     );
     Ok(Prompt {
+        begun: String::new(),
         model: model.to_owned(),
         digest: digest(ask.seed, model, &heard, &tools),
         said: heard.said,
