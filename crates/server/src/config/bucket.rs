@@ -120,10 +120,9 @@ impl Scalar for Place {
     const EXPECTED: &'static str = "`gs://BUCKET/PREFIX` or `s3://BUCKET/PREFIX`";
 
     fn parse(text: &str) -> Result<Self, Misfit> {
-        let storages = [Storage::CloudStorage, Storage::S3].into_iter();
+        let mut storages = [Storage::CloudStorage, Storage::S3].into_iter();
         let (storage, rest) = storages
-            .filter_map(|storage| Some((storage, after_scheme(storage.scheme(), text)?)))
-            .next()
+            .find_map(|storage| Some((storage, after_scheme(storage.scheme(), text)?)))
             .ok_or_else(Misfit::default)?;
         let (name, prefix) = name_and_prefix(rest)?;
         Ok(Self {

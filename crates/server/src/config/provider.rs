@@ -96,21 +96,7 @@ impl Section for Endpoint {
              `base_url`, is in this machine.",
         );
         let (hang_up, prompt_cache) = read_manners(fields);
-        let batch_api: Option<bool> = fields.optional(
-            "batch_api",
-            "true",
-            "Whether batches are handed over to it as a whole, at its price for batches, by its own \
-             API for them: OpenAI's `/files` and `/batches`, Anthropic's message batches, Gemini's \
-             batches, Mistral's batch jobs. Of OpenAI itself, Groq, Mistral and the kinds \
-             `anthropic` and `gemini` they are; of `azure_openai`, whose batches need deployments \
-             of their own, and of other hosts only when this says so; of `vertex` and `bedrock` where \
-             `batches` names a bucket.",
-        );
-        let batches: Option<BatchBucket> = fields.optional_section(
-            "batches",
-            "Of kinds `vertex` and `bedrock`: the bucket through which batches are handed over as a whole, \
-             at the price for batches; left out, their lines are asked one by one.",
-        );
+        let batches = BatchWays::read(fields);
         let kind = kind?;
         refuse_misplaced_host(kind, fields);
         let row = kind.row.or(stands_behind.map(|host| host.0));
@@ -131,9 +117,7 @@ impl Section for Endpoint {
         let source = credentials.source(kind, is_required, named, fields);
         let mut host = places.host(kind, row, source.as_ref(), fields);
         let may_be_private = allow_private_address == Some(true);
-        host.bucket =
-            batches.and_then(|it| it.of_provider(kind, source.as_ref(), may_be_private, fields));
-        host.serves.batches = runs_batches(kind, &host, batch_api, fields);
+        batches.complete(&mut host, kind, source.as_ref(), may_be_private, fields);
         if let Some(url) = &base_url {
             if let Some(complaint) = misshapen(kind, url) {
                 fields.refuse("base_url", complaint);
@@ -202,6 +186,46 @@ fn refuse_misplaced_host(kind: Kind, fields: &mut impl Fields) {
             "host",
             complaint.suggest("add `base_url`, or name the host by `kind`"),
         );
+    }
+}
+
+/// What the file says of batches that it runs itself.
+struct BatchWays {
+    api: Option<bool>,
+    bucket: Option<BatchBucket>,
+}
+
+impl BatchWays {
+    fn read(fields: &mut impl Fields) -> Self {
+        let api = fields.optional(
+            "batch_api",
+            "true",
+            "Whether batches are handed over to it as a whole, at its price for batches, by its own \
+             API for them: OpenAI's `/files` and `/batches`, Anthropic's message batches, Gemini's \
+             batches, Mistral's batch jobs. Of OpenAI itself, Groq, Mistral and the kinds \
+             `anthropic` and `gemini` they are; of `azure_openai`, whose batches need deployments \
+             of their own, and of other hosts only when this says so; of `vertex` and `bedrock` where \
+             `batches` names a bucket.",
+        );
+        let bucket = fields.optional_section(
+            "batches",
+            "Of kinds `vertex` and `bedrock`: the bucket through which batches are handed over as a whole, \
+             at the price for batches; left out, their lines are asked one by one.",
+        );
+        Self { api, bucket }
+    }
+
+    fn complete(
+        self,
+        host: &mut Host,
+        kind: Kind,
+        source: Option<&Source>,
+        may_be_private: bool,
+        fields: &mut impl Fields,
+    ) {
+        let bucket = self.bucket;
+        host.bucket = bucket.and_then(|it| it.of_provider(kind, source, may_be_private, fields));
+        host.serves.batches = runs_batches(kind, host, self.api, fields);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::bench::simulated::Simulated;
 use crate::bench::wait::{soon, within};
 
 /// Longer than the lease of a process that is gone, and the time that a provider has to show what it has.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the lines of a batch are called, as far as it has lines.
 const LINES: [&str; 3] = ["one", "two", "three"];

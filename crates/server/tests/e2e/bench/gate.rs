@@ -79,10 +79,7 @@ async fn pass_on(near: TcpStream, target: SocketAddr, gate: watch::Sender<State>
     let is_silent = watch::Sender::new(false);
     let requests = async {
         let mut piece = vec![0; 64 * 1024];
-        loop {
-            let Ok(length @ 1..) = from_near.read(&mut piece).await else {
-                break;
-            };
+        while let Ok(length @ 1..) = from_near.read(&mut piece).await {
             let held = gate.borrow().held;
             let held = held.filter(|(line, _)| piece[..length].starts_with(line.as_bytes()));
             match held {

@@ -21,6 +21,10 @@ impl Simulated {
     }
 
     /// At whom it is as late as it is, for requests that are signed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the process under test has no clock but the machine's"
+    )]
     pub(crate) async fn start_now() -> Self {
         let now = || u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
         Self::of(Sim::new(sim::Options { seed: 0, now })).await
