@@ -37,7 +37,7 @@ local function remembered(text, span, length)
 end
 
 local function exchange(key, span, length, ttl, capacity, epoch, spent, held, known, wanted)
-  local run, base, others, had = nil, 0, {}, 0
+  local run, base, others, had, said_before = nil, 0, {}, 0, 0
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
     local field, value = fields[i], fields[i + 1]
@@ -51,7 +51,7 @@ local function exchange(key, span, length, ttl, capacity, epoch, spent, held, kn
       if not said then
         redis.call('HDEL', key, field)
       elseif field == replica then
-        had = said.share
+        had, said_before = said.share, said.spent
       else
         others[#others + 1] = said
       end
@@ -73,6 +73,8 @@ local function exchange(key, span, length, ttl, capacity, epoch, spent, held, kn
     if other.heard >= began_at then heard = heard + 1 end
   end
   if span == 'period' and epoch ~= run then
+    -- Whoever begins anew has taken what it said before all the same.
+    if epoch == '' then base = base + said_before end
     base = math.max(base, known - spent_by_others)
   end
 

@@ -58,6 +58,11 @@ impl Shares {
             .map(|other| other.spent)
             .fold(0, u64::saturating_add);
         if matches!(demand.span, Span::Period(_)) && demand.epoch != Some(self.epoch) {
+            if demand.epoch.is_none() {
+                // It begins anew, and what it said before stays taken.
+                let before = mine.map_or(0, |mine| mine.spent);
+                self.base = self.base.saturating_add(before);
+            }
             // It knows of what this run of the counter may not know, and has not said anything in it.
             let known = demand.known.saturating_sub(spent_by_others);
             self.base = self.base.max(known);

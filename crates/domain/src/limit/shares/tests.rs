@@ -101,6 +101,32 @@ fn a_minute_is_over_a_minute_after_the_lease() {
 }
 
 #[test]
+fn what_was_said_stays_taken_when_a_replica_begins_anew() {
+    let mut shares = Shares::new(Epoch(1));
+    let says = |spent, known| Demand {
+        epoch: Some(Epoch(1)),
+        spent,
+        known,
+        wanted: spent,
+        ..demand(MONTH)
+    };
+    shares.exchange(replica(1), &says(30, 30), Duration::ZERO);
+    shares.exchange(replica(2), &says(50, 80), Duration::ZERO);
+    // It was cut off, and does not know what the other has spent since.
+    let anew = Demand {
+        known: 30,
+        wanted: 100,
+        ..demand(MONTH)
+    };
+    let late = GONE / 2 + Duration::from_secs(1);
+    shares.exchange(replica(2), &says(50, 80), late);
+    for _ in 0..2 {
+        let grant = shares.exchange(replica(1), &anew, late);
+        assert_eq!((grant.share, grant.spent_elsewhere), (20, 80));
+    }
+}
+
+#[test]
 fn a_counter_that_was_lost_begins_at_what_is_known() {
     let mut before = Shares::new(Epoch(1));
     let joins = |known| Demand {
