@@ -12,7 +12,6 @@ use domain::egress::Egress;
 use domain::entropy::Entropy;
 use domain::id::{BatchId, RequestId};
 use domain::limit::Priority;
-use domain::money::Cost;
 use domain::name::{ModelName, ProviderName};
 use domain::response::KeptResponse;
 use domain::socket::SocketEgress;
@@ -37,7 +36,7 @@ use crate::drain::Drains;
 use crate::estimate;
 use crate::files::{FileError, Files};
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
-use crate::limits::{Admission, Expectation, LimitReached, Limits};
+use crate::limits::{Admission, Expectation, LimitReached, Limits, Outlay};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
 use crate::plan::Routing;
@@ -825,8 +824,10 @@ pub(crate) async fn set_aside(
         }
     }
     let last = &plan.candidates.at(count.saturating_sub(1)).target;
-    let (priced, cost) = expected_cost(&admission, last, estimate, now)?;
-    admission.reserve_in_turn(last.destination(), cost).await?;
+    let (priced, outlay) = expected_cost(&admission, last, estimate, now)?;
+    admission
+        .reserve_in_turn(last.destination(), outlay)
+        .await?;
     plan.candidates.begin_at(count.saturating_sub(1));
     Ok(Admitted {
         admission,
@@ -842,8 +843,8 @@ pub(crate) fn top_up(
     estimate: Usage,
     now: Timestamp,
 ) -> Result<Option<Priced>, ChatError> {
-    let (priced, cost) = expected_cost(admission, target, estimate, now)?;
-    admission.reserve(target.destination(), cost)?;
+    let (priced, outlay) = expected_cost(admission, target, estimate, now)?;
+    admission.reserve(target.destination(), outlay)?;
     Ok(priced)
 }
 
@@ -853,7 +854,7 @@ fn expected_cost(
     target: &ResolvedTarget,
     estimate: Usage,
     now: Timestamp,
-) -> Result<(Option<Priced>, Cost), ChatError> {
+) -> Result<(Option<Priced>, Outlay), ChatError> {
     let priced = expected_price(target.facts.as_deref(), &estimate, now);
     let takes_something = estimate != Usage::default();
     if priced.is_none() && takes_something && admission.has_budget_at(target.destination()) {
@@ -862,8 +863,13 @@ fn expected_cost(
             model: target.model.clone(),
         });
     }
-    let cost = priced.as_ref().map_or(Cost::ZERO, |priced| priced.total);
-    Ok((priced, cost))
+    let outlay = priced
+        .as_ref()
+        .map_or_else(Outlay::default, |priced| Outlay {
+            usual: priced.total,
+            least: priced.without_output(),
+        });
+    Ok((priced, outlay))
 }
 
 /// The report that the caller wants, as it goes into the answer's `trunkline` field.

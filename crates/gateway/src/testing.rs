@@ -14,6 +14,7 @@ use domain::entropy::Entropy;
 use domain::id::{KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
 use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
 use domain::limit::Priority;
+use domain::money::Cost;
 use domain::name::ProviderName;
 use domain::usage::Usage;
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 use providers::host::Host;
 use providers::kind::ProviderKind;
 
-use crate::limits::{Destination, Expectation};
+use crate::limits::{Destination, Expectation, Outlay};
 use crate::prompt_cache::PromptCaching;
 use crate::routes::{HangUp, Provider};
 
@@ -204,6 +205,14 @@ pub(crate) fn somewhere(provider: &ProviderName) -> Destination<'_> {
     Destination {
         provider,
         model: "some",
+    }
+}
+
+/// What usually costs so much, and may cost nothing.
+pub(crate) fn usually(cost: Cost) -> Outlay {
+    Outlay {
+        usual: cost,
+        least: Cost::ZERO,
     }
 }
 

@@ -238,6 +238,7 @@ mod unit {
             relief,
             is_of_target: false,
             standing: None,
+            left: domain::money::Cost::ZERO,
         };
         let rate = reached(Relief::After(Duration::from_millis(10)));
         let wait = wait_before_next(&rate.into(), 100);

@@ -5,7 +5,7 @@ use domain::caller::Caller;
 
 use super::Batches;
 use crate::chat::Gateway;
-use crate::limits::{Admission, Destination};
+use crate::limits::{Admission, Destination, Outlay};
 
 /// What a batch holds, part by part; nothing for those that have ended.
 pub(super) struct Held(Vec<Option<Admission>>);
@@ -23,7 +23,8 @@ impl Held {
 
 impl Batches {
     /// Sets aside what the lines may cost at the price for batches. The budgets must have room for all of
-    /// them, but what a provider has been given is held in any case.
+    /// them, even for a batch that is alone, since nobody can stop what a provider has been given; and that is
+    /// held in any case.
     pub(super) fn set_aside(
         &self,
         gateway: &Gateway,
@@ -40,11 +41,7 @@ impl Batches {
         let now = self.parts.clock.now();
         let aside = parts.iter().map(|part| {
             let mut admission = gateway.limits.admit_settled(caller, None, now);
-            let target = Destination {
-                provider: &part.provider,
-                model: &part.model,
-            };
-            let reserved = admission.reserve(target, part.reserved);
+            let reserved = admission.reserve(destination(part), Outlay::exactly(part.reserved));
             reserved.map(|()| Some(admission)).map_err(|reached| {
                 let cost = part.reserved;
                 LineFault::of_batch(
@@ -75,13 +72,16 @@ impl Batches {
         let now = self.parts.clock.now();
         let held = parts.iter().map(|part| {
             let mut admission = gateway.limits.admit_settled(caller, None, now);
-            let target = Destination {
-                provider: &part.provider,
-                model: &part.model,
-            };
-            admission.hold(target, part.reserved);
+            admission.hold(destination(part), part.reserved);
             (!part.has_ended()).then_some(admission)
         });
         Held(held.collect())
+    }
+}
+
+fn destination(part: &Handover) -> Destination<'_> {
+    Destination {
+        provider: &part.provider,
+        model: &part.model,
     }
 }

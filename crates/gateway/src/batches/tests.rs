@@ -322,17 +322,15 @@ fn a_budget_must_have_room_for_the_whole_batch() {
         per: Period::Day,
     };
     let bench = Bench::new(true, caller(Rate::default(), Some(budget)), []);
-    // A call that is alone may use the rest of a budget; one more than that is too much.
-    let admission = bench
-        .stage
-        .limits
-        .admit_settled(&bench.caller, None, bench.stage.clock.now());
-    admission.settle(1, 1, Cost::from_nano_dollars(1));
+    // A call that is alone may use the rest of a budget, and a batch may not.
     bench.submit(&[line("one")]).unwrap();
     bench.work().unwrap();
     let batch = bench.kept.only();
     assert_eq!(batch.state, BatchState::Failed);
-    assert_eq!(batch.details.faults[0].code, "budget_exhausted");
+    let fault = &batch.details.faults[0];
+    assert_eq!(fault.code, "budget_exhausted");
+    let left = "has $0.000000001 left, which is not enough";
+    assert!(fault.message.contains(left), "{}", fault.message);
     assert_eq!(bench.stage.script.requests(), 0);
 }
 

@@ -116,6 +116,20 @@ impl Meter {
         }
     }
 
+    /// Whether it is a token that the model puts out: how many there will be is known when there are no more.
+    #[must_use]
+    pub fn is_output(self) -> bool {
+        matches!(
+            self,
+            Self::Output
+                | Self::Reasoning
+                | Self::Citation
+                | Self::OutputAudio
+                | Self::OutputImage
+                | Self::OutputVideo
+        )
+    }
+
     /// The meter whose price applies when this one has none: a cached token is still an input
     /// token. `None` where nothing else is a fair substitute.
     #[must_use]

@@ -68,6 +68,16 @@ impl Priced {
         self.unpriced_tier.unwrap_or(self.service_tier)
     }
 
+    /// What it comes to without any output: the least that such a call costs, as far as its input is known.
+    pub fn without_output(&self) -> Cost {
+        let certain = self.lines.iter().filter(|line| !line.meter.is_output());
+        Cost::from_pico_dollars(
+            certain
+                .map(|line| line.amount_pico)
+                .fold(0, i128::saturating_add),
+        )
+    }
+
     /// Where the price comes from, as the ledger writes it: who says so, which edition of it, and the tier
     /// that was asked for where it is not the standard one (`genai-prices 2026-11-21 batch`).
     pub fn source(&self) -> String {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use domain::call::{CallState, EndReason};
 use domain::egress::{EgressError, Reach};
 use domain::key::{Budget, Period, Rate};
+use domain::money::Cost;
 use domain::problem::ProblemKind;
 use proptest::prelude::*;
 

@@ -25,6 +25,25 @@ pub struct Destination<'a> {
     pub model: &'a str,
 }
 
+/// What a call is expected to cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outlay {
+    /// What such calls usually cost: so much is set aside.
+    pub usual: Cost,
+    /// What it costs at least, whatever the answer is: a budget of which less is left refuses it.
+    pub least: Cost,
+}
+
+impl Outlay {
+    /// Exactly so much, or nothing is to begin.
+    pub fn exactly(cost: Cost) -> Self {
+        Self {
+            usual: cost,
+            least: cost,
+        }
+    }
+}
+
 /// A request that was counted in. Dropping it without [`Admission::settle`] gives back all that it held:
 /// nothing was sent.
 pub struct Admission {
@@ -86,15 +105,14 @@ impl Admission {
         }
     }
 
-    /// What holds for the key.
-    pub(super) fn holder(&self) -> &Arc<Holder> {
-        &self.holder
-    }
-
     /// [`Admission::reserve`] for a target that no limit depends on.
     #[cfg(test)]
     pub(crate) fn set_aside(&mut self, cost: Cost) -> Result<(), LimitReached> {
-        self.reserve(crate::testing::somewhere(&crate::testing::someone()), cost)
+        let provider = crate::testing::someone();
+        self.reserve(
+            crate::testing::somewhere(&provider),
+            crate::testing::usually(cost),
+        )
     }
 
     /// The output that the key's calls for this route usually take, within the caller's own bound, in tokens.
@@ -123,11 +141,11 @@ impl Admission {
         self.holder.has_budget()
     }
 
-    /// Sets aside what the call takes of the limits of `target`, and `cost` of every budget. What was held for
+    /// Sets aside what the call takes of the limits of `target`, and `outlay` of every budget. What was held for
     /// another target before is given back, and of what holds for both only the difference is taken. When a
     /// limit is reached nothing changes, so that another target may be tried.
-    pub fn reserve(&mut self, target: Destination<'_>, cost: Cost) -> Result<(), LimitReached> {
-        self.try_reserve(target, cost, None)
+    pub fn reserve(&mut self, target: Destination<'_>, outlay: Outlay) -> Result<(), LimitReached> {
+        self.try_reserve(target, outlay, None)
             .map_err(|refusal| refusal.reached)
     }
 
@@ -135,14 +153,14 @@ impl Admission {
     pub async fn reserve_in_turn(
         &mut self,
         target: Destination<'_>,
-        cost: Cost,
+        outlay: Outlay,
     ) -> Result<(), LimitReached> {
-        match self.try_reserve(target, cost, None) {
+        match self.try_reserve(target, outlay, None) {
             Ok(()) => Ok(()),
             Err(refusal) if refusal.may_wait() => {
                 let (bench, holder) = (Arc::clone(&self.bench), Arc::clone(&self.holder));
                 let priority = self.priority;
-                let again = |place: &Arc<Place>| self.try_reserve(target, cost, Some(place));
+                let again = |place: &Arc<Place>| self.try_reserve(target, outlay, Some(place));
                 Box::pin(bench.in_turn(&holder, priority, refusal, again)).await
             }
             Err(refusal) => Err(refusal.reached),
@@ -152,7 +170,7 @@ impl Admission {
     fn try_reserve(
         &mut self,
         target: Destination<'_>,
-        cost: Cost,
+        outlay: Outlay,
         place: Option<&Arc<Place>>,
     ) -> Result<(), Box<Refusal>> {
         let bench = Arc::clone(&self.bench);
@@ -161,7 +179,11 @@ impl Admission {
             return Ok(());
         }
         let now = self.bench.now();
-        let want = Want { cost, ..self.want };
+        let want = Want {
+            cost: outlay.usual,
+            least_cost: outlay.least,
+            ..self.want
+        };
         let holder = Arc::clone(&self.holder);
         let at_target = at_target.as_deref().unwrap_or_default();
         let counters: SmallVec<[(&Arc<Counter>, bool); 6]> = holder
@@ -286,14 +308,20 @@ impl Admission {
         }
     }
 
-    /// Sets `cost` aside of every budget of the caller and of `target`, whatever they say: it was begun already,
-    /// and what comes next is to find it counted.
+    /// Sets `cost` aside of every budget that holds for a call to `target`, whatever they say: it was begun
+    /// already, and what comes next is to find it counted.
     pub fn hold(&mut self, target: Destination<'_>, cost: Cost) {
         let want = Want { cost, ..self.want };
+        self.charge(Some(target), &want);
+    }
+
+    /// Makes the call part of every budget, and of every count of `target`.
+    pub(super) fn charge(&mut self, target: Option<Destination<'_>>, want: &Want) {
         let holder = Arc::clone(&self.holder);
-        self.take_anyway(&holder.budgets, &want, false);
-        if let Some(counters) = self.bench.at_target(&holder, target) {
-            self.take_anyway(&counters, &want, true);
+        self.take_anyway(&holder.budgets, want, false);
+        let at_target = target.and_then(|target| self.bench.at_target(&holder, target));
+        if let Some(counters) = at_target {
+            self.take_anyway(&counters, want, true);
         }
     }
 
@@ -352,6 +380,9 @@ impl Bench {
             state.wake();
             state.alert(&hold.counter.subject)
         };
+        if self.is_shared() {
+            self.list(&hold.counter, true);
+        }
         if let Some(alert) = alert {
             self.announce(alert);
         }

@@ -64,6 +64,8 @@ pub(super) struct Want {
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
     pub(super) cost: Cost,
+    /// What it costs at least.
+    pub(super) least_cost: Cost,
     /// When the call began: it costs in the periods that had begun then.
     pub(super) began: Timestamp,
 }
@@ -161,13 +163,18 @@ impl State {
             }
             // A call that is alone in its window is not refused for output that it may never make.
             Bound::Tokens { .. } if is_alone => want.input_tokens,
-            // A call that is alone may use the rest of a budget even when it may take more than the rest; of
-            // one that is spent nothing is left.
-            Bound::Dollars { .. } if is_alone => wanted.min(self.rest(taken)).max(1),
+            // A call that is alone may use the rest of a budget even when it may take more than the rest, unless
+            // it surely does; of one that is spent nothing is left.
+            Bound::Dollars { .. } if is_alone => wanted
+                .min(self.rest(taken))
+                .max(units(want.least_cost).saturating_sub(held))
+                .max(u64::from(held == 0)),
             Bound::Dollars { .. } => wanted.max(u64::from(held == 0)),
             _ => wanted,
         };
-        if taken.saturating_add(least) <= self.ceiling() {
+        // What takes no more than it has goes on, also where it has more than there was.
+        let has_enough = least == 0 && held > 0;
+        if has_enough || taken.saturating_add(least) <= self.ceiling() {
             return Ok(());
         }
         Err(Shortage {
@@ -214,23 +221,31 @@ impl State {
     /// What `taken` says is put in the place of the `held` that was set aside at `at`.
     pub(super) fn settle(&mut self, held: u64, at: Now, taken: Taken, now: Now) {
         self.advance(now);
-        let limit = dollars(self.limit.bound.most());
-        match (&mut self.tally, self.limit.bound) {
+        let limit = self.limit.bound.most();
+        let limit = dollars(limit.saturating_sub(self.taken_elsewhere()));
+        let is_news = match (&mut self.tally, self.limit.bound) {
             (Tally::Sliding(window), Bound::Tokens { .. }) => {
                 window.correct(now.second, at.second, held, taken.tokens);
+                held != taken.tokens
             }
             (Tally::Sliding(window), _) if !taken.was_sent => {
                 window.correct(now.second, at.second, held, 0);
+                true
             }
-            (Tally::Sliding(_), _) => {}
+            (Tally::Sliding(_), _) => false,
             (Tally::Period(purse), _) => {
                 purse.settle(at.time, dollars(held), taken.cost, limit);
+                true
             }
             (Tally::InUse { count, usual }, _) => {
                 *count = count.saturating_sub(held);
                 let took = Duration::from_secs(now.second.saturating_sub(at.second));
                 *usual = Some(usual.map_or(took, |usual| (usual * 7 + took) / 8));
+                true
             }
+        };
+        if let Some(share) = self.share.as_mut().filter(|_| is_news) {
+            share.settled();
         }
     }
 
@@ -263,7 +278,7 @@ impl State {
         let (Bound::Requests { most, per } | Bound::Tokens { most, per }) = self.limit.bound else {
             return None;
         };
-        let elsewhere = self.share.as_ref().map_or(0, |share| share.elsewhere());
+        let elsewhere = self.taken_elsewhere();
         Some(Meter {
             limit: most,
             remaining: most.saturating_sub(taken).saturating_sub(elsewhere),
@@ -309,13 +324,27 @@ impl State {
 
     /// What the caller is told.
     pub(super) fn reached(&self, relief: Relief) -> LimitReached {
+        let left = match &self.tally {
+            Tally::Period(purse) => {
+                let taken = units(purse.committed()).saturating_add(self.taken_elsewhere());
+                dollars(self.limit.bound.most().saturating_sub(taken))
+            }
+            _ => Cost::ZERO,
+        };
         LimitReached {
+            left,
             whose: super::reached::whose(&self.limit),
             bound: self.limit.bound,
             relief,
             is_of_target: self.limit.scope.has_target(),
             standing: None,
         }
+    }
+
+    /// What the other replicas have taken, as far as was heard, and this process does not count.
+    pub(super) fn taken_elsewhere(&self) -> u64 {
+        let share = self.share.as_ref();
+        share.map_or(0, |share| share.elsewhere())
     }
 
     /// Wakes who is next in line.

@@ -188,4 +188,6 @@ fn demands(sharing: &Sharing, now: Now) -> (Vec<Arc<Counter>>, Vec<Demand>) {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

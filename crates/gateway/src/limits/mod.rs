@@ -42,7 +42,7 @@ use domain::name::ModelName;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-pub use admission::{Admission, Destination};
+pub use admission::{Admission, Destination, Outlay};
 pub use alert::Alert;
 pub use reached::{LimitReached, Relief};
 pub use share::EXCHANGE_PAUSE;
@@ -182,6 +182,7 @@ impl Limits {
             input_tokens: expected.input_tokens,
             output_tokens,
             cost: Cost::ZERO,
+            least_cost: Cost::ZERO,
             began: now.time,
         };
         let rates = Arc::clone(&holder);
@@ -223,7 +224,7 @@ impl Limits {
         };
         let holder = self.holder(caller);
         let mut admission = Admission::new(&self.bench, holder, now, want, None);
-        self.charge(&mut admission, target, &want);
+        admission.charge(target, &want);
         admission
     }
 
@@ -252,18 +253,8 @@ impl Limits {
         let rates = Arc::clone(&holder);
         let mut admission = Admission::new(&self.bench, holder, now, want, Some(&expected));
         admission.take_anyway(&rates.rates, &want, false);
-        self.charge(&mut admission, Some(target), &want);
+        admission.charge(Some(target), &want);
         admission
-    }
-
-    /// Makes a call part of every count of `target` and of every budget.
-    fn charge(&self, admission: &mut Admission, target: Option<Destination<'_>>, want: &Want) {
-        let holder = Arc::clone(admission.holder());
-        admission.take_anyway(&holder.budgets, want, false);
-        let at_target = target.and_then(|target| self.bench.at_target(&holder, target));
-        if let Some(counters) = at_target {
-            admission.take_anyway(&counters, want, true);
-        }
     }
 
     /// [`Limits::admit`] without waiting.
@@ -306,6 +297,7 @@ impl Want {
             input_tokens: 0,
             output_tokens: 0,
             cost: Cost::ZERO,
+            least_cost: Cost::ZERO,
             began,
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::key::Period;
 use domain::limit::{Bound, Limit};
+use domain::money::Cost;
 use jiff::Timestamp;
 
 use super::standing::Standing;
@@ -17,6 +18,8 @@ pub struct LimitReached {
     pub bound: Bound,
     /// When there is room.
     pub relief: Relief,
+    /// What is left of a budget beside what is set aside; nothing of what is not money.
+    pub left: Cost,
     /// Whether another provider or model may have room.
     pub is_of_target: bool,
     /// How things stand with the rates of the caller, for the answer's header fields.
@@ -66,17 +69,15 @@ impl std::fmt::Display for LimitReached {
                 "the request has about {needed} input tokens, and {whose} limit is {}",
                 self.bound
             ),
-            (
-                Bound::Dollars {
-                    most,
-                    per: Period::Total,
-                },
-                _,
-            ) => {
-                write!(f, "{whose} budget of ${most} in total is spent")
-            }
             (Bound::Dollars { most, per }, _) => {
-                write!(f, "{whose} budget of ${most} per {} is spent", per.as_str())
+                match per {
+                    Period::Total => write!(f, "{whose} budget of ${most} in total ")?,
+                    _ => write!(f, "{whose} budget of ${most} per {} ", per.as_str())?,
+                }
+                match self.left {
+                    Cost::ZERO => f.write_str("is spent"),
+                    left => write!(f, "has ${left} left, which is not enough"),
+                }
             }
             _ => write!(f, "{whose} limit of {} is reached", self.bound),
         }

@@ -36,7 +36,7 @@ pub(super) struct Share {
     wish: u64,
     /// Whether it is on the list of those that are exchanged.
     is_listed: bool,
-    /// Whether it has to be said how things stand although nothing has changed.
+    /// Whether it has to be said how things stand although nothing is wanted.
     must_say: bool,
     /// Whether nothing was heard for so long that the share may be somebody else's.
     is_over: bool,
@@ -63,9 +63,9 @@ impl Share {
             .saturating_add(self.alone)
     }
 
-    /// What the others have taken.
+    /// What the others have taken, beside what was spent before this process heard of them: that it counts itself.
     pub(super) fn elsewhere(&self) -> u64 {
-        self.spent_elsewhere
+        self.spent_elsewhere.saturating_sub(self.spent_before)
     }
 
     /// Whether there is nothing left that is nobody's.
@@ -76,6 +76,11 @@ impl Share {
     /// So much was given out.
     pub(super) fn used(&mut self, amount: u64) {
         self.recent = self.recent.saturating_add(amount);
+    }
+
+    /// A call has ended, and what it took is not what was said of it, which holds for the length of a lease only.
+    pub(super) fn settled(&mut self) {
+        self.must_say = true;
     }
 
     /// Somebody waits for so much.

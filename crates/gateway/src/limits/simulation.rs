@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::counter::{Tally, units};
 use super::tests::limit;
 use super::*;
-use crate::testing::{Hand, caller, expecting, poll};
+use crate::testing::{Hand, caller, expecting, poll, usually};
 
 /// A ledger in which nothing was spent.
 struct Nothing;
@@ -178,7 +178,7 @@ proptest! {
                 Step::Ask { key, provider, input, output, cost } => {
                     let expected = expecting(input, Some(output));
                     let admitted = limits.admit_now(&keys[key], expected).and_then(|mut admission| {
-                        admission.reserve(target(provider), nano(cost))?;
+                        admission.reserve(target(provider), usually(nano(cost)))?;
                         Ok(admission)
                     });
                     match admitted {
@@ -195,7 +195,7 @@ proptest! {
                 }
                 Step::FallBack { call, provider, cost } if !open.is_empty() => {
                     let call = call % open.len();
-                    if open[call].admission.reserve(target(provider), nano(cost)).is_ok() {
+                    if open[call].admission.reserve(target(provider), usually(nano(cost))).is_ok() {
                         open[call].provider = provider;
                     }
                 }

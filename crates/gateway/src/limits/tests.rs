@@ -168,6 +168,30 @@ fn a_call_that_is_alone_may_use_the_rest_and_a_spent_budget_refuses() {
 }
 
 #[test]
+fn a_call_that_surely_costs_more_than_the_rest_does_not_begin() {
+    let (limits, _) = limits();
+    let caller = caller(Rate::default(), Some(a_day("1")));
+    let provider = someone();
+    let mut spent = limits.admit_now(&caller, tokens(1)).unwrap();
+    spent.set_aside(dollars("0.9")).unwrap();
+    spent.settle(1, 1, dollars("0.9"));
+    let mut call = limits.admit_now(&caller, tokens(1)).unwrap();
+    let outlay = |least| Outlay {
+        usual: dollars("5"),
+        least: dollars(least),
+    };
+    let reached = call.reserve(somewhere(&provider), outlay("0.11"));
+    assert_eq!(
+        reached.unwrap_err().to_string(),
+        "the key's budget of $1.000000000 per day has $0.100000000 left, which is not enough"
+    );
+    call.reserve(somewhere(&provider), outlay("0.1")).unwrap();
+    // It holds the rest, and goes on to another target that costs as much.
+    let other: ProviderName = "other".parse().unwrap();
+    call.reserve(somewhere(&other), outlay("0.1")).unwrap();
+}
+
+#[test]
 fn a_call_costs_in_the_period_in_which_it_began() {
     let (limits, clock) = limits();
     let caller = caller(Rate::default(), Some(a_day("1")));
@@ -334,12 +358,12 @@ fn a_provider_whose_limit_is_reached_leaves_the_others() {
     let (limits, _) = with([at_slow]);
     let caller = caller(Rate::default(), None);
     let mut first = limits.admit_now(&caller, tokens(1)).unwrap();
-    first.reserve(somewhere(&slow), Cost::ZERO).unwrap();
+    first.reserve(somewhere(&slow), Outlay::default()).unwrap();
     let mut second = limits.admit_now(&caller, tokens(1)).unwrap();
-    assert!(second.reserve(somewhere(&slow), Cost::ZERO).is_err());
-    second.reserve(somewhere(&fast), Cost::ZERO).unwrap();
+    assert!(second.reserve(somewhere(&slow), Outlay::default()).is_err());
+    second.reserve(somewhere(&fast), Outlay::default()).unwrap();
     // Turning to another provider gives the place at the first one back.
-    first.reserve(somewhere(&fast), Cost::ZERO).unwrap();
+    first.reserve(somewhere(&fast), Outlay::default()).unwrap();
     assert_eq!(limits.usage(id, 1)[0].held, 0);
 }
 
@@ -362,7 +386,7 @@ fn a_model_within_a_project_is_limited_there_only() {
             model,
         };
         let mut admission = limits.admit_now(&caller, tokens(1)).unwrap();
-        admission.reserve(target, Cost::ZERO)?;
+        admission.reserve(target, Outlay::default())?;
         admission.settle(1, 1, Cost::ZERO);
         Ok::<_, LimitReached>(())
     };

@@ -6,7 +6,7 @@ use domain::money::Cost;
 use jiff::Timestamp;
 
 use super::Limits;
-use super::counter::Tally;
+use super::counter::{Tally, dollars, units};
 
 /// How much of a limit is used up by one of those that it counts apart. Amounts are requests, tokens, calls, or
 /// nano-dollars.
@@ -47,9 +47,9 @@ impl Limits {
             .map(|(_, counter)| {
                 let mut state = counter.lock();
                 let taken = state.taken(now);
-                let elsewhere = state.share.as_ref().map_or(0, |share| share.elsewhere());
+                let elsewhere = state.taken_elsewhere();
                 let (held, resets_at) = match &state.tally {
-                    Tally::Period(purse) => (super::counter::units(purse.held()), purse.ends()),
+                    Tally::Period(purse) => (units(purse.held()), purse.ends()),
                     Tally::InUse { count, .. } => (*count, None),
                     Tally::Sliding(_) => (0, None),
                 };
@@ -75,9 +75,11 @@ impl Limits {
         for counter in self.bench.counters().values() {
             let mut state = counter.lock();
             state.taken(now);
-            let most = super::counter::dollars(state.limit.bound.most());
+            let most = dollars(state.limit.bound.most());
+            let elsewhere = dollars(state.taken_elsewhere());
             if let Tally::Period(purse) = &state.tally {
-                overrun.observed = overrun.observed.max(purse.spent().saturating_sub(most));
+                let spent = purse.spent().saturating_add(elsewhere);
+                overrun.observed = overrun.observed.max(spent.saturating_sub(most));
                 overrun.bound = overrun.bound.max(purse.excess());
             }
         }

@@ -343,6 +343,7 @@ mod tests {
             relief: Relief::After(std::time::Duration::from_secs(12)),
             is_of_target: false,
             standing: None,
+            left: domain::money::Cost::ZERO,
         };
         let problem = limit.into_problem();
         assert_eq!(problem.status().as_u16(), 429);

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::{Admission, EXCHANGE_PAUSE};
-use crate::testing::{Hand, caller, expecting, run, someone, somewhere};
+use crate::testing::{Hand, caller, expecting, run, someone, somewhere, usually};
 
 /// Counters in this process, which may be lost, be away, and answer too late.
 struct Counters {
@@ -128,7 +128,10 @@ fn spend(fleet: &Fleet, number: usize, caller: &Caller, most: u64) -> u64 {
     for _ in 0..12 {
         while let Some(mut admission) = fleet.ask(number, caller) {
             let cost = Cost::from_nano_dollars(10);
-            if admission.reserve(somewhere(&provider), cost).is_err() {
+            if admission
+                .reserve(somewhere(&provider), usually(cost))
+                .is_err()
+            {
                 break;
             }
             admission.settle(1, 1, cost);
