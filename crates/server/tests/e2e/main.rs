@@ -11,6 +11,7 @@ mod background;
 mod bad_input;
 mod batches;
 mod bench;
+mod budgets;
 mod cache;
 mod commands;
 mod custody;

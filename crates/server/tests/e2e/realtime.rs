@@ -153,7 +153,7 @@ async fn a_limit_is_told_as_the_vendor_tells_it_and_a_spent_budget_closes() {
     let configuration = format!(
         "{}  - {{ name: slow, key: the-key-that-is-slow, rate: {{ rpm: 2 }} }}
   - {{ name: poor, key: the-key-that-is-poor, budget: {{ usd: 0.000001, per: day }} }}
-prices:\n  - {{ provider: openai, model: gpt, input: 1, output: 1 }}\n",
+prices:\n  - {{ provider: openai, model: gpt, input: 0, output: 1 }}\n",
         providers(sim.address)
     );
     let installation = Installation::new(&configuration);

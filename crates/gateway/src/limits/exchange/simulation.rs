@@ -386,22 +386,38 @@ impl World {
     }
 
     /// Notes by how much more than the limit the replicas may take now, as the page on replicas has it: a replica
-    /// that is not answered has what others were given since.
+    /// that is not answered has what others were given since, or give out alone of what was its own.
     fn excuse(&mut self) {
-        let unbacked = self.alive().into_iter().map(|number| {
-            let excess = self.excess_of(Some(number));
-            let backed = self.backed(number).saturating_add(excess);
-            let unbacked = self.potential(number).saturating_sub(backed);
-            let given = self.known_of(number).and_then(|heard| heard.others_given);
-            let since = given.map_or(u64::MAX, |given| {
-                self.given_to_others(number).saturating_sub(given)
-            });
-            unbacked.min(since)
+        let alive = self.alive();
+        let excused = alive.iter().map(|number| {
+            let unbacked = self.unbacked(*number);
+            let heard = self.known_of(*number);
+            let Some((heard, given)) = heard.and_then(|heard| Some((heard, heard.others_given?)))
+            else {
+                return unbacked;
+            };
+            let since = self.given_to_others(*number).saturating_sub(given);
+            let has_lapsed = |other: &usize| {
+                let other = self.known_of(*other);
+                other.is_some_and(|other| other.at > heard.at + LEASE)
+            };
+            let others = alive.iter().filter(|other| *other != number);
+            let alone = others.filter(|other| has_lapsed(other));
+            let alone: u64 = alone.map(|other| self.unbacked(*other)).sum();
+            unbacked.min(since + alone)
         });
-        let excused: u64 = unbacked.sum();
+        let excused: u64 = excused.sum();
         if excused > 0 {
             self.excused.push((self.second(), excused));
         }
+    }
+
+    /// What a replica may have beside what is its own as the shared counter sees it.
+    fn unbacked(&self, number: usize) -> u64 {
+        let backed = self
+            .backed(number)
+            .saturating_add(self.excess_of(Some(number)));
+        self.potential(number).saturating_sub(backed)
     }
 
     fn exchange(&mut self, number: usize) {

@@ -1,0 +1,257 @@
+//! Budgets hold on every path to a provider: what a call surely costs is looked at before it is sent, what it cost
+//! is charged, and a budget that has too little left sends nothing.
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::bench::client::{Answer, Client};
+use crate::bench::process::{Installation, Trunkline};
+use crate::bench::providers;
+use crate::bench::simulated::Simulated;
+use crate::bench::wait::eventually;
+
+/// A request costs sixty cents, whatever it is about, so that a dollar is enough for one.
+const PRICED: [&str; 8] = [
+    "openai, model: gpt",
+    "openai, model: text-embedding-3-small",
+    "openai, model: gpt-image-1.5",
+    "openai, model: tts-1",
+    "openai, model: whisper-1",
+    "openai, model: rerank-1",
+    "anthropic, model: claude",
+    "google, model: gemini",
+];
+
+/// A request of each kind that is asked at once.
+fn paths() -> [(&'static str, Value); 13] {
+    let said = json!([{ "role": "user", "content": "Hello" }]);
+    let chat = |model: &str| json!({ "model": model, "max_tokens": 9, "messages": said });
+    let contents = json!({ "contents": [{ "role": "user", "parts": [{ "text": "Hello" }] }] });
+    [
+        ("/v1/chat/completions", chat("openai/gpt")),
+        (
+            "/v1/responses",
+            json!({ "model": "openai/gpt", "input": "Hello" }),
+        ),
+        (
+            "/v1/completions",
+            json!({ "model": "openai/gpt", "prompt": "Hello" }),
+        ),
+        ("/v1/messages", chat("anthropic/claude")),
+        (
+            "/v1beta/models/google/gemini:generateContent",
+            contents.clone(),
+        ),
+        (
+            "/v1/embeddings",
+            json!({ "model": "openai/text-embedding-3-small", "input": "Hello" }),
+        ),
+        (
+            "/v1/images/generations",
+            json!({ "model": "openai/gpt-image-1.5", "prompt": "a line" }),
+        ),
+        (
+            "/v1/audio/speech",
+            json!({ "model": "openai/tts-1", "voice": "alloy", "input": "Hello there" }),
+        ),
+        (
+            "/api/ai/chat",
+            json!({ "model": "openai/gpt", "messages": said }),
+        ),
+        ("/passthrough/openai/chat/completions", chat("gpt")),
+        ("/passthrough/anthropic/v1/messages", chat("claude")),
+        (
+            "/passthrough/google/v1beta/models/gemini:generateContent",
+            contents,
+        ),
+        (
+            "/passthrough/openai/embeddings",
+            json!({ "model": "text-embedding-3-small", "input": "Hello" }),
+        ),
+    ]
+}
+
+/// What the key of the path with this number is called, and its text.
+fn key(number: usize) -> (String, String) {
+    (
+        format!("path-{number}"),
+        format!("the-key-of-path-number-{number}"),
+    )
+}
+
+fn configured(sim: &Simulated, keys: usize, usd: f64) -> String {
+    let keys = (0..keys).map(|number| {
+        let (name, text) = key(number);
+        format!("  - {{ name: {name}, key: {text}, budget: {{ usd: {usd}, per: total }} }}\n")
+    });
+    let prices =
+        PRICED.map(|of| format!("  - {{ provider: {of}, input: 0, output: 0, request: 0.6 }}\n"));
+    format!(
+        "{}{}prices:\n{}",
+        providers(sim.address),
+        keys.collect::<String>(),
+        prices.concat()
+    )
+}
+
+async fn before(sim: &Simulated, keys: usize, usd: f64) -> (Installation, Trunkline) {
+    let installation = Installation::new(&configured(sim, keys, usd));
+    let trunkline = installation.start().await;
+    (installation, trunkline)
+}
+
+/// Asks with a mark by which the call is found in the log.
+async fn send(
+    client: &Client,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
+    let mut fields = vec![("x-client-request-id", path)];
+    if path.contains("anthropic") {
+        fields.push(("anthropic-version", "2023-06-01"));
+    }
+    fields.extend_from_slice(headers);
+    let sent = client.try_send(Method::POST, path, &fields, body);
+    sent.await.unwrap()
+}
+
+/// Asks twice: the first is answered and charged, the second is refused and not sent.
+async fn is_charged_and_then_refused(
+    sim: &Simulated,
+    client: &Client,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) {
+    let body: Bytes = body.into();
+    let answer = send(client, path, headers, body.clone()).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    let call = client.recorded(path).await;
+    assert_eq!(call["cost_usd"], "0.600000000", "{path}: {call:#}");
+    let sent = sim.calls().len();
+    let refused = send(client, path, headers, body).await;
+    assert_eq!(refused.status, 429, "{path}: {}", refused.text());
+    assert!(
+        refused.text().contains("has $0.400000000 left"),
+        "{path}: {}",
+        refused.text()
+    );
+    assert_eq!(sim.calls().len(), sent, "{path}");
+}
+
+#[tokio::test]
+async fn every_path_is_charged_to_the_budget_and_refused_when_too_little_is_left() {
+    let sim = Simulated::start().await;
+    let paths = paths();
+    let (_installation, trunkline) = before(&sim, paths.len(), 1.0).await;
+    for (number, (path, body)) in paths.iter().enumerate() {
+        let client = trunkline.app().with_key(&key(number).1);
+        is_charged_and_then_refused(&sim, &client, path, &[], body.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_transcription_is_charged_to_the_budget_and_refused_when_too_little_is_left() {
+    let sim = Simulated::start().await;
+    let (_installation, trunkline) = before(&sim, 2, 1.0).await;
+    let speech = json!({ "model": "openai/tts-1", "voice": "alloy", "input": "Hello", "response_format": "wav" });
+    let speaker = trunkline.app().with_key(&key(0).1);
+    let sound = send(&speaker, "/v1/audio/speech", &[], speech.to_string()).await;
+    let mut form = b"--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nopenai/whisper-1\r\n--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\ncontent-type: audio/wav\r\n\r\n".to_vec();
+    form.extend_from_slice(&sound.body);
+    form.extend_from_slice(b"\r\n--b--\r\n");
+    let writer = trunkline.app().with_key(&key(1).1);
+    let headers = [("content-type", "multipart/form-data; boundary=b")];
+    is_charged_and_then_refused(&sim, &writer, "/v1/audio/transcriptions", &headers, form).await;
+}
+
+#[tokio::test]
+async fn a_spent_budget_counts_no_tokens_either() {
+    let sim = Simulated::start().await;
+    let (_installation, trunkline) = before(&sim, 1, 0.6).await;
+    let client = trunkline.app().with_key(&key(0).1);
+    let body = json!({ "model": "anthropic/claude", "messages": [{ "role": "user", "content": "Hello" }] });
+    let path = "/v1/messages/count_tokens";
+    let counted = send(&client, path, &[], body.to_string()).await;
+    assert_eq!(counted.status, 200, "{}", counted.text());
+    let mut chat = body.clone();
+    chat["max_tokens"] = 9.into();
+    assert_eq!(client.post("/v1/messages", &chat).await.status, 200);
+    let sent = sim.calls().len();
+    let refused = client.post(path, &body).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(refused.json()["type"], "error", "in Anthropic's words");
+    assert_eq!(sim.calls().len(), sent);
+}
+
+/// Hands in a batch of so many lines for `model`; how it ended.
+async fn batch(client: &Client, model: &str, lines: usize) -> Value {
+    let lines = (0..lines).map(|line| {
+        let body = json!({ "model": model, "messages": [{ "role": "user", "content": "Hello" }] });
+        json!({ "custom_id": format!("{line}"), "method": "POST", "url": "/v1/chat/completions", "body": body })
+            .to_string()
+            + "\n"
+    });
+    let form = format!(
+        "--b\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{}\r\n--b--\r\n",
+        lines.collect::<String>()
+    );
+    let headers = [("content-type", "multipart/form-data; boundary=b")];
+    let file = send(client, "/v1/files", &headers, form).await.json();
+    let new = json!({ "input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h" });
+    let made = client.post("/v1/batches", &new).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let path = format!("/v1/batches/{}", made.json()["id"].as_str().unwrap());
+    eventually("the batch has ended", async || {
+        let batch = client.get(&path).await.json();
+        let is_over = ["completed", "failed"].contains(&batch["status"].as_str()?);
+        is_over.then_some(batch)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_batch_that_is_asked_line_by_line_is_charged_and_refused_when_too_little_is_left() {
+    let sim = Simulated::start().await;
+    let (_installation, trunkline) = before(&sim, 1, 2.0).await;
+    let client = trunkline.app().with_key(&key(0).1);
+    // Three cost $1.80; then two more would cost $1.20.
+    let done = batch(&client, "openai/gpt", 3).await;
+    assert_eq!(done["request_counts"]["completed"], 3, "{done:#}");
+    let sent = sim.calls().len();
+    let refused = batch(&client, "openai/gpt", 2).await;
+    assert_eq!(refused["request_counts"]["completed"], 0, "{refused:#}");
+    let why = match refused["error_file_id"].as_str() {
+        Some(file) => {
+            let content = client.get(&format!("/v1/files/{file}/content")).await;
+            content.text().to_owned()
+        }
+        None => refused["errors"].to_string(),
+    };
+    assert!(why.contains("has $0.200000000 left"), "{why}");
+    assert_eq!(sim.calls().len(), sent);
+    let calls = client.logs("").await;
+    let costs = calls.iter().map(|call| call["cost_usd"].as_str().unwrap());
+    let charged: Vec<&str> = costs.filter(|cost| *cost != "0.000000000").collect();
+    assert_eq!(charged, ["0.600000000"; 3], "{calls:#?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_handed_over_must_fit_whole() {
+    let sim = Simulated::start().await;
+    let takes_batches = "api_key: sk-openai, batch_api: true";
+    let configuration = configured(&sim, 1, 2.0).replace("api_key: sk-openai", takes_batches);
+    let installation = Installation::new(&configuration);
+    let trunkline = installation.start().await;
+    let client = trunkline.app().with_key(&key(0).1);
+    let refused = batch(&client, "openai/gpt", 4).await;
+    assert_eq!(refused["status"], "failed", "{refused:#}");
+    let fault = &refused["errors"]["data"][0];
+    assert_eq!(fault["code"], "budget_exhausted", "{refused:#}");
+    let said = fault["message"].as_str().unwrap();
+    assert!(said.contains("may cost $2.400000000"), "{said}");
+    assert!(said.contains("has $2.000000000 left"), "{said}");
+    assert!(sim.calls().is_empty());
+}
