@@ -349,6 +349,16 @@ impl Admission {
                 purses.add(cost, began, now);
             }
         }
+        if cost > Cost::ZERO {
+            // Budgets that were made meanwhile hold for this call too.
+            let nothing = Want {
+                cost: Cost::ZERO,
+                least_cost: Cost::ZERO,
+                ..self.want
+            };
+            let newcomers = self.bench.newcomers(&self.holder);
+            self.take_anyway(&newcomers, &nothing, false);
+        }
         self.give_all_back(taken);
     }
 

@@ -1,6 +1,6 @@
 //! Exchanging shares with the other replicas.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::fleet::SharedStateError;
@@ -24,6 +24,8 @@ pub(super) struct Sharing {
     began: AtomicU64,
     /// When something was asked last, in seconds.
     asked: AtomicU64,
+    /// Whether what was asked last was not answered.
+    is_alone: AtomicBool,
 }
 
 impl Default for Sharing {
@@ -34,11 +36,17 @@ impl Default for Sharing {
             replicas: AtomicU64::new(1),
             began: AtomicU64::new(0),
             asked: AtomicU64::new(0),
+            is_alone: AtomicBool::new(false),
         }
     }
 }
 
 impl Sharing {
+    /// Whether the shared counters did not answer when they were asked last.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone.load(Ordering::Relaxed)
+    }
+
     fn listed(&self) -> MutexGuard<'_, Vec<Arc<Counter>>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,9 +106,8 @@ impl Limits {
         let now = self.bench.now();
         let (counters, demands) = demands(sharing, now);
         let mut outcome = Ok(demands.len());
-        if self.is_to_ask(sharing, demands.is_empty(), now)
-            && let Err(error) = shared.exchange(replica, &[]).await
-        {
+        let only_asks = self.is_to_ask(sharing, demands.is_empty(), now);
+        if only_asks && let Err(error) = shared.exchange(replica, &[]).await {
             outcome = Err(error);
         }
         for (counters, demands) in counters
@@ -121,6 +128,10 @@ impl Limits {
                     outcome = Err(error);
                 }
             }
+        }
+        if only_asks || !demands.is_empty() {
+            let is_alone = outcome.is_err();
+            sharing.is_alone.store(is_alone, Ordering::Relaxed);
         }
         if outcome.is_ok() {
             self.say_anew_after_a_loss(sharing, shared.began(), now);

@@ -47,7 +47,7 @@ pub use alert::Alert;
 pub use reached::{LimitReached, Relief};
 pub use share::EXCHANGE_PAUSE;
 pub use standing::{Meter, Standing};
-pub use view::{Overrun, Usage};
+pub use view::{Leases, Overrun, Usage};
 
 use counter::{Counter, Now, Want};
 use exchange::Sharing;
@@ -89,13 +89,13 @@ impl Expectation<'_> {
 /// only those come here, and about as much for each of its limits.
 pub struct Limits {
     bench: Arc<Bench>,
-    book: ArcSwap<Book>,
     holders: RwLock<HashMap<KeyId, Arc<Holder>>>,
 }
 
 /// What everyone who counts needs.
 struct Bench {
     clock: Arc<dyn Clock>,
+    book: ArcSwap<Book>,
     counters: Mutex<HashMap<CounterKey, Arc<Counter>>>,
     /// How many counters were made: they are locked in the order in which they were.
     made: AtomicU64,
@@ -126,6 +126,7 @@ impl Limits {
         let (alerts, waiting) = alert::alerts(WAITING_ALERTS);
         let bench = Bench {
             clock,
+            book: ArcSwap::default(),
             counters: Mutex::default(),
             made: AtomicU64::new(0),
             alerts,
@@ -133,7 +134,6 @@ impl Limits {
         };
         let limits = Self {
             bench: Arc::new(bench),
-            book: ArcSwap::default(),
             holders: RwLock::default(),
         };
         (limits, waiting)
@@ -270,7 +270,7 @@ impl Limits {
 
     /// What holds for the caller's key.
     fn holder(&self, caller: &Caller) -> Arc<Holder> {
-        let book = self.book.load();
+        let book = self.bench.book.load();
         let known = {
             let holders = self.holders.read().unwrap_or_else(PoisonError::into_inner);
             holders.get(&caller.key_id()).map(Arc::clone)

@@ -101,7 +101,7 @@ impl Limits {
     ) -> Result<(), StoreError> {
         let now = self.bench.clock.now();
         let limits: Vec<Arc<Limit>> = limits.into_iter().map(Arc::new).collect();
-        let old = self.book.load_full();
+        let old = self.bench.book.load_full();
         let is_new = |limit: &&Arc<Limit>| {
             let mut known = old.limits.iter();
             !known.any(|known| {
@@ -128,7 +128,7 @@ impl Limits {
             limits,
         };
         self.bench.keep_only(&book);
-        self.book.store(Arc::new(book));
+        self.bench.book.store(Arc::new(book));
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Limits {
 
     /// The limits in force, but for those that stand with a key.
     pub fn in_force(&self) -> Vec<Arc<Limit>> {
-        self.book.load().limits.clone()
+        self.bench.book.load().limits.clone()
     }
 
     fn remember_keys(&self, period: Period, spends: &[Spend], now: Timestamp) {
@@ -226,6 +226,30 @@ impl Bench {
             (counter, is_budget)
         });
         Holder::new(caller, book.generation, counters, targeted, own)
+    }
+
+    /// The budgets that came into force after `holder` was made, but for those of providers and models.
+    pub(super) fn newcomers(&self, holder: &Holder) -> Vec<Arc<Counter>> {
+        let book = self.book.load();
+        let Some(key) = holder
+            .key()
+            .filter(|_| book.generation != holder.generation)
+        else {
+            return Vec::new();
+        };
+        let who = subject_of(key);
+        let budgets = book.limits.iter().filter(|limit| {
+            matches!(limit.bound, Bound::Dollars { .. }) && !limit.scope.has_target()
+        });
+        let counters = budgets.filter_map(|limit| {
+            let subject = limit.scope.of_caller(&who)?;
+            Some(self.counter(limit, subject, Cost::ZERO))
+        });
+        let is_known = |counter: &Arc<Counter>| {
+            let mut known = holder.budgets.iter();
+            known.any(|known| Arc::ptr_eq(known, counter))
+        };
+        counters.filter(|counter| !is_known(counter)).collect()
     }
 
     /// The counters of `target` for the holder; `None` when no limit depends on who answers.
@@ -345,6 +369,19 @@ fn budgeted(limit: &Limit, who: &Subject) -> Option<Subject> {
     }
     let (provider, model) = (who.provider.as_ref()?, who.model.as_deref()?);
     limit.scope.at_target(&subject, provider, model)
+}
+
+/// Whose calls are those of a key.
+fn subject_of(key: &VirtualKey) -> Subject {
+    Subject {
+        organization_id: Some(key.organization_id),
+        project_id: Some(key.project_id),
+        user_id: key.user_id,
+        application_id: key.application_id,
+        key_id: Some(key.id),
+        provider: None,
+        model: None,
+    }
 }
 
 /// What a key itself may use up.

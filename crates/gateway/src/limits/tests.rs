@@ -289,6 +289,37 @@ fn caller_with(caller: &Caller, budget: Budget) -> Caller {
 }
 
 #[test]
+fn a_budget_that_is_made_while_a_call_runs_counts_what_it_costs() {
+    let (limits, _) = limits();
+    let caller = caller(Rate::default(), None);
+    let mut running = limits.admit_now(&caller, tokens(1)).unwrap();
+    running.set_aside(dollars("1")).unwrap();
+    let everyone = Bound::Dollars {
+        most: dollars("3"),
+        per: Period::Day,
+    };
+    put(&limits, [limit(1, everyone)]);
+    running.settle(1, 1, dollars("1"));
+    assert_eq!(
+        limits.usage(limit(1, everyone).id, 1)[0].taken,
+        1_000_000_000
+    );
+    // One that knows the budget is counted once.
+    let mut next = limits.admit_now(&caller, tokens(1)).unwrap();
+    next.set_aside(dollars("1")).unwrap();
+    put(&limits, [limit(1, everyone), limit(2, everyone)]);
+    next.settle(1, 1, dollars("1"));
+    assert_eq!(
+        limits.usage(limit(1, everyone).id, 1)[0].taken,
+        2_000_000_000
+    );
+    assert_eq!(
+        limits.usage(limit(2, everyone).id, 1)[0].taken,
+        1_000_000_000
+    );
+}
+
+#[test]
 fn calls_that_say_nothing_teach_nothing() {
     let (limits, _) = limits();
     let caller = caller(Rate::default(), None);

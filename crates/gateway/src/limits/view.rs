@@ -35,7 +35,45 @@ pub struct Overrun {
     pub bound: Cost,
 }
 
+/// What this process holds of the limits that replicas share: the most of any limit that it may give out without
+/// asking, and by which that limit is overrun if the process is killed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leases {
+    /// Whether the shared counters answered when they were asked last.
+    pub is_answered: bool,
+    /// Requests.
+    pub requests: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Calls at the same time.
+    pub calls: u64,
+    /// Money.
+    pub cost: Cost,
+}
+
 impl Limits {
+    /// What this process holds of the limits that replicas share; `None` where nothing is shared.
+    pub fn leases(&self) -> Option<Leases> {
+        let sharing = self.bench.sharing.as_ref()?;
+        let mut leases = Leases {
+            is_answered: !sharing.is_alone(),
+            ..Leases::default()
+        };
+        let now = self.bench.now();
+        for counter in self.bench.counters().values() {
+            let mut state = counter.lock();
+            let taken = state.taken(now);
+            let left = state.ceiling().saturating_sub(taken);
+            match state.limit.bound {
+                Bound::Requests { .. } => leases.requests = leases.requests.max(left),
+                Bound::Tokens { .. } => leases.tokens = leases.tokens.max(left),
+                Bound::Concurrency { .. } => leases.calls = leases.calls.max(left),
+                Bound::Dollars { .. } => leases.cost = leases.cost.max(dollars(left)),
+            }
+        }
+        Some(leases)
+    }
+
     /// How much of a limit is used up, by those with the most first; at most `count`.
     pub fn usage(&self, limit: LimitId, count: usize) -> Vec<Usage> {
         let now = self.bench.now();

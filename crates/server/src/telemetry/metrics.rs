@@ -8,7 +8,7 @@ use domain::clock::Moment;
 use domain::problem::ProblemKind;
 use gateway::health::{BreakerState, Health};
 use gateway::ledger::Ledger;
-use gateway::limits::Limits;
+use gateway::limits::{Leases, Limits};
 use gateway::routes::Routes;
 use gateway::shadow::ShadowCounts;
 use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
@@ -235,6 +235,31 @@ impl Metrics {
         for (name, value) in gauges {
             let key = Key::from_static_name(name);
             self.recorder.register_gauge(&key, &METADATA).set(value);
+        }
+        if let Some(leases) = limits.leases() {
+            self.leases(leases);
+        }
+    }
+
+    /// Whether what replicas share is there, and how much of it this one may give out.
+    fn leases(&self, leases: Leases) {
+        let up = Key::from_static_name("trunkline_shared_state_up");
+        let is_up = f64::from(u8::from(leases.is_answered));
+        self.recorder.register_gauge(&up, &METADATA).set(is_up);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "gauges of amounts, which are exact below 2^53"
+        )]
+        let amounts = [
+            ("requests", leases.requests as f64),
+            ("tokens", leases.tokens as f64),
+            ("concurrency", leases.calls as f64),
+            ("usd", leases.cost.to_dollars_f64()),
+        ];
+        for (measure, amount) in amounts {
+            let labels = vec![Label::new("measure", measure)];
+            let key = Key::from_parts("trunkline_limits_lease", labels);
+            self.recorder.register_gauge(&key, &METADATA).set(amount);
         }
     }
 
@@ -477,6 +502,16 @@ fn describe(recorder: &PrometheusRecorder) {
     for (name, help) in histograms {
         recorder.describe_histogram(name.into(), Some(Unit::Seconds), help.into());
     }
+    describe_gauges(recorder);
+    let help = "Bytes that the journal holds.";
+    recorder.describe_gauge(
+        "trunkline_ledger_journal_bytes".into(),
+        Some(Unit::Bytes),
+        help.into(),
+    );
+}
+
+fn describe_gauges(recorder: &PrometheusRecorder) {
     let gauges = [
         (
             "trunkline_breaker_state",
@@ -491,16 +526,27 @@ fn describe(recorder: &PrometheusRecorder) {
             "trunkline_provider_probe_seconds",
             "How long the last probe took that was answered.",
         ),
+        (
+            "trunkline_limits_overrun_usd",
+            "The most that any budget was overrun in its period.",
+        ),
+        (
+            "trunkline_limits_overrun_bound_usd",
+            "The most that any budget can have been overrun in its period.",
+        ),
+        ("trunkline_limits_waiting", "Calls that wait for room."),
+        (
+            "trunkline_limits_lease",
+            "The most of any shared limit that this replica may give out without asking.",
+        ),
+        (
+            "trunkline_shared_state_up",
+            "Whether what replicas share answered when it was asked last.",
+        ),
     ];
     for (name, help) in gauges {
         recorder.describe_gauge(name.into(), None, help.into());
     }
-    let help = "Bytes that the journal holds.";
-    recorder.describe_gauge(
-        "trunkline_ledger_journal_bytes".into(),
-        Some(Unit::Bytes),
-        help.into(),
-    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration for a histogram")]

@@ -221,6 +221,14 @@ async fn a_rate_holds_while_shared_state_is_away_and_when_it_is_back() {
     );
     let ready = operator(&replicas[0]).get("/readyz").await;
     assert_eq!(ready.status, 200);
+    let is_up = async || {
+        operator(&replicas[0])
+            .metric("trunkline_shared_state_up")
+            .await
+    };
+    assert!(is_up().await < 1.0);
+    let lease = "trunkline_limits_lease{measure=\"requests\"}";
+    assert!(operator(&replicas[0]).metric(lease).await < 1.0);
     assert!(
         ready.text().contains("shared state cannot be reached"),
         "{}",
@@ -233,6 +241,7 @@ async fn a_rate_holds_while_shared_state_is_away_and_when_it_is_back() {
     })
     .await;
     use_up(&counted, &replicas).await;
+    assert!(is_up().await > 0.0);
     let answered = counted.answered();
     assert!(answered <= RATE * 11 / 10, "{answered}");
     fleet.stop(replicas).await;
@@ -245,7 +254,7 @@ async fn slow_shared_state_makes_no_call_slow() {
     let replicas = fleet.start().await;
     let counted = Counted::default();
     counted.load(&replicas, || counted.answered() >= 20).await;
-    let pause = Duration::from_secs(6);
+    let pause = Duration::from_secs(10);
     redis.pause(pause);
     let paused = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -256,7 +265,8 @@ async fn slow_shared_state_makes_no_call_slow() {
             slowest = slowest.max(asked.elapsed());
         }
     }
-    assert!(slowest < Duration::from_secs(2), "a call took {slowest:?}");
+    // Whoever waits for what is slow waits for almost as long as that.
+    assert!(slowest < pause / 2, "a call took {slowest:?}");
     assert_eq!(counted.refused(), 0);
     fleet.stop(replicas).await;
 }
@@ -272,7 +282,7 @@ async fn what_a_replica_used_that_was_killed_stays_used() {
         .load(&replicas[..1], || counted.answered() >= 40)
         .await;
     eventually("what it took is known", async || {
-        (said_to(&redis).0 >= 40).then_some(())
+        (said_to(&redis).0 == counted.answered()).then_some(())
     })
     .await;
     replicas.remove(0).kill().await;
