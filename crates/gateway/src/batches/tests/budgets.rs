@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batches::reservation::Held;
-use crate::limits::Destination;
+use crate::limits::{Destination, Outlay};
 
 /// What happens next; a number that is too large stands for the last.
 #[derive(Debug, Clone)]
@@ -50,23 +50,10 @@ fn part(cost: i64) -> Handover {
     }
 }
 
-/// What parts of these costs are to hold when `taken` of `limit` is held already; `None` where they may not begin.
-/// Whoever is alone may have the rest, whatever it may cost.
-fn granted(costs: &[i64], mut taken: i64, limit: i64) -> Option<Vec<i64>> {
-    let mut granted = Vec::new();
-    for cost in costs {
-        let part = if taken == 0 {
-            (*cost).min(limit)
-        } else {
-            *cost
-        };
-        taken += part;
-        granted.push(part);
-        if taken > limit {
-            return None;
-        }
-    }
-    Some(granted)
+/// Whether parts of these costs may begin when `taken` of `limit` is held already: even a batch that is alone must fit
+/// whole.
+fn fits(costs: &[i64], taken: i64, limit: i64) -> bool {
+    taken + costs.iter().sum::<i64>() <= limit
 }
 
 /// Whether just so much of the budget is left as must be.
@@ -80,7 +67,7 @@ fn has_room(bench: &Bench, cost: i64) -> bool {
         model,
     };
     admission
-        .reserve(target, Cost::from_nano_dollars(cost))
+        .reserve(target, Outlay::exactly(Cost::from_nano_dollars(cost)))
         .is_ok()
 }
 
@@ -104,16 +91,15 @@ fn play(limit: i64, events: Vec<Event>) -> Result<(), TestCaseError> {
                 batch.id = BatchId::new(made_at, &Zeros);
                 batch.details.handovers = costs.iter().copied().map(part).collect();
                 let set_aside = bench.batches.set_aside(gateway, &batch, &bench.caller);
-                let granted = granted(&costs, taken(&open), limit);
-                prop_assert_eq!(set_aside.is_ok(), granted.is_some());
-                if let (Ok(held), Some(wanted)) = (set_aside, granted) {
+                prop_assert_eq!(set_aside.is_ok(), fits(&costs, taken(&open), limit));
+                if let Ok(held) = set_aside {
                     for part in &mut batch.details.handovers {
                         part.number = 1;
                     }
                     open.push(Open {
                         batch,
                         held: Some(held),
-                        wanted,
+                        wanted: costs,
                     });
                 }
             }
@@ -134,7 +120,7 @@ fn play(limit: i64, events: Vec<Event>) -> Result<(), TestCaseError> {
                 for it in &mut open {
                     bench.batches.hold_open(gateway, &it.batch);
                     let parts = it.batch.details.handovers.iter();
-                    // What was handed over is held as it may cost, whatever was left for it then.
+                    // What was handed over is held as it may cost.
                     it.wanted = parts
                         .map(|part| match part.step {
                             HandoverStep::Settled => 0,

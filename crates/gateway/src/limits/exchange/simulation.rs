@@ -20,6 +20,7 @@ use domain::spend::{Spend, SpendStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::limits::tests::limit;
 use crate::limits::{Admission, Limits};
@@ -199,8 +200,8 @@ struct World {
     nodes: Vec<Node>,
     calls: Vec<Call>,
     charges: Vec<Charge>,
-    /// By how much more than the limit may have been taken, and in which second that was.
-    excused: Vec<(u64, u64)>,
+    /// By how much more than the limit a replica may have taken, and in which second that was.
+    excused: Vec<Charge>,
     /// The same, all of which adds up: what calls took beyond what was set aside or were let in with because they
     /// were alone, and what replicas that were killed had not said.
     excess: Vec<Charge>,
@@ -389,7 +390,7 @@ impl World {
     /// that is not answered has what others were given since, or give out alone of what was its own.
     fn excuse(&mut self) {
         let alive = self.alive();
-        let excused = alive.iter().map(|number| {
+        let excused_of = |number: &usize| {
             let unbacked = self.unbacked(*number);
             let heard = self.known_of(*number);
             let Some((heard, given)) = heard.and_then(|heard| Some((heard, heard.others_given?)))
@@ -405,11 +406,18 @@ impl World {
             let alone = others.filter(|other| has_lapsed(other));
             let alone: u64 = alone.map(|other| self.unbacked(*other)).sum();
             unbacked.min(since + alone)
-        });
-        let excused: u64 = excused.sum();
-        if excused > 0 {
-            self.excused.push((self.second(), excused));
-        }
+        };
+        let excused: Vec<Charge> = alive
+            .iter()
+            .map(|number| Charge {
+                at: self.second(),
+                replica: *number,
+                amount: excused_of(number),
+                is_open: false,
+            })
+            .filter(|excused| excused.amount > 0)
+            .collect();
+        self.excused.extend(excused);
     }
 
     /// What a replica may have beside what is its own as the shared counter sees it.
@@ -564,10 +572,12 @@ impl World {
     /// The most that may be taken now: the limit and the stated bound.
     fn bound(&self) -> u64 {
         let since = self.since();
-        let excused = self.excused.iter().filter(|(at, _)| *at >= since);
-        self.bound.most()
-            + excused.map(|(_, amount)| *amount).max().unwrap_or(0)
-            + self.excess_of(None)
+        let mut most = vec![0; self.nodes.len()];
+        // Each may have given it out at another time.
+        for excused in self.excused.iter().filter(|it| it.at >= since) {
+            most[excused.replica] = excused.amount.max(most[excused.replica]);
+        }
+        self.bound.most() + most.iter().sum::<u64>() + self.excess_of(None)
     }
 
     /// What calls of one replica, or of all, took beyond what was set aside.
@@ -623,7 +633,8 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    // The same schedules each time: they are to find what is changed, not to surprise somebody who changed nothing.
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(4), ..ProptestConfig::with_cases(500) })]
 
     #[test]
     fn replicas_that_reach_each_other_overrun_nothing_and_lose_nothing(
