@@ -151,7 +151,7 @@ impl Limits {
         if !is_counted_here {
             return;
         }
-        let book = self.book.load();
+        let book = self.bench.book.load();
         for limit in &book.limits {
             if let Some(subject) = budgeted(limit, who) {
                 let counter = self.bench.counter(limit, subject, Cost::ZERO);
