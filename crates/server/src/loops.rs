@@ -17,13 +17,11 @@ use domain::spend::SpendStore;
 use domain::store_error::StoreError;
 use domain::tenant::TenantRevision;
 use fleet::{Breakers, Counters};
-use gateway::cache::{Cache, CacheWork};
-use gateway::drain::Drain;
+use gateway::cache::Cache;
 use gateway::ledger::{Batch, Receipt};
-use gateway::responses::Job;
 use gateway::waiting::Backlog;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use crate::app::{App, Queues, Shared};
 use crate::tasks::{Stop, Tasks};
@@ -31,8 +29,8 @@ use crate::telemetry::Causes;
 
 mod alarms;
 mod health;
+mod queues;
 mod replicas;
-mod shadows;
 
 pub use replicas::{Adoption, adopt_journals};
 
@@ -73,21 +71,13 @@ const BATCHES_PAUSE: Duration = Duration::from_secs(1);
 const BATCHES: usize = 256;
 /// Files that are removed together.
 const ENDED_FILES: u32 = 100;
-/// How long an answer without a caller is read.
-const DRAIN_BOUND: Duration = Duration::from_mins(2);
-/// Answers without a caller that are read at the same time.
-const DRAINS: usize = 256;
 
 /// How often it is looked which answers other replicas forget.
 const FORGOTTEN_PAUSE: Duration = Duration::from_secs(1);
-/// What the cache leaves to do is done so many at a time.
-const CACHE_WORK: usize = 16;
 /// How long events are kept.
 const EVENTS: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// How long what was spent is kept by the hour; by the month it is kept for good.
 const SPEND_HOURS: SignedDuration = SignedDuration::from_hours(24 * 35);
-/// Answers that are made in the background at the same time.
-const JOBS: usize = 256;
 
 /// Starts every loop.
 pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Duration>) {
@@ -125,23 +115,17 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
     tasks.start(keep_house(Arc::clone(app), stop()));
     tasks.start(remove_ended_files(Arc::clone(app), stop()));
     tasks.start(work_on_batches(Arc::clone(app), Arc::clone(tasks), stop()));
-    tasks.start(drain(
-        Arc::clone(app),
-        queues.drains,
-        Arc::clone(tasks),
-        stop(),
-    ));
-    tasks.start(make_answers(
+    let tasks_of = || Arc::clone(tasks);
+    tasks.start(queues::drain(Arc::clone(app), queues.drains, tasks_of()));
+    tasks.start(queues::make_answers(
         Arc::clone(app),
         queues.jobs,
-        Arc::clone(tasks),
-        stop(),
+        tasks_of(),
     ));
-    tasks.start(shadows::send_copies(
+    tasks.start(queues::send_copies(
         Arc::clone(app),
         queues.copies,
-        Arc::clone(tasks),
-        stop(),
+        tasks_of(),
     ));
     tasks.start(health::probe_providers(Arc::clone(app), stop()));
     tasks.start(health::send_canaries(Arc::clone(app), stop()));
@@ -149,12 +133,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         tasks.start(follow_forgotten(cache, stop()));
     }
     if let Some(work) = queues.cache_work {
-        tasks.start(finish_cache_work(
-            Arc::clone(app),
-            work,
-            Arc::clone(tasks),
-            stop(),
-        ));
+        tasks.start(queues::finish_cache_work(Arc::clone(app), work, tasks_of()));
     }
     if let Some(period) = sync {
         tasks.start(sync_journal(Arc::clone(app), period, stop()));
@@ -540,86 +519,5 @@ async fn follow_forgotten(cache: Arc<Cache>, mut stop: Stop) {
             Ok(followed) => mark = followed,
             Err(error) => tracing::debug!(%error, "what others forget is not known for now"),
         }
-    }
-}
-
-/// Does what the cache leaves to do until it is time to stop; then what waits is left.
-async fn finish_cache_work(
-    app: Shared,
-    mut work: mpsc::Receiver<CacheWork>,
-    tasks: Arc<Tasks>,
-    mut stop: Stop,
-) {
-    let Some(cache) = app.cache.clone() else {
-        return;
-    };
-    let room = Arc::new(Semaphore::new(CACHE_WORK));
-    loop {
-        let next = tokio::select! {
-            next = work.recv() => next,
-            () = stop.requested() => return,
-        };
-        // The semaphore is never closed.
-        let (Some(work), Ok(place)) = (next, Arc::clone(&room).acquire_owned().await) else {
-            return;
-        };
-        let (app, cache) = (Arc::clone(&app), Arc::clone(&cache));
-        tasks.start(async move {
-            cache.finish(work, &app.gateway).await;
-            drop(place);
-        });
-    }
-}
-
-/// Makes the answers that nobody waits for. When it is time to stop, those that are not there yet are given
-/// up: their calls end, and whoever looks at them later is told so.
-async fn make_answers(
-    app: Shared,
-    mut jobs: mpsc::Receiver<Job>,
-    tasks: Arc<Tasks>,
-    mut stop: Stop,
-) {
-    let room = Arc::new(Semaphore::new(JOBS));
-    loop {
-        let next = async {
-            // The semaphore is never closed.
-            let place = Arc::clone(&room).acquire_owned().await.ok()?;
-            Some((jobs.recv().await?, place))
-        };
-        let (job, place) = tokio::select! {
-            next = next => match next {
-                Some(next) => next,
-                None => return,
-            },
-            () = stop.requested() => return,
-        };
-        let app = Arc::clone(&app);
-        let mut stop = tasks.stop_signal();
-        tasks.start(async move {
-            tokio::select! {
-                () = app.gateway.make(job) => {}
-                () = stop.requested() => {}
-            }
-            drop(place);
-        });
-    }
-}
-
-async fn drain(app: Shared, mut drains: mpsc::Receiver<Drain>, tasks: Arc<Tasks>, mut stop: Stop) {
-    let room = Arc::new(Semaphore::new(DRAINS));
-    loop {
-        let drain = tokio::select! {
-            drain = drains.recv() => drain,
-            () = stop.requested() => return,
-        };
-        // The semaphore is never closed.
-        let (Some(drain), Ok(place)) = (drain, Arc::clone(&room).acquire_owned().await) else {
-            return;
-        };
-        let clock = Arc::clone(&app.clock);
-        tasks.start(async move {
-            drain.run(clock, DRAIN_BOUND).await;
-            drop(place);
-        });
     }
 }
