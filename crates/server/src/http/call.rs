@@ -23,7 +23,7 @@ use super::faces::{Api, Spoken};
 use super::problem::IntoProblem;
 use super::rates;
 use super::request::Arrival;
-use super::value::shown;
+use super::value::{self, shown};
 use crate::app::App;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
@@ -287,7 +287,7 @@ pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
     let overhead = facts.overhead.as_micros();
     let overhead = shown(format_args!("{}.{:03}", overhead / 1000, overhead % 1000));
     for (name, value) in [
-        (ATTEMPTS, shown(facts.attempts)),
+        (ATTEMPTS, Some(value::number(facts.attempts))),
         (OVERHEAD, overhead),
         (COST, facts.cost.and_then(shown)),
     ] {

@@ -8,7 +8,7 @@ use gateway::limits::{Meter, Standing};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 
-use super::value::shown;
+use super::value;
 
 /// Says what is left of requests and of tokens, of the tightest limit of each: to OpenAI's clients and to
 /// Anthropic's as their vendors do, to all others as the IETF's draft has it. What the vendor said of its own
@@ -133,9 +133,7 @@ fn draft(standing: &Standing, headers: &mut HeaderMap) {
 }
 
 fn number(headers: &mut HeaderMap, name: &'static str, number: u64) {
-    if let Some(value) = shown(number) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
+    headers.insert(HeaderName::from_static(name), value::number(number));
 }
 
 fn is_untouched(meter: Meter) -> bool {

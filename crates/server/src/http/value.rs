@@ -20,6 +20,13 @@ pub(super) fn shown(value: impl Display) -> Option<HeaderValue> {
     }
 }
 
+/// A whole number, as a field's value.
+pub(super) fn number(number: impl itoa::Integer) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    // Digits may stand in any value.
+    HeaderValue::from_str(digits.format(number)).unwrap_or(HeaderValue::from_static("0"))
+}
+
 struct Short {
     bytes: [u8; ROOM],
     length: usize,
@@ -41,8 +48,8 @@ mod tests {
 
     #[test]
     fn what_is_short_and_what_is_long_is_shown() {
-        assert_eq!(shown(0).unwrap(), "0");
-        assert_eq!(shown(u64::MAX).unwrap(), u64::MAX.to_string().as_str());
+        assert_eq!(number(0), "0");
+        assert_eq!(number(u64::MAX), u64::MAX.to_string().as_str());
         assert_eq!(shown(format_args!("{}.{:03}", 1, 2)).unwrap(), "1.002");
         for length in [ROOM - 1, ROOM, ROOM + 1, 4 * ROOM] {
             let text = "x".repeat(length);
