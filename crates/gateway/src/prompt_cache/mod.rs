@@ -2,8 +2,8 @@
 //!
 //! Some vendors cache a prompt only where the request has breakpoints in it, and take more for what they write
 //! than for what they only read. Where the operator wants it, breakpoints are placed for callers that place none
-//! ([`PromptCache::help`]), where they pay by what is known of earlier requests ([`history`]). And whoever
-//! places them, it is watched whether what was written is read ([`watch`]).
+//! (`PromptCache::help`), where they pay by what is known of earlier requests (`history`). And whoever
+//! places them, it is watched whether what was written is read (`watch`).
 
 mod history;
 mod watch;
