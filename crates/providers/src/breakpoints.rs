@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn anthropics_breakpoints_stand_in_the_last_of_each_and_nothing_else_changes() {
-        let body = r#"{"model":"m", "tools":[{"name":"a"},{ "name":"b"}], "system":"S \"x\"","messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"image","source":1.0}]}],"odd":1.50}"#;
+        let body = r#"{"model":"m", "tools":[{"name":"a"},{ "name":"b"}], "system":"S \"x\"","messages":[{"role":"user","content":[{"text":"q","type":"text"},{"type":"image","source":1.0}]}],"odd":1.50}"#;
         let mark = json!({"type": "ephemeral"});
         let value = placed(Format::AnthropicMessages, body, &ALL);
         assert_eq!(

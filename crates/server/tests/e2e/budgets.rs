@@ -232,10 +232,15 @@ async fn a_batch_that_is_asked_line_by_line_is_charged_and_refused_when_too_litt
     };
     assert!(why.contains("has $0.200000000 left"), "{why}");
     assert_eq!(sim.calls().len(), sent);
-    let calls = client.logs("").await;
-    let costs = calls.iter().map(|call| call["cost_usd"].as_str().unwrap());
-    let charged: Vec<&str> = costs.filter(|cost| *cost != "0.000000000").collect();
-    assert_eq!(charged, ["0.600000000"; 3], "{calls:#?}");
+    let charged = eventually("what was sent is recorded", async || {
+        let calls = client.logs("").await;
+        let costs = calls.iter().map(|call| call["cost_usd"].as_str().unwrap());
+        let charged = costs.filter(|cost| *cost != "0.000000000");
+        let charged: Vec<String> = charged.map(str::to_owned).collect();
+        (charged.len() >= 3).then_some(charged)
+    })
+    .await;
+    assert_eq!(charged, ["0.600000000"; 3]);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ async fn a_target_that_nobody_asks_gets_canaries_until_the_money_is_spent() {
     let rest = "models:
   quiet: { targets: [{ model: openai/gpt }] }
 prices:
-  - { provider: openai, model: gpt, input: 1000, output: 1000 }
+  - { provider: openai, model: gpt, input: 0, output: 1000 }
 health: { canary: { idle: 1s, usd_per_day: 0.000001 } }
 ";
     let installation = Installation::new(&format!("{}{rest}", providers(sim.address)));

@@ -101,7 +101,7 @@ async fn a_price_that_is_corrected_later_adjusts_what_calls_cost_and_leaves_them
 #[tokio::test]
 async fn a_budget_sees_what_calls_are_found_to_have_cost_while_the_process_serves() {
     let sim = Simulated::start().await;
-    let budget = "limits:\n  - { name: all, usd: 0.5, per: month }\n";
+    let budget = "limits:\n  - { name: all, usd: 5, per: month }\n";
     let dear = format!("{}{budget}", configuration(&sim, "100000"));
     let installation = Installation::new(&dear);
     let trunkline = installation.start().await;
