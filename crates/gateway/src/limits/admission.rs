@@ -239,7 +239,13 @@ impl Admission {
                 .filter(|it| !it.is_empty())
                 .map(Box::new);
             drop(locked);
-            self.bench.list(&refusal.counter, refusal.shortage.is_whole);
+            if self.bench.is_shared() {
+                // All that lack something ask for it at once, not one after the other.
+                for (counter, _) in &order {
+                    self.bench.list(counter, true);
+                }
+                self.bench.list(&refusal.counter, refusal.shortage.is_whole);
+            }
             return Err(refusal);
         }
         for ((counter, is_of_target), state) in order.iter().zip(&mut locked) {

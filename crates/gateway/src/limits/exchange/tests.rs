@@ -173,6 +173,18 @@ fn a_rate_is_one_rate_for_all_replicas_together() {
 }
 
 #[test]
+fn one_exchange_is_enough_for_all_limits_of_a_call() {
+    let rate = Rate {
+        rpm: Some(60),
+        tpm: Some(6_000),
+    };
+    let (fleet, caller) = (Fleet::of(1), caller(rate, None));
+    assert!(fleet.ask(0, &caller).is_none(), "nothing is shared out yet");
+    assert_eq!(fleet.exchange(0), Some(2));
+    assert!(fleet.ask(0, &caller).is_some());
+}
+
+#[test]
 fn what_is_given_back_is_the_others_at_once() {
     let (fleet, caller) = (Fleet::of(2), a_minute(100));
     assert!(fleet.ask(0, &caller).is_none(), "nothing is shared out yet");
