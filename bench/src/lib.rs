@@ -30,5 +30,6 @@ pub mod report;
 pub mod profile;
 
 mod clock;
+mod keys;
 mod listen;
 mod task;

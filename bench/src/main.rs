@@ -13,12 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use bench::compare::{self, Pictures, Plan};
 use bench::pinning::Pinning;
 use bench::report::{self, Machine};
+use bench::situation::Shared;
 use bench::subject::{Launcher, Subject};
 use bench::wire::{Ask, Format, Shape};
 use bench::{profile, proxy, situation};
 
 /// The longest that anything may take.
-const LONGEST: Duration = Duration::from_mins(10);
+const LONGEST: Duration = Duration::from_mins(20);
 
 /// The allocator that Trunkline uses, so that it makes no difference.
 #[global_allocator]
@@ -35,8 +36,8 @@ struct Cli {
 enum Command {
     /// Runs the whole comparison and prints it.
     Compare(Compare),
-    /// Measures other situations: caches, very many keys, very many routes.
-    Situations(Compare),
+    /// Measures other situations: limits, caches, very many keys, very many routes, several replicas.
+    Situations(Situations),
     /// Says where the CPU time goes, by sampling with `perf`.
     Profile(ProfileOptions),
     /// Serves as the bare pass-through proxy.
@@ -71,6 +72,18 @@ struct Compare {
     /// The steady rate, in requests per second.
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     rate: u32,
+}
+
+#[derive(Args)]
+struct Situations {
+    #[command(flatten)]
+    compare: Compare,
+    /// Databases for one, two and three replicas: a URL that wants `1`, `2` or `3` at its end.
+    #[arg(long, requires = "redis")]
+    postgres: Option<String>,
+    /// The Redis that replicas share.
+    #[arg(long, requires = "postgres")]
+    redis: Option<String>,
 }
 
 #[derive(Args)]
@@ -189,7 +202,10 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
     }
 }
 
-fn situations_and_print(options: &Compare) -> anyhow::Result<()> {
+fn situations_and_print(options: &Situations) -> anyhow::Result<()> {
+    let shared = options.postgres.clone().zip(options.redis.clone());
+    let shared = shared.map(|(postgres, redis)| Shared { postgres, redis });
+    let options = &options.compare;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let pinning = Pinning::begin();
     let machine = Machine::here(cores, pinning);
@@ -205,8 +221,9 @@ fn situations_and_print(options: &Compare) -> anyhow::Result<()> {
         length,
         connections,
     };
-    let found = one_thread()?
-        .block_on(async { until_signal(situation::run(&mut launcher, plan)).await })?;
+    let found = one_thread()?.block_on(async {
+        until_signal(situation::run(&mut launcher, plan, shared.as_ref())).await
+    })?;
     let mut output = std::io::stdout().lock();
     if options.json {
         let report = report::situations_json(&found, plan, &machine);

@@ -1,10 +1,12 @@
-//! Trunkline in other situations than the usual one: with caches, with very many keys, with very many routes. The
-//! same load, beside the bare proxy and beside Trunkline as it usually is, in the same rounds.
+//! Trunkline in other situations than the usual one: with limits of every kind, with caches, with very many keys and
+//! routes, as one of several replicas. The same load, beside the bare proxy and beside Trunkline as it usually is, in
+//! the same rounds.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use futures_util::future::try_join_all;
 
 use crate::figures::count;
 use crate::load::Aim;
@@ -26,6 +28,8 @@ const ROUTES: usize = 1_000;
 pub enum Situation {
     /// One key with a rate and a budget, one route for each format, no cache.
     Usual,
+    /// Limits of every scope, measure and time that hold for the one key.
+    Limits,
     /// A cache that knows none of the answers: it is asked in vain, and keeps each.
     Misses,
     /// A cache that knows the answer.
@@ -34,26 +38,36 @@ pub enum Situation {
     Keys,
     /// A thousand routes more.
     Routes,
+    /// So many replicas on one PostgreSQL and one Redis, with limits, the load being divided among them.
+    Replicas(usize),
 }
 
 impl Situation {
     /// Every situation, in the order of the report.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Usual,
+        Self::Limits,
         Self::Misses,
         Self::Hits,
         Self::Keys,
         Self::Routes,
+        Self::Replicas(1),
+        Self::Replicas(2),
+        Self::Replicas(3),
     ];
 
     /// Its name for a reader.
     pub fn title(self) -> &'static str {
         match self {
             Self::Usual => "as usual",
+            Self::Limits => "limits of every kind",
             Self::Misses => "exact cache, misses",
             Self::Hits => "exact cache, hits",
             Self::Keys => "100,000 keys",
             Self::Routes => "1,000 routes",
+            Self::Replicas(1) => "PostgreSQL and Redis, 1 replica",
+            Self::Replicas(2) => "PostgreSQL and Redis, 2 replicas",
+            Self::Replicas(_) => "PostgreSQL and Redis, 3 replicas",
         }
     }
 
@@ -61,18 +75,33 @@ impl Situation {
     pub fn key(self) -> &'static str {
         match self {
             Self::Usual => "usual",
+            Self::Limits => "limits",
             Self::Misses => "cache_misses",
             Self::Hits => "cache_hits",
             Self::Keys => "keys",
             Self::Routes => "routes",
+            Self::Replicas(1) => "replicas_1",
+            Self::Replicas(2) => "replicas_2",
+            Self::Replicas(_) => "replicas_3",
         }
     }
 
     /// Sections of the configuration beside the usual ones.
-    pub(crate) fn sections(self) -> &'static str {
+    pub(crate) fn sections(self) -> String {
         match self {
-            Self::Misses | Self::Hits => "cache: { exact: { ttl: 10m, max_bytes: 64MiB } }\n",
-            Self::Usual | Self::Keys | Self::Routes => "",
+            Self::Misses | Self::Hits => {
+                "cache: { exact: { ttl: 10m, max_bytes: 64MiB } }\n".to_owned()
+            }
+            Self::Limits | Self::Replicas(_) => limits(),
+            Self::Usual | Self::Keys | Self::Routes => String::new(),
+        }
+    }
+
+    /// How many processes there are.
+    pub(crate) fn replicas(self) -> usize {
+        match self {
+            Self::Replicas(count) => count,
+            _ => 1,
         }
     }
 
@@ -92,20 +121,9 @@ impl Situation {
         routes
     }
 
-    /// Keys beside the usual one.
-    pub(crate) fn keys(self) -> String {
-        let mut keys = String::new();
-        if self == Self::Keys {
-            for number in 0..KEYS {
-                let written = writeln!(
-                    keys,
-                    "  - {{ name: key-{number}, key: bench-other-key-{number:08}, models: [\"*\"], \
-                     budget: {{ usd: 100, per: month }}, rate: {{ rpm: 600 }} }}"
-                );
-                debug_assert!(written.is_ok());
-            }
-        }
-        keys
+    /// How many keys there are beside the usual one.
+    pub(crate) fn keys(self) -> usize {
+        if self == Self::Keys { KEYS } else { 0 }
     }
 
     fn ask(self) -> Ask {
@@ -115,9 +133,50 @@ impl Situation {
                 content: Content::Numbered,
                 ..usual
             },
-            Self::Usual | Self::Hits | Self::Keys | Self::Routes => usual,
+            _ => usual,
         }
     }
+}
+
+/// Limits of every measure, in every time that it has, of six scopes: fifty-four, none of which is ever reached.
+fn limits() -> String {
+    const SCOPES: [&str; 6] = [
+        "",
+        "organization: each, ",
+        "project: each, ",
+        "key: each, ",
+        "provider: each, ",
+        "key: each, model: each, ",
+    ];
+    const BOUNDS: [&str; 9] = [
+        "requests: 1000000000, per: minute",
+        "requests: 1000000000, per: day",
+        "tokens: 1000000000000, per: minute",
+        "tokens: 1000000000000, per: hour",
+        "concurrency: 1000000",
+        "usd: 1000000, per: hour",
+        "usd: 1000000, per: day",
+        "usd: 1000000, per: month",
+        "usd: 1000000, per: total",
+    ];
+    let mut limits = "limits:\n".to_owned();
+    let all = SCOPES
+        .iter()
+        .flat_map(|scope| BOUNDS.iter().map(move |bound| (scope, bound)));
+    for (number, (scope, bound)) in all.enumerate() {
+        let written = writeln!(limits, "  - {{ name: limit-{number}, {scope}{bound} }}");
+        debug_assert!(written.is_ok());
+    }
+    limits
+}
+
+/// What replicas share. A fleet of so many has the database and the secret of that number.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The databases, but for the number at the end of their names.
+    pub postgres: String,
+    /// The Redis.
+    pub redis: String,
 }
 
 /// How much is measured.
@@ -142,21 +201,30 @@ pub struct Found {
     pub to_bare: f64,
     /// The same, in times Trunkline's as it usually is.
     pub to_usual: f64,
-    /// From the start of the process until it was ready.
+    /// From the start of the last process until it was ready.
     pub ready_after: Duration,
-    /// Resident memory after the load, in bytes.
+    /// Resident memory after the load, in bytes, of the first process.
     pub resident: u64,
 }
 
-/// Measures every situation.
-pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Vec<Found>> {
+/// Measures every situation; several replicas where there is something that they can share.
+pub async fn run(
+    launcher: &mut Launcher,
+    plan: Plan,
+    shared: Option<&Shared>,
+) -> anyhow::Result<Vec<Found>> {
     let provider = mock::start().await?;
     let bare = launcher.start(Subject::Bare, provider).await?;
-    let bare = bare.context("the bare proxy is a process")?;
+    let bare = vec![bare.context("the bare proxy is a process")?];
     let mut stands = Vec::new();
     for situation in Situation::ALL {
-        let running = launcher.start_in(situation, provider).await?;
-        quiet(&running.process).await?;
+        if matches!(situation, Situation::Replicas(_)) && shared.is_none() {
+            continue;
+        }
+        let running = launcher.start_in(situation, provider, shared).await?;
+        for replica in &running {
+            quiet(&replica.process).await?;
+        }
         stands.push((situation, running));
     }
     let mut rounds = Vec::new();
@@ -172,7 +240,13 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Vec<Foun
     }
     let mut found = Vec::new();
     for (place, (situation, running)) in stands.iter().enumerate() {
-        check_ledger(running.port).await?;
+        let (first, last) = running
+            .first()
+            .zip(running.last())
+            .context("nothing runs")?;
+        for replica in running {
+            check_ledger(replica.port).await?;
+        }
         let over = |of: fn(&[f64], usize) -> Option<f64>| {
             let values = rounds.iter().filter_map(|each| of(each, place + 1));
             median(values.collect()).context("no round was measured")
@@ -182,38 +256,66 @@ pub async fn run(launcher: &mut Launcher, plan: Plan) -> anyhow::Result<Vec<Foun
             cpu_us: over(|each, at| each.get(at).copied())?,
             to_bare: over(|each, at| Some(each.get(at)? / each.first()?))?,
             to_usual: over(|each, at| Some(each.get(at)? / each.get(1)?))?,
-            ready_after: running.ready_after,
-            resident: running.process.resident()?,
+            ready_after: last.ready_after,
+            resident: first.process.resident()?,
         });
     }
     Ok(found)
 }
 
-/// CPU time per request under full load.
+/// CPU time per request under full load, of all processes together.
 async fn cpu_us(
     launcher: &Launcher,
-    running: &Running,
+    running: &[Running],
     situation: Situation,
     plan: Plan,
 ) -> anyhow::Result<f64> {
-    let aim = Aim {
-        port: running.port,
-        ask: situation.ask(),
-    };
-    let before = running.process.cpu_time()?;
+    if matches!(situation, Situation::Replicas(_)) {
+        // Who has rested has no share of what is shared; who begins with all its callers at once may be too busy to
+        // hear of one in time.
+        for replica in running {
+            let aim = Aim {
+                port: replica.port,
+                ask: situation.ask(),
+            };
+            burst::run(aim, 1, Until::Answered(4)).await?;
+        }
+    }
+    let before = cpu_time(running)?;
     let busy = task::keep_awake(launcher.pinning());
-    let outcome = burst::run(aim, plan.connections, Until::Elapsed(plan.length)).await?;
+    let loads = running.iter().map(|replica| {
+        let aim = Aim {
+            port: replica.port,
+            ask: situation.ask(),
+        };
+        let connections = plan.connections / running.len();
+        burst::run(aim, connections, Until::Elapsed(plan.length))
+    });
+    let outcomes = try_join_all(loads).await?;
     drop(busy);
-    ensure!(
-        outcome.failed == 0,
-        "{}: {} answers failed, the first with: {}",
-        situation.title(),
-        outcome.failed,
-        outcome.first_failure.unwrap_or_default(),
-    );
-    quiet(&running.process).await?;
-    let taken = running.process.cpu_time()?.saturating_sub(before);
-    Ok(taken.as_secs_f64() * 1e6 / count(outcome.answered))
+    let mut answered = 0;
+    for outcome in outcomes {
+        ensure!(
+            outcome.failed == 0,
+            "{}: {} answers failed, the first with: {}",
+            situation.title(),
+            outcome.failed,
+            outcome.first_failure.unwrap_or_default(),
+        );
+        answered += outcome.answered;
+    }
+    for replica in running {
+        quiet(&replica.process).await?;
+    }
+    let taken = cpu_time(running)?.saturating_sub(before);
+    Ok(taken.as_secs_f64() * 1e6 / count(answered))
+}
+
+fn cpu_time(running: &[Running]) -> anyhow::Result<Duration> {
+    running
+        .iter()
+        .map(|replica| replica.process.cpu_time())
+        .sum()
 }
 
 /// Every attempt that was journaled has ended in the ledger.

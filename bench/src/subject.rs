@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::keys;
 use crate::pinning::Pinning;
 use crate::probe;
 use crate::process::Process;
-use crate::situation::Situation;
+use crate::situation::{Shared, Situation};
 use crate::wire::Format;
 
 /// The bootstrap key by which the load generator proves itself to Trunkline; the others ignore it.
@@ -86,7 +87,10 @@ impl Launcher {
         match subject {
             Subject::Direct => Ok(None),
             Subject::Bare => self.bare(provider).await.map(Some),
-            Subject::Trunkline => self.start_in(Situation::Usual, provider).await.map(Some),
+            Subject::Trunkline => {
+                let mut running = self.start_in(Situation::Usual, provider, None).await?;
+                Ok(running.pop())
+            }
         }
     }
 
@@ -98,18 +102,32 @@ impl Launcher {
         start("the bare proxy", &mut command, port).await
     }
 
-    /// Starts Trunkline in a situation, before the mock provider at `provider`.
+    /// Starts Trunkline in a situation, before the mock provider at `provider`: every replica of it.
     pub async fn start_in(
         &mut self,
         situation: Situation,
         provider: u16,
+        shared: Option<&Shared>,
+    ) -> anyhow::Result<Vec<Running>> {
+        let mut replicas = Vec::new();
+        for _ in 0..situation.replicas() {
+            replicas.push(self.start_one(situation, provider, shared).await?);
+        }
+        Ok(replicas)
+    }
+
+    async fn start_one(
+        &mut self,
+        situation: Situation,
+        provider: u16,
+        shared: Option<&Shared>,
     ) -> anyhow::Result<Running> {
         self.started += 1;
         let directory = self.directory.join(format!("trunkline-{}", self.started));
         fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let port = probe::free_port()?;
         let file = directory.join("trunkline.yaml");
-        fs::write(&file, configuration(port, provider, situation))?;
+        fs::write(&file, configuration(port, provider, situation, shared))?;
         // Not beside the configuration: its directory is watched.
         fs::create_dir_all(directory.join("log"))?;
         let log = File::create(directory.join("log").join("trunkline.log"))?;
@@ -124,9 +142,11 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        start("trunkline", &mut command, port)
+        let running = start("trunkline", &mut command, port)
             .await
-            .with_context(|| format!("see {}", directory.join("log/trunkline.log").display()))
+            .with_context(|| format!("see {}", directory.join("log/trunkline.log").display()))?;
+        keys::make(port, &directory.join("data"), situation.keys()).await?;
+        Ok(running)
     }
 }
 
@@ -152,7 +172,19 @@ async fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::
 
 /// Keys, a rate, a budget and a route to a provider of every format: everything that a request passes is
 /// really there, and generous.
-fn configuration(port: u16, provider: u16, situation: Situation) -> String {
+fn configuration(
+    port: u16,
+    provider: u16,
+    situation: Situation,
+    shared: Option<&Shared>,
+) -> String {
+    let shared = match (situation, shared) {
+        (Situation::Replicas(count), Some(Shared { postgres, redis })) => format!(
+            "server: {{ listen: \"127.0.0.1:{port}\", secret: the-secret-of-a-fleet-of-{count}-replicas }}\n\
+             store: '{postgres}{count}'\nshared: '{redis}'\n"
+        ),
+        _ => format!("server: {{ listen: \"127.0.0.1:{port}\" }}\n"),
+    };
     let each = |entry: fn(Format, u16) -> String| -> String {
         let entries = Format::ALL
             .into_iter()
@@ -160,8 +192,7 @@ fn configuration(port: u16, provider: u16, situation: Situation) -> String {
         entries.collect()
     };
     format!(
-        r#"server: {{ listen: "127.0.0.1:{port}" }}
-ledger: {{ sync: 50ms }}
+        r#"{shared}ledger: {{ sync: 50ms }}
 telemetry: {{ log: info }}
 {sections}providers:
 {providers}prices:
@@ -172,10 +203,9 @@ telemetry: {{ log: info }}
     models: ["*"]
     budget: {{ usd: 1000000, per: month }}
     rate: {{ rpm: 1000000000, tpm: 1000000000000 }}
-{more_keys}"#,
+"#,
         sections = situation.sections(),
         more_routes = situation.routes(&format!("mock-{}", Format::Openai.kind())),
-        more_keys = situation.keys(),
         providers = each(provider_entry),
         prices = each(|format, _| price_entry(format)),
         routes = each(|format, _| route_entry(format)),
