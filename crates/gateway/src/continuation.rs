@@ -24,7 +24,7 @@ use crate::attempt::{
 use crate::chat::Inbound;
 use crate::ledger::OpenCall;
 use crate::pipeline::provider_error;
-use crate::routes::{Plan, ResolvedTarget, Standing, When};
+use crate::routes::{Candidate, Plan, ResolvedTarget, Standing, When};
 use crate::within::within;
 
 /// How many bytes of words make a token, by rule of thumb.
@@ -156,14 +156,18 @@ impl Continuation {
             let mut asked = self.asked.iter().map(|at| candidates.at(*at));
             asked.any(|it| Arc::ptr_eq(&it.target.health, &target.health))
         };
-        candidates.iter().position(|it| {
+        let could = |it: &Candidate| {
             matches!(
                 it.standing,
                 Standing::Primary | Standing::Fallback(When::Always)
             ) && takes_prefill(&it.target)
                 && !was_asked(&it.target)
-                && it.target.health.is_available(now)
-        })
+        };
+        // As at the beginning of a call, whoever seems out is asked where there is nobody else.
+        candidates
+            .iter()
+            .position(|it| could(it) && it.target.health.is_available(now))
+            .or_else(|| candidates.iter().position(could))
     }
 
     /// What a target is sent; `None` where it cannot take the request.
