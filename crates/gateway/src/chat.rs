@@ -11,13 +11,12 @@ use domain::clock::{Clock, Moment};
 use domain::egress::Egress;
 use domain::entropy::Entropy;
 use domain::id::{BatchId, RequestId};
-use domain::limit::Priority;
 use domain::name::{ModelName, ProviderName};
 use domain::response::KeptResponse;
 use domain::socket::SocketEgress;
 use domain::store_error::StoreError;
-use domain::usage::{ServiceTier, Usage};
-use http::{HeaderMap, HeaderValue};
+use domain::usage::Usage;
+use http::HeaderValue;
 use jiff::Timestamp;
 use providers::dialect::Refusal;
 use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
@@ -25,18 +24,18 @@ use providers::kind::ProviderKind;
 use providers::lift;
 use serde_json::json;
 
+use crate::admit::{Admitted, priority_of, set_aside};
 use crate::attempt::{
     Again, Answered, AttemptError, Begun, ChatErrand, Courier, Errand, Failure, ReadyChat, Way,
 };
 use crate::cache::{Cache, Looked};
-use crate::catalog::{ModelFacts, Priced, price};
 use crate::continuation::{self, Continuation};
 use crate::custody::Custody;
 use crate::drain::Drains;
 use crate::estimate;
 use crate::files::{FileError, Files};
 use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
-use crate::limits::{Admission, Expectation, LimitReached, Limits, Outlay};
+use crate::limits::{Admission, Expectation, LimitReached, Limits};
 use crate::media::MediaRules;
 use crate::payload::{Listener, Payloads};
 use crate::plan::Routing;
@@ -49,9 +48,6 @@ use crate::responses::{Jobs, Responses};
 use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel, Wishes};
 use crate::safe_reply::may_stand_in_for;
 use crate::shadow::Shadows;
-
-/// The header field in which a caller says how much a call counts where calls wait.
-const PRIORITY_FIELD: &str = "x-trunkline-priority";
 
 /// Bounds that hold for every call.
 #[derive(Debug, Clone)]
@@ -758,118 +754,6 @@ impl OpenChat {
     pub(crate) fn facts(&self) -> ReplyFacts {
         facts(&self.plan.candidates.at(self.at).target, &self.call)
     }
-}
-
-/// What was set aside for a call.
-pub(crate) struct Admitted {
-    pub(crate) admission: Admission,
-    pub(crate) estimate: Usage,
-    /// What the estimate would cost; `None` when no price is known.
-    pub(crate) priced: Option<Priced>,
-}
-
-impl Admitted {
-    /// Counted in, with nothing set aside: nobody is to be paid.
-    fn at_no_price((admission, estimate): (Admission, Usage)) -> Self {
-        Self {
-            admission,
-            estimate,
-            priced: None,
-        }
-    }
-}
-
-/// How much the call counts where calls wait: as its caller says, where that is less than others, or where the
-/// caller administers.
-pub(crate) fn priority_of(caller: &Caller, headers: &HeaderMap) -> Priority {
-    let said = headers.get(PRIORITY_FIELD);
-    let said = said.and_then(|word| Priority::from_word(word.to_str().ok()?));
-    match said.unwrap_or_default() {
-        Priority::High if !caller.is_admin() => Priority::Normal,
-        said => said,
-    }
-}
-
-/// What a call would cost that nobody has answered yet; `None` when no price is known.
-pub(crate) fn expected_price(
-    facts: Option<&ModelFacts>,
-    usage: &Usage,
-    now: Timestamp,
-) -> Option<Priced> {
-    price(facts?, usage, ServiceTier::Standard, now).ok()
-}
-
-/// Sets aside of every limit what the call is expected to take: of the first candidate that has room, which is
-/// then the first of the plan. Where none has, it is waited for where the limits say so.
-pub(crate) async fn set_aside(
-    mut admission: Admission,
-    plan: &mut Plan,
-    estimate: Usage,
-    now: Timestamp,
-) -> Result<Admitted, ChatError> {
-    let count = plan.candidates.len();
-    for at in 0..count.saturating_sub(1) {
-        let target = &plan.candidates.at(at).target;
-        match top_up(&mut admission, target, estimate, now) {
-            Err(ChatError::LimitReached(reached)) if reached.is_of_target => {}
-            Err(error) => return Err(error),
-            Ok(priced) => {
-                plan.candidates.begin_at(at);
-                return Ok(Admitted {
-                    admission,
-                    estimate,
-                    priced,
-                });
-            }
-        }
-    }
-    let last = &plan.candidates.at(count.saturating_sub(1)).target;
-    let (priced, outlay) = expected_cost(&admission, last, estimate, now)?;
-    admission
-        .reserve_in_turn(last.destination(), outlay)
-        .await?;
-    plan.candidates.begin_at(count.saturating_sub(1));
-    Ok(Admitted {
-        admission,
-        estimate,
-        priced,
-    })
-}
-
-/// Sets aside what a call is expected to take of one target, as far as that is not set aside already.
-pub(crate) fn top_up(
-    admission: &mut Admission,
-    target: &ResolvedTarget,
-    estimate: Usage,
-    now: Timestamp,
-) -> Result<Option<Priced>, ChatError> {
-    let (priced, outlay) = expected_cost(admission, target, estimate, now)?;
-    admission.reserve(target.destination(), outlay)?;
-    Ok(priced)
-}
-
-/// What the call would cost at a target. Where a budget holds and no price is known, it could not.
-fn expected_cost(
-    admission: &Admission,
-    target: &ResolvedTarget,
-    estimate: Usage,
-    now: Timestamp,
-) -> Result<(Option<Priced>, Outlay), ChatError> {
-    let priced = expected_price(target.facts.as_deref(), &estimate, now);
-    let takes_something = estimate != Usage::default();
-    if priced.is_none() && takes_something && admission.has_budget_at(target.destination()) {
-        return Err(ChatError::Unpriced {
-            provider: target.provider.name.clone(),
-            model: target.model.clone(),
-        });
-    }
-    let outlay = priced
-        .as_ref()
-        .map_or_else(Outlay::default, |priced| Outlay {
-            usual: priced.total,
-            least: priced.without_output(),
-        });
-    Ok((priced, outlay))
 }
 
 /// The report that the caller wants, as it goes into the answer's `trunkline` field.

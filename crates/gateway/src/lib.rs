@@ -10,6 +10,7 @@
 //! [`rerate`] corrects what calls cost, [`invoice`] compares with what vendors charge, and [`audit`] goes
 //! through the books. [`shadow`] sends copies of calls elsewhere, in the name of the `house`.
 
+mod admit;
 pub mod attempt;
 pub mod audit;
 pub mod batches;

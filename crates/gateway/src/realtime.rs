@@ -37,8 +37,9 @@ use providers::openai::realtime::{self, OpenaiRealtime};
 use providers::tap::Observed;
 use tokio::sync::mpsc;
 
+use crate::admit::{priority_of, set_aside};
 use crate::attempt::{AttemptError, Door, Errand, Way, unreachable};
-use crate::chat::{ChatError, Gateway, Inbound, facts, failed, priority_of, set_aside};
+use crate::chat::{ChatError, Gateway, Inbound, facts, failed};
 use crate::ledger::{Ending, OpenCall};
 use crate::limits::Expectation;
 use crate::problem::provider_problem;

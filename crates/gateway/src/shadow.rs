@@ -18,8 +18,9 @@ use providers::dialect::Format;
 use providers::face::Envelope;
 use tokio::sync::mpsc;
 
+use crate::admit::Admitted;
 use crate::attempt::{Again, ChatErrand};
-use crate::chat::{Admitted, ChatError, Gateway, Inbound, OpenChat, ReportWanted};
+use crate::chat::{ChatError, Gateway, Inbound, OpenChat, ReportWanted};
 use crate::reply::Reply;
 use crate::responses::Recalled;
 use crate::routes::Plan;

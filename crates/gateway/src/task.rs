@@ -20,12 +20,10 @@ use providers::task::{
     PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep, attach_report,
 };
 
+use crate::admit::{Admitted, priority_of, set_aside};
 use crate::attempt::{Answered, AttemptError, Door, Errand, Way, Whole, read_whole, with_status};
 use crate::cache::{Looked, Recorder};
-use crate::chat::{
-    Admitted, ChatError, Gateway, Inbound, ReportWanted, failed, priority_of, report_of, set_aside,
-    whole,
-};
+use crate::chat::{ChatError, Gateway, Inbound, ReportWanted, failed, report_of, whole};
 use crate::files::{Delivery, Given};
 use crate::ledger::OpenCall;
 use crate::limits::{Admission, Expectation};
@@ -73,11 +71,7 @@ impl Gateway {
             Looked::Bypassed => None,
             Looked::Missed(recorder) => recorder,
             Looked::Found(found) => {
-                let admitted = Admitted {
-                    admission,
-                    estimate: envelope.estimate,
-                    priced: None,
-                };
+                let admitted = Admitted::at_no_price((admission, envelope.estimate));
                 let listener = self.listen(caller, &inbound);
                 let (model, operation) = (envelope.model, task.operation());
                 let reply = self.replay(

@@ -20,7 +20,8 @@ use providers::openai::responses::state::{AnswerTap, answer_id, response_id};
 use providers::unfold::unfold;
 
 use super::entry::{Entry, Form};
-use crate::chat::{Admitted, ChatError, Gateway, Inbound};
+use crate::admit::Admitted;
+use crate::chat::{ChatError, Gateway, Inbound};
 use crate::ledger::Ending;
 use crate::payload::Listener;
 use crate::reply::{Reply, ReplyFacts, ReplyStream};

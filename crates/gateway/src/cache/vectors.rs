@@ -14,7 +14,8 @@ use providers::task::Task;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::chat::{ChatError, Gateway, Inbound, ReportWanted, set_aside};
+use crate::admit::set_aside;
+use crate::chat::{ChatError, Gateway, Inbound, ReportWanted};
 use crate::reply::Reply;
 use crate::task::SendingTask;
 

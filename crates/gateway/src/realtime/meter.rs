@@ -19,8 +19,9 @@ use providers::tap::Observed;
 
 use super::words::Words;
 use super::{Terms, Warden};
+use crate::admit::{Admitted, expected_price, set_aside};
 use crate::catalog::ModelFacts;
-use crate::chat::{Admitted, ChatError, Gateway, expected_price, set_aside};
+use crate::chat::{ChatError, Gateway};
 use crate::ledger::{Ending, JournalError, OpenCall, Opening};
 use crate::limits::{Admission, Expectation};
 
