@@ -11,6 +11,8 @@ pub mod mistral;
 pub mod openai;
 pub mod vertex;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use domain::batch::LineFault;
 use http::header::ACCEPT;
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::dialect::{DecodeError, Format, Refusal, Target};
+use crate::splice;
 
 /// How a provider is given batches and asked for them. Pure. Requests are without a credential.
 pub trait BatchApi: Send + Sync {
@@ -229,6 +232,14 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, Decode
 fn write_head(head: &Value, last: &str, lines: &mut Vec<u8>) {
     lines.extend_from_slice(head.to_string().trim_end_matches('}').as_bytes());
     lines.extend_from_slice(format!(",\"{last}\":").as_bytes());
+}
+
+/// A body without some fields and with others; one that is no object stays, and its line is refused.
+fn spliced<'b>(body: &'b [u8], removed: &[&str], added: &[(&str, &str)]) -> Cow<'b, [u8]> {
+    match splice::fields(body, removed, added) {
+        Ok(edited) => Cow::Owned(edited.into()),
+        Err(_) => Cow::Borrowed(body),
+    }
 }
 
 /// Appends JSON on one line: line feeds stand between values only, inside a text they are escaped.

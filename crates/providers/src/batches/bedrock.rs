@@ -13,13 +13,12 @@ use serde_json::value::RawValue;
 use super::bucket::{self, bucket_of};
 use super::{
     BatchApi, Beginning, Bounds, Handing, LineOutcome, Listed, Mark, Page, Progress, ResultLine,
-    Work, bare, read, write_head, write_on_one_line,
+    Work, bare, read, spliced, write_head, write_on_one_line,
 };
 use crate::anthropic::VERSION_FIELD;
 use crate::bedrock::{ANTHROPIC_VERSION, endpoint};
 use crate::dialect::{DecodeError, Format, Refusal, Target};
 use crate::outgoing;
-use crate::splice;
 use crate::url;
 
 /// Amazon Bedrock's batch inference.
@@ -54,20 +53,16 @@ impl BatchApi for BedrockBatches {
 
     fn write_line(&self, name: &str, work: Work, body: &[u8], lines: &mut Vec<u8>) {
         write_head(&json!({ "recordId": name }), "modelInput", lines);
-        let enveloped = match work {
+        let input = match work {
             // A batch has a class of service of its own.
-            Work::Chat(Format::AnthropicMessages) => splice::fields(
+            Work::Chat(Format::AnthropicMessages) => spliced(
                 body,
                 &["model", "stream", "service_tier", "anthropic_version"],
                 &[("anthropic_version", ANTHROPIC_VERSION)],
             ),
-            _ => splice::fields(body, &["serviceTier"], &[]),
+            _ => spliced(body, &["serviceTier"], &[]),
         };
-        match enveloped {
-            Ok(enveloped) => write_on_one_line(&enveloped, lines),
-            // What is no object is refused with its line.
-            Err(_) => write_on_one_line(body, lines),
-        }
+        write_on_one_line(&input, lines);
         lines.extend_from_slice(b"}\n");
     }
 

@@ -16,12 +16,11 @@ use super::bucket::{self, bucket_of};
 use super::gemini::{Status, status_of};
 use super::{
     BatchApi, Beginning, Bounds, Handing, LineOutcome, Listed, Mark, Page, Progress, ResultLine,
-    Work, bare, read, write_head, write_on_one_line,
+    Work, bare, read, spliced, write_head, write_on_one_line,
 };
 use crate::anthropic::VERSION_FIELD;
 use crate::dialect::{DecodeError, Format, Refusal, Target};
 use crate::outgoing;
-use crate::splice;
 use crate::url;
 use crate::vertex::{self, ANTHROPIC_VERSION};
 
@@ -211,14 +210,6 @@ fn labelled<'b>(name: &str, body: &'b [u8]) -> Cow<'b, [u8]> {
         &["labels"],
         &[("labels", &Value::Object(labels).to_string())],
     )
-}
-
-/// A body without some fields and with others; one that is no object stays, and its line is refused.
-fn spliced<'b>(body: &'b [u8], removed: &[&str], added: &[(&str, &str)]) -> Cow<'b, [u8]> {
-    match splice::fields(body, removed, added) {
-        Ok(edited) => Cow::Owned(edited.into()),
-        Err(_) => Cow::Borrowed(body),
-    }
 }
 
 /// A line that was not answered. Its status is a sentence, mostly with the error of a request of its own in it:
