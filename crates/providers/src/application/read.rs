@@ -7,8 +7,8 @@ use super::names::{snake, snake_keys};
 use super::settings;
 use crate::face::InvalidRequest;
 
-/// What a request may have; another name is refused, so that nothing is left out in silence.
-const KNOWN: [&str; 30] = [
+/// What a request may say to the model.
+const KNOWN: [&str; 23] = [
     "model",
     "messages",
     "maxTokens",
@@ -32,13 +32,6 @@ const KNOWN: [&str; 30] = [
     "reasoningEffort",
     "serviceTier",
     "user",
-    "preferredProvider",
-    "fallbackEnabled",
-    "fallbackOrder",
-    "costOptimizationEnabled",
-    "performanceWeighting",
-    "maxRetries",
-    "cache",
 ];
 
 /// What needs what is not there yet, and what to do instead.
@@ -72,15 +65,14 @@ pub(super) fn request(body: &[u8]) -> Result<Bytes, InvalidRequest> {
         if let Some((_, instead)) = LATER.iter().find(|(later, _)| *later == name) {
             return Err(InvalidRequest::of(name, *instead));
         }
-        if !KNOWN.contains(&name.as_str()) {
-            let detail = format!(
-                "'{name}' is not known here. Known are {}.",
-                KNOWN.join(", ")
-            );
-            return Err(InvalidRequest::of(name, detail));
-        }
         if settings::NAMES.contains(&name.as_str()) {
             continue;
+        }
+        // Refused, so that nothing is left out in silence.
+        if !KNOWN.contains(&name.as_str()) {
+            let known = [KNOWN.as_slice(), &settings::NAMES].concat().join(", ");
+            let detail = format!("'{name}' is not known here. Known are {known}.");
+            return Err(InvalidRequest::of(name, detail));
         }
         let is_opaque = name == "logitBias";
         let value = if is_opaque { value } else { snake_keys(value) };
