@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
-use crate::key::{Origin, Rate, Role, VirtualKey};
+use crate::key::{Role, VirtualKey};
 use crate::tenant::ProjectSettings;
 
 /// Someone who has proved who they are. Cheap to clone.
@@ -57,27 +57,14 @@ impl Caller {
     /// Stands for whoever held a key that is no longer known, so that what it began can be recorded. It
     /// cannot be shown, permits nothing and is no longer good at `now`.
     pub fn departed(owner: Owner, now: Timestamp) -> Self {
+        let Owner {
+            key_id,
+            organization_id,
+            project_id,
+        } = owner;
         Self::holding(Arc::new(VirtualKey {
-            id: owner.key_id,
-            name: String::new(),
-            organization_id: owner.organization_id,
-            project_id: owner.project_id,
-            application_id: None,
-            user_id: None,
-            role: Role::Member,
-            hash: [0; 32],
-            previous: None,
-            prefix: String::new(),
-            last_four: String::new(),
-            models: Vec::new(),
-            addresses: Vec::new(),
-            rate: Rate::default(),
-            budget: None,
-            origin: Origin::Configuration,
-            created_at: now,
-            rotated_at: None,
-            expires_at: None,
             revoked_at: Some(now),
+            ..VirtualKey::without_text(key_id, organization_id, project_id, now)
         }))
     }
 

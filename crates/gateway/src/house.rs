@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::caller::Caller;
 use domain::id::{KeyId, OrganizationId, ProjectId};
-use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::key::{Budget, ModelPattern, VirtualKey};
 use jiff::Timestamp;
 
 use crate::routes::hash::StableHash;
@@ -22,27 +22,17 @@ pub(crate) fn key_id(purpose: &str) -> KeyId {
 /// Trunkline, asking for a purpose within a budget. It belongs to no tenant, so that it takes of nobody's
 /// limits; those of providers and models hold for it too. Nobody can show its key.
 pub(crate) fn caller(purpose: &str, budget: Budget) -> Caller {
+    let (organization, project) = (OrganizationId::HOUSE, ProjectId::HOUSE);
     Caller::holding(Arc::new(VirtualKey {
-        id: key_id(purpose),
         name: purpose.to_owned(),
-        organization_id: OrganizationId::HOUSE,
-        project_id: ProjectId::HOUSE,
-        application_id: None,
-        user_id: None,
-        role: Role::Member,
-        hash: [0; 32],
-        previous: None,
-        prefix: String::new(),
-        last_four: String::new(),
         models: vec![ModelPattern::new("*")],
-        addresses: Vec::new(),
-        rate: Rate::default(),
         budget: Some(budget),
-        origin: Origin::Configuration,
-        created_at: Timestamp::UNIX_EPOCH,
-        rotated_at: None,
-        expires_at: None,
-        revoked_at: None,
+        ..VirtualKey::without_text(
+            key_id(purpose),
+            organization,
+            project,
+            Timestamp::UNIX_EPOCH,
+        )
     }))
 }
 

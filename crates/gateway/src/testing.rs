@@ -12,7 +12,7 @@ use domain::caller::Caller;
 use domain::egress::Reach;
 use domain::entropy::Entropy;
 use domain::id::{KeyId, OrganizationId, ProjectId, ReplicaId, RequestId};
-use domain::key::{Budget, ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::key::{Budget, ModelPattern, Rate, VirtualKey};
 use domain::limit::Priority;
 use domain::money::Cost;
 use domain::name::ProviderName;
@@ -223,27 +223,14 @@ pub(crate) fn someone() -> ProviderName {
 
 /// A caller of a key of its own.
 pub(crate) fn caller(rate: Rate, budget: Option<Budget>) -> Caller {
+    let id = KeyId::new(Timestamp::UNIX_EPOCH, &Numbered(next_number()));
+    let (organization, project) = (OrganizationId::DEFAULT, ProjectId::DEFAULT);
     Caller::holding(Arc::new(VirtualKey {
-        id: KeyId::new(Timestamp::UNIX_EPOCH, &Numbered(next_number())),
         name: "test".to_owned(),
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
-        role: Role::Member,
-        hash: [0; 32],
-        previous: None,
-        prefix: String::new(),
-        last_four: String::new(),
         models: vec![ModelPattern::new("*")],
-        addresses: Vec::new(),
         rate,
         budget,
-        origin: Origin::Configuration,
-        created_at: Timestamp::UNIX_EPOCH,
-        rotated_at: None,
-        expires_at: None,
-        revoked_at: None,
+        ..VirtualKey::without_text(id, organization, project, Timestamp::UNIX_EPOCH)
     }))
 }
 

@@ -98,6 +98,38 @@ impl Role {
 }
 
 impl VirtualKey {
+    /// A member's key that nobody can show, since no text has its hash: of whoever calls without one. It permits no
+    /// model, belongs to a project and to nobody in it, and is bounded by nothing of its own.
+    pub fn without_text(
+        id: KeyId,
+        organization_id: OrganizationId,
+        project_id: ProjectId,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            organization_id,
+            project_id,
+            application_id: None,
+            user_id: None,
+            role: Role::Member,
+            hash: KeyHash::default(),
+            previous: None,
+            prefix: String::new(),
+            last_four: String::new(),
+            models: Vec::new(),
+            addresses: Vec::new(),
+            rate: Rate::default(),
+            budget: None,
+            origin: Origin::Configuration,
+            created_at,
+            rotated_at: None,
+            expires_at: None,
+            revoked_at: None,
+        }
+    }
+
     /// Whether the key is good at `now`: neither revoked nor expired.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none_or(|at| now < at) && self.expires_at.is_none_or(|at| now < at)

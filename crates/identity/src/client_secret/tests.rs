@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use domain::clock::{Moment, Sleep};
 use domain::id::{KeyId, OrganizationId, ProjectId};
-use domain::key::{KeyHash, ModelPattern, Origin, PreviousHash, Rate, Role, VirtualKey};
+use domain::key::{KeyHash, ModelPattern, Origin, PreviousHash, VirtualKey};
 
 use super::*;
 use crate::text::Hasher;
@@ -98,27 +98,16 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let ring = KeyRing::new(Hasher::new(&Secret::new(vec![1; 32])));
+        let id = KeyId::new(time(0), &Counted::default());
+        let (organization, project) = (OrganizationId::DEFAULT, ProjectId::DEFAULT);
         let key = VirtualKey {
-            id: KeyId::new(time(0), &Counted::default()),
             name: "test".to_owned(),
-            organization_id: OrganizationId::DEFAULT,
-            project_id: ProjectId::DEFAULT,
-            user_id: None,
-            application_id: None,
-            role: Role::Member,
             hash: ring.hasher().hash("tl_one"),
-            previous: None,
             prefix: "tl_".to_owned(),
             last_four: "_one".to_owned(),
             models: vec![ModelPattern::new("gpt-*")],
-            addresses: Vec::new(),
-            rate: Rate::default(),
-            budget: None,
             origin: Origin::Store,
-            created_at: time(0),
-            rotated_at: None,
-            expires_at: None,
-            revoked_at: None,
+            ..VirtualKey::without_text(id, organization, project, time(0))
         };
         ring.update([key.clone()]);
         let (ring, store, clock) = (Arc::new(ring), Arc::default(), Arc::default());

@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 
 use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId};
-use domain::key::{ModelPattern, Origin, PreviousHash, Rate, Role};
+use domain::key::{ModelPattern, Origin, PreviousHash};
 use domain::secret::Secret;
 
 use super::*;
@@ -20,27 +20,17 @@ fn at(text: &str) -> Timestamp {
 
 fn ring_with(change: impl FnOnce(&mut VirtualKey, &Hasher)) -> KeyRing {
     let hasher = Hasher::new(&Secret::new(vec![1; 32]));
+    let created_at = at("2026-01-01T00:00:00Z");
+    let id = KeyId::new(created_at, &Ones);
+    let (organization, project) = (OrganizationId::DEFAULT, ProjectId::DEFAULT);
     let mut key = VirtualKey {
-        id: KeyId::new(at("2026-01-01T00:00:00Z"), &Ones),
         name: "test".to_owned(),
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
-        role: Role::Member,
         hash: hasher.hash("tl_new"),
-        previous: None,
         prefix: "tl_".to_owned(),
         last_four: "_new".to_owned(),
         models: vec![ModelPattern::new("*")],
-        addresses: Vec::new(),
-        rate: Rate::default(),
-        budget: None,
         origin: Origin::Store,
-        created_at: at("2026-01-01T00:00:00Z"),
-        rotated_at: None,
-        expires_at: None,
-        revoked_at: None,
+        ..VirtualKey::without_text(id, organization, project, created_at)
     };
     change(&mut key, &hasher);
     let ring = KeyRing::new(hasher);

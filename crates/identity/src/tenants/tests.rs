@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::clock::{Moment, Sleep};
 use domain::id::KeyId;
-use domain::key::{ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::key::{ModelPattern, Origin, VirtualKey};
 use domain::secret::Secret;
 use domain::tenant::{Flag, TenantWord};
 use jiff::Timestamp;
@@ -205,27 +205,16 @@ impl Stage {
 
     /// The ring holds a key with this text for `holder`.
     fn hold(&self, text: &str, placement: Placement) {
+        let id = KeyId::new(NOW, &Counted(AtomicU8::new(200)));
+        let (organization, project) = (placement.organization_id, placement.project_id);
         self.ring.update([VirtualKey {
-            id: KeyId::new(NOW, &Counted(AtomicU8::new(200))),
             name: "test".to_owned(),
-            organization_id: placement.organization_id,
-            project_id: placement.project_id,
             application_id: placement.application_id,
             user_id: placement.user_id,
-            role: Role::Member,
             hash: self.ring.hasher().hash(text),
-            previous: None,
-            prefix: String::new(),
-            last_four: String::new(),
             models: vec![ModelPattern::new("*")],
-            addresses: Vec::new(),
-            rate: Rate::default(),
-            budget: None,
             origin: Origin::Store,
-            created_at: NOW,
-            rotated_at: None,
-            expires_at: None,
-            revoked_at: None,
+            ..VirtualKey::without_text(id, organization, project, NOW)
         }]);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::caller::Caller;
 use domain::id::{OrganizationId, ProjectId, RequestId};
-use domain::key::{ModelPattern, Origin, Rate, Role, VirtualKey};
+use domain::key::{ModelPattern, Role, VirtualKey};
 use futures_util::StreamExt;
 use gateway::reply::Reply;
 use gateway::{Inbound, ReportWanted};
@@ -133,26 +133,12 @@ fn prompt(options: &Chat) -> anyhow::Result<String> {
 /// Whoever can run the command owns the installation, so the terminal needs no key. Its calls are
 /// recorded under an identifier of its own.
 pub(super) fn terminal(since: Timestamp) -> Caller {
+    let id = identity::text::configured_id(TERMINAL);
+    let (organization, project) = (OrganizationId::DEFAULT, ProjectId::DEFAULT);
     Caller::holding(Arc::new(VirtualKey {
-        id: identity::text::configured_id(TERMINAL),
         name: TERMINAL.to_owned(),
-        organization_id: OrganizationId::DEFAULT,
-        project_id: ProjectId::DEFAULT,
-        application_id: None,
-        user_id: None,
         role: Role::Admin,
-        hash: [0; 32],
-        previous: None,
-        prefix: String::new(),
-        last_four: String::new(),
         models: vec![ModelPattern::new("*")],
-        addresses: Vec::new(),
-        rate: Rate::default(),
-        budget: None,
-        origin: Origin::Configuration,
-        created_at: since,
-        rotated_at: None,
-        expires_at: None,
-        revoked_at: None,
+        ..VirtualKey::without_text(id, organization, project, since)
     }))
 }
