@@ -1,4 +1,5 @@
-//! What a translation carries, as a page: `docs/conversions.md` is made of the chat fixtures, and this test
+//! What a translation carries, as a page: `docs/conversions.md` is made of the chat fixtures and of the survey of
+//! every face with every format, and this test
 //! fails when the page says something else than they do. With `UPDATE=1` in its environment it writes the
 //! page instead.
 //!
@@ -17,9 +18,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use providers::anthropic::AnthropicMessages;
+use providers::application::ApplicationChat;
 use providers::cohere::CohereChat;
 use providers::face::{Asked, Face};
-use providers::gemini::{Gemini, GeminiArray};
+use providers::gemini::Gemini;
 use providers::openai::OpenaiChat;
 use providers::openai::completions::OpenaiCompletions;
 use providers::openai::responses::OpenaiResponses;
@@ -40,8 +42,8 @@ const FACES: [(&str, &str, &dyn Face); 7] = [
     ),
     ("anthropic", "Anthropic messages", &AnthropicMessages),
     ("gemini", "Gemini", &Gemini),
-    ("gemini_array", "Gemini as a JSON array", &GeminiArray),
     ("cohere", "Cohere chat", &CohereChat),
+    ("application", "Applications", &ApplicationChat),
 ];
 
 /// The targets' sides, likewise.
@@ -155,6 +157,22 @@ impl Pair {
         hosts.insert(host.to_owned());
     }
 
+    fn take(&mut self, refusal: Option<Refusal>, report: Report, host: &str) {
+        if let Some(refusal) = refusal {
+            // What is wrong with the body as a whole has no path.
+            let param = refusal.param.unwrap_or_default();
+            self.note(&param, Fate::Refused, &refusal.detail, host);
+        }
+        self.carried
+            .extend(report.carried.iter().map(|field| unindexed(field)));
+        for told in report.changed {
+            self.note(&told.field, Fate::Changed, &told.reason, host);
+        }
+        for told in report.dropped {
+            self.note(&told.field, Fate::Dropped, &told.reason, host);
+        }
+    }
+
     fn count(&self, fate: Fate) -> usize {
         self.rows.keys().filter(|(_, other)| *other == fate).count()
     }
@@ -184,21 +202,36 @@ impl Page {
                 page.add(&folder, &case);
             }
         }
-        assert!(!page.pairs.is_empty(), "no fixture was found");
+        let survey = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/survey");
+        for folder in entries(&survey) {
+            page.add_survey(&folder);
+        }
+        for (face, (_, name, _)) in FACES.iter().enumerate() {
+            for (format, (_, other)) in FORMATS.iter().enumerate() {
+                let is_told = page.pairs.contains_key(&(face, format));
+                assert!(is_told, "nothing shows what becomes of {name} for {other}");
+            }
+        }
         page
+    }
+
+    /// A matter of a face, for every format.
+    fn add_survey(&mut self, folder: &Path) {
+        let target: TargetFile = json(&folder.join("target.json")).unwrap_or_default();
+        let outcomes: BTreeMap<String, Outcome> = json(&folder.join("targets.json")).unwrap();
+        let face = face_at(&target, folder);
+        for (format, outcome) in outcomes {
+            let format = format_at(&format, folder);
+            let pair = self.pairs.entry((face, format)).or_default();
+            pair.cases += 1;
+            pair.take(outcome.refusal, outcome.conversion, "");
+        }
     }
 
     fn add(&mut self, folder: &str, case: &Path) {
         let target: TargetFile = json(&case.join("target.json")).unwrap_or_default();
-        let face = target.face.as_deref().unwrap_or("openai");
-        let face = place(FACES.iter().map(|(name, ..)| *name), face, "FACES", case);
-        let format = target.format.as_deref().unwrap_or(folder);
-        let format = place(
-            FORMATS.iter().map(|(name, _)| *name),
-            format,
-            "FORMATS",
-            case,
-        );
+        let face = face_at(&target, case);
+        let format = format_at(target.format.as_deref().unwrap_or(folder), case);
         let host = target.host.row.as_deref().unwrap_or_default();
 
         let refusal: Option<Refusal> = json(&case.join("refusal.json"));
@@ -209,20 +242,8 @@ impl Page {
             self.pairs.entry((face, format)).or_default()
         };
         pair.cases += 1;
-        if let Some(refusal) = refusal {
-            // What is wrong with the body as a whole has no path.
-            let param = refusal.param.unwrap_or_default();
-            pair.note(&param, Fate::Refused, &refusal.detail, host);
-        }
         let report: Report = json(&case.join("conversion.json")).unwrap_or_default();
-        pair.carried
-            .extend(report.carried.iter().map(|field| unindexed(field)));
-        for told in report.changed {
-            pair.note(&told.field, Fate::Changed, &told.reason, host);
-        }
-        for told in report.dropped {
-            pair.note(&told.field, Fate::Dropped, &told.reason, host);
-        }
+        pair.take(refusal, report, host);
     }
 
     fn render(&self) -> String {
@@ -239,8 +260,9 @@ impl Page {
              arrives with another value or in another way; *dropped* does not arrive, and a route with `strict: true` refuses\n\
              the request for it; *refused* has no meaning at the target, and nothing is sent. With\n\
              `x-trunkline-report: conversion`, each answer tells [the same of its own request](api.md#the-report).\n\n\
-             The page is made of {cases} cases below `crates/providers/src`, each a request, a whole answer or a stream with\n\
-             what must come of it. What no case shows is not on it. Much depends on the model: one model of a provider may take\n\
+             The page is made of {cases} cases: fixtures below `crates/providers/src`, each a request, a whole answer or a stream\n\
+             with what must come of it, and the survey below `crates/providers/tests/survey`, which asks every face for every\n\
+             format. What no case shows is not on it. Much depends on the model: one model of a provider may take\n\
              what another does not, and then a field stands under both *carried* and *dropped*. A name in brackets is that of\n\
              the compatible host of which a line is true. `[]` stands for any element, `*` for any name, `…` for what differs\n\
              from case to case. A pair of one format with itself says what is adapted where a host or a model demands it.\n\n\
@@ -418,6 +440,21 @@ fn is_unread(face: &dyn Face, asked: &AskedFile, case: &Path) -> bool {
     face.parse(&asked.read(), &body).is_err()
 }
 
+/// The caller's side, by its place in [`FACES`]. A JSON array is another frame around the same answers.
+fn face_at(target: &TargetFile, case: &Path) -> usize {
+    let face = match target.face.as_deref() {
+        Some("gemini_array") => "gemini",
+        Some(face) => face,
+        None => "openai",
+    };
+    place(FACES.iter().map(|(name, ..)| *name), face, "FACES", case)
+}
+
+fn format_at(format: &str, case: &Path) -> usize {
+    let names = FORMATS.iter().map(|(name, _)| *name);
+    place(names, format, "FORMATS", case)
+}
+
 fn place<'a>(
     mut names: impl Iterator<Item = &'a str>,
     name: &str,
@@ -513,6 +550,14 @@ impl AskedFile {
 #[serde(default)]
 struct HostFile {
     row: Option<String>,
+}
+
+/// What became of a matter of the survey.
+#[derive(Deserialize)]
+struct Outcome {
+    refusal: Option<Refusal>,
+    #[serde(default)]
+    conversion: Report,
 }
 
 #[derive(Deserialize)]

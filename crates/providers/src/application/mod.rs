@@ -285,6 +285,9 @@ impl StreamEncoder for Renaming<Box<dyn StreamEncoder>> {
 
     fn fail(&mut self, problem: &Problem, out: &mut BytesMut) {
         self.frames.pass(out);
+        // The inner renderer has to know that nothing follows; its words for it are another API's.
+        self.inner.fail(problem, &mut self.frames.written);
+        self.frames.written.clear();
         write_error(problem, out);
     }
 

@@ -254,6 +254,12 @@ impl<'a> Builder<'a, '_> {
 
     /// Thoughts go back byte for byte; without the provider's signature they would be refused.
     fn reasoning(&mut self, path: &str, reasoning: &'a Reasoning) -> Option<Block<'a>> {
+        if !self.setting.family.takes_thoughts_back() {
+            let reason = "this model takes no thoughts of earlier turns back";
+            self.report
+                .drop(format!("{path}.reasoning_content"), reason);
+            return None;
+        }
         let content = match (&reasoning.redacted, &reasoning.signature) {
             (Some(data), _) => wire::Reasoning::RedactedContent(data),
             (None, Some(signature)) => wire::Reasoning::ReasoningText {

@@ -64,6 +64,12 @@ impl Family {
         )
     }
 
+    /// Whether signed or sealed thoughts of earlier turns are taken back; others refuse the whole request for them.
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-reasoning.html>
+    pub(super) fn takes_thoughts_back(self) -> bool {
+        matches!(self, Self::Claude | Self::Nova2 | Self::Unknown)
+    }
+
     /// Whether the provider searches the web for it.
     /// <https://docs.aws.amazon.com/nova/latest/nova2-userguide/web-grounding.html>
     pub(super) fn searches_the_web(self) -> bool {

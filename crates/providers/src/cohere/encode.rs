@@ -231,7 +231,7 @@ fn thinking(
 }
 
 /// What the catalog says; else what the name says, where it is one that is known not to reason.
-fn reasons(target: &Target<'_>) -> bool {
+pub(super) fn reasons(target: &Target<'_>) -> bool {
     match target.capabilities.reasoning {
         Some(control) => control != ReasoningControl::None,
         None => !["command-r", "command-light", "command-a-03-2025", "c4ai-"]

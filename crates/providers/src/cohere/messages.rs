@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use domain::chat::{
     ChatRequest, Conversion, Media, Message, Part, Reasoning, Text, ToolCall, ToolResult,
 };
-use domain::model::ReasoningControl;
 
+use super::encode::reasons;
 use super::wire::{self, Block};
 use super::{FORMAT, citation, media};
 use crate::dialect::{Refusal, Target};
@@ -31,7 +31,7 @@ pub(super) fn translate<'a>(
         conversation: Conversation::default(),
         system: Vec::new(),
         pictures: Vec::new(),
-        thinks: target.capabilities.reasoning != Some(ReasoningControl::None),
+        thinks: reasons(target),
         sees: target.capabilities.images != Some(false),
         names,
         report,

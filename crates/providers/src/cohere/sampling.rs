@@ -7,12 +7,15 @@ use super::wire;
 /// The most tokens that `k` may name.
 const MAX_K: u64 = 500;
 
+/// Why a value of more than 1 is another.
+const TOO_HIGH: &str = "lowered to 1, the most that the provider takes";
+
 /// Translates the sampling parameters.
 pub(super) fn translate(request: &ChatRequest, report: &mut Conversion) -> wire::Sampling {
     let asked = &request.sampling;
-    if asked.temperature.is_some() {
-        report.carry("temperature");
-    }
+    let temperature = asked
+        .temperature
+        .map(|temperature| bounded_temperature(temperature, report));
     if asked.logit_bias.is_some() {
         report.drop("logit_bias", "the provider has no such parameter");
     }
@@ -29,13 +32,23 @@ pub(super) fn translate(request: &ChatRequest, report: &mut Conversion) -> wire:
         penalty("presence_penalty", asked.presence_penalty, report)
     };
     wire::Sampling {
-        temperature: asked.temperature,
+        temperature,
         p: asked.top_p.map(|p| bounded_p(p, report)),
         k: asked.top_k.map(|k| bounded_k(k, report)),
         seed: asked.seed.and_then(|seed| natural(seed, report)),
         frequency_penalty,
         presence_penalty,
     }
+}
+
+/// <https://docs.cohere.com/docs/temperature>: from 0 to 1.
+fn bounded_temperature(value: f64, report: &mut Conversion) -> f64 {
+    if value > 1.0 {
+        report.change("temperature", TOO_HIGH);
+    } else {
+        report.carry("temperature");
+    }
+    value.min(1.0)
 }
 
 fn bounded_p(value: f64, report: &mut Conversion) -> f64 {
@@ -81,7 +94,7 @@ fn penalty(field: &'static str, value: Option<f64>, report: &mut Conversion) -> 
         return None;
     }
     if value > 1.0 {
-        report.change(field, "lowered to 1, the most that the provider takes");
+        report.change(field, TOO_HIGH);
         return Some(1.0);
     }
     report.carry(field);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::chat::{ChatRequest, Conversion, ReasoningRequest};
 use domain::usage::ServiceTier;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::FORMAT;
@@ -23,6 +24,11 @@ const NAMES: NameForm = NameForm {
     also: ".:-",
 };
 
+/// Where Vertex AI is told how soon to serve a request, which the Gemini API reads in the body
+/// (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/flex-paygo>).
+const SHARED_REQUEST_TYPE: HeaderName =
+    HeaderName::from_static("x-vertex-ai-llm-shared-request-type");
+
 /// Whose service a body is for. They share the format but for a few fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
@@ -35,6 +41,8 @@ pub(crate) enum Service {
 /// The body, what was done to the request, and what the answer's translation must remember.
 pub(super) struct Body {
     pub(super) json: Vec<u8>,
+    /// What is said beside it.
+    pub(super) fields: HeaderMap,
     pub(super) report: Conversion,
     pub(super) exchange: Exchange,
 }
@@ -71,6 +79,7 @@ pub(super) fn body(
     {
         generation_config.media_resolution = conversation.resolution.word();
     }
+    let tier = service_tier(request, service, &mut report);
     let mut body = Request {
         contents: conversation.contents,
         system_instruction: conversation.system,
@@ -79,7 +88,7 @@ pub(super) fn body(
         generation_config,
         safety_settings: None,
         cached_content: None,
-        service_tier: service_tier(request, &mut report),
+        service_tier: tier.filter(|_| service == Service::GeminiApi),
         extra: BTreeMap::new(),
     };
     rest(request, &mut report);
@@ -112,18 +121,32 @@ pub(super) fn body(
         model: target.model.to_owned(),
         ..Exchange::default()
     };
+    let mut fields = HeaderMap::new();
+    if let Some(tier) = tier.filter(|_| service == Service::VertexAi) {
+        fields.insert(SHARED_REQUEST_TYPE, HeaderValue::from_static(tier));
+    }
     Ok(Body {
         json,
+        fields,
         report,
         exchange,
     })
 }
 
 /// <https://ai.google.dev/gemini-api/docs/flex-inference>
-fn service_tier(request: &ChatRequest, report: &mut Conversion) -> Option<&'static str> {
+fn service_tier(
+    request: &ChatRequest,
+    service: Service,
+    report: &mut Conversion,
+) -> Option<&'static str> {
     match request.service_tier? {
         ServiceTier::Batch => {
             report.drop("service_tier", "Gemini takes batches by another interface");
+            None
+        }
+        // What is not said is standard there, and has no word.
+        ServiceTier::Standard if service == Service::VertexAi => {
+            report.carry("service_tier");
             None
         }
         tier => {

@@ -166,7 +166,7 @@ pub(crate) fn encode_for(
     let body = encode::body(request, target, service)?;
     Ok(Encoded {
         body: body.json.into(),
-        fields: HeaderMap::new(),
+        fields: body.fields,
         report: body.report,
         exchange: body.exchange,
     })

@@ -42,6 +42,12 @@ pub struct Quirks {
     /// Whether its batches are jobs of one model at `/batch/jobs` (<https://docs.mistral.ai/api/endpoint/batch>);
     /// elsewhere they are OpenAI's at `/batches`.
     pub batch_jobs: bool,
+    /// Whether the user may speak at once after the results of tools; elsewhere the assistant has to speak between
+    /// them, and everything else is refused.
+    pub user_after_results: bool,
+    /// Whether documents are addresses or `data:` URLs in parts `document_url`
+    /// (<https://docs.mistral.ai/capabilities/document_ai/document_qna>); elsewhere they are parts `file`.
+    pub documents_by_url: bool,
     /// What it makes of an assistant's words at the end of a conversation.
     pub prefill: Prefill,
     /// Fields of a request that it refuses; they are dropped, and the report says so.
@@ -68,6 +74,8 @@ impl Quirks {
         rerank_top_k: false,
         dimensions_field: "dimensions",
         batch_jobs: false,
+        user_after_results: true,
+        documents_by_url: false,
         prefill: Prefill::ByModel,
         refused: &[],
     };

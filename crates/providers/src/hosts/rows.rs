@@ -149,6 +149,8 @@ pub static HOSTS: &[HostRow] = &[
             refused: &["logit_bias", "user", "service_tier"],
             dimensions_field: "output_dimension",
             batch_jobs: true,
+            user_after_results: false,
+            documents_by_url: true,
             prefill: Prefill::Prefix,
             ..Quirks::NONE
         },

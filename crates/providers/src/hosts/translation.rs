@@ -15,7 +15,9 @@ use crate::face::Envelope;
 /// - a stream, which is to end with its usage, of a host that refuses `stream_options`;
 /// - `max_completion_tokens`, of a host that knows `max_tokens` only;
 /// - a message of the role `developer`, of a host that does not know it;
-/// - several tool calls' ids of another host, where the host takes its own form only.
+/// - several tool calls' ids of another host, where the host takes its own form only;
+/// - words of the user right after the results of tools, where the assistant has to speak between them;
+/// - documents, of a host that takes them in other parts.
 ///
 /// Whatever else a host refuses it refuses in its own words: the caller spoke its format.
 pub fn needs_translation(quirks: &Quirks, envelope: &Envelope, body: &[u8]) -> bool {
@@ -31,6 +33,12 @@ pub fn needs_translation(quirks: &Quirks, envelope: &Envelope, body: &[u8]) -> b
         return true;
     }
     if !quirks.developer_role && holds("\"developer\"") && has_developer(body) {
+        return true;
+    }
+    if !quirks.user_after_results && holds("\"tool\"") && has_user_after_results(body) {
+        return true;
+    }
+    if quirks.documents_by_url && holds("\"file\"") && has_file(body) {
         return true;
     }
     quirks.short_call_ids && holds("\"tool_calls\"") && has_foreign_call_ids(body)
@@ -62,6 +70,44 @@ fn has_developer(body: &[u8]) -> bool {
         body.messages
             .iter()
             .any(|message| message.role.as_deref() == Some("developer"))
+    })
+}
+
+fn has_user_after_results(body: &[u8]) -> bool {
+    serde_json::from_slice::<Roles>(body).is_ok_and(|body| {
+        let roles = body.messages.iter().map(|message| message.role.as_deref());
+        roles
+            .clone()
+            .zip(roles.skip(1))
+            .any(|pair| pair == (Some("tool"), Some("user")))
+    })
+}
+
+#[derive(Deserialize)]
+struct Contents<'a> {
+    #[serde(borrow)]
+    messages: Vec<ContentOf<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ContentOf<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct TypeOf {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+fn has_file(body: &[u8]) -> bool {
+    let is_file = |part: &TypeOf| part.kind.as_deref() == Some("file");
+    serde_json::from_slice::<Contents<'_>>(body).is_ok_and(|body| {
+        let contents = body.messages.iter().filter_map(|message| message.content);
+        contents
+            .filter_map(|content| serde_json::from_str::<Vec<TypeOf>>(content.get()).ok())
+            .any(|parts| parts.iter().any(is_file))
     })
 }
 
@@ -112,6 +158,8 @@ mod tests {
         developer_role: false,
         stream_options: false,
         short_call_ids: true,
+        user_after_results: false,
+        documents_by_url: true,
         ..Quirks::NONE
     };
 
@@ -122,6 +170,8 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"user","content":"x"}],"max_completion_tokens":5}"#,
             r#"{"model":"m","messages":[{"role":"developer","content":"x"}]}"#,
             r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"call_1","function":{"name":"f","arguments":"{}"}}]}]}"#,
+            r#"{"model":"m","messages":[{"role":"tool","tool_call_id":"a1B2c3D4e","content":"x"},{"role":"user","content":"y"}]}"#,
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:application/pdf;base64,JVBERi0="}}]}]}"#,
         ] {
             assert!(needs(&STRICT, body), "{body}");
             assert!(!needs(&Quirks::NONE, body), "{body}");
@@ -135,6 +185,7 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5,"metadata":{"max_completion_tokens":"5"}}"#,
             r#"{"model":"developer","messages":[{"role":"user","content":"x"}]}"#,
             r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"a1B2c3D4e","function":{"name":"f","arguments":"{}"}}]}]}"#,
+            r#"{"model":"m","messages":[{"role":"tool","tool_call_id":"a1B2c3D4e","content":"\"file\""},{"role":"assistant","content":"x"},{"role":"user","content":"y"}]}"#,
         ] {
             assert!(!needs(&STRICT, body), "{body}");
         }

@@ -19,6 +19,9 @@ use crate::hosts::{Prefill, Quirks};
 pub(super) const NO_BREAKPOINTS: &str =
     "the host takes no prompt-cache breakpoints; it caches by itself, or not at all";
 
+/// What the assistant says between the results of tools and the user, where the host demands that it speaks there.
+const BRIDGE: &str = "Understood.";
+
 const NO_SIGNATURES: &str = "the host takes no signatures of another provider";
 
 /// One message.
@@ -144,11 +147,31 @@ struct WirePart<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum PartContent<'a> {
-    Text { text: Cow<'a, str> },
-    Thinking { thinking: Vec<Thinking> },
-    ImageUrl { image_url: ImageUrl<'a> },
-    InputAudio { input_audio: InputAudio<'a> },
-    File { file: File<'a> },
+    Text {
+        text: Cow<'a, str>,
+    },
+    Thinking {
+        thinking: Vec<Thinking>,
+    },
+    ImageUrl {
+        image_url: ImageUrl<'a>,
+    },
+    InputAudio {
+        input_audio: InputAudio<'a>,
+    },
+    File {
+        file: File<'a>,
+    },
+    /// A document as Mistral takes it.
+    DocumentUrl(DocumentUrl<'a>),
+}
+
+#[derive(Serialize)]
+struct DocumentUrl<'a> {
+    #[serde(rename = "document_url")]
+    url: String,
+    #[serde(rename = "document_name", skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -217,6 +240,18 @@ pub(super) fn messages<'a>(
     report: &mut Conversion,
 ) -> Vec<WireMessage<'a>> {
     let mut written = Vec::with_capacity(messages.len());
+    let mut is_bridged = false;
+    let mut bridge = |written: &mut Vec<WireMessage<'a>>, next: &WireMessage<'a>| {
+        let stands_after_results = written.last().is_some_and(|last| last.role == "tool");
+        if !quirks.user_after_results && stands_after_results && next.role == "user" {
+            is_bridged = true;
+            written.push(WireMessage {
+                role: "assistant",
+                content: Content::Text(Cow::Borrowed(BRIDGE)),
+                ..WireMessage::default()
+            });
+        }
+    };
     // What tools gave that is not words, until the last of the results that stand together.
     let mut beside = Vec::new();
     for (index, message) in messages.iter().enumerate() {
@@ -231,15 +266,31 @@ pub(super) fn messages<'a>(
             written.push(writer.tool_result(result, &mut beside));
             continue;
         }
-        written.extend(shown(&mut beside));
+        if let Some(shown) = shown(&mut beside) {
+            bridge(&mut written, &shown);
+            written.push(shown);
+        }
         let shown = writer.message(message);
         // What only another format knows is reported; every host refuses a message of nothing.
         let held_unknown = |part: &Part| matches!(part, Part::Unknown { .. });
         if !(shown.says_nothing() && message.content().iter().any(held_unknown)) {
+            bridge(&mut written, &shown);
             written.push(shown);
         }
     }
-    written.extend(shown(&mut beside));
+    if let Some(shown) = shown(&mut beside) {
+        bridge(&mut written, &shown);
+        written.push(shown);
+    }
+    if is_bridged {
+        report.change(
+            "messages",
+            format!(
+                "the host demands that the assistant speaks between a tool's result and the user: a turn that says \
+                 {BRIDGE:?} was put there"
+            ),
+        );
+    }
     if quirks.prefill == Prefill::Prefix
         && let Some(last) = written.last_mut()
     {
@@ -552,9 +603,16 @@ impl<'a> Writer<'a, '_> {
                 return PartContent::Text { text };
             }
         };
+        let name = media.name.as_deref();
+        let data = match data {
+            Some(url) if self.quirks.documents_by_url => {
+                return PartContent::DocumentUrl(DocumentUrl { url, name });
+            }
+            data => data,
+        };
         PartContent::File {
             file: File {
-                name: media.name.as_deref(),
+                name,
                 data,
                 id,
                 extra: self.extra(path, "file"),

@@ -4,6 +4,7 @@ use domain::chat::{ChatRequest, Conversion, Effort, ReasoningRequest};
 use domain::model::ReasoningControl;
 use serde::Serialize;
 
+use super::model;
 use super::wire::{Extra, Leftovers};
 use crate::dialect::Target;
 use crate::hosts::ReasoningSwitch;
@@ -55,7 +56,7 @@ pub(super) fn reasoning<'a>(
         budget_tokens,
         include_thoughts,
     } = request.reasoning;
-    if target.capabilities.reasoning == Some(ReasoningControl::None) {
+    if model::never_reasons(target.model, target.capabilities) {
         if effort.is_some_and(|effort| effort != Effort::None) || budget_tokens.is_some() {
             report.drop("reasoning_effort", "the model does not reason");
         }

@@ -12,6 +12,15 @@ pub(super) fn reasons(model: &str, capabilities: &Capabilities) -> bool {
     }
 }
 
+/// Whether the model surely does not reason, so that it refuses every word about it; of names that nobody knows
+/// it may.
+pub(super) fn never_reasons(model: &str, capabilities: &Capabilities) -> bool {
+    match capabilities.reasoning {
+        Some(control) => control == ReasoningControl::None,
+        None => is_name_without_reasoning(model),
+    }
+}
+
 /// Whether the model takes `temperature`, `top_p` and penalties. OpenAI's reasoning models refuse them.
 pub(super) fn takes_sampling(model: &str, capabilities: &Capabilities) -> bool {
     capabilities
@@ -49,6 +58,14 @@ pub(super) fn thinks_with_tools_by_responses(model: &str) -> bool {
     is_reasoning_name(name) && release.is_some_and(|release| release >= 4)
 }
 
+/// OpenAI's models before those that reason: `gpt-3.5-turbo`, `gpt-4`, `gpt-4o`, `gpt-4.1-mini`, `chatgpt-4o-latest`.
+fn is_name_without_reasoning(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    ["gpt-3.5", "gpt-4", "chatgpt-4"]
+        .iter()
+        .any(|family| name.starts_with(family))
+}
+
 /// `o1`, `o3-mini`, `gpt-5.4-nano`, but not `gpt-5-chat-latest`; behind whatever path a host puts before it.
 fn is_reasoning_name(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
@@ -76,6 +93,28 @@ mod tests {
             assert!(takes_sampling(name, &unknown), "{name}");
             assert!(takes_stop(name), "{name}");
         }
+    }
+
+    #[test]
+    fn models_that_never_reason_are_known_by_name_when_the_catalog_says_nothing() {
+        let unknown = Capabilities::default();
+        for name in [
+            "gpt-3.5-turbo",
+            "gpt-4",
+            "gpt-4o-mini",
+            "openai/gpt-4.1",
+            "chatgpt-4o-latest",
+        ] {
+            assert!(never_reasons(name, &unknown), "{name}");
+        }
+        for name in ["gpt-5", "o3", "gpt-oss-120b", "deepseek-chat", "gpt-5-chat"] {
+            assert!(!never_reasons(name, &unknown), "{name}");
+        }
+        let said = Capabilities {
+            reasoning: Some(ReasoningControl::Effort),
+            ..unknown
+        };
+        assert!(!never_reasons("gpt-4-that-thinks", &said));
     }
 
     #[test]

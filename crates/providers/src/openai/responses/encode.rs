@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use domain::chat::{ChatRequest, Conversion, Effort, OutputFormat, Part, ReasoningRequest};
-use domain::model::ReasoningControl;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -255,7 +254,7 @@ fn reasoning<'a>(
         budget_tokens,
         include_thoughts,
     } = request.reasoning;
-    if target.capabilities.reasoning == Some(ReasoningControl::None) {
+    if model::never_reasons(target.model, target.capabilities) {
         if effort.is_some_and(|effort| effort != Effort::None) || budget_tokens.is_some() {
             report.drop("reasoning_effort", "the model does not reason");
         }

@@ -1,5 +1,7 @@
 //! Writes messages as items.
 
+use std::borrow::Cow;
+
 use domain::chat::{
     CacheControl, ChatRequest, Conversion, Media, Message, Part, Reasoning, Source, Text, Tool,
     ToolResult,
@@ -150,16 +152,16 @@ impl<'a> Writer<'a, '_> {
     }
 
     fn result(&mut self, result: &'a ToolResult) {
+        self.cache(result.cache, &self.path.clone());
+        let mut output = self.content(&result.content, "content");
         if result.is_error {
             self.report.change(
                 self.path.clone(),
-                "the format has no mark for a tool that failed; its words must tell",
+                "the format has no mark for a tool that failed; its words begin with `Error:`",
             );
-        }
-        self.cache(result.cache, &self.path.clone());
-        let mut output = self.content(&result.content, "content");
-        if output.says_nothing() {
-            output = Content::Text("");
+            output.begin_with_word("Error:");
+        } else if output.says_nothing() {
+            output = Content::Text(Cow::Borrowed(""));
         }
         let call_id = result.call_id.as_str();
         let extra = self.extra(&self.path.clone());
@@ -207,7 +209,7 @@ impl<'a> Writer<'a, '_> {
         if let [Part::Text(text)] = parts
             && text.cache.is_none()
         {
-            return Content::Text(&text.text);
+            return Content::Text(Cow::Borrowed(&text.text));
         }
         let mut written = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! The items of a request as serde structs.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -65,7 +67,7 @@ pub(super) enum Summary<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Parts(Vec<WirePart<'a>>),
 }
 
@@ -73,6 +75,21 @@ impl Content<'_> {
     /// Whether no part is left.
     pub(super) fn says_nothing(&self) -> bool {
         matches!(self, Self::Parts(parts) if parts.is_empty())
+    }
+
+    /// Puts a word before all others.
+    pub(super) fn begin_with_word(&mut self, word: &'static str) {
+        match self {
+            Self::Text(text) => *text = Cow::Owned(format!("{word} {text}")),
+            Self::Parts(parts) if parts.is_empty() => *self = Self::Text(Cow::Borrowed(word)),
+            Self::Parts(parts) => {
+                let first = KnownPart::InputText {
+                    text: word,
+                    prompt_cache_breakpoint: None,
+                };
+                parts.insert(0, WirePart::Known(first));
+            }
+        }
     }
 }
 
