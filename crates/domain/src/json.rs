@@ -5,6 +5,7 @@
 //! values are looked at sixteen bytes at a time. What is no plain struct of text and numbers is left to
 //! `serde_json`, or refused.
 
+use std::cell::Cell;
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
 
@@ -27,6 +28,20 @@ impl ser::Error for Unwritable {
 /// Appends `value` as JSON. What was appended before an error stays.
 pub fn write(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Unwritable> {
     value.serialize(Writer(out))
+}
+
+/// Lets `write` have room that the thread uses again and again: what every call writes, and hands on as a copy,
+/// takes no memory of its own.
+pub fn in_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    thread_local! {
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Taken out, so that whoever writes while something is written finds other room.
+    let mut room = SCRATCH.take();
+    room.clear();
+    let written = write(&mut room);
+    SCRATCH.set(room);
+    written
 }
 
 struct Writer<'o>(&'o mut Vec<u8>);

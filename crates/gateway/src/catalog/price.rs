@@ -1,6 +1,6 @@
 //! From a usage to a bill: exact products, one rounding.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use domain::money::{Cost, PicoDollars};
 use domain::usage::{ServiceTier, Usage};
@@ -81,10 +81,19 @@ impl Priced {
     /// Where the price comes from, as the ledger writes it: who says so, which edition of it, and the tier
     /// that was asked for where it is not the standard one (`genai-prices 2026-11-21 batch`).
     pub fn source(&self) -> String {
-        match self.asked_tier() {
-            ServiceTier::Standard => format!("{} {}", self.price_source, self.price_version),
-            tier => format!("{} {} {tier}", self.price_source, self.price_version),
-        }
+        // Every call has one: it is not to grow while it is written.
+        let mut source = String::with_capacity(48);
+        // Writing to memory does not fail.
+        let written = match self.asked_tier() {
+            ServiceTier::Standard => write!(source, "{} {}", self.price_source, self.price_version),
+            tier => write!(
+                source,
+                "{} {} {tier}",
+                self.price_source, self.price_version
+            ),
+        };
+        debug_assert!(written.is_ok());
+        source
     }
 }
 

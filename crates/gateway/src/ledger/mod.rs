@@ -188,13 +188,12 @@ impl Ledger {
         self.captured.fetch_add(attempts, Ordering::Relaxed);
         self.observer.ended(&call, traceparent);
         let ended = Ended { segments, call };
-        let mut line = Vec::with_capacity(1000);
-        record::write_end(&ended, &mut line);
-        let waiting = {
+        let waiting = domain::json::in_scratch(|line| {
+            record::write_end(&ended, line);
             let mut ending = locked(&self.ending);
-            ending.push((self.journal.join(&line, 1), ended));
+            ending.push((self.journal.join(line, 1), ended));
             ending.len()
-        };
+        });
         if waiting == 1 {
             self.ends.notify_one();
         }

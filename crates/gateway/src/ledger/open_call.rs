@@ -161,13 +161,14 @@ impl OpenCall {
         Self {
             ledger,
             intent,
-            segments: Vec::new(),
+            segments: Vec::with_capacity(1),
             received: opening.received,
             facts: opening.facts,
             estimated_with: opening.priced.as_ref().map(edition),
             admission: Some(opening.admission),
             traceparent: opening.traceparent,
-            attempts: Vec::new(),
+            // Most calls are sent once.
+            attempts: Vec::with_capacity(1),
             announced: None,
             told: 0,
             sent: None,
@@ -321,16 +322,18 @@ impl OpenCall {
             .saturating_add(1);
         let now = self.ledger.clock.now();
         let attempt = Attempt::new(number, provider, model.to_owned(), reason, now);
-        let mut lines = Vec::with_capacity(1024);
-        if self.attempts.is_empty() {
-            record::write_intent(&self.intent, &mut lines);
-        }
         let dispatch = Dispatch {
             request_id: self.intent.request_id,
             attempt,
         };
-        record::write_attempt(&dispatch, &mut lines);
-        self.announced = Some(self.ledger.journal.join(&lines, 1));
+        let ticket = domain::json::in_scratch(|lines| {
+            if self.attempts.is_empty() {
+                record::write_intent(&self.intent, lines);
+            }
+            record::write_attempt(&dispatch, lines);
+            self.ledger.journal.join(lines, 1)
+        });
+        self.announced = Some(ticket);
         one_turn().await;
         self.conclude_announcement()?;
         self.ledger

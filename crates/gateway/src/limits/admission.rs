@@ -339,6 +339,7 @@ impl Admission {
             was_sent: true,
         };
         self.is_over = true;
+        let now = self.bench.now();
         {
             let mut own = self.holder.own();
             if output_tokens > 0 && self.counts_rates {
@@ -347,12 +348,11 @@ impl Admission {
                 own.habits.learn(route.unwrap_or_default(), output_tokens);
             }
             if cost > Cost::ZERO {
-                let now = self.bench.clock.now();
                 let began = self.began.time;
                 let purses = own
                     .purses
                     .get_or_insert_with(|| Box::new(Purses::at(began)));
-                purses.add(cost, began, now);
+                purses.add(cost, began, now.time);
             }
         }
         if cost > Cost::ZERO {
@@ -365,14 +365,10 @@ impl Admission {
             let newcomers = self.bench.newcomers(&self.holder);
             self.take_anyway(&newcomers, &nothing, false);
         }
-        self.give_all_back(taken);
+        self.give_all_back(taken, now);
     }
 
-    fn give_all_back(&mut self, taken: Taken) {
-        if self.holds.is_empty() {
-            return;
-        }
-        let now = self.bench.now();
+    fn give_all_back(&mut self, taken: Taken, now: Now) {
         for hold in self.holds.drain(..) {
             self.bench.give_back(&hold, taken, now);
         }
@@ -382,7 +378,7 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         if !self.is_over {
-            self.give_all_back(Taken::default());
+            self.give_all_back(Taken::default(), self.bench.now());
         }
     }
 }

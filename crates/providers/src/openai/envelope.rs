@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use domain::name::ModelName;
 use serde_json::value::RawValue;
 
@@ -54,7 +54,7 @@ pub(crate) fn text(body: &[u8]) -> Result<&str, InvalidRequest> {
 
 /// Reads a model's name.
 pub(crate) fn model_name(raw: &RawValue) -> Result<ModelName, InvalidRequest> {
-    super::fields::text(raw, || "model".to_owned())?
+    super::fields::words(raw, || "model".to_owned())?
         .parse()
         .map_err(|_| {
             InvalidRequest::of(
@@ -127,22 +127,27 @@ pub(crate) fn span(whole: &str, part: &str) -> Range<usize> {
 /// The caller's bytes with the model's name replaced and, for a stream that would carry no usage, with
 /// the option that asks for it. Nothing else is touched.
 pub(crate) fn splice(envelope: &Envelope, body: &Bytes, model: &str) -> Spliced {
-    let model = serde_json::Value::from(model).to_string();
+    // A text always makes JSON.
+    let model = serde_json::to_string(model).unwrap_or_default();
     let model_span = envelope.model_span.clone().unwrap_or_default();
     let after_model = model_span.end;
-    let mut edits = vec![(model_span, model)];
+    let named = (model_span, model);
     let withhold_usage = envelope.stream && !envelope.stream_usage;
-    if withhold_usage {
-        edits.push(if let Some(span) = &envelope.stream_options_span {
+    let body = if withhold_usage {
+        let asking = if let Some(span) = &envelope.stream_options_span {
             ask_within(body, span)
         } else {
             let asking = r#","stream_options":{"include_usage":true}"#;
             (after_model..after_model, asking.to_owned())
-        });
-    }
-    edits.sort_by_key(|(span, _)| span.start);
+        };
+        let mut edits = [named, asking];
+        edits.sort_by_key(|(span, _)| span.start);
+        apply(body, &edits)
+    } else {
+        apply(body, &[named])
+    };
     Spliced {
-        body: apply(body, &edits),
+        body,
         withhold_usage,
     }
 }
@@ -181,13 +186,13 @@ fn ask_within(body: &[u8], span: &Range<usize>) -> (Range<usize>, String) {
 /// Applies edits that are in order and do not overlap.
 pub(crate) fn apply(body: &Bytes, edits: &[(Range<usize>, String)]) -> Bytes {
     let growth: usize = edits.iter().map(|(_, text)| text.len()).sum();
-    let mut edited = BytesMut::with_capacity(body.len() + growth);
+    let mut edited = Vec::with_capacity(body.len() + growth);
     let mut copied = 0;
     for (span, text) in edits {
-        edited.put_slice(body.get(copied..span.start).unwrap_or_default());
-        edited.put_slice(text.as_bytes());
+        edited.extend_from_slice(body.get(copied..span.start).unwrap_or_default());
+        edited.extend_from_slice(text.as_bytes());
         copied = span.end;
     }
-    edited.put_slice(body.get(copied..).unwrap_or_default());
-    edited.freeze()
+    edited.extend_from_slice(body.get(copied..).unwrap_or_default());
+    edited.into()
 }

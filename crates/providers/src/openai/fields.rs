@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use domain::chat::Extensions;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -296,14 +296,30 @@ impl<'a> Fields<'a> {
 
 /// Reads a string.
 pub(crate) fn text(raw: &RawValue, path: impl Fn() -> String) -> Result<String, InvalidRequest> {
+    words(raw, path).map(Cow::into_owned)
+}
+
+/// The same, where it stands: few texts have escapes.
+pub(crate) fn words(
+    raw: &RawValue,
+    path: impl Fn() -> String,
+) -> Result<Cow<'_, str>, InvalidRequest> {
     if Kind::of(raw.get()) != Some(Kind::Text) {
         return Err(wrong_type(path(), "a string", Kind::of(raw.get())));
     }
-    serde_json::from_str(raw.get()).map_err(|_| {
-        let path = path();
-        let detail = format!("`{path}` holds an escape that is not a Unicode character.");
-        InvalidRequest::of(path, detail)
-    })
+    let quoted = raw.get().strip_prefix('"');
+    if let Some(words) = quoted.and_then(|rest| rest.strip_suffix('"'))
+        && memchr(b'\\', words.as_bytes()).is_none()
+    {
+        return Ok(Cow::Borrowed(words));
+    }
+    serde_json::from_str(raw.get())
+        .map(Cow::Owned)
+        .map_err(|_| {
+            let path = path();
+            let detail = format!("`{path}` holds an escape that is not a Unicode character.");
+            InvalidRequest::of(path, detail)
+        })
 }
 
 /// Reads the items of an array, with their paths.

@@ -2,6 +2,7 @@
 
 mod address;
 mod network;
+mod quiet;
 mod simulated;
 
 use std::sync::Arc;

@@ -19,11 +19,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tower::Service;
+use tower::util::MapResponse;
 
 use super::address::is_public;
+use super::quiet::Quiet;
 use crate::socket;
 
 /// Idle connections that are kept for each host.
@@ -41,7 +44,10 @@ pub(super) struct Network {
     reach: Reach,
 }
 
-type Pool = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+type Pool = Client<HttpsConnector<Dialler>, Full<Bytes>>;
+
+/// Connects, and says nothing of the connection.
+type Dialler = MapResponse<HttpConnector<Resolver>, fn(TokioIo<TcpStream>) -> TokioIo<Quiet>>;
 
 /// What may be spoken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,9 +129,10 @@ fn pool(reach: Reach, connect_timeout: Duration, versions: Versions) -> std::io:
             .map_err(std::io::Error::other)?,
     };
     let tls = tls.https_or_http();
+    let dialler: Dialler = MapResponse::new(tcp, quiet);
     let connector = match versions {
-        Versions::All => tls.enable_all_versions().wrap_connector(tcp),
-        Versions::Http1 => tls.enable_http1().wrap_connector(tcp),
+        Versions::All => tls.enable_all_versions().wrap_connector(dialler),
+        Versions::Http1 => tls.enable_http1().wrap_connector(dialler),
     };
     Ok(Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
@@ -137,6 +144,10 @@ fn pool(reach: Reach, connect_timeout: Duration, versions: Versions) -> std::io:
         .http2_adaptive_window(true)
         .http2_keep_alive_interval(Duration::from_secs(30))
         .build(connector))
+}
+
+fn quiet(stream: TokioIo<TcpStream>) -> TokioIo<Quiet> {
+    TokioIo::new(Quiet(stream.into_inner()))
 }
 
 /// Resolves names and refuses those that lead to addresses out of reach, so that a name that resolves

@@ -1,6 +1,6 @@
 //! Calls of every face, from the socket and back.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use axum::BoxError;
@@ -13,7 +13,7 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Collected, Limited};
+use http_body_util::{BodyExt, Limited};
 use providers::face::Asked;
 
 use super::answer::Answer;
@@ -23,7 +23,7 @@ use super::faces::{Api, Spoken};
 use super::problem::IntoProblem;
 use super::rates;
 use super::request::Arrival;
-use super::value::{self, shown};
+use super::value::Values;
 use crate::app::App;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-trunkline-provider");
@@ -82,15 +82,15 @@ where
                 if let Err(problem) = applications::ask(app, &mut inbound) {
                     return refuse(&problem);
                 }
-                let reply = Box::pin(app.gateway.chat(&caller, inbound)).await;
+                let reply = on_the_heap(|| app.gateway.chat(&caller, inbound)).await;
                 reply.map(applications::show)
             } else {
-                Box::pin(app.gateway.chat(&caller, inbound)).await
+                on_the_heap(|| app.gateway.chat(&caller, inbound)).await
             }
         }
         Api::Task(task) => {
             let inbound = inbound(task, spoken, arrival, parts, body);
-            Box::pin(app.gateway.perform(&caller, inbound)).await
+            on_the_heap(|| app.gateway.perform(&caller, inbound)).await
         }
     };
     match outcome {
@@ -99,10 +99,23 @@ where
         Err(error) => {
             let standing = rates::of_refusal(&error);
             let mut response = refuse(&error.into_problem());
-            rates::tell(name, standing, arrival.at, response.headers_mut());
+            let mut values = Values::new();
+            rates::tell(
+                name,
+                standing,
+                arrival.at,
+                &mut values,
+                response.headers_mut(),
+            );
             response
         }
     }
+}
+
+/// A future on the heap, made where it is to lie: one that is made before is copied there, which of a call's
+/// story are nine kilobytes.
+fn on_the_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
 /// A request as the gateway takes it.
@@ -160,8 +173,9 @@ pub(super) fn respond(reply: Reply, face: Recorded, arrival: &Arrival) -> Respon
     if is_streamed {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
-    describe(&facts, headers);
-    rates::tell(face, facts.standing, arrival.at, headers);
+    let mut values = Values::new();
+    describe(&facts, &mut values, headers);
+    rates::tell(face, facts.standing, arrival.at, &mut values, headers);
     response
 }
 
@@ -177,18 +191,10 @@ where
     if body.size_hint().lower() > max as u64 {
         return Err(too_large());
     }
-    let collected = match body
-        .size_hint()
-        .exact()
-        .and_then(|length| usize::try_from(length).ok())
-    {
-        Some(length) if length > SURE => gather(Limited::new(body, max), length).await,
-        _ => Limited::new(body, max)
-            .collect()
-            .await
-            .map(Collected::to_bytes),
-    };
-    match collected {
+    let promised = body.size_hint().exact();
+    let promised = promised.and_then(|length| usize::try_from(length).ok());
+    let gathered = gather(Limited::new(body, max), promised.unwrap_or_default()).await;
+    match gathered {
         Ok(body) => Ok(body),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(error) => {
@@ -198,24 +204,41 @@ where
     }
 }
 
-/// Reads a body that says to have `length` bytes into one piece of memory. Collected, it would be there twice
-/// before it is in one piece: in as many as it came in, and whole.
+/// Reads a body that says to have `length` bytes into one piece of memory; one that comes in one piece is that
+/// piece.
 async fn gather<B>(body: B, length: usize) -> Result<Bytes, BoxError>
 where
     B: Body<Data = Bytes, Error = BoxError>,
 {
     let mut body = pin!(body);
-    let mut whole = BytesMut::with_capacity(SURE);
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            // Room for what only the header promises is made when some of it is there.
-            if whole.len() + data.len() > whole.capacity() {
-                whole.reserve(length.saturating_sub(whole.len()).max(data.len()));
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        if first.is_empty() {
+            first = data;
+            if body.is_end_stream() {
+                break;
             }
-            whole.extend_from_slice(&data);
+            continue;
         }
+        if whole.is_empty() {
+            whole.reserve(SURE.min(length).max(first.len() + data.len()));
+            whole.extend_from_slice(&first);
+        }
+        // Room for what only the header promises is made when some of it is there.
+        if whole.len() + data.len() > whole.capacity() {
+            whole.reserve(length.saturating_sub(whole.len()).max(data.len()));
+        }
+        whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
 }
 
 /// Answers a request whose every attempt failed.
@@ -277,26 +300,27 @@ fn seconds_up(wait: Duration) -> u64 {
 }
 
 /// What the header says of an answer.
-pub fn describe(facts: &ReplyFacts, headers: &mut HeaderMap) {
-    insert(headers, PROVIDER, facts.provider.as_str());
-    insert(headers, MODEL, &facts.model);
+pub(super) fn describe(facts: &ReplyFacts, values: &mut Values, headers: &mut HeaderMap) {
     headers.insert(CACHE, HeaderValue::from_static(cache_word(facts.cache)));
     if let Some(age) = facts.age {
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
     }
     let overhead = facts.overhead.as_micros();
-    let overhead = shown(format_args!("{}.{:03}", overhead / 1000, overhead % 1000));
+    let overhead = format_args!("{}.{:03}", overhead / 1000, overhead % 1000);
     for (name, value) in [
-        (ATTEMPTS, Some(value::number(facts.attempts))),
-        (OVERHEAD, overhead),
-        (COST, facts.cost.and_then(shown)),
+        (PROVIDER, values.text(facts.provider.as_str())),
+        (MODEL, values.text(&facts.model)),
+        (ATTEMPTS, values.number(facts.attempts)),
+        (OVERHEAD, values.shown(overhead)),
+        (COST, facts.cost.and_then(|cost| values.shown(cost))),
+        (
+            MEDIA_URL,
+            facts.media_url.as_deref().and_then(|url| values.text(url)),
+        ),
     ] {
         if let Some(value) = value {
             headers.insert(name, value);
         }
-    }
-    if let Some(url) = &facts.media_url {
-        insert(headers, MEDIA_URL, url);
     }
     if facts.is_simulated {
         headers.insert(SIMULATED, HeaderValue::from_static("true"));

@@ -26,7 +26,7 @@ use super::faces::{CHAT, REALTIME};
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
-use super::value::shown;
+use super::value::Values;
 use super::{call, chat_socket, faces, passing, sockets};
 use crate::app::Shared;
 use crate::socket;
@@ -185,7 +185,7 @@ impl Site {
                 .entry(CONNECTION)
                 .or_insert(HeaderValue::from_static("close"));
         }
-        if let Some(value) = shown(arrival.request_id) {
+        if let Some(value) = Values::new().shown(arrival.request_id) {
             // Anthropic's clients look for it under their own vendor's name.
             if is_anthropics {
                 response.headers_mut().insert("request-id", value.clone());

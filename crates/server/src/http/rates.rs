@@ -8,16 +8,24 @@ use gateway::limits::{Meter, Standing};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 
-use super::value;
+use super::value::Values;
 
 /// Says what is left of requests and of tokens, of the tightest limit of each: to OpenAI's clients and to
 /// Anthropic's as their vendors do, to all others as the IETF's draft has it. What the vendor said of its own
 /// limits is not the caller's, and makes room.
-pub fn tell(face: Face, standing: Option<Standing>, now: Timestamp, headers: &mut HeaderMap) {
+pub(super) fn tell(
+    face: Face,
+    standing: Option<Standing>,
+    now: Timestamp,
+    values: &mut Values,
+    headers: &mut HeaderMap,
+) {
     let Some(standing) = standing else { return };
     match face {
-        Face::OpenaiChat | Face::OpenaiResponses | Face::Openai => openai(&standing, headers),
-        Face::Anthropic => anthropic(&standing, now, headers),
+        Face::OpenaiChat | Face::OpenaiResponses | Face::Openai => {
+            openai(&standing, values, headers);
+        }
+        Face::Anthropic => anthropic(&standing, now, values, headers),
         Face::Gemini | Face::Cohere | Face::Application | Face::PassThrough => {
             draft(&standing, headers);
         }
@@ -33,7 +41,7 @@ pub fn of_refusal(error: &ChatError) -> Option<Standing> {
 }
 
 /// <https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers>
-fn openai(standing: &Standing, headers: &mut HeaderMap) {
+fn openai(standing: &Standing, values: &mut Values, headers: &mut HeaderMap) {
     let names = [
         (
             standing.requests,
@@ -54,8 +62,11 @@ fn openai(standing: &Standing, headers: &mut HeaderMap) {
     ];
     for (meter, [limit, remaining, reset]) in names {
         let Some(meter) = meter else { continue };
-        number(headers, limit, meter.limit);
-        number(headers, remaining, meter.remaining);
+        for (name, number) in [(limit, meter.limit), (remaining, meter.remaining)] {
+            if let Some(value) = values.number(number) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
         let wait = if is_untouched(meter) {
             "0s"
         } else {
@@ -73,7 +84,7 @@ fn openai(standing: &Standing, headers: &mut HeaderMap) {
 }
 
 /// <https://docs.claude.com/en/api/rate-limits#response-headers>
-fn anthropic(standing: &Standing, now: Timestamp, headers: &mut HeaderMap) {
+fn anthropic(standing: &Standing, now: Timestamp, values: &mut Values, headers: &mut HeaderMap) {
     let names = [
         (
             standing.requests,
@@ -94,8 +105,11 @@ fn anthropic(standing: &Standing, now: Timestamp, headers: &mut HeaderMap) {
     ];
     for (meter, [limit, remaining, reset]) in names {
         let Some(meter) = meter else { continue };
-        number(headers, limit, meter.limit);
-        number(headers, remaining, meter.remaining);
+        for (name, number) in [(limit, meter.limit), (remaining, meter.remaining)] {
+            if let Some(value) = values.number(number) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
         let wait = if is_untouched(meter) {
             Duration::ZERO
         } else {
@@ -107,7 +121,7 @@ fn anthropic(standing: &Standing, now: Timestamp, headers: &mut HeaderMap) {
             .unwrap_or(now);
         // Whole seconds (RFC 3339), as the vendor writes them.
         let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
-        if let Ok(at) = HeaderValue::try_from(at.to_string()) {
+        if let Some(at) = values.shown(at) {
             headers.insert(HeaderName::from_static(reset), at);
         }
     }
@@ -130,10 +144,6 @@ fn draft(standing: &Standing, headers: &mut HeaderMap) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-}
-
-fn number(headers: &mut HeaderMap, name: &'static str, number: u64) {
-    headers.insert(HeaderName::from_static(name), value::number(number));
 }
 
 fn is_untouched(meter: Meter) -> bool {
@@ -159,7 +169,7 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         let now = Timestamp::from_millisecond(1_700_000_000_500).unwrap();
-        tell(face, Some(standing), now, &mut headers);
+        tell(face, Some(standing), now, &mut Values::new(), &mut headers);
         let pairs = headers.iter();
         pairs
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -202,7 +212,14 @@ mod tests {
     #[test]
     fn who_is_not_limited_is_told_nothing() {
         let mut headers = HeaderMap::new();
-        tell(Face::OpenaiChat, None, Timestamp::UNIX_EPOCH, &mut headers);
+        let now = Timestamp::UNIX_EPOCH;
+        tell(
+            Face::OpenaiChat,
+            None,
+            now,
+            &mut Values::new(),
+            &mut headers,
+        );
         assert!(headers.is_empty());
     }
 }

@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use domain::clock::Moment;
 use domain::id::RequestId;
+use http::HeaderName;
 use jiff::Timestamp;
 
 use crate::app::App;
 
 /// The response field that names the request.
-pub const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request, on arrival.
 #[derive(Debug, Clone, Copy)]

@@ -32,6 +32,7 @@ use super::call;
 use super::faces::{Api, Spoken};
 use super::problem::IntoProblem;
 use super::request::Arrival;
+use super::value::Values;
 use crate::app::Shared;
 use crate::socket;
 
@@ -97,7 +98,7 @@ pub async fn realtime(
     // The story of a call is long, and the server moves what it polls: on the heap it stays where it is.
     match Box::pin(app.gateway.converse(&caller, inbound, &query, preset)).await {
         Ok(session) => {
-            call::describe(&session.facts(), accepted.headers_mut());
+            call::describe(&session.facts(), &mut Values::new(), accepted.headers_mut());
             sequel.set(Box::pin(hold(session, upgrade, door)));
             accepted
         }

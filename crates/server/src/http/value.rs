@@ -1,44 +1,44 @@
 //! Values of header fields.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 
+use bytes::BytesMut;
 use http::HeaderValue;
 
-/// Room for an identifier, an amount or a number.
-const ROOM: usize = 48;
+/// Room for what most answers say of themselves, in bytes.
+const ROOM: usize = 256;
 
-/// What is shown, as a field's value; `None` where it holds what no value may hold. It is written in place, so
-/// that the value itself is all that takes memory: every answer has a dozen.
-pub(super) fn shown(value: impl Display) -> Option<HeaderValue> {
-    let mut short = Short {
-        bytes: [0; ROOM],
-        length: 0,
-    };
-    match write!(short, "{value}") {
-        Ok(()) => HeaderValue::from_bytes(short.bytes.get(..short.length)?).ok(),
-        Err(fmt::Error) => HeaderValue::try_from(value.to_string()).ok(),
+/// Values of fields, written one behind the other into one piece of memory: every answer has a dozen.
+pub(super) struct Values(BytesMut);
+
+impl Values {
+    /// Room for the values of one answer.
+    pub(super) fn new() -> Self {
+        Self(BytesMut::with_capacity(ROOM))
     }
-}
 
-/// A whole number, as a field's value.
-pub(super) fn number(number: impl itoa::Integer) -> HeaderValue {
-    let mut digits = itoa::Buffer::new();
-    // Digits may stand in any value.
-    HeaderValue::from_str(digits.format(number)).unwrap_or(HeaderValue::from_static("0"))
-}
+    /// What is shown, as a field's value; `None` where it holds what no value may hold: model names may hold
+    /// any character.
+    pub(super) fn shown(&mut self, value: impl Display) -> Option<HeaderValue> {
+        // Writing to memory does not fail.
+        let written = write!(self.0, "{value}");
+        debug_assert!(written.is_ok());
+        self.taken()
+    }
 
-struct Short {
-    bytes: [u8; ROOM],
-    length: usize,
-}
+    /// A text, as a field's value.
+    pub(super) fn text(&mut self, text: &str) -> Option<HeaderValue> {
+        self.0.extend_from_slice(text.as_bytes());
+        self.taken()
+    }
 
-impl Write for Short {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.length + text.len();
-        let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
+    /// A whole number, as a field's value.
+    pub(super) fn number(&mut self, number: impl itoa::Integer) -> Option<HeaderValue> {
+        self.text(itoa::Buffer::new().format(number))
+    }
+
+    fn taken(&mut self) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
     }
 }
 
@@ -48,19 +48,25 @@ mod tests {
 
     #[test]
     fn what_is_short_and_what_is_long_is_shown() {
-        assert_eq!(number(0), "0");
-        assert_eq!(number(u64::MAX), u64::MAX.to_string().as_str());
-        assert_eq!(shown(format_args!("{}.{:03}", 1, 2)).unwrap(), "1.002");
-        for length in [ROOM - 1, ROOM, ROOM + 1, 4 * ROOM] {
-            let text = "x".repeat(length);
-            assert_eq!(shown(&text).unwrap(), text.as_str());
-        }
-        assert_eq!(shown("").unwrap(), "");
+        let mut values = Values::new();
+        assert_eq!(values.number(0).unwrap(), "0");
+        let most = u64::MAX.to_string();
+        assert_eq!(values.number(u64::MAX).unwrap(), most.as_str());
+        assert_eq!(
+            values.shown(format_args!("{}.{:03}", 1, 2)).unwrap(),
+            "1.002"
+        );
+        let long: Vec<String> = [ROOM - 1, ROOM, 4 * ROOM].map(|it| "x".repeat(it)).into();
+        let shown: Vec<HeaderValue> = long.iter().map(|it| values.shown(it).unwrap()).collect();
+        assert_eq!(shown, long);
+        assert_eq!(values.text("").unwrap(), "");
     }
 
     #[test]
-    fn what_would_end_a_field_is_no_value() {
-        assert_eq!(shown("a\r\nb"), None);
-        assert_eq!(shown(format!("{}\n", "x".repeat(ROOM))), None);
+    fn what_would_end_a_field_is_no_value_and_spoils_no_other() {
+        let mut values = Values::new();
+        assert_eq!(values.shown("a\r\nb"), None);
+        assert_eq!(values.text("c\n"), None);
+        assert_eq!(values.text("d").unwrap(), "d");
     }
 }

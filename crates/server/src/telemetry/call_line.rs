@@ -63,16 +63,17 @@ impl CallLines {
     }
 
     pub(super) fn write(&self, call: &Call, traceparent: Option<&str>) {
-        let mut line = Vec::with_capacity(768);
-        let written = match self.0.format() {
-            LogFormat::Json => domain::json::write(&json(call, traceparent), &mut line)
-                .map_err(std::io::Error::other),
-            LogFormat::Text => text(call, &mut line),
-        };
-        line.push(b'\n');
-        // Writing plain fields into memory does not fail.
-        debug_assert!(written.is_ok());
-        self.0.write(&line);
+        domain::json::in_scratch(|line| {
+            let written = match self.0.format() {
+                LogFormat::Json => domain::json::write(&json(call, traceparent), line)
+                    .map_err(std::io::Error::other),
+                LogFormat::Text => text(call, line),
+            };
+            line.push(b'\n');
+            // Writing plain fields into memory does not fail.
+            debug_assert!(written.is_ok());
+            self.0.write(line);
+        });
     }
 }
 

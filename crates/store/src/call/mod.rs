@@ -18,7 +18,7 @@ use crate::database::{Database, Store, rows};
 use crate::value::{Reader, microseconds, whole};
 use crate::{postgres, sqlite};
 use row::CallRow;
-pub(crate) use row::{NewRow, json, named};
+pub(crate) use row::{NewRow, json, named, shared_json};
 
 #[async_trait]
 impl CallStore for Store {

@@ -1,6 +1,7 @@
 //! A row of `calls`, as it is written and as it is read.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use domain::call::{
     Attempt, CacheOutcome, Call, CallCursor, CallState, EndReason, Face, Operation,
@@ -107,10 +108,21 @@ impl<'c> NewRow<'c> {
 
 /// A value as JSON, times as microseconds.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Failed(error);
     let mut text = Vec::with_capacity(640);
-    domain::json::write(value, &mut text).map_err(|error| failed(Box::new(error)))?;
-    String::from_utf8(text).map_err(|error| failed(Box::new(error)))
+    domain::json::write(value, &mut text).map_err(unwritable)?;
+    String::from_utf8(text).map_err(unwritable)
+}
+
+/// The same, as a text that is shared, written in memory that is used again.
+pub(crate) fn shared_json(value: &impl Serialize) -> Result<Arc<str>, StoreError> {
+    domain::json::in_scratch(|text| {
+        domain::json::write(value, text).map_err(unwritable)?;
+        str::from_utf8(text).map(Arc::from).map_err(unwritable)
+    })
+}
+
+fn unwritable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Failed(error.into())
 }
 
 fn kept_attempts(attempts: &[Attempt]) -> Cow<'_, [Attempt]> {

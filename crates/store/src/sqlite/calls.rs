@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::sync::{Arc, LazyLock};
 
 use domain::call::{Attempt, Call};
@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::Pools;
-use crate::call::{NewRow, json};
+use crate::call::{NewRow, json, shared_json};
 use crate::error::store_error;
 use crate::spend::sums;
 
@@ -187,15 +187,27 @@ pub(crate) async fn add_to_sums(
     Ok(())
 }
 
-/// Texts that rows repeat which follow each other: most are made once for many rows.
+/// Texts of rows. Those that rows repeat which follow each other are made once for many; room to write the others
+/// is used again.
 #[derive(Default)]
 struct Repeated<'c> {
+    written: String,
     organizations: Again<OrganizationId>,
     projects: Again<ProjectId>,
     keys: Again<KeyId>,
     states: Again<&'static str>,
     providers: Again<&'c str>,
     models: Again<&'c str>,
+}
+
+impl Repeated<'_> {
+    fn own(&mut self, value: impl Display) -> Arc<str> {
+        self.written.clear();
+        // Writing to memory does not fail.
+        let written = write!(self.written, "{value}");
+        debug_assert!(written.is_ok());
+        self.written.as_str().into()
+    }
 }
 
 /// The text of the last value that was asked for.
@@ -226,9 +238,9 @@ fn bind<'c>(
     repeated: &mut Repeated<'c>,
     insert: Insert,
 ) -> Result<Insert, StoreError> {
-    let details = json(&Details::of(&row))?;
+    let details = shared_json(&Details::of(&row))?;
     Ok(insert
-        .bind(row.request_id.to_string())
+        .bind(repeated.own(row.request_id))
         .bind(repeated.organizations.text(row.organization_id))
         .bind(repeated.projects.text(row.project_id))
         .bind(repeated.keys.text(row.key_id))
