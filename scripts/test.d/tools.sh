@@ -4,7 +4,7 @@
 
 readonly nextest_version=0.9.143
 # Redis stands for Valkey, which Debian 12 does not have.
-readonly debian_packages=(build-essential python3-venv postgresql redis-server)
+readonly debian_packages=(build-essential openssl python3-venv postgresql redis-server)
 
 install_debian_packages() {
   local package missing=()

@@ -31,18 +31,21 @@ pub struct Event {
 pub enum EventKind {
     /// A budget was used up to a part that operators want to hear of.
     BudgetAlert,
+    /// A limit of requests, tokens or calls at the same time was used up to a part that operators want to hear of.
+    RateAlert,
     /// What a key had written into a vendor's prompt cache was not read, more than operators want.
     PromptCacheUnread,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::BudgetAlert, Self::PromptCacheUnread];
+    pub const ALL: [Self; 3] = [Self::BudgetAlert, Self::RateAlert, Self::PromptCacheUnread];
 
     /// The word used in the API, the logs and the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BudgetAlert => "budget_alert",
+            Self::RateAlert => "rate_alert",
             Self::PromptCacheUnread => "prompt_cache_unread",
         }
     }

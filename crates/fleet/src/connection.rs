@@ -95,6 +95,17 @@ impl Shared {
         Ok(())
     }
 
+    /// Refuses a server that is part of a Redis Cluster: what is asked together lies on several servers there. One
+    /// that cannot be asked within `bound` may be what it should be.
+    pub async fn refuse_cluster(&self, bound: Duration) -> Result<(), Clustered> {
+        let mut command = redis::cmd("INFO");
+        command.arg("cluster");
+        match self.apart().ask::<String>(&command, bound).await {
+            Ok(told) if told.contains("cluster_enabled:1") => Err(Clustered),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The name of a key in the installation's namespace.
     pub(crate) fn key(&self, name: impl fmt::Display) -> String {
         format!("{}{name}", self.namespace)
@@ -210,6 +221,13 @@ fn tcp_settings() -> TcpSettings {
     let settings = settings.set_user_timeout(GONE);
     settings
 }
+
+/// The server is part of a cluster.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error(
+    "`shared` names a server of a Redis Cluster, which is not spoken: name one that is not (`cluster-enabled no`)"
+)]
+pub struct Clustered;
 
 /// No answer came in time.
 #[derive(Debug, thiserror::Error)]

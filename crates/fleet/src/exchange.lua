@@ -1,5 +1,5 @@
 -- One exchange with up to 512 counters. What it means is `domain::limit::Shares`; this is the same by the server's
--- clock, and with care after everything was lost.
+-- clock.
 --
 -- KEYS[1] is when all of this began, in microseconds; every other key is a counter: a hash of `run` (its epoch),
 -- `base` (taken by those who are not part of this run), and for each replica what it said last, as five numbers.
@@ -11,23 +11,32 @@ local time = redis.call('TIME')
 local microseconds = time[1] * 1000000 + time[2]
 local now = math.floor(microseconds / 1000)
 
-local began = tonumber(redis.call('GET', KEYS[1]) or microseconds)
+-- A clock that was set back makes nothing last for longer than it would have.
+local began = math.min(tonumber(redis.call('GET', KEYS[1]) or microseconds), microseconds)
 local began_at = math.floor(began / 1000)
 redis.call('SET', KEYS[1], string.format('%.0f', began), 'PX', 30 * 86400000)
 
--- What was said, or nil where it counts no longer; and what of it goes into the base.
+local function written(said)
+  return string.format('%.0f %.0f %.0f %.0f %.0f', said.spent, said.held, said.wanted, said.share, said.heard)
+end
+
+-- What was said, or nil where it counts no longer; and what of it goes into the base. `is_other` says that it is not
+-- what stands there.
 local function remembered(text, span, length)
   local words = string.gmatch(text, '%d+')
   local said = {}
   for _, name in ipairs({ 'spent', 'held', 'wanted', 'share', 'heard' }) do
     said[name] = tonumber(words())
   end
+  if said.heard > now then said.heard, said.is_other = now, true end
   local silent = now - said.heard
   if silent <= lease then return said, 0 end
+  if said.share > 0 or said.wanted > 0 then said.is_other = true end
   said.share, said.wanted = 0, 0
   if span == 'sliding' then
     if silent > lease + length then return nil, 0 end
   elseif span == 'period' then
+    if said.held > 0 then said.is_other = true end
     said.held = 0
     if silent > gone then return nil, said.spent end
   else
@@ -50,6 +59,11 @@ local function exchange(key, span, length, ttl, capacity, epoch, spent, held, kn
       base = base + handed_over
       if not said then
         redis.call('HDEL', key, field)
+      elseif said.is_other then
+        redis.call('HSET', key, field, written(said))
+      end
+      if not said then
+        -- It counts no longer.
       elseif field == replica then
         had, said_before = said.share, said.spent
       else
@@ -88,8 +102,8 @@ local function exchange(key, span, length, ttl, capacity, epoch, spent, held, kn
   local share = math.min(wanted, within, math.max(fair, had))
   share = math.max(share, spent + held)
 
-  redis.call('HSET', key, 'base', string.format('%.0f', base), replica,
-    string.format('%.0f %.0f %.0f %.0f %.0f', spent, held, wanted, share, now))
+  local said = { spent = spent, held = held, wanted = wanted, share = share, heard = now }
+  redis.call('HSET', key, 'base', string.format('%.0f', base), replica, written(said))
   redis.call('PEXPIRE', key, ttl)
   local granted = { share, math.max(room - share, 0), base + spent_by_others, fair }
   for i, amount in ipairs(granted) do granted[i] = string.format('%.0f', amount) end

@@ -16,7 +16,7 @@ mod location;
 
 pub use breakers::Breakers;
 pub use cache::Answers;
-pub use connection::{Namespace, Shared};
+pub use connection::{Clustered, Namespace, Shared};
 pub use counters::Counters;
 pub use election::SharedElection;
 pub use location::{InvalidLocation, Location};

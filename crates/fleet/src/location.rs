@@ -19,6 +19,11 @@ pub enum InvalidLocation {
         "shared state is written redis://HOST:6379, rediss://HOST:6379 for TLS, or redis+unix:///PATH"
     )]
     Scheme,
+    /// It names a cluster.
+    #[error(
+        "Redis Cluster is not spoken: name one server that is part of none, as in redis://HOST:6379"
+    )]
+    Cluster,
     /// The URL is not one of Redis'.
     #[error("the URL is not one of Redis', as in redis://USER:PASSWORD@HOST:6379/0")]
     Url,
@@ -49,6 +54,16 @@ impl FromStr for Location {
     type Err = InvalidLocation;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let authority = rest
+            .split_once('/')
+            .map_or(rest, |(authority, _)| authority);
+        let hosts = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, hosts)| hosts);
+        if scheme.contains("cluster") || hosts.contains(',') {
+            return Err(InvalidLocation::Cluster);
+        }
         if !SCHEMES.iter().any(|scheme| text.starts_with(scheme)) {
             return Err(InvalidLocation::Scheme);
         }
@@ -85,6 +100,7 @@ mod tests {
             "redis://127.0.0.1:6379",
             "valkey://cache.internal/3",
             "rediss://ann:hunter2@cache.example:6380/0",
+            "redis://ann:one,two@cache.example:6379",
             "redis+unix:///run/redis.sock",
         ] {
             assert!(text.parse::<Location>().is_ok(), "{text}");
@@ -105,6 +121,8 @@ mod tests {
             ("127.0.0.1:6379", InvalidLocation::Scheme),
             ("memcached://host", InvalidLocation::Scheme),
             ("redis://host:port", InvalidLocation::Url),
+            ("redis+cluster://host:6379", InvalidLocation::Cluster),
+            ("redis://one:6379,two:6379", InvalidLocation::Cluster),
             ("redis://host/first", InvalidLocation::Url),
             ("rediss://host:6379/#insecure", InvalidLocation::Insecure),
         ] {

@@ -65,10 +65,12 @@ pub(crate) async fn set_aside(
     let count = plan.candidates.len();
     for at in 0..count.saturating_sub(1) {
         let target = &plan.candidates.at(at).target;
-        match top_up(&mut admission, target, estimate, now) {
-            Err(ChatError::LimitReached(reached)) if reached.is_of_target => {}
-            Err(error) => return Err(error),
-            Ok(priced) => {
+        let (priced, outlay) = expected_cost(&admission, target, estimate, now)?;
+        let reserved = admission.reserve_when_shared(target.destination(), outlay);
+        match reserved.await {
+            Err(reached) if reached.is_of_target => {}
+            Err(reached) => return Err(reached.into()),
+            Ok(()) => {
                 plan.candidates.begin_at(at);
                 return Ok(Admitted {
                     admission,

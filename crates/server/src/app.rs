@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use domain::call::{Call, CallObserver};
 use domain::clock::Clock;
@@ -62,6 +63,8 @@ const WAITING_COPIES: usize = 1_024;
 const WAITING_CACHE_WORK: usize = 1_024;
 /// Texts that may wait for the sentence model.
 const WAITING_TEXTS: usize = 256;
+/// How long the start waits for what replicas share to say whether it is part of a cluster.
+const CLUSTER_BOUND: Duration = Duration::from_millis(500);
 /// The size at which a journal segment is followed by the next.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// The least number of segments that a full journal has. Only whole segments are let go of: one that
@@ -163,6 +166,9 @@ impl App {
         }
         let ring = Arc::new(open_ring(config, data_dir, &*entropy, started_at)?);
         let shared = open_shared(config, &ring, &clock)?;
+        if let Some(shared) = &shared {
+            shared.refuse_cluster(CLUSTER_BOUND).await?;
+        }
         let (desk, tenants) = desks(&store, &ring, &clock, &entropy);
         let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
         let (limits, limit_desk, alerts) =

@@ -363,8 +363,8 @@ pub struct NewLimitOptions {
     /// How many calls may wait
     #[arg(long, default_value_t = 100)]
     pub max_waiting: u32,
-    /// At which per cent of a budget an event is raised; may be given several times
-    #[arg(long, value_name = "PERCENT", default_values_t = [50, 80, 100])]
+    /// At which per cent an event is raised; may be given several times [of dollars: 50, 80 and 100]
+    #[arg(long, value_name = "PERCENT")]
     pub alert: Vec<u8>,
 }
 

@@ -37,7 +37,7 @@ pub struct Limit {
     pub bound: Bound,
     /// Whether calls wait for room, and how; never of dollars.
     pub queue: Option<QueueRules>,
-    /// At which parts of a budget operators want to hear of it, in per cent, ascending; of dollars only.
+    /// At which parts operators want to hear of it, in per cent, ascending.
     pub alerts: Vec<u8>,
     /// Where it comes from.
     pub origin: Origin,

@@ -12,6 +12,8 @@ use crate::id::ReplicaId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shares {
     epoch: Epoch,
+    /// When everything that is shared began, or was lost.
+    began: Duration,
     /// Of a period: what was taken for good by those who are not, or were not yet, part of this run.
     base: u64,
     replicas: BTreeMap<ReplicaId, Said>,
@@ -40,17 +42,24 @@ impl Said {
 }
 
 impl Shares {
-    /// A counter that begins.
-    pub fn new(epoch: Epoch) -> Self {
+    /// A counter that begins, among others the first of which began at `began`.
+    pub fn new(epoch: Epoch, began: Duration) -> Self {
         Self {
             epoch,
+            began,
             base: 0,
             replicas: BTreeMap::new(),
         }
     }
 
-    /// What `replica` says and gets at `now`, by the counter's own clock.
-    pub fn exchange(&mut self, replica: ReplicaId, demand: &Demand, now: Duration) -> Grant {
+    /// What `replica`, one of so many, says and gets at `now`, by the counter's own clock.
+    pub fn exchange(
+        &mut self,
+        replica: ReplicaId,
+        replicas: u64,
+        demand: &Demand,
+        now: Duration,
+    ) -> Grant {
         self.forget(demand.span, now);
         let mine = self.replicas.remove(&replica);
         let others = || self.replicas.values();
@@ -75,7 +84,8 @@ impl Shares {
         let fair = self.fair(demand);
         // Only growth is bounded by what is fair: what it has, it may have given out since it asked.
         let had = mine.map_or(0, |mine| mine.share);
-        let share = demand.wanted.min(room).min(fair.max(had)).max(taken);
+        let within = self.within(room, replicas, now);
+        let share = demand.wanted.min(within).min(fair.max(had)).max(taken);
         let said = Said {
             spent: demand.spent,
             held: demand.held,
@@ -101,6 +111,20 @@ impl Shares {
         self.replicas.is_empty() && self.base == 0
     }
 
+    /// How much of `room` one may have now. Whoever has not been heard of since everything was lost may still give
+    /// out what it had, until its lease is over: so it is left an equal part.
+    fn within(&self, room: u64, replicas: u64, now: Duration) -> u64 {
+        let others = self.replicas.values();
+        let heard = others.filter(|other| other.heard >= self.began).count();
+        let heard = u64::try_from(heard).unwrap_or(u64::MAX).saturating_add(1);
+        let unheard = replicas.saturating_sub(heard);
+        if now.saturating_sub(self.began) < LEASE {
+            room.div_ceil(unheard.saturating_add(1))
+        } else {
+            room
+        }
+    }
+
     /// An equal part for everyone who wants something, while someone wants more than there is for them.
     fn fair(&self, demand: &Demand) -> u64 {
         let someone_waits = self
@@ -117,8 +141,11 @@ impl Shares {
 
     /// Takes the shares of those who were not heard of for [`LEASE`], and forgets what counts no longer.
     fn forget(&mut self, span: Span, now: Duration) {
+        // Of a clock that was set back nothing lasts for longer than it would have.
+        self.began = self.began.min(now);
         let base = &mut self.base;
         self.replicas.retain(|_, said| {
+            said.heard = said.heard.min(now);
             let silent = now.saturating_sub(said.heard);
             if silent <= LEASE {
                 return true;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::fleet::SharedStateError;
 
 use crate::server::RedisServer;
-use crate::world::connected;
+use crate::world::{connected, connected_at};
 
 const BOUND: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_millis(501);
@@ -17,6 +17,34 @@ async fn a_server_that_is_there_answers() {
     assert!(shared.answers());
     shared.ping(BOUND).await.unwrap();
     assert!(shared.answers());
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let server = RedisServer::start_with_tls();
+    let authority = std::fs::read_to_string(server.authority()).unwrap();
+    assert!(authority.contains("BEGIN CERTIFICATE"), "{authority}");
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    installed.expect("every test is a process of its own, or this is the only one that speaks TLS");
+    let (shared, _) = connected_at(&server.tls_url());
+    let error = shared.ping(BOUND).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.to_lowercase().contains("certificate"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_server_of_a_cluster_is_refused_and_another_is_not() {
+    let server = RedisServer::start_in_cluster();
+    let (shared, _) = connected(&server);
+    let error = shared.refuse_cluster(BOUND).await.unwrap_err();
+    assert!(error.to_string().contains("Redis Cluster"), "{error}");
+    let mut server = RedisServer::start();
+    let (shared, _) = connected(&server);
+    assert!(shared.refuse_cluster(BOUND).await.is_ok());
+    // One that cannot be asked may be what it should be.
+    server.stop();
+    assert!(shared.refuse_cluster(BOUND).await.is_ok());
+    assert!(shared.answers(), "others ask for themselves");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,17 +14,55 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct RedisServer {
     address: SocketAddr,
     process: Option<Child>,
+    /// What it is started with beside.
+    options: Vec<String>,
+    /// Where it speaks TLS.
+    tls: Option<SocketAddr>,
+    /// What it keeps, which goes with it.
+    folder: Option<PathBuf>,
 }
 
 impl RedisServer {
     /// Starts a server and waits until it answers.
     pub(crate) fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("its address");
-        drop(free);
+        Self::start_as(Vec::new(), None, None)
+    }
+
+    /// Starts one that is part of a cluster.
+    pub(crate) fn start_in_cluster() -> Self {
+        let folder = folder_of(free_address());
+        let nodes = folder.join("nodes").display().to_string();
+        let options = ["--cluster-enabled", "yes", "--cluster-config-file", &nodes];
+        let options = options.map(str::to_owned).to_vec();
+        Self::start_as(options, None, Some(folder))
+    }
+
+    /// Starts one that speaks TLS too, with a certificate of an authority of its own.
+    pub(crate) fn start_with_tls() -> Self {
+        let address = free_address();
+        let folder = folder_of(address);
+        certify(&folder);
+        let path = |name: &str| folder.join(name).display().to_string();
+        let options = [
+            ("--tls-port", address.port().to_string()),
+            ("--tls-cert-file", path("server.pem")),
+            ("--tls-key-file", path("server.key")),
+            ("--tls-ca-cert-file", path("authority.pem")),
+            ("--tls-auth-clients", "no".to_owned()),
+        ];
+        let options = options.into_iter();
+        let options = options.flat_map(|(name, value)| [name.to_owned(), value]);
+        let options = options.collect();
+        Self::start_as(options, Some(address), Some(folder))
+    }
+
+    fn start_as(options: Vec<String>, tls: Option<SocketAddr>, folder: Option<PathBuf>) -> Self {
         let mut server = Self {
-            address,
+            address: free_address(),
             process: None,
+            options,
+            tls,
+            folder,
         };
         server.start_again();
         server
@@ -34,11 +73,24 @@ impl RedisServer {
         format!("redis://{}", self.address)
     }
 
+    /// Where it speaks TLS.
+    pub(crate) fn tls_url(&self) -> String {
+        let address = self.tls.expect("it speaks TLS");
+        format!("rediss://{address}")
+    }
+
+    /// The certificate of the authority that vouches for it.
+    pub(crate) fn authority(&self) -> PathBuf {
+        let folder = self.folder.as_ref().expect("it speaks TLS");
+        folder.join("authority.pem")
+    }
+
     /// Starts it where it was before, with nothing in it.
     pub(crate) fn start_again(&mut self) {
         let process = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--port", &self.address.port().to_string()])
+            .args(&self.options)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server starts; scripts/test installs it");
@@ -127,5 +179,41 @@ impl Drop for RedisServer {
             // A test that failed has nobody to tell.
             drop(process.kill().and_then(|()| process.wait()));
         }
+        if let Some(folder) = &self.folder {
+            drop(std::fs::remove_dir_all(folder));
+        }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("its address")
+}
+
+/// A folder for what a server keeps.
+fn folder_of(address: SocketAddr) -> PathBuf {
+    let (process, port) = (std::process::id(), address.port());
+    let folder = std::env::temp_dir().join(format!("trunkline-redis-{process}-{port}"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// Makes an authority, and a certificate of its for this machine.
+fn certify(folder: &Path) {
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1").expect("a file");
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout";
+    for command in [
+        format!("req -x509 {key} authority.key -out authority.pem -days 2 -subj /CN=authority"),
+        format!("req {key} server.key -out server.csr -subj /CN=server"),
+        "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 \
+         -extfile names -out server.pem"
+            .to_owned(),
+    ] {
+        let done = Command::new("openssl")
+            .args(command.split_whitespace())
+            .current_dir(folder)
+            .output()
+            .expect("openssl starts; scripts/test installs it");
+        assert!(done.status.success(), "{command}: {done:?}");
     }
 }

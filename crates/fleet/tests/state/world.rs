@@ -61,8 +61,17 @@ pub(crate) fn connected(server: &RedisServer) -> (Shared, Arc<Watch>) {
 
 /// The same for a replica of another installation.
 pub(crate) fn connected_in(server: &RedisServer, fingerprint: u64) -> (Shared, Arc<Watch>) {
+    connected_as(&server.url(), fingerprint)
+}
+
+/// The same for a server that is reached at `url`.
+pub(crate) fn connected_at(url: &str) -> (Shared, Arc<Watch>) {
+    connected_as(url, 1)
+}
+
+fn connected_as(url: &str, fingerprint: u64) -> (Shared, Arc<Watch>) {
     let watch = Arc::new(Watch::default());
-    let location = server.url().parse().unwrap();
+    let location = url.parse().unwrap();
     let shared = Shared::open(&location, Namespace::new(fingerprint), watch.clone()).unwrap();
     (shared, watch)
 }

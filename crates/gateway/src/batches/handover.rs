@@ -84,7 +84,7 @@ impl Batches {
             return Ok(());
         };
         let caller = self.whoever_made(batch);
-        let mut held = match self.set_aside(gateway, batch, &caller) {
+        let mut held = match self.set_aside(gateway, batch, &caller).await {
             Ok(held) => held,
             Err(fault) => {
                 fail(batch, vec![fault], self.parts.clock.now());

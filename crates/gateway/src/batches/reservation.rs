@@ -24,8 +24,9 @@ impl Held {
 impl Batches {
     /// Sets aside what the lines may cost at the price for batches. The budgets must have room for all of
     /// them, even for a batch that is alone, since nobody can stop what a provider has been given; and that is
-    /// held in any case.
-    pub(super) fn set_aside(
+    /// held in any case. Where replicas share the budgets, it waits until this one has a share that is large
+    /// enough.
+    pub(super) async fn set_aside(
         &self,
         gateway: &Gateway,
         batch: &Batch,
@@ -39,10 +40,12 @@ impl Batches {
             return Ok(self.hold_parts(gateway, parts, caller));
         }
         let now = self.parts.clock.now();
-        let aside = parts.iter().map(|part| {
+        let mut held = Vec::with_capacity(parts.len());
+        for part in parts {
             let mut admission = gateway.limits.admit_settled(caller, None, now);
-            let reserved = admission.reserve(destination(part), Outlay::exactly(part.reserved));
-            reserved.map(|()| Some(admission)).map_err(|reached| {
+            let outlay = Outlay::exactly(part.reserved);
+            let reserved = admission.reserve_when_shared(destination(part), outlay);
+            reserved.await.map_err(|reached| {
                 let cost = part.reserved;
                 LineFault::of_batch(
                     "budget_exhausted",
@@ -51,9 +54,10 @@ impl Batches {
                         part.model
                     ),
                 )
-            })
-        });
-        aside.collect::<Result<_, _>>().map(Held)
+            })?;
+            held.push(Some(admission));
+        }
+        Ok(Held(held))
     }
 
     /// Holds what batches may cost that were handed over before this process began, until somebody goes on

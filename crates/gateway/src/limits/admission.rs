@@ -8,6 +8,7 @@ use domain::name::{ModelName, ProviderName};
 use smallvec::SmallVec;
 
 use super::counter::{Counter, Now, State, Taken, Want};
+use super::exchange::Haste;
 use super::holder::Holder;
 use super::line::Place;
 use super::purse::Purses;
@@ -167,6 +168,31 @@ impl Admission {
         }
     }
 
+    /// The same; where only this replica's share is too small, after waiting for more of it: that says nothing of
+    /// the limit. Dropping the future leaves the line.
+    pub async fn reserve_when_shared(
+        &mut self,
+        target: Destination<'_>,
+        outlay: Outlay,
+    ) -> Result<(), LimitReached> {
+        match self.try_reserve(target, outlay, None) {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                let refusal = refusal.but_for_a_share();
+                if !refusal.may_wait() {
+                    return Err(refusal.reached);
+                }
+                let (bench, holder) = (Arc::clone(&self.bench), Arc::clone(&self.holder));
+                let priority = self.priority;
+                let again = |place: &Arc<Place>| {
+                    let reserved = self.try_reserve(target, outlay, Some(place));
+                    reserved.map_err(Refusal::but_for_a_share)
+                };
+                Box::pin(bench.in_turn(&holder, priority, refusal, again)).await
+            }
+        }
+    }
+
     fn try_reserve(
         &mut self,
         target: Destination<'_>,
@@ -232,7 +258,11 @@ impl Admission {
             }
         }
         if let Some(mut refusal) = refusal {
-            for state in &mut locked {
+            for ((counter, _), state) in order.iter().zip(&mut locked) {
+                let is_used_up = refusal.is_for_good(counter);
+                if let Some(alert) = state.alert(&counter.subject, is_used_up, now) {
+                    self.bench.announce(alert);
+                }
                 self.standing.tighten(state.limit.bound, state.meter(now));
             }
             refusal.reached.standing = Some(self.standing)
@@ -242,18 +272,26 @@ impl Admission {
             if self.bench.is_shared() {
                 // All that lack something ask for it at once, not one after the other.
                 for (counter, _) in &order {
-                    self.bench.list(counter, true);
+                    self.bench.list(counter, Haste::None);
                 }
-                self.bench.list(&refusal.counter, refusal.shortage.is_whole);
+                let haste = match place {
+                    _ if refusal.shortage.is_whole => Haste::None,
+                    None => Haste::Now,
+                    // What came was not enough: the others have to be heard first.
+                    Some(_) => Haste::Soon,
+                };
+                self.bench.list(&refusal.counter, haste);
             }
             return Err(refusal);
         }
+        let mut alerts = Vec::new();
         for ((counter, is_of_target), state) in order.iter().zip(&mut locked) {
             if !counts(state.limit.bound) {
                 continue;
             }
             let before = held(&self.holds, counter);
             let amount = state.take(want, before, now);
+            alerts.extend(state.alert(&counter.subject, false, now));
             self.standing.tighten(state.limit.bound, state.meter(now));
             match self
                 .holds
@@ -273,9 +311,12 @@ impl Admission {
             }
         }
         drop(locked);
+        for alert in alerts {
+            self.bench.announce(alert);
+        }
         if self.bench.is_shared() {
             for (counter, _) in &order {
-                self.bench.list(counter, true);
+                self.bench.list(counter, Haste::None);
             }
         }
         Ok(())
@@ -390,10 +431,10 @@ impl Bench {
             let mut state = hold.counter.lock();
             state.settle(hold.amount, hold.at, taken, now);
             state.wake();
-            state.alert(&hold.counter.subject)
+            state.alert(&hold.counter.subject, false, now)
         };
         if self.is_shared() {
-            self.list(&hold.counter, true);
+            self.list(&hold.counter, Haste::None);
         }
         if let Some(alert) = alert {
             self.announce(alert);

@@ -1,36 +1,73 @@
-//! Word of budgets that are used up to a part that operators want to hear of.
+//! Word of limits that are used up to a part that operators want to hear of.
 
 use std::sync::Arc;
 
 use domain::entropy::Entropy;
 use domain::event::{Event, EventKind};
 use domain::id::EventId;
-use domain::limit::{Limit, Subject};
+use domain::limit::{Bound, Limit, Subject};
 use domain::money::Cost;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-/// A budget has been used up to a part that operators want to hear of.
+use super::counter::dollars;
+
+/// A limit has been used up to a part that operators want to hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// The budget.
+    /// The limit.
     pub limit: Arc<Limit>,
-    /// Whose, where the budget is many people's.
+    /// Whose, where the limit is many people's.
     pub subject: Subject,
     /// The part, in per cent.
     pub percent: u8,
-    /// What was spent by then.
-    pub spent: Cost,
-    /// When the period began.
-    pub period_starts: Timestamp,
+    /// What was taken by then: requests, tokens, calls, or nano-dollars.
+    pub taken: u64,
+    /// When the time began in which it is told once: a budget's period, otherwise the hour, or the day of a limit
+    /// per day.
+    pub since: Timestamp,
 }
 
 impl Alert {
+    /// What was spent, of a budget.
+    pub fn spent(&self) -> Option<Cost> {
+        let is_budget = matches!(self.limit.bound, Bound::Dollars { .. });
+        is_budget.then(|| dollars(self.taken))
+    }
+
     /// The alert as an event that happens at `now`.
     pub fn event(&self, now: Timestamp, entropy: &dyn Entropy) -> Event {
         let limit = &self.limit;
-        let starts = self.period_starts;
+        let since = self.since;
+        let (kind, detail) = match self.spent() {
+            Some(spent) => (
+                EventKind::BudgetAlert,
+                json!({
+                    "limit_id": limit.id,
+                    "limit": limit.name,
+                    "subject": self.subject,
+                    "percent": self.percent,
+                    "budget_usd": dollars(limit.bound.most()),
+                    "per": limit.bound.per(),
+                    "spent_usd": spent,
+                    "period_starts_at": since,
+                }),
+            ),
+            None => (
+                EventKind::RateAlert,
+                json!({
+                    "limit_id": limit.id,
+                    "limit": limit.name,
+                    "subject": self.subject,
+                    "percent": self.percent,
+                    "measure": limit.bound.measure(),
+                    "most": limit.bound.most(),
+                    "per": limit.bound.per(),
+                    "taken": self.taken,
+                }),
+            ),
+        };
         Event {
             id: EventId::new(now, entropy),
             at: now,
@@ -39,25 +76,14 @@ impl Alert {
                 .organization_id
                 .unwrap_or(limit.organization_id),
             project_id: self.subject.project_id.unwrap_or(limit.project_id),
-            kind: EventKind::BudgetAlert,
-            mark: format!("{}/{}/{starts}/{}", limit.id, self.subject, self.percent),
-            detail: json!({
-                "limit_id": limit.id,
-                "limit": limit.name,
-                "subject": self.subject,
-                "percent": self.percent,
-                "budget_usd": domain::money::Cost::from_nano_dollars(
-                    i64::try_from(limit.bound.most()).unwrap_or(i64::MAX)
-                ),
-                "per": limit.bound.per(),
-                "spent_usd": self.spent,
-                "period_starts_at": starts,
-            }),
+            kind,
+            mark: format!("{}/{}/{since}/{}", limit.id, self.subject, self.percent),
+            detail,
         }
     }
 }
 
-/// Where alerts go that somebody is to write down. What does not fit is lost to the list of events; the budget
+/// Where alerts go that somebody is to write down. What does not fit is lost to the list of events; the limit
 /// holds all the same.
 pub(super) type Alerts = mpsc::Sender<Alert>;
 

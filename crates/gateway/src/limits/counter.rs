@@ -15,6 +15,9 @@ use super::share::Share;
 use super::standing::Meter;
 use super::window::Window;
 
+/// How often operators hear at most that a rate is used up to a part; of one per day, once a day.
+const ALERT_ROUND: Duration = Duration::from_hours(1);
+
 /// A count that some calls share. Counters that are locked together are locked in the order of their numbers.
 pub(super) struct Counter {
     pub(super) number: u64,
@@ -32,8 +35,9 @@ pub(super) struct State {
     pub(super) share: Option<Box<Share>>,
     /// Who waits for room.
     pub(super) line: Option<Box<Line>>,
-    /// The last alert of the period, in per cent.
+    /// The last alert, in per cent, and when the time began in which it is told once.
     announced: u8,
+    announced_in: Option<Timestamp>,
 }
 
 /// What was taken.
@@ -116,6 +120,7 @@ impl Counter {
                 share: None,
                 line: None,
                 announced: 0,
+                announced_in: None,
             }),
         }
     }
@@ -178,9 +183,19 @@ impl State {
             return Ok(());
         }
         Err(Shortage {
-            is_whole: taken.saturating_add(least) > most,
+            is_whole: self.is_beyond_all(taken.saturating_add(least), now),
             ..self.shortage(Need { least, wanted }, now)
         })
+    }
+
+    /// Whether so much is more than there is, of this process and the others together: then it is no use to ask
+    /// for a larger share.
+    fn is_beyond_all(&self, taken: u64, now: Now) -> bool {
+        let elsewhere = self
+            .share
+            .as_ref()
+            .map_or(0, |share| share.surely_elsewhere(now));
+        taken.saturating_add(elsewhere) > self.limit.bound.most()
     }
 
     /// Whether it began before the period that is now: then it takes nothing of it.
@@ -249,16 +264,35 @@ impl State {
         }
     }
 
-    /// The alert that what was spent has come to, once for each.
-    pub(super) fn alert(&mut self, subject: &Subject) -> Option<Alert> {
-        let Tally::Period(purse) = &self.tally else {
+    /// The alert that what was taken has come to, once for each in its time; `is_refused` says whether something was
+    /// turned away because the limit is used up.
+    pub(super) fn alert(&mut self, subject: &Subject, is_refused: bool, now: Now) -> Option<Alert> {
+        if self.limit.alerts.is_empty() {
             return None;
+        }
+        let most = self.limit.bound.most();
+        let (taken, since) = match &mut self.tally {
+            // What is set aside may never be spent.
+            Tally::Period(purse) => (units(purse.spent()), purse.starts()),
+            Tally::Sliding(window) => {
+                let round = window.length().max(ALERT_ROUND);
+                let taken = window.total(now.second);
+                // More than there is may be wanted before all is taken.
+                (
+                    taken.max(if is_refused { most } else { 0 }),
+                    start_of(round, now.time),
+                )
+            }
+            Tally::InUse { count, .. } => (*count, start_of(ALERT_ROUND, now.time)),
         };
-        let most = i128::from(self.limit.bound.most());
-        let spent = i128::from(purse.spent().nano_dollars());
-        let passed = |percent: &&u8| spent * 100 >= most * i128::from(**percent) && most > 0;
-        let alerts = self.limit.alerts.iter();
-        let percent = *alerts.rev().find(passed)?;
+        let taken = taken.saturating_add(self.taken_elsewhere());
+        if self.announced_in != Some(since) {
+            (self.announced_in, self.announced) = (Some(since), 0);
+        }
+        let passed = |percent: &&u8| {
+            most > 0 && u128::from(taken) * 100 >= u128::from(most) * u128::from(**percent)
+        };
+        let percent = *self.limit.alerts.iter().rev().find(passed)?;
         if percent <= self.announced {
             return None;
         }
@@ -267,8 +301,8 @@ impl State {
             limit: Arc::clone(&self.limit),
             subject: subject.clone(),
             percent,
-            spent: purse.spent(),
-            period_starts: purse.starts(),
+            taken,
+            since,
         })
     }
 
@@ -286,14 +320,21 @@ impl State {
         })
     }
 
-    /// How things stand with `want` behind those who wait already.
+    /// How things stand with `want` behind those who wait already: for room, or for more of what replicas share.
     pub(super) fn shortage_of(&mut self, want: &Want, held: u64, now: Now) -> Shortage {
         let wanted = want.of(self.limit.bound).saturating_sub(held);
         let need = Need {
             least: wanted,
             wanted,
         };
-        self.shortage(need, now)
+        let ahead = self.line.as_ref().map_or(0, |line| line.waiting_for());
+        let taken = self.taken(now).saturating_add(ahead);
+        let is_whole =
+            self.share.is_none() || self.is_beyond_all(taken.saturating_add(wanted), now);
+        Shortage {
+            is_whole,
+            ..self.shortage(need, now)
+        }
     }
 
     /// How things stand when there is no room for `need` behind those who wait already.
@@ -357,11 +398,9 @@ impl State {
     fn advance(&mut self, now: Now) {
         if let Tally::Period(purse) = &mut self.tally
             && purse.advance(now.time)
+            && let Some(share) = &mut self.share
         {
-            self.announced = 0;
-            if let Some(share) = &mut self.share {
-                share.begin_period();
-            }
+            share.begin_period();
         }
     }
 }
@@ -395,6 +434,13 @@ impl Shortage {
             is_whole: true,
         }
     }
+}
+
+/// When the stretch of time of this length began that `now` is in: the same at every replica.
+fn start_of(length: Duration, now: Timestamp) -> Timestamp {
+    let length = i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1);
+    let second = now.as_second();
+    Timestamp::from_second(second - second.rem_euclid(length)).unwrap_or(now)
 }
 
 /// A cost as a count of nano-dollars.

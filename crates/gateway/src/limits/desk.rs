@@ -18,6 +18,9 @@ use super::Limits;
 /// The longest that a call may wait for room.
 pub const MAX_WAIT: Duration = Duration::from_mins(10);
 
+/// At which parts of a budget an event is raised unless said otherwise, in per cent.
+pub const USUAL_ALERTS: [u8; 3] = [50, 80, 100];
+
 /// Corrections that are read together.
 const CORRECTIONS: u32 = 1_000;
 
@@ -32,7 +35,7 @@ pub struct NewLimit {
     pub bound: Bound,
     /// Whether calls wait for room, and how.
     pub queue: Option<QueueRules>,
-    /// At which parts of a budget an event is raised, in per cent.
+    /// At which parts an event is raised, in per cent.
     pub alerts: Vec<u8>,
 }
 
@@ -51,7 +54,7 @@ pub enum LimitError {
     )]
     Queue,
     /// Events cannot be raised so.
-    #[error("events are raised of budgets, at parts from 1 to 100 per cent")]
+    #[error("events are raised at parts from 1 to 100 per cent")]
     Alerts,
     /// It stands in the configuration.
     #[error("limit {0} stands in the configuration and is changed there")]
@@ -259,7 +262,7 @@ fn checked(new: NewLimit, id: LimitId, created_at: jiff::Timestamp) -> Result<Li
     alerts.sort_unstable();
     alerts.dedup();
     let is_percent = |percent: &u8| (1..=100).contains(percent);
-    if !alerts.iter().all(is_percent) || !(is_budget || alerts.is_empty()) {
+    if !alerts.iter().all(is_percent) {
         return Err(LimitError::Alerts);
     }
     Ok(Limit {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::fleet::SharedStateError;
 use domain::id::ReplicaId;
@@ -11,14 +12,32 @@ use tokio::sync::Notify;
 use super::counter::{Counter, Now};
 use super::share::Word;
 use super::{Bench, Limits};
+use crate::within::within;
 
 /// How long a replica that has nothing to say waits before it asks whether everything was lost, in seconds.
 const REST: u64 = 1;
+
+/// How long those wait for another exchange to whom one did not give enough: nobody but the others can help them,
+/// and they are heard every fifth of a second.
+const SOON: Duration = Duration::from_millis(20);
+
+/// When a counter is to be exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// With the others, in its time.
+    None,
+    /// After [`SOON`].
+    Soon,
+    /// At once: a call waits for it.
+    Now,
+}
 
 /// Which counters are shared at the moment, and with how many others.
 pub(super) struct Sharing {
     listed: Mutex<Vec<Arc<Counter>>>,
     wake: Notify,
+    /// Whether a counter is to be exchanged at once.
+    is_urgent: AtomicBool,
     replicas: AtomicU64,
     /// When what is shared began, as it was heard last; 0 before.
     began: AtomicU64,
@@ -33,6 +52,7 @@ impl Default for Sharing {
         Self {
             listed: Mutex::default(),
             wake: Notify::new(),
+            is_urgent: AtomicBool::new(false),
             replicas: AtomicU64::new(1),
             began: AtomicU64::new(0),
             asked: AtomicU64::new(0),
@@ -58,8 +78,8 @@ impl Bench {
         self.sharing.is_some()
     }
 
-    /// Puts a counter on the list of those that are exchanged, at once where somebody waits for it.
-    pub(super) fn list(&self, counter: &Arc<Counter>, can_wait: bool) {
+    /// Puts a counter on the list of those that are exchanged, and has that done as soon as `haste` says.
+    pub(super) fn list(&self, counter: &Arc<Counter>, haste: Haste) {
         let Some(sharing) = &self.sharing else { return };
         let is_new = {
             let mut state = counter.lock();
@@ -68,7 +88,10 @@ impl Bench {
         if is_new {
             sharing.listed().push(Arc::clone(counter));
         }
-        if !can_wait {
+        if haste == Haste::Now {
+            sharing.is_urgent.store(true, Ordering::Release);
+        }
+        if haste != Haste::None {
             sharing.wake.notify_one();
         }
     }
@@ -78,9 +101,18 @@ impl Limits {
     /// Waits until a call needs more than this process's share of something. Never returns where nothing is
     /// shared.
     pub async fn share_wanted(&self) {
-        match &self.bench.sharing {
-            Some(sharing) => sharing.wake.notified().await,
-            None => std::future::pending().await,
+        let Some(sharing) = &self.bench.sharing else {
+            return std::future::pending().await;
+        };
+        let clock = &*self.bench.clock;
+        sharing.wake.notified().await;
+        let woken = clock.moment();
+        while !sharing.is_urgent.swap(false, Ordering::Acquire) {
+            let left = SOON.saturating_sub(clock.moment().since(woken));
+            if left.is_zero() {
+                return;
+            }
+            within(clock, left, sharing.wake.notified()).await;
         }
     }
 
@@ -117,7 +149,15 @@ impl Limits {
             match shared.exchange(replica, demands).await {
                 Ok(grants) => {
                     for ((counter, demand), grant) in counters.iter().zip(demands).zip(grants) {
-                        counter.lock().granted(counter, demand, grant, now);
+                        let alert = {
+                            let mut state = counter.lock();
+                            state.granted(counter, demand, grant, now);
+                            state.alert(&counter.subject, false, now)
+                        };
+                        // All of them together may have come to it.
+                        if let Some(alert) = alert {
+                            self.bench.announce(alert);
+                        }
                     }
                 }
                 Err(error) => {
@@ -174,7 +214,7 @@ impl Limits {
         let counters: Vec<_> = self.bench.counters().values().map(Arc::clone).collect();
         for counter in counters {
             if counter.lock().must_say_anew(now) {
-                self.bench.list(&counter, false);
+                self.bench.list(&counter, Haste::Now);
             }
         }
     }
@@ -198,6 +238,8 @@ fn demands(sharing: &Sharing, now: Now) -> (Vec<Arc<Counter>>, Vec<Demand>) {
     (counters, demands)
 }
 
+#[cfg(test)]
+mod counters;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -113,6 +113,14 @@ impl Line {
         }
     }
 
+    /// Wakes everybody.
+    pub(super) fn wake_all(&self) {
+        let waiting = self.flows.iter().flat_map(|waiting| &waiting.places);
+        for place in waiting.chain(&self.next) {
+            place.woken.notify_one();
+        }
+    }
+
     /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0

@@ -28,7 +28,7 @@ mod view;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ pub struct Limits {
 /// What everyone who counts needs.
 struct Bench {
     clock: Arc<dyn Clock>,
+    /// The latest second that the clock has shown, in Unix seconds.
+    latest: AtomicI64,
     book: ArcSwap<Book>,
     counters: Mutex<HashMap<CounterKey, Arc<Counter>>>,
     /// How many counters were made: they are locked in the order in which they were.
@@ -105,16 +107,26 @@ struct Bench {
 }
 
 impl Bench {
+    /// What the time is. Where the clock was set back, it stands still until the clock has caught up: what begins
+    /// then would otherwise be of a period that is over, of which nothing is counted any more.
     fn now(&self) -> Now {
+        let shown = self.clock.now();
+        let latest = self.latest.load(Ordering::Relaxed);
+        let time = if shown.as_second() > latest {
+            self.latest.fetch_max(shown.as_second(), Ordering::Relaxed);
+            shown
+        } else {
+            shown.max(Timestamp::from_second(latest).unwrap_or(shown))
+        };
         Now {
-            time: self.clock.now(),
+            time,
             second: second_of(self.clock.moment()),
         }
     }
 
     fn announce(&self, alert: Alert) {
         if self.alerts.try_send(alert).is_err() {
-            tracing::warn!("an alert of a budget is lost: too many wait to be written down");
+            tracing::warn!("an alert of a limit is lost: too many wait to be written down");
         }
     }
 }
@@ -126,6 +138,7 @@ impl Limits {
         let (alerts, waiting) = alert::alerts(WAITING_ALERTS);
         let bench = Bench {
             clock,
+            latest: AtomicI64::new(i64::MIN),
             book: ArcSwap::default(),
             counters: Mutex::default(),
             made: AtomicU64::new(0),

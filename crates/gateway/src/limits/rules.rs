@@ -14,6 +14,7 @@ use domain::store_error::StoreError;
 use jiff::Timestamp;
 
 use super::counter::{Counter, Tally};
+use super::exchange::Haste;
 use super::holder::{Holder, Own};
 use super::purse::Purses;
 use super::share::Share;
@@ -84,7 +85,7 @@ impl Limits {
         limits: Vec<Limit>,
         ledger: &dyn SpendStore,
     ) -> Result<(), StoreError> {
-        let now = self.bench.clock.now();
+        let now = self.bench.now().time;
         for period in Period::ALL {
             let spends = ledger.spend_since(period.start(now)).await?;
             self.remember_keys(period, &spends, now);
@@ -99,7 +100,7 @@ impl Limits {
         limits: Vec<Limit>,
         ledger: &dyn SpendStore,
     ) -> Result<(), StoreError> {
-        let now = self.bench.clock.now();
+        let now = self.bench.now().time;
         let limits: Vec<Arc<Limit>> = limits.into_iter().map(Arc::new).collect();
         let old = self.bench.book.load_full();
         let is_new = |limit: &&Arc<Limit>| {
@@ -137,7 +138,7 @@ impl Limits {
     /// `is_counted_here` says; what a key has spent each of them remembers.
     pub fn correct(&self, correction: &Correction, is_counted_here: bool) {
         let (who, cost) = (&correction.spend.subject, correction.spend.cost);
-        let (began, now) = (correction.started_at, self.bench.clock.now());
+        let (began, now) = (correction.started_at, self.bench.now().time);
         let of_key = who.key_id.map(|key| {
             let mut holders = self.holders.write().unwrap_or_else(PoisonError::into_inner);
             let unknown = || Arc::new(Holder::unknown());
@@ -213,7 +214,7 @@ impl Bench {
             let spent = match limit.bound {
                 Bound::Dollars { per, .. } => {
                     let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-                    let now = self.clock.now();
+                    let now = self.now().time;
                     let purses = own.purses.as_mut();
                     purses.map_or(Cost::ZERO, |purses| purses.spent(per, now))
                 }
@@ -286,7 +287,7 @@ impl Bench {
         }
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let (name, subject) = (key.name(), key.subject.clone());
-        let now = self.clock.now();
+        let now = self.now().time;
         let counter = Counter::new(number, name, subject, Arc::clone(limit), now);
         {
             let mut state = counter.lock();
@@ -327,7 +328,7 @@ impl Bench {
         }
         state.wake();
         drop(state);
-        self.list(counter, true);
+        self.list(counter, Haste::None);
     }
 
     /// Forgets the counters of the limits that `is_gone` says.

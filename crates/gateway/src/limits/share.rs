@@ -68,6 +68,17 @@ impl Share {
         self.spent_elsewhere.saturating_sub(self.spent_before)
     }
 
+    /// Of what the others have taken, what was heard of a moment ago, so that it cannot be had by waiting.
+    pub(super) fn surely_elsewhere(&self, now: Now) -> u64 {
+        let is_fresh = self.epoch.is_some() && now.second <= self.heard.saturating_add(1);
+        if is_fresh { self.elsewhere() } else { 0 }
+    }
+
+    /// Whether nothing was heard yet, and the counters can be asked as far as is known.
+    pub(super) fn is_first(&self) -> bool {
+        self.epoch.is_none() && self.divided_by == 0
+    }
+
     /// Whether there is nothing left that is nobody's.
     pub(super) fn is_all_there_is(&self) -> bool {
         (self.epoch.is_some() || self.alone > 0) && self.unallocated == 0
@@ -202,7 +213,7 @@ impl State {
         share.spent_elsewhere = grant.spent_elsewhere;
         share.fair = Some(grant.fair);
         share.heard = asked.second;
-        self.wake();
+        self.wake_who_fits(asked);
     }
 
     /// The shared counters could not be asked: beside its share, which is its own, this process may give out
@@ -246,7 +257,7 @@ impl State {
             // What the others took while they had more than their part counts no longer.
             share.alone = part(capacity);
         }
-        self.wake();
+        self.wake_who_fits(now);
     }
 
     /// Nothing more will be taken.

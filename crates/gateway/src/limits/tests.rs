@@ -588,3 +588,78 @@ fn a_full_line_refuses_at_once() {
     let mut third = Box::pin(limits.admit(&caller, tokens(1)));
     assert!(poll(third.as_mut()).is_ready());
 }
+
+#[test]
+fn a_budget_holds_when_the_clock_is_set_back_into_a_period_that_is_over() {
+    let (limits, clock) = limits();
+    let caller = caller(Rate::default(), Some(a_day("1.00")));
+    let spend = || {
+        let mut admission = limits.admit_now(&caller, tokens(1)).unwrap();
+        admission.set_aside(dollars("1.00"))?;
+        admission.settle(1, 1, dollars("1.00"));
+        Ok::<(), LimitReached>(())
+    };
+    spend().unwrap();
+    clock.set_wall(-jiff::SignedDuration::from_hours(24));
+    assert!(spend().is_err(), "what was spent is forgotten");
+    // When the clock has caught up, the next day comes as it would have.
+    clock.forward(Duration::from_hours(24));
+    assert!(spend().is_err());
+    clock.forward(Duration::from_hours(24));
+    spend().unwrap();
+    assert!(spend().is_err(), "what is spent then counts");
+}
+
+#[test]
+fn a_rate_raises_an_alert_once_an_hour_for_each_part() {
+    let clock = Arc::new(Hand::default());
+    let (limits, mut alerts) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, false);
+    let rate = Limit {
+        alerts: vec![50, 100],
+        ..limit(1, a_minute(4))
+    };
+    put(&limits, [rate]);
+    let caller = caller(Rate::default(), None);
+    let mut told = || {
+        let ask = || limits.admit_now(&caller, tokens(1));
+        for _ in 0..5 {
+            if let Ok(admission) = ask() {
+                admission.settle(1, 1, Cost::ZERO);
+            }
+        }
+        let told = std::iter::from_fn(|| alerts.try_recv().ok());
+        told.map(|alert| (alert.percent, alert.taken))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(), [(50, 2), (100, 4)]);
+    clock.forward(Duration::from_mins(1));
+    assert_eq!(told(), []);
+    clock.forward(Duration::from_hours(1));
+    assert_eq!(told(), [(50, 2), (100, 4)]);
+}
+
+#[test]
+fn tokens_that_are_turned_away_are_told_of_though_some_are_left() {
+    let clock = Arc::new(Hand::default());
+    let (limits, mut alerts) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, false);
+    let bound = Bound::Tokens {
+        most: 100,
+        per: Window::Minute,
+    };
+    let rate = Limit {
+        alerts: vec![100],
+        ..limit(1, bound)
+    };
+    put(&limits, [rate]);
+    let caller = caller(Rate::default(), None);
+    let ask = |input| limits.admit_now(&caller, tokens(input));
+    ask(90).unwrap().settle(90, 0, Cost::ZERO);
+    assert!(ask(200).is_err(), "more than there can ever be");
+    assert!(alerts.try_recv().is_err());
+    assert!(ask(20).is_err());
+    let alert = alerts.try_recv().unwrap();
+    assert_eq!(alert.percent, 100);
+    let event = alert.event(clock.now(), &crate::testing::Counting::default());
+    assert_eq!(event.kind, domain::event::EventKind::RateAlert);
+    assert_eq!(event.detail["measure"], "tokens");
+}

@@ -12,17 +12,25 @@ use super::line::{Flow, Line, Place};
 use super::reached::{LimitReached, Relief};
 use crate::within::within;
 
-/// How long a call waits for more of what replicas share, where it waits for nothing else.
+/// How long a call waits for more of what replicas share, where it waits for nothing else: until the others were
+/// heard, who exchange every fifth of a second.
 const SHARE_WAIT: Duration = Duration::from_millis(250);
-/// How many calls wait so for one counter.
-const SHARE_WAITING: u32 = 1_024;
+/// The same where the replica has no share yet: for the exchange that is under way, and for its own. These have
+/// bounds of their own, and say that there is no share to be had; here is what a busy machine adds to them.
+const FIRST_SHARE_WAIT: Duration = Duration::from_secs(2);
+/// How many calls wait so for one counter, of which one tenant's take half: as many as a replica under full load
+/// is sent in that time.
+const SHARE_WAITING: u32 = 16_384;
 
 /// Why a call may not begin now.
 pub(super) struct Refusal {
     pub(super) reached: LimitReached,
     pub(super) counter: Arc<Counter>,
     pub(super) shortage: Shortage,
+    /// How it may wait; `None` where it may not.
     rules: Option<QueueRules>,
+    /// How it may wait for more of what replicas share, where that is what is missing.
+    share_rules: Option<QueueRules>,
 }
 
 impl Refusal {
@@ -37,29 +45,46 @@ impl Refusal {
     ) -> Result<(), Box<Self>> {
         let shortage = match state.check(want, held, now) {
             Err(shortage) => shortage,
-            Ok(()) if state.lets_in(place) => return Ok(()),
+            Ok(()) if state.lets_in(place) || state.has_room_for_all(want, held, place, now) => {
+                return Ok(());
+            }
             Ok(()) => state.shortage_of(want, held, now),
         };
+        // One exchange is enough for all who wait.
+        let ahead = state.line.as_ref().map_or(0, |line| line.waiting_for());
+        let mut share_rules = None;
         if let Some(share) = &mut state.share {
-            share.wish(shortage.need.wanted);
+            share.wish(ahead.saturating_add(shortage.need.wanted));
+            share_rules = Some(QueueRules {
+                max_wait: if share.is_first() {
+                    FIRST_SHARE_WAIT
+                } else {
+                    SHARE_WAIT
+                },
+                max_waiting: SHARE_WAITING,
+            });
         }
+        let share_rules = share_rules.filter(|_| !shortage.is_whole);
         let never = matches!(shortage.relief, Relief::Never { .. });
-        let share_rules = QueueRules {
-            max_wait: SHARE_WAIT,
-            max_waiting: SHARE_WAITING,
-        };
-        let rules = match state.limit.queue {
-            _ if never => None,
-            Some(rules) => Some(rules),
-            None if shortage.is_whole => None,
-            None => Some(share_rules),
-        };
         Err(Box::new(Self {
             reached: state.reached(shortage.relief),
             counter: Arc::clone(counter),
             shortage,
-            rules,
+            rules: state.limit.queue.or(share_rules).filter(|_| !never),
+            share_rules,
         }))
+    }
+
+    /// The same, of a call that waits for more of what replicas share and for nothing else.
+    pub(super) fn but_for_a_share(mut self: Box<Self>) -> Box<Self> {
+        self.rules = self.share_rules;
+        self
+    }
+
+    /// Whether all that there is of `counter` is used up.
+    pub(super) fn is_for_good(&self, counter: &Arc<Counter>) -> bool {
+        let never = matches!(self.shortage.relief, Relief::Never { .. });
+        self.shortage.is_whole && !never && Arc::ptr_eq(&self.counter, counter)
     }
 
     /// Whether it is longer until this passes than until `other` does.
@@ -87,6 +112,35 @@ impl State {
             (None, _) => true,
             (Some(line), Some(place)) => line.is_turn_of(place) || line.is_empty(),
             (Some(line), None) => line.is_empty(),
+        }
+    }
+}
+
+impl State {
+    /// Whether there is room for `want` and for everybody who waits, so that it does not matter who goes first.
+    fn has_room_for_all(
+        &mut self,
+        want: &Want,
+        held: u64,
+        place: Option<&Arc<Place>>,
+        now: Now,
+    ) -> bool {
+        let waiting = self.line.as_ref().map_or(0, |line| line.waiting_for());
+        let own = match place {
+            Some(_) => 0,
+            None => want.of(self.limit.bound).saturating_sub(held),
+        };
+        let all = waiting.saturating_add(own);
+        self.taken(now).saturating_add(all) <= self.ceiling()
+    }
+
+    /// Wakes all who wait where there is room for all of them, otherwise who is next in line.
+    pub(super) fn wake_who_fits(&mut self, now: Now) {
+        let waiting = self.line.as_ref().map_or(0, |line| line.waiting_for());
+        let fits = self.taken(now).saturating_add(waiting) <= self.ceiling();
+        match &mut self.line {
+            Some(line) if fits => line.wake_all(),
+            _ => self.wake(),
         }
     }
 }
@@ -129,17 +183,17 @@ impl Bench {
     ) -> Result<T, LimitReached> {
         let began = self.clock.moment();
         loop {
-            let Some(rules) = refusal.rules else {
+            let Some(mut rules) = refusal.rules else {
                 return Err(refusal.reached);
             };
-            let left = || {
+            let left = |rules: QueueRules| {
                 rules
                     .max_wait
                     .saturating_sub(self.clock.moment().since(began))
             };
             // Of a share that is too small nobody knows when it grows.
             let is_sure = refusal.shortage.is_whole;
-            if is_sure && refusal.wait() > left() {
+            if is_sure && refusal.wait() > left(rules) {
                 return Err(refusal.reached);
             }
             let counter = Arc::clone(&refusal.counter);
@@ -147,19 +201,22 @@ impl Bench {
                 return Err(refusal.reached);
             };
             refusal = loop {
-                let left = left();
+                let left = left(rules);
                 let pause = if seat.is_turn() && is_sure && !refusal.wait().is_zero() {
                     refusal.wait().min(left)
                 } else {
                     left
                 };
                 let woken = within(&*self.clock, pause, seat.place.woken.notified()).await;
-                if seat.is_turn() {
-                    match again(&seat.place) {
-                        Ok(admitted) => return Ok(admitted),
-                        Err(found) if !Arc::ptr_eq(&found.counter, &counter) => break found,
-                        Err(found) => refusal = found,
-                    }
+                // Whose turn it is not may go all the same where there is room for all.
+                match again(&seat.place) {
+                    Ok(admitted) => return Ok(admitted),
+                    Err(found) => match found.rules {
+                        Some(now) if Arc::ptr_eq(&found.counter, &counter) => {
+                            (refusal, rules) = (found, now);
+                        }
+                        _ => break found,
+                    },
                 }
                 if woken.is_none() && self.clock.moment().since(began) >= rules.max_wait {
                     return Err(refusal.reached);

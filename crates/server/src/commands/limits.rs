@@ -12,7 +12,7 @@ use domain::limit::{Bound, Limit, Part, QueueRules, Scope};
 use domain::money::Cost;
 use domain::spend::SpendStore;
 use gateway::limits::Limits;
-use gateway::limits::desk::{LimitDesk, NewLimit};
+use gateway::limits::desk::{LimitDesk, NewLimit, USUAL_ALERTS};
 use identity::ring::KeyRing;
 use store::Store;
 
@@ -207,6 +207,10 @@ fn new_limit(new: NewLimitOptions) -> anyhow::Result<NewLimit> {
             max_wait: Duration::from_secs(seconds),
             max_waiting: new.max_waiting,
         }),
-        alerts: if is_budget { new.alert } else { Vec::new() },
+        alerts: if is_budget && new.alert.is_empty() {
+            USUAL_ALERTS.to_vec()
+        } else {
+            new.alert
+        },
     })
 }

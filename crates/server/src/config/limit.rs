@@ -78,7 +78,7 @@ impl Section for LimitRow {
         let alerts: Vec<Percent> = fields.list(
             "alerts",
             &ALERTS,
-            "With `usd`: at which parts of the budget, in per cent, an event is raised.",
+            "At which parts, in per cent, an event is raised; without `usd`, none unless it is given.",
         );
         let mut alerts: Vec<u8> = alerts.into_iter().map(|percent| percent.0).collect();
         alerts.sort_unstable();
@@ -90,18 +90,17 @@ impl Section for LimitRow {
             fields.refuse("queue", Complaint::new(problem).suggest("remove it"));
             return None;
         }
-        if !is_budget && has_alerts {
-            let problem = "only a limit of `usd` raises events";
-            fields.refuse("alerts", Complaint::new(problem).suggest("remove it"));
-            return None;
-        }
         Some(Self {
             name: name?.0,
             key_name,
             scope: scope?,
             bound,
             queue,
-            alerts: if is_budget { alerts } else { Vec::new() },
+            alerts: if is_budget || has_alerts {
+                alerts
+            } else {
+                Vec::new()
+            },
         })
     }
 }

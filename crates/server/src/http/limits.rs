@@ -10,7 +10,7 @@ use domain::limit::{Bound, Limit, Part, QueueRules, Scope};
 use domain::money::Cost;
 use domain::problem::{Problem, ProblemKind};
 use gateway::limits::Usage;
-use gateway::limits::desk::{LimitError, NewLimit};
+use gateway::limits::desk::{LimitError, NewLimit, USUAL_ALERTS};
 use identity::tenants::Reach;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -25,8 +25,6 @@ use crate::scope::nobody;
 const PAGE: u32 = 100;
 /// How many of those that a limit counts apart are shown with it, those with the most first.
 const SHOWN: usize = 100;
-/// When operators hear of a budget, unless said otherwise.
-const ALERTS: [u8; 3] = [50, 80, 100];
 
 /// The body of `POST /api/v1/admin/limits`.
 #[derive(Debug, Deserialize)]
@@ -225,7 +223,7 @@ async fn new_limit(app: &App, body: LimitBody, which: Which) -> Result<NewLimit,
     }
     let is_budget = matches!(bound, Bound::Dollars { .. });
     let usual = if is_budget {
-        ALERTS.to_vec()
+        USUAL_ALERTS.to_vec()
     } else {
         Vec::new()
     };

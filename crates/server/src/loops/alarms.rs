@@ -1,4 +1,4 @@
-//! What operators are told of: budgets that are used up, and prompt-cache writes that nobody reads.
+//! What operators are told of: limits that are used up, and prompt-cache writes that nobody reads.
 
 use domain::event::{Event, EventStore};
 use gateway::limits::Alert;
@@ -9,7 +9,7 @@ use crate::app::{App, Shared};
 use crate::tasks::Stop;
 use crate::telemetry::Causes;
 
-/// Tells operators of budgets that are used up to a part that they want to hear of.
+/// Tells operators of limits that are used up to a part that they want to hear of.
 pub(super) async fn tell_of_alerts(app: Shared, mut alerts: mpsc::Receiver<Alert>, mut stop: Stop) {
     loop {
         let alert = tokio::select! {
@@ -21,14 +21,16 @@ pub(super) async fn tell_of_alerts(app: Shared, mut alerts: mpsc::Receiver<Alert
         if !is_news(&app, &event).await {
             continue;
         }
-        app.telemetry.alerted(alert.percent);
+        let spent = alert.spent();
+        app.telemetry.alerted(alert.percent, spent.is_some());
+        let what = if spent.is_some() { "budget" } else { "limit" };
         tracing::warn!(
             limit_id = %alert.limit.id,
             limit = alert.limit.name,
             subject = %alert.subject,
             percent = alert.percent,
-            spent_usd = %alert.spent,
-            "a budget of {} is used up to {} %",
+            spent_usd = spent.map(tracing::field::display),
+            "a {what} of {} is used up to {} %",
             alert.limit.bound,
             alert.percent,
         );

@@ -203,9 +203,14 @@ impl Metrics {
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 
-    pub(super) fn alerted(&self, percent: u8) {
+    pub(super) fn alerted(&self, percent: u8, is_budget: bool) {
         let labels = vec![Label::new("percent", percent.to_string())];
-        let key = Key::from_parts("trunkline_budget_alerts_total", labels);
+        let name = if is_budget {
+            "trunkline_budget_alerts_total"
+        } else {
+            "trunkline_rate_alerts_total"
+        };
+        let key = Key::from_parts(name, labels);
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 
@@ -464,6 +469,10 @@ fn describe(recorder: &PrometheusRecorder) {
         (
             "trunkline_budget_alerts_total",
             "Budgets that were used up to a part that operators want to hear of.",
+        ),
+        (
+            "trunkline_rate_alerts_total",
+            "Limits of requests, tokens or calls at the same time that were, at most once an hour each.",
         ),
         (
             "trunkline_prompt_cache_unread_tokens_total",

@@ -71,9 +71,9 @@ impl Telemetry {
             .render(ledger, limits, lost, copies, routes, now)
     }
 
-    /// Counts that a budget was used up to so many per cent.
-    pub fn alerted(&self, percent: u8) {
-        self.metrics.alerted(percent);
+    /// Counts that a budget, or another limit, was used up to so many per cent.
+    pub fn alerted(&self, percent: u8, is_budget: bool) {
+        self.metrics.alerted(percent, is_budget);
     }
 
     /// Counts tokens that were written into vendors' prompt caches and that nobody has read in time.

@@ -22,15 +22,19 @@ const OF_REQUESTS: &str = "requests: 60, per: hour";
 
 /// Replicas that share one limit on a Redis of their own.
 async fn fleet(count: usize, sim: &Simulated, redis: &RedisServer, limit: &str) -> Fleet {
+    fleet_at(count, sim, &redis.url(), limit).await
+}
+
+/// The same where what they share is at `url`.
+async fn fleet_at(count: usize, sim: &Simulated, url: &str, limit: &str) -> Fleet {
     let configuration = format!(
-        "shared: '{}'
+        "shared: '{url}'
 prices:
   - {{ provider: openai, model: gpt, input: 100, output: 1000 }}
 limits:
   - {{ name: shared, {limit} }}
 {}  - {{ name: limited, key: {LIMITED} }}
 ",
-        redis.url(),
         providers(sim.address)
     );
     Fleet::of(count, &configuration).await
@@ -123,6 +127,90 @@ async fn a_rate_holds_over_all_replicas_and_all_of_it_is_to_be_had() {
     assert_eq!(counted.answered(), RATE);
     assert_eq!(sim.calls().len(), RATE);
     fleet.stop(replicas).await;
+}
+
+#[tokio::test]
+async fn a_cold_replica_under_load_refuses_nobody_while_its_first_share_is_on_its_way() {
+    const CALLERS: usize = 250;
+    let (sim, redis) = (Simulated::start().await, RedisServer::start());
+    let fleet = fleet(1, &sim, &redis, "requests: 100000, per: hour").await;
+    let replicas = fleet.start().await;
+    let counted = Counted::default();
+    redis.pause(Duration::from_millis(150));
+    join_all((0..CALLERS).map(|_| counted.ask(&replicas[0]))).await;
+    assert_eq!((counted.answered(), counted.refused()), (CALLERS, 0));
+    fleet.stop(replicas).await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_used_up_is_refused_without_asking_for_more_again_and_again() {
+    let (sim, redis) = (Simulated::start().await, RedisServer::start());
+    let fleet = fleet(2, &sim, &redis, OF_REQUESTS).await;
+    let replicas = fleet.start().await;
+    let counted = Counted::default();
+    use_up(&counted, &replicas).await;
+    let exchanges = || {
+        let told = redis.lines(&["INFO", "commandstats"]).join("\n");
+        let (_, told) = told.split_once("cmdstat_evalsha:calls=").unwrap();
+        told.split_once(',').unwrap().0.parse::<usize>().unwrap()
+    };
+    let (before, began) = (exchanges(), Instant::now());
+    let refused = counted.refused();
+    counted
+        .load(&replicas, || counted.refused() >= refused + 400)
+        .await;
+    // Five times a second at each, beside what else is shared, however many are refused.
+    let most = 2 * (began.elapsed().as_secs() as usize + 1) * 15;
+    let made = exchanges() - before;
+    assert!(made <= most, "{made} exchanges in {:?}", began.elapsed());
+    fleet.stop(replicas).await;
+}
+
+#[tokio::test]
+async fn limits_are_shared_over_tls_with_a_server_that_somebody_vouches_for() {
+    let (sim, redis) = (Simulated::start().await, RedisServer::start_with_tls());
+    let fleet = fleet_at(2, &sim, &redis.tls_url(), OF_REQUESTS).await;
+    let authority = redis.authority();
+    let trusting = [("SSL_CERT_FILE", authority.to_str().unwrap())];
+    let mut replicas = Vec::new();
+    for home in &fleet.homes {
+        replicas.push(home.start_knowing(&trusting).await);
+    }
+    let counted = Counted::default();
+    use_up(&counted, &replicas).await;
+    // A handshake may take longer than a first exchange is waited for: then it is as if the server were away.
+    let answered = counted.answered();
+    assert!((RATE..=RATE * 3 / 2).contains(&answered), "{answered}");
+    eventually("what they took was said", async || {
+        (said_to(&redis).0 == answered).then_some(())
+    })
+    .await;
+    replicas.remove(0).stop().await;
+    // Without the authority it is as if it were away.
+    replicas.insert(0, fleet.homes[0].start().await);
+    let ready = operator(&replicas[0]).get("/readyz").await;
+    assert!(
+        ready.text().contains("shared state cannot be reached"),
+        "{}",
+        ready.text()
+    );
+    fleet.stop(replicas).await;
+}
+
+#[tokio::test]
+async fn a_server_of_a_redis_cluster_is_refused_at_the_start() {
+    let (sim, redis) = (Simulated::start().await, RedisServer::start_in_cluster());
+    let fleet = fleet(1, &sim, &redis, OF_REQUESTS).await;
+    let ended = fleet.homes[0]
+        .run(&["serve", "--listen", "127.0.0.1:0"])
+        .await;
+    assert!(!ended.status.success());
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        errors.contains("Redis Cluster, which is not spoken"),
+        "{errors}"
+    );
+    fleet.database.remove().await;
 }
 
 #[tokio::test]

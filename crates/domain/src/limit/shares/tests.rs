@@ -36,65 +36,65 @@ const MINUTE: Span = Span::Sliding(Duration::from_mins(1));
 
 #[test]
 fn shares_together_are_never_more_than_there_is() {
-    let mut shares = Shares::new(Epoch(1));
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
     let wants = |wanted| Demand {
         wanted,
         ..demand(MINUTE)
     };
-    let first = shares.exchange(replica(1), &wants(70), Duration::ZERO);
-    let second = shares.exchange(replica(2), &wants(70), Duration::ZERO);
+    let first = shares.exchange(replica(1), 1, &wants(70), Duration::ZERO);
+    let second = shares.exchange(replica(2), 1, &wants(70), Duration::ZERO);
     assert_eq!((first.share, second.share), (70, 30));
     assert_eq!(second.unallocated, 0);
 }
 
 #[test]
 fn who_waits_gets_an_equal_part_in_the_end() {
-    let mut shares = Shares::new(Epoch(1));
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
     let wants = |wanted| Demand {
         wanted,
         ..demand(MINUTE)
     };
     let now = Duration::ZERO;
-    shares.exchange(replica(1), &wants(100), now);
-    shares.exchange(replica(2), &wants(100), now);
-    let told = shares.exchange(replica(1), &wants(100), now);
+    shares.exchange(replica(1), 1, &wants(100), now);
+    shares.exchange(replica(2), 1, &wants(100), now);
+    let told = shares.exchange(replica(1), 1, &wants(100), now);
     assert_eq!((told.share, told.fair), (100, 50));
-    shares.exchange(replica(1), &wants(told.fair), now);
-    assert_eq!(shares.exchange(replica(2), &wants(100), now).share, 50);
+    shares.exchange(replica(1), 1, &wants(told.fair), now);
+    assert_eq!(shares.exchange(replica(2), 1, &wants(100), now).share, 50);
 }
 
 #[test]
 fn who_is_silent_loses_the_share_and_not_what_was_taken() {
-    let mut shares = Shares::new(Epoch(1));
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
     let said = Demand {
         spent: 10,
         held: 5,
         wanted: 80,
         ..demand(MONTH)
     };
-    shares.exchange(replica(1), &said, Duration::ZERO);
+    shares.exchange(replica(1), 1, &said, Duration::ZERO);
     let wants = Demand {
         wanted: 100,
         ..demand(MONTH)
     };
-    let early = shares.exchange(replica(2), &wants, LEASE);
+    let early = shares.exchange(replica(2), 1, &wants, LEASE);
     assert_eq!(early.share, 20);
-    let late = shares.exchange(replica(2), &wants, LEASE + Duration::from_secs(1));
+    let late = shares.exchange(replica(2), 1, &wants, LEASE + Duration::from_secs(1));
     assert_eq!((late.share, late.spent_elsewhere), (90, 10));
-    let gone = shares.exchange(replica(3), &wants, GONE + Duration::from_secs(20));
+    let gone = shares.exchange(replica(3), 1, &wants, GONE + Duration::from_secs(20));
     assert_eq!(gone.spent_elsewhere, 10);
     assert_eq!(shares.replicas.len(), 1);
 }
 
 #[test]
 fn a_minute_is_over_a_minute_after_the_lease() {
-    let mut shares = Shares::new(Epoch(1));
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
     let said = Demand {
         spent: 100,
         wanted: 100,
         ..demand(MINUTE)
     };
-    shares.exchange(replica(1), &said, Duration::ZERO);
+    shares.exchange(replica(1), 1, &said, Duration::ZERO);
     let end = LEASE + Duration::from_mins(1);
     assert!(!shares.is_over(MINUTE, end));
     assert!(shares.is_over(MINUTE, end + Duration::from_secs(1)));
@@ -102,7 +102,7 @@ fn a_minute_is_over_a_minute_after_the_lease() {
 
 #[test]
 fn what_was_said_stays_taken_when_a_replica_begins_anew() {
-    let mut shares = Shares::new(Epoch(1));
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
     let says = |spent, known| Demand {
         epoch: Some(Epoch(1)),
         spent,
@@ -110,8 +110,8 @@ fn what_was_said_stays_taken_when_a_replica_begins_anew() {
         wanted: spent,
         ..demand(MONTH)
     };
-    shares.exchange(replica(1), &says(30, 30), Duration::ZERO);
-    shares.exchange(replica(2), &says(50, 80), Duration::ZERO);
+    shares.exchange(replica(1), 1, &says(30, 30), Duration::ZERO);
+    shares.exchange(replica(2), 1, &says(50, 80), Duration::ZERO);
     // It was cut off, and does not know what the other has spent since.
     let anew = Demand {
         known: 30,
@@ -119,24 +119,24 @@ fn what_was_said_stays_taken_when_a_replica_begins_anew() {
         ..demand(MONTH)
     };
     let late = GONE / 2 + Duration::from_secs(1);
-    shares.exchange(replica(2), &says(50, 80), late);
+    shares.exchange(replica(2), 1, &says(50, 80), late);
     for _ in 0..2 {
-        let grant = shares.exchange(replica(1), &anew, late);
+        let grant = shares.exchange(replica(1), 1, &anew, late);
         assert_eq!((grant.share, grant.spent_elsewhere), (20, 80));
     }
 }
 
 #[test]
 fn a_counter_that_was_lost_begins_at_what_is_known() {
-    let mut before = Shares::new(Epoch(1));
+    let mut before = Shares::new(Epoch(1), Duration::ZERO);
     let joins = |known| Demand {
         known,
         wanted: 10,
         ..demand(MONTH)
     };
-    let first = before.exchange(replica(1), &joins(0), Duration::ZERO);
-    before.exchange(replica(2), &joins(0), Duration::ZERO);
-    let mut after = Shares::new(Epoch(2));
+    let first = before.exchange(replica(1), 1, &joins(0), Duration::ZERO);
+    before.exchange(replica(2), 1, &joins(0), Duration::ZERO);
+    let mut after = Shares::new(Epoch(2), Duration::ZERO);
     // The first spent 30 and knows of 20 of the other's, who spent 25.
     let told = Demand {
         epoch: Some(first.epoch),
@@ -145,7 +145,7 @@ fn a_counter_that_was_lost_begins_at_what_is_known() {
         wanted: 30,
         ..demand(MONTH)
     };
-    let grant = after.exchange(replica(1), &told, Duration::ZERO);
+    let grant = after.exchange(replica(1), 1, &told, Duration::ZERO);
     assert_eq!(grant.epoch, Epoch(2));
     // Having heard so, it begins anew.
     let anew = Demand {
@@ -154,9 +154,47 @@ fn a_counter_that_was_lost_begins_at_what_is_known() {
         wanted: 10,
         ..told
     };
-    after.exchange(replica(1), &anew, Duration::ZERO);
-    let second = after.exchange(replica(2), &joins(55), Duration::ZERO);
+    after.exchange(replica(1), 1, &anew, Duration::ZERO);
+    let second = after.exchange(replica(2), 1, &joins(55), Duration::ZERO);
     assert_eq!(second.spent_elsewhere, 55);
+}
+
+#[test]
+fn what_is_not_known_after_a_loss_is_left_to_those_who_were_not_heard_of() {
+    let mut shares = Shares::new(Epoch(1), Duration::from_secs(90));
+    let wants = Demand {
+        wanted: 100,
+        ..demand(MINUTE)
+    };
+    let now = Duration::from_secs(91);
+    assert_eq!(shares.exchange(replica(1), 3, &wants, now).share, 34);
+    let took = Demand {
+        spent: 40,
+        wanted: 40,
+        ..demand(MINUTE)
+    };
+    shares.exchange(replica(2), 3, &took, now);
+    assert_eq!(shares.exchange(replica(1), 3, &wants, now).share, 30);
+    // Who is still silent then has no lease any more.
+    let later = Duration::from_secs(90) + LEASE;
+    assert_eq!(shares.exchange(replica(1), 3, &wants, later).share, 60);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_lease_longer() {
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
+    let wants = |wanted| Demand {
+        wanted,
+        ..demand(MINUTE)
+    };
+    let day = Duration::from_hours(24);
+    shares.exchange(replica(1), 1, &wants(100), day);
+    let back = Duration::from_hours(1);
+    let early = shares.exchange(replica(2), 1, &wants(100), back);
+    assert_eq!(early.share, 0, "the lease holds");
+    let late = back + LEASE + Duration::from_secs(1);
+    let granted = shares.exchange(replica(2), 1, &wants(100), late);
+    assert_eq!(granted.share, 100);
 }
 
 /// A replica that keeps to the rules of an exchange.
@@ -173,7 +211,7 @@ proptest! {
     fn whatever_honest_replicas_do_the_capacity_holds(
         steps in prop::collection::vec((0usize..3, 0u64..60, 0u64..120, 0u64..9), 1..200),
     ) {
-        let mut shares = Shares::new(Epoch(1));
+        let mut shares = Shares::new(Epoch(1), Duration::ZERO);
         let mut replicas = vec![Honest::default(); 3];
         let mut now = Duration::ZERO;
         for (who, spends, wanted, passes) in steps {
@@ -189,14 +227,14 @@ proptest! {
                     wanted,
                     ..demand(MONTH)
                 };
-                let grant = shares.exchange(replica(i64::try_from(number).unwrap()), &said, now);
+                let grant = shares.exchange(replica(i64::try_from(number).unwrap()), 1, &said, now);
                 one.epoch = Some(grant.epoch);
                 one.share = grant.share;
                 one.known_elsewhere = grant.spent_elsewhere;
             }
             let spent: u64 = replicas.iter().map(|one| one.spent).sum();
             prop_assert!(spent <= 100);
-            let last = shares.exchange(replica(9), &demand(MONTH), now);
+            let last = shares.exchange(replica(9), 1, &demand(MONTH), now);
             prop_assert_eq!(last.spent_elsewhere, spent);
         }
     }

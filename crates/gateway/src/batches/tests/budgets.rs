@@ -91,6 +91,7 @@ fn play(limit: i64, events: Vec<Event>) -> Result<(), TestCaseError> {
                 batch.id = BatchId::new(made_at, &Zeros);
                 batch.details.handovers = costs.iter().copied().map(part).collect();
                 let set_aside = bench.batches.set_aside(gateway, &batch, &bench.caller);
+                let set_aside = crate::testing::at_once(set_aside);
                 prop_assert_eq!(set_aside.is_ok(), fits(&costs, taken(&open), limit));
                 if let Ok(held) = set_aside {
                     for part in &mut batch.details.handovers {
@@ -130,7 +131,7 @@ fn play(limit: i64, events: Vec<Event>) -> Result<(), TestCaseError> {
                 }
                 for it in &mut open {
                     let held = bench.batches.set_aside(gateway, &it.batch, &bench.caller);
-                    it.held = held.ok();
+                    it.held = crate::testing::at_once(held).ok();
                     prop_assert!(it.held.is_some());
                 }
             }

@@ -1,88 +1,43 @@
 //! Several replicas by one clock, which share counters as [`Shares`] says.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::Poll;
 
-use async_trait::async_trait;
 use domain::caller::Caller;
 use domain::clock::Clock;
 use domain::key::{Budget, Period, Rate};
-use domain::limit::{CounterName, Epoch, Grant, LEASE, Shares};
+use domain::limit::LEASE;
 use domain::money::Cost;
 use proptest::prelude::*;
+use tokio::sync::mpsc;
 
+use super::counters::{Counters, Link};
 use super::*;
-use crate::limits::{Admission, EXCHANGE_PAUSE};
-use crate::testing::{Hand, caller, expecting, run, someone, somewhere, usually};
-
-/// Counters in this process, which may be lost, be away, and answer too late.
-struct Counters {
-    clock: Arc<Hand>,
-    shares: Mutex<HashMap<CounterName, Shares>>,
-    began: AtomicU64,
-    is_away: AtomicBool,
-    is_slow: AtomicBool,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("away")]
-struct Away;
-
-#[async_trait]
-impl SharedCounters for Counters {
-    async fn exchange(
-        &self,
-        replica: ReplicaId,
-        demands: &[Demand],
-    ) -> Result<Vec<Grant>, SharedStateError> {
-        if self.is_away.load(Ordering::Relaxed) {
-            return Err(SharedStateError::Unavailable(Box::new(Away)));
-        }
-        let began = self.began.load(Ordering::Relaxed);
-        let now = self.clock.elapsed();
-        let mut shares = self.shares.lock().unwrap();
-        let grants = demands.iter().map(|demand| {
-            let shares = shares.entry(demand.counter.clone());
-            let shares = shares.or_insert_with(|| Shares::new(Epoch(began)));
-            shares.exchange(replica, demand, now)
-        });
-        let grants = grants.collect();
-        if self.is_slow.load(Ordering::Relaxed) {
-            return Err(SharedStateError::Unavailable(Box::new(Away)));
-        }
-        Ok(grants)
-    }
-
-    fn began(&self) -> u64 {
-        self.began.load(Ordering::Relaxed)
-    }
-}
+use crate::limits::{Admission, Alert, EXCHANGE_PAUSE, LimitReached};
+use crate::testing::{Hand, caller, expecting, poll, run, someone, somewhere, usually};
 
 /// Replicas, and what they share.
 struct Fleet {
     clock: Arc<Hand>,
     counters: Counters,
     replicas: Vec<(Limits, ReplicaId)>,
+    alerts: Vec<Mutex<mpsc::Receiver<Alert>>>,
 }
 
 impl Fleet {
     fn of(count: usize) -> Self {
         let clock = Arc::new(Hand::default());
         let replicas = (0..count).map(|_| {
-            let (limits, _) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, true);
+            let (limits, alerts) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, true);
             limits.replicas_seen(u64::try_from(count).unwrap());
-            (limits, crate::testing::replica())
+            ((limits, crate::testing::replica()), Mutex::new(alerts))
         });
+        let (replicas, alerts) = replicas.unzip();
         Self {
-            replicas: replicas.collect(),
-            counters: Counters {
-                clock: Arc::clone(&clock),
-                shares: Mutex::default(),
-                began: AtomicU64::new(1),
-                is_away: AtomicBool::new(false),
-                is_slow: AtomicBool::new(false),
-            },
+            replicas,
+            alerts,
+            counters: Counters::shared_by(u64::try_from(count).unwrap(), &clock),
             clock,
         }
     }
@@ -93,13 +48,20 @@ impl Fleet {
         run(&self.clock, limits.exchange(&self.counters, *replica)).ok()
     }
 
+    /// Of which parts operators were told there, in per cent.
+    fn told(&self, number: usize) -> Vec<u8> {
+        let mut alerts = self.alerts[number].lock().unwrap();
+        std::iter::from_fn(|| alerts.try_recv().ok())
+            .map(|alert| alert.percent)
+            .collect()
+    }
+
     fn lose(&self) {
-        self.counters.shares.lock().unwrap().clear();
-        self.counters.began.fetch_add(1, Ordering::Relaxed);
+        self.counters.lose();
     }
 
     fn cut_off(&self) {
-        self.counters.is_away.store(true, Ordering::Relaxed);
+        self.counters.link(Link::Cut);
     }
 
     fn ask(&self, number: usize, caller: &Caller) -> Option<Admission> {
@@ -329,11 +291,11 @@ fn what_was_offered_back_is_not_given_out_when_the_answer_does_not_come() {
         take(0, count);
     }
     // All is its share. It offers back what it does not expect to need, is heard, and does not know.
-    fleet.counters.is_slow.store(true, Ordering::Relaxed);
+    fleet.counters.link(Link::Deaf);
     for _ in 0..3 {
         fleet.exchange(0);
     }
-    fleet.counters.is_slow.store(false, Ordering::Relaxed);
+    fleet.counters.link(Link::Whole);
     let others = fleet.use_up(1, &caller);
     fleet.cut_off();
     let used = 31 + others + fleet.use_up(0, &caller);
@@ -349,6 +311,151 @@ fn money_that_was_spent_before_a_loss_stays_spent() {
     fleet.exchange(0);
     fleet.exchange(0);
     assert_eq!(spend(&fleet, 1, &caller, u64::MAX), 40);
+}
+
+/// A call that waits to be admitted.
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Admission, LimitReached>> + 'a>>;
+
+impl Fleet {
+    /// So many calls that come at once and find no room at their replica.
+    fn waiting<'a>(&'a self, number: usize, caller: &'a Caller, count: usize) -> Vec<Asked<'a>> {
+        let (limits, _) = &self.replicas[number];
+        let asked = (0..count)
+            .map(|_| -> Asked<'a> { Box::pin(limits.admit(caller, expecting(1, Some(0)))) });
+        let mut asked: Vec<_> = asked.collect();
+        for call in &mut asked {
+            assert!(poll(call.as_mut()).is_pending(), "it does not wait");
+        }
+        asked
+    }
+}
+
+/// How many of those who wait are admitted and refused, when each is woken in its turn.
+fn outcome(asked: &mut Vec<Asked<'_>>) -> (usize, usize) {
+    let (mut admitted, mut refused) = (0, 0);
+    loop {
+        let before = asked.len();
+        asked.retain_mut(|call| match poll(call.as_mut()) {
+            Poll::Pending => true,
+            Poll::Ready(Ok(admission)) => {
+                admission.settle(1, 1, Cost::ZERO);
+                admitted += 1;
+                false
+            }
+            Poll::Ready(Err(_)) => {
+                refused += 1;
+                false
+            }
+        });
+        if asked.len() == before {
+            return (admitted, refused);
+        }
+    }
+}
+
+#[test]
+fn a_cold_replica_under_full_load_lets_everybody_wait_for_its_first_share() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(10_000));
+    let mut asked = fleet.waiting(0, &caller, 4_000);
+    let (limits, replica) = &fleet.replicas[0];
+    fleet.counters.link(Link::Slow);
+    let mut exchange = Box::pin(limits.exchange(&fleet.counters, *replica));
+    assert!(poll(exchange.as_mut()).is_pending());
+    fleet.clock.forward(Duration::from_millis(150));
+    asked.extend(fleet.waiting(0, &caller, 1_000));
+    fleet.counters.answer(*replica, true);
+    assert!(poll(exchange.as_mut()).is_ready());
+    // Whoever comes while they are let in one after the other stands behind them.
+    asked.extend(fleet.waiting(0, &caller, 10));
+    assert_eq!(
+        outcome(&mut asked),
+        (4_000, 0),
+        "all who were there when it was asked"
+    );
+    fleet.counters.link(Link::Whole);
+    fleet.exchange(0);
+    assert_eq!(
+        outcome(&mut asked),
+        (1_010, 0),
+        "one exchange is enough for all who wait"
+    );
+    assert!(asked.is_empty());
+}
+
+#[test]
+fn a_cold_replica_that_gets_no_share_gives_out_its_part_and_refuses_the_others_in_time() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(100));
+    let mut asked = fleet.waiting(0, &caller, 150);
+    fleet.cut_off();
+    assert_eq!(fleet.exchange(0), None);
+    assert_eq!(outcome(&mut asked), (50, 0));
+    fleet.clock.forward(Duration::from_millis(500));
+    assert_eq!(outcome(&mut asked), (0, 100));
+}
+
+#[test]
+fn what_the_others_have_used_up_is_not_waited_for() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(60));
+    assert_eq!(fleet.use_up(0, &caller), 60);
+    assert!(fleet.ask(1, &caller).is_none());
+    fleet.exchange(1);
+    let (limits, _) = &fleet.replicas[1];
+    let mut asked = std::pin::pin!(limits.admit(&caller, expecting(1, Some(0))));
+    assert!(matches!(poll(asked.as_mut()), Poll::Ready(Err(_))));
+}
+
+#[test]
+fn a_call_that_did_not_get_enough_does_not_ask_without_a_pause() {
+    let (fleet, caller) = (Fleet::of(2), a_minute(60));
+    fleet.ask(0, &caller);
+    fleet.exchange(0);
+    // The other has a part of the rest that it does not use.
+    let mut first = fleet.waiting(1, &caller, 1);
+    fleet.exchange(1);
+    assert_eq!(outcome(&mut first), (1, 0));
+    while fleet.ask(0, &caller).is_some_and(|admission| {
+        admission.settle(1, 1, Cost::ZERO);
+        true
+    }) || fleet
+        .exchange(0)
+        .is_some_and(|_| fleet.ask(0, &caller).is_some())
+    {}
+    let (limits, _) = &fleet.replicas[0];
+    let mut asked = fleet.waiting(0, &caller, 1);
+    let began = fleet.clock.elapsed();
+    run(&fleet.clock, limits.share_wanted());
+    assert_eq!(
+        fleet.clock.elapsed(),
+        began,
+        "the first is asked for at once"
+    );
+    fleet.exchange(0);
+    assert_eq!(outcome(&mut asked), (0, 0), "it still waits");
+    run(&fleet.clock, limits.share_wanted());
+    assert_eq!(fleet.clock.elapsed() - began, Duration::from_millis(20));
+}
+
+#[test]
+fn money_waits_for_the_first_share_where_there_are_other_targets_too() {
+    let (fleet, caller) = (Fleet::of(1), a_day(1_000));
+    let (limits, _) = &fleet.replicas[0];
+    let mut admission = limits.admit_now(&caller, expecting(1, Some(0))).unwrap();
+    let provider = someone();
+    let outlay = usually(Cost::from_nano_dollars(10));
+    let mut reserved = Box::pin(admission.reserve_when_shared(somewhere(&provider), outlay));
+    assert!(poll(reserved.as_mut()).is_pending());
+    fleet.exchange(0);
+    assert!(matches!(poll(reserved.as_mut()), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn a_budget_that_replicas_use_up_together_is_told_of() {
+    let (fleet, caller) = (Fleet::of(2), a_day(100));
+    assert_eq!(spend(&fleet, 0, &caller, 40), 40);
+    assert_eq!(spend(&fleet, 1, &caller, 40), 40);
+    fleet.exchange(0);
+    let told: Vec<u8> = (0..2).flat_map(|number| fleet.told(number)).collect();
+    assert!(told.contains(&80), "{told:?}");
 }
 
 /// What happens next at a replica.

@@ -118,7 +118,7 @@ pub(super) fn schemas() -> Value {
         "Event": { "type": "object", "properties": {
             "id": { "type": "string", "description": "evt_…" },
             "at": { "type": "string", "format": "date-time" },
-            "kind": { "enum": ["budget_alert", "prompt_cache_unread"] },
+            "kind": { "enum": ["budget_alert", "rate_alert", "prompt_cache_unread"] },
             "organization_id": { "type": "string" },
             "project_id": { "type": "string" },
             "detail": { "type": "object" },

@@ -85,6 +85,13 @@ impl Installation {
         self.listen("127.0.0.1:0").await
     }
 
+    /// The same with these variables in its environment.
+    pub(crate) async fn start_knowing(&self, variables: &[(&str, &str)]) -> Trunkline {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(variables.iter().copied());
+        Self::ready(self.start_as(command).await).await
+    }
+
     /// Starts to serve at an address that an earlier process had, and waits until it is ready.
     pub(crate) async fn start_at(&self, address: SocketAddr) -> Trunkline {
         Self::ready(self.listen(&address.to_string()).await).await
