@@ -313,7 +313,7 @@ impl Gateway {
             Opened::Answered(reply) => Ok(*reply),
             Opened::Call(open, None) => self.answer(open).await,
             // Seldom: on the heap it does not make every call's story larger.
-            Opened::Call(open, Some(begun)) => Box::pin(self.queue(open, begun)).await,
+            Opened::Call(open, Some(begun)) => Box::pin(self.queue(open, *begun)).await,
         }
     }
 
@@ -409,15 +409,15 @@ impl Gateway {
         if at > 0 {
             call.turn_to(&plan.candidates.at(at).target)?;
         }
-        let open = OpenChat {
+        let open = Box::new(OpenChat {
             errand,
             plan,
             at,
             ready,
             call,
             listener,
-        };
-        Ok(Opened::Call(open, begun))
+        });
+        Ok(Opened::Call(open, begun.map(Box::new)))
     }
 
     /// Makes a chat ready for the first candidate that takes it, and says which that is.
@@ -497,7 +497,7 @@ impl Gateway {
     }
 
     /// Sends a chat that was opened, and answers it.
-    pub(crate) async fn answer(&self, open: OpenChat) -> Result<Reply, ChatError> {
+    pub(crate) async fn answer(&self, open: Box<OpenChat>) -> Result<Reply, ChatError> {
         let OpenChat {
             errand,
             plan,
@@ -505,7 +505,7 @@ impl Gateway {
             ready,
             mut call,
             listener,
-        } = open;
+        } = *open;
         let mut way = Way {
             plan: &plan,
             errand,
@@ -705,18 +705,14 @@ pub(crate) async fn whole(
 }
 
 /// What became of a chat request that was opened.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart where it is made, and the large one is the usual one"
-)]
 enum Opened {
     /// The cache has answered it.
     Answered(Box<Reply>),
     /// It is ready to be sent; and what is kept of its answer at once, where that is made in the background.
-    Call(OpenChat, Option<KeptResponse>),
+    Call(Box<OpenChat>, Option<Box<KeptResponse>>),
 }
 
-/// A chat that is ready to be sent. Dropping it gives back what was set aside.
+/// A chat that is ready to be sent, on the heap since it is handed on. Dropping it gives back what was set aside.
 pub(crate) struct OpenChat {
     errand: ChatErrand,
     plan: Plan,
@@ -734,15 +730,15 @@ impl OpenChat {
         plan: Plan,
         ready: ReadyChat,
         call: Box<OpenCall>,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             errand,
             plan,
             at: 0,
             ready,
             call,
             listener: None,
-        }
+        })
     }
 
     /// Whether a streamed answer is wanted.

@@ -72,14 +72,14 @@ impl Payloads {
             payloads: Arc::clone(self),
             memory: None,
             recorder: None,
-            heard: Some(Payload {
+            heard: Some(Box::new(Payload {
                 request_id,
                 organization_id: caller.organization_id(),
                 project_id: caller.project_id(),
                 request: request.to_vec(),
                 response: Vec::new(),
                 keep_until: now.saturating_add(retention).unwrap_or(Timestamp::MAX),
-            }),
+            })),
         })
     }
 
@@ -90,7 +90,7 @@ impl Payloads {
         memory: Option<Memory>,
     ) -> Option<Listener> {
         let mut listener = listener.or_else(|| memory.is_some().then(|| Listener::deaf(self)))?;
-        listener.memory = memory;
+        listener.memory = memory.map(Box::new);
         Some(listener)
     }
 
@@ -106,11 +106,11 @@ impl Payloads {
     }
 }
 
-/// Listens to one call. What it heard is kept when it is dropped, however the call ends.
+/// Listens to one call; small, since every call has room for one. What it heard is kept when it is dropped, however the call ends.
 pub(crate) struct Listener {
     payloads: Arc<Payloads>,
-    heard: Option<Payload>,
-    memory: Option<Memory>,
+    heard: Option<Box<Payload>>,
+    memory: Option<Box<Memory>>,
     /// Keeps the answer to be given again.
     recorder: Option<Box<Recorder>>,
 }
@@ -179,7 +179,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(heard) = self.heard.take() {
-            self.payloads.waiting.put(heard);
+            self.payloads.waiting.put(*heard);
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Jobs {
 
 /// An answer that is to be made. Dropping it cancels its call.
 pub struct Job {
-    open: OpenChat,
+    open: Box<OpenChat>,
     running: Arc<Running>,
     jobs: Jobs,
 }
@@ -112,7 +112,7 @@ impl Gateway {
     /// Queues a chat that was opened, and answers what is known of its answer by now; a stream follows it.
     pub(crate) async fn queue(
         &self,
-        open: OpenChat,
+        open: Box<OpenChat>,
         kept: KeptResponse,
     ) -> Result<Reply, ChatError> {
         let (is_streamed, facts) = (open.is_streamed(), open.facts());
@@ -174,7 +174,7 @@ impl Gateway {
         running.note(|state| state.phase = Phase::Over);
     }
 
-    async fn outcome(&self, open: OpenChat, running: &Running) -> Outcome {
+    async fn outcome(&self, open: Box<OpenChat>, running: &Running) -> Outcome {
         match Box::pin(self.answer(open)).await {
             Ok(Reply::Whole { body, .. }) => Outcome::Made(body),
             Ok(Reply::Stream { stream, .. }) => running.hear(stream).await,

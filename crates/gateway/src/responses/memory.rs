@@ -41,7 +41,7 @@ impl Memory {
     }
 
     /// Hears a piece of the answer; `None` once the answer is whole and kept.
-    pub(crate) fn hear(mut self, piece: &[u8]) -> Option<Self> {
+    pub(crate) fn hear(mut self: Box<Self>, piece: &[u8]) -> Option<Box<Self>> {
         let Some(tap) = &mut self.tap else {
             self.keep(piece);
             return None;
