@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use bench::compare::{self, Pictures, Plan};
 use bench::pinning::Pinning;
 use bench::report::{self, Machine};
-use bench::situation::Shared;
+use bench::situation::{Around, Shared};
 use bench::subject::{Launcher, Subject};
 use bench::wire::{Ask, Format, Shape};
 use bench::{profile, proxy, situation};
@@ -84,6 +84,9 @@ struct Situations {
     /// The Redis that replicas share.
     #[arg(long, requires = "postgres")]
     redis: Option<String>,
+    /// The folder of a sentence model, for hits of the semantic cache.
+    #[arg(long, value_name = "FOLDER")]
+    sentence_model: Option<String>,
 }
 
 #[derive(Args)]
@@ -204,7 +207,10 @@ fn compare_and_print(options: &Compare) -> anyhow::Result<()> {
 
 fn situations_and_print(options: &Situations) -> anyhow::Result<()> {
     let shared = options.postgres.clone().zip(options.redis.clone());
-    let shared = shared.map(|(postgres, redis)| Shared { postgres, redis });
+    let around = Around {
+        shared: shared.map(|(postgres, redis)| Shared { postgres, redis }),
+        sentence_model: options.sentence_model.clone(),
+    };
     let options = &options.compare;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let pinning = Pinning::begin();
@@ -221,9 +227,8 @@ fn situations_and_print(options: &Situations) -> anyhow::Result<()> {
         length,
         connections,
     };
-    let found = one_thread()?.block_on(async {
-        until_signal(situation::run(&mut launcher, plan, shared.as_ref())).await
-    })?;
+    let found = one_thread()?
+        .block_on(async { until_signal(situation::run(&mut launcher, plan, &around)).await })?;
     let mut output = std::io::stdout().lock();
     if options.json {
         let report = report::situations_json(&found, plan, &machine);

@@ -25,6 +25,8 @@ struct Answers {
     openai_with_usage: Answer,
     anthropic: Answer,
     gemini: Answer,
+    /// What every text means.
+    vector: Bytes,
     /// The picture that large requests must arrive with.
     picture: String,
 }
@@ -46,6 +48,7 @@ impl Answers {
             openai_with_usage: answer(openai::whole(), openai::stream(true)),
             anthropic: answer(anthropic::whole(), anthropic::stream()),
             gemini: answer(gemini::whole(), gemini::stream()),
+            vector: openai::vector(),
             picture: picture::base64(),
         }
     }
@@ -91,6 +94,13 @@ async fn answer(
     let path = head.uri.path();
     if path == "/readyz" {
         return Ok(Response::new(Reply::whole(&Bytes::from_static(b"ready"))));
+    }
+    if path == openai::EMBEDDINGS_PATH {
+        body.collect().await?;
+        let mut response = Response::new(Reply::whole(&answers.vector));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        return Ok(response);
     }
     let Some(format) = Format::at(path) else {
         return Ok(refusal(StatusCode::NOT_FOUND, b"no such path"));

@@ -92,7 +92,7 @@ async fn load(aim: Aim, pinning: Pinning, length: Duration) -> anyhow::Result<u6
     let outcome = match aim.ask.shape {
         Shape::Whole | Shape::Delayed(_) | Shape::Stream => {
             let connections = match aim.ask.content {
-                Content::Words | Content::Numbered => 64,
+                Content::Words | Content::Numbered | Content::Reworded => 64,
                 Content::Picture => 4,
             };
             burst::run(aim, connections, Until::Elapsed(length)).await?

@@ -16,6 +16,7 @@ use crate::probe;
 use crate::stand::quiet;
 use crate::subject::{Launcher, Running, Subject};
 use crate::task;
+use crate::wire::openai::EMBEDDINGS_MODEL;
 use crate::wire::{Ask, Content, Format, Shape};
 
 /// Keys beside the one that is used.
@@ -34,6 +35,11 @@ pub enum Situation {
     Misses,
     /// A cache that knows the answer.
     Hits,
+    /// A cache that knows the answer to what means the same, by the vectors of a provider: each request has one
+    /// made.
+    SemanticAtProvider,
+    /// The same, by the vectors of a sentence model in the process.
+    SemanticHere,
     /// A hundred thousand keys more, each with a rate and a budget.
     Keys,
     /// A thousand routes more.
@@ -44,11 +50,13 @@ pub enum Situation {
 
 impl Situation {
     /// Every situation, in the order of the report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Usual,
         Self::Limits,
         Self::Misses,
         Self::Hits,
+        Self::SemanticAtProvider,
+        Self::SemanticHere,
         Self::Keys,
         Self::Routes,
         Self::Replicas(1),
@@ -63,6 +71,8 @@ impl Situation {
             Self::Limits => "limits of every kind",
             Self::Misses => "exact cache, misses",
             Self::Hits => "exact cache, hits",
+            Self::SemanticAtProvider => "semantic hits, a provider's vectors",
+            Self::SemanticHere => "semantic hits, a model in the process",
             Self::Keys => "100,000 keys",
             Self::Routes => "1,000 routes",
             Self::Replicas(1) => "PostgreSQL and Redis, 1 replica",
@@ -78,6 +88,8 @@ impl Situation {
             Self::Limits => "limits",
             Self::Misses => "cache_misses",
             Self::Hits => "cache_hits",
+            Self::SemanticAtProvider => "semantic_hits_provider",
+            Self::SemanticHere => "semantic_hits_here",
             Self::Keys => "keys",
             Self::Routes => "routes",
             Self::Replicas(1) => "replicas_1",
@@ -87,13 +99,39 @@ impl Situation {
     }
 
     /// Sections of the configuration beside the usual ones.
-    pub(crate) fn sections(self) -> String {
+    pub(crate) fn sections(self, provider: &str, around: &Around) -> String {
+        let exact = "cache:\n  exact: { ttl: 10m, max_bytes: 64MiB }\n";
+        // However little alike two requests are, they are taken for the same: what is measured is the look-up.
+        let semantic = |model: &str| {
+            format!(
+                "{exact}  semantic: {{ model: \"{model}\", mode: serve, threshold: 0, wait: 30s }}\n"
+            )
+        };
         match self {
-            Self::Misses | Self::Hits => {
-                "cache: { exact: { ttl: 10m, max_bytes: 64MiB } }\n".to_owned()
-            }
+            Self::Misses | Self::Hits => exact.to_owned(),
+            Self::SemanticAtProvider => semantic(&format!("{provider}/{EMBEDDINGS_MODEL}")),
+            Self::SemanticHere => semantic(around.sentence_model.as_deref().unwrap_or_default()),
             Self::Limits | Self::Replicas(_) => limits(),
             Self::Usual | Self::Keys | Self::Routes => String::new(),
+        }
+    }
+
+    /// Prices beside the usual ones.
+    pub(crate) fn prices(self, provider: &str) -> String {
+        match self {
+            Self::SemanticAtProvider => {
+                format!("  - {{ provider: {provider}, model: {EMBEDDINGS_MODEL}, input: 0.02 }}\n")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Whether there is what it needs.
+    fn has_all(self, around: &Around) -> bool {
+        match self {
+            Self::Replicas(_) => around.shared.is_some(),
+            Self::SemanticHere => around.sentence_model.is_some(),
+            _ => true,
         }
     }
 
@@ -133,6 +171,10 @@ impl Situation {
                 content: Content::Numbered,
                 ..usual
             },
+            Self::SemanticAtProvider | Self::SemanticHere => Ask {
+                content: Content::Reworded,
+                ..usual
+            },
             _ => usual,
         }
     }
@@ -168,6 +210,15 @@ fn limits() -> String {
         debug_assert!(written.is_ok());
     }
     limits
+}
+
+/// What there is beside the processes that are measured.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// What replicas share.
+    pub shared: Option<Shared>,
+    /// The folder of a sentence model.
+    pub sentence_model: Option<String>,
 }
 
 /// What replicas share. A fleet of so many has the database and the secret of that number.
@@ -207,21 +258,21 @@ pub struct Found {
     pub resident: u64,
 }
 
-/// Measures every situation; several replicas where there is something that they can share.
+/// Measures every situation for which there is what it needs.
 pub async fn run(
     launcher: &mut Launcher,
     plan: Plan,
-    shared: Option<&Shared>,
+    around: &Around,
 ) -> anyhow::Result<Vec<Found>> {
     let provider = mock::start().await?;
     let bare = launcher.start(Subject::Bare, provider).await?;
     let bare = vec![bare.context("the bare proxy is a process")?];
     let mut stands = Vec::new();
     for situation in Situation::ALL {
-        if matches!(situation, Situation::Replicas(_)) && shared.is_none() {
+        if !situation.has_all(around) {
             continue;
         }
-        let running = launcher.start_in(situation, provider, shared).await?;
+        let running = launcher.start_in(situation, provider, around).await?;
         for replica in &running {
             quiet(&replica.process).await?;
         }

@@ -11,7 +11,7 @@ use crate::keys;
 use crate::pinning::Pinning;
 use crate::probe;
 use crate::process::Process;
-use crate::situation::{Shared, Situation};
+use crate::situation::{Around, Shared, Situation};
 use crate::wire::Format;
 
 /// The bootstrap key by which the load generator proves itself to Trunkline; the others ignore it.
@@ -88,7 +88,9 @@ impl Launcher {
             Subject::Direct => Ok(None),
             Subject::Bare => self.bare(provider).await.map(Some),
             Subject::Trunkline => {
-                let mut running = self.start_in(Situation::Usual, provider, None).await?;
+                let mut running = self
+                    .start_in(Situation::Usual, provider, &Around::default())
+                    .await?;
                 Ok(running.pop())
             }
         }
@@ -107,11 +109,11 @@ impl Launcher {
         &mut self,
         situation: Situation,
         provider: u16,
-        shared: Option<&Shared>,
+        around: &Around,
     ) -> anyhow::Result<Vec<Running>> {
         let mut replicas = Vec::new();
         for _ in 0..situation.replicas() {
-            replicas.push(self.start_one(situation, provider, shared).await?);
+            replicas.push(self.start_one(situation, provider, around).await?);
         }
         Ok(replicas)
     }
@@ -120,14 +122,14 @@ impl Launcher {
         &mut self,
         situation: Situation,
         provider: u16,
-        shared: Option<&Shared>,
+        around: &Around,
     ) -> anyhow::Result<Running> {
         self.started += 1;
         let directory = self.directory.join(format!("trunkline-{}", self.started));
         fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
         let port = probe::free_port()?;
         let file = directory.join("trunkline.yaml");
-        fs::write(&file, configuration(port, provider, situation, shared))?;
+        fs::write(&file, configuration(port, provider, situation, around))?;
         // Not beside the configuration: its directory is watched.
         fs::create_dir_all(directory.join("log"))?;
         let log = File::create(directory.join("log").join("trunkline.log"))?;
@@ -172,13 +174,8 @@ async fn start(name: &'static str, command: &mut Command, port: u16) -> anyhow::
 
 /// Keys, a rate, a budget and a route to a provider of every format: everything that a request passes is
 /// really there, and generous.
-fn configuration(
-    port: u16,
-    provider: u16,
-    situation: Situation,
-    shared: Option<&Shared>,
-) -> String {
-    let shared = match (situation, shared) {
+fn configuration(port: u16, provider: u16, situation: Situation, around: &Around) -> String {
+    let shared = match (situation, &around.shared) {
         (Situation::Replicas(count), Some(Shared { postgres, redis })) => format!(
             "server: {{ listen: \"127.0.0.1:{port}\", secret: the-secret-of-a-fleet-of-{count}-replicas }}\n\
              store: '{postgres}{count}'\nshared: '{redis}'\n"
@@ -191,12 +188,13 @@ fn configuration(
             .map(|format| entry(format, provider));
         entries.collect()
     };
+    let openai = format!("mock-{}", Format::Openai.kind());
     format!(
         r#"{shared}ledger: {{ sync: 50ms }}
 telemetry: {{ log: info }}
 {sections}providers:
 {providers}prices:
-{prices}models:
+{prices}{more_prices}models:
 {routes}{more_routes}keys:
   - name: bench
     key: "{CALLER_KEY}"
@@ -204,8 +202,9 @@ telemetry: {{ log: info }}
     budget: {{ usd: 1000000, per: month }}
     rate: {{ rpm: 1000000000, tpm: 1000000000000 }}
 "#,
-        sections = situation.sections(),
-        more_routes = situation.routes(&format!("mock-{}", Format::Openai.kind())),
+        sections = situation.sections(&openai, around),
+        more_prices = situation.prices(&openai),
+        more_routes = situation.routes(&openai),
         providers = each(provider_entry),
         prices = each(|format, _| price_entry(format)),
         routes = each(|format, _| route_entry(format)),

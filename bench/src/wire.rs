@@ -21,6 +21,21 @@ const DELAY_MARK: &str = "answer-after-ms=";
 /// Stands where a number goes that no two requests share; as long as the number is.
 pub(crate) const NUMBER_MARK: &str = "number-of-a-request-";
 
+/// Stands where two words go that no two requests share; as long as they are.
+pub(crate) const WORDS_MARK: &str = "wordsof-a request-xyz";
+
+/// The two words of a request, by its number: letters alone, since a number would make it another question.
+pub(crate) fn two_words(number: u64) -> String {
+    let digits = format!("{:010}", number % 10_000_000_000);
+    let word = |first: u8| -> String {
+        let letters = digits.bytes();
+        letters
+            .map(|digit| char::from(first + digit.saturating_sub(b'0')))
+            .collect()
+    };
+    format!("{} {}", word(b'a'), word(b'h'))
+}
+
 /// The format that the provider speaks. The load always speaks OpenAI's, so that any other one has to be
 /// translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +116,8 @@ pub enum Content {
     Words,
     /// The same, with a number that no two requests share.
     Numbered,
+    /// The same, with two words that no two requests share.
+    Reworded,
     /// The same, and a picture of [`picture::LENGTH`] characters of base64.
     Picture,
 }

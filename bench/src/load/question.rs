@@ -13,7 +13,10 @@ use memchr::memmem;
 use super::Aim;
 use crate::subject::CALLER_KEY;
 use crate::wire::words::{ANSWER, pieces};
-use crate::wire::{Format, NUMBER_MARK, Shape, openai};
+use crate::wire::{Format, NUMBER_MARK, Shape, WORDS_MARK, openai, two_words};
+
+/// Writes what only the request of a number says.
+type Write = fn(u64) -> String;
 
 /// One request, to be sent as often as wanted.
 pub struct Question {
@@ -22,8 +25,8 @@ pub struct Question {
     /// The fields that an SDK sends, the credential among them.
     pub headers: HeaderMap,
     body: Bytes,
-    /// Where the number stands that no two requests share, and the next one.
-    number: Option<(Range<usize>, AtomicU64)>,
+    /// Where that stands which no two requests share, how it is written, and the next one's number.
+    own: Option<(Range<usize>, Write, AtomicU64)>,
     shape: Shape,
     expected: Expected,
 }
@@ -49,11 +52,18 @@ impl Question {
             Format::Anthropic | Format::Gemini => Expected::Words(ANSWER.to_owned()),
         };
         let body = aim.ask.body();
-        let number = memmem::find(&body, NUMBER_MARK.as_bytes());
+        let marks: [(&str, Write); 2] = [
+            (NUMBER_MARK, |number| format!("{number:020}")),
+            (WORDS_MARK, two_words),
+        ];
+        let own = marks.into_iter().find_map(|(mark, write)| {
+            let at = memmem::find(&body, mark.as_bytes())?;
+            Some((at..at + mark.len(), write, AtomicU64::new(first_number())))
+        });
         Ok(Self {
             address,
             headers: headers(address)?,
-            number: number.map(|at| (at..at + NUMBER_MARK.len(), AtomicU64::new(first_number()))),
+            own,
             body,
             shape,
             expected,
@@ -62,13 +72,13 @@ impl Question {
 
     /// The next request's body.
     pub fn body(&self) -> Bytes {
-        let Some((place, next)) = &self.number else {
+        let Some((place, write, next)) = &self.own else {
             return self.body.clone();
         };
         let number = next.fetch_add(1, Ordering::Relaxed);
         let mut body = self.body.to_vec();
         if let Some(place) = body.get_mut(place.clone()) {
-            place.copy_from_slice(format!("{number:020}").as_bytes());
+            place.copy_from_slice(write(number).as_bytes());
         }
         body.into()
     }
@@ -140,7 +150,7 @@ fn headers(address: SocketAddr) -> anyhow::Result<HeaderMap> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Ask;
+    use crate::wire::{Ask, Content};
 
     fn read(format: Format, shape: Shape, answer: &[u8]) -> anyhow::Result<()> {
         let ask = Ask::in_words(format, shape);
@@ -158,6 +168,21 @@ mod tests {
         read(Format::Openai, Shape::Whole, &answer).unwrap();
         let (_, short) = answer.split_first().unwrap();
         read(Format::Openai, Shape::Whole, short).unwrap_err();
+    }
+
+    #[test]
+    fn every_request_has_a_number_or_words_of_its_own_and_is_as_long_as_the_others() {
+        for content in [Content::Numbered, Content::Reworded] {
+            let ask = Ask {
+                content,
+                ..Ask::in_words(Format::Openai, Shape::Whole)
+            };
+            let question = Question::of(Aim { port: 1, ask }).unwrap();
+            let (one, other) = (question.body(), question.body());
+            assert_ne!(one, other);
+            assert_eq!((one.len(), other.len()), (ask.body().len(), one.len()));
+        }
+        assert_eq!(two_words(90_000_000_012), "aaaaaaaabc hhhhhhhhij");
     }
 
     #[test]

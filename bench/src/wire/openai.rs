@@ -5,10 +5,23 @@ use bytes::Bytes;
 use memchr::{memchr, memmem};
 
 use super::words::{ANSWER, EARLIER, QUESTION, REPLY, SYSTEM, pieces};
-use super::{Ask, Content, DELAY_MARK, NUMBER_MARK, PACE_MARK, Shape, picture};
+use super::{Ask, Content, DELAY_MARK, NUMBER_MARK, PACE_MARK, Shape, WORDS_MARK, picture};
 
 /// Where chat requests go, at every subject.
 pub const PATH: &str = "/v1/chat/completions";
+/// Where requests for vectors go.
+pub const EMBEDDINGS_PATH: &str = "/v1/embeddings";
+/// The model for vectors.
+pub const EMBEDDINGS_MODEL: &str = "text-embedding-3-small";
+
+/// A vector of 384 numbers, the same for every text.
+pub fn vector() -> Bytes {
+    let numbers = vec!["0.05103104"; 384].join(",");
+    Bytes::from(format!(
+        r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":[{numbers}]}}],"model":"{EMBEDDINGS_MODEL}","usage":{{"prompt_tokens":40,"total_tokens":40}}}}"#
+    ))
+}
+
 /// How every streamed answer ends.
 pub const TERMINATOR: &[u8] = b"data: [DONE]\n\n";
 
@@ -27,6 +40,7 @@ pub(super) fn request_body(ask: Ask) -> Bytes {
     };
     let question = match ask.content {
         Content::Numbered => format!(r#""{QUESTION}{mark} {NUMBER_MARK}""#),
+        Content::Reworded => format!(r#""{QUESTION}{mark} {WORDS_MARK}""#),
         Content::Words => format!(r#""{QUESTION}{mark}""#),
         Content::Picture => format!(
             r#"[{{"type":"text","text":"{QUESTION}{mark}"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#,
