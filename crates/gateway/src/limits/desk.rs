@@ -13,7 +13,7 @@ use domain::spend::{CorrectionStore, SpendStore};
 use domain::store_error::StoreError;
 use tokio::sync::Mutex;
 
-use super::Limits;
+use super::{Limits, opening};
 
 /// The longest that a call may wait for room.
 pub const MAX_WAIT: Duration = Duration::from_mins(10);
@@ -116,12 +116,13 @@ impl LimitDesk {
     pub async fn open(&self, configured: Vec<Limit>) -> Result<(), StoreError> {
         let mut known = self.known.lock().await;
         known.configured = configured;
-        // What comes before the sums are read is in them as well, and counts twice rather than not at all.
-        known.corrected = self.corrections.last_correction().await?;
+        let now = self.clock.now();
+        let (sums, corrected) = opening::sums(&*self.spend, &*self.corrections, now).await?;
+        known.corrected = corrected;
         if let Some((stored, revision)) = self.store.limits_since(0).await? {
             (known.stored, known.revision) = (stored, revision);
         }
-        self.limits.remember(known.all(), &*self.spend).await
+        self.limits.remember(known.all(), &sums).await
     }
 
     /// Puts other limits of the configuration in force.

@@ -18,6 +18,7 @@ mod exchange;
 mod habits;
 mod holder;
 mod line;
+mod opening;
 mod purse;
 mod reached;
 mod rules;
