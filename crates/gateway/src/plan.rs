@@ -131,10 +131,7 @@ impl Gateway {
         caller: &Caller,
         supposed: &Supposed,
     ) -> Result<Explanation, UnknownModel> {
-        let wishes = Wishes {
-            provider: supposed.preferred(),
-            ..Wishes::default()
-        };
+        let wishes = supposed.wishes();
         let usual_output = || self.limits.usual_output(caller, supposed.model());
         let circumstances = self.circumstances(&wishes, &usual_output);
         let routes = self.routes.load();

@@ -175,6 +175,21 @@ pub struct Explain {
     /// The provider that is to be tried first
     #[arg(long, value_name = "PROVIDER")]
     pub prefer: Option<String>,
+    /// A provider that is to be tried after the first; may be given several times, in order
+    #[arg(long, value_name = "PROVIDER")]
+    pub then: Vec<String>,
+    /// Nobody is to be tried after the first
+    #[arg(long)]
+    pub no_fallback: bool,
+    /// How much speed counts against cost, 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    pub performance: Option<f64>,
+    /// The cheapest is to be tried first
+    #[arg(long)]
+    pub cheapest: bool,
+    /// How often one target is asked again, 0 to 9
+    #[arg(long, value_name = "COUNT")]
+    pub max_retries: Option<u32>,
     /// A field of the request; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub header: Vec<String>,

@@ -22,7 +22,8 @@ use super::hash::StableHash;
 use super::plan::{Plan, Standing};
 use super::question::{Question, Read};
 use super::reason::{Because, Why};
-use super::{ResolvedTarget, Routes, UnknownModel};
+use super::strategy::Strategy;
+use super::{ResolvedTarget, Routes, UnknownModel, Wishes};
 
 /// A request that is supposed: a chat request in OpenAI's words, or as little of it as is known, with what
 /// stands beside a request.
@@ -45,6 +46,16 @@ struct Beside {
     headers: BTreeMap<String, String>,
     /// The provider that is to be tried first.
     preferred_provider: Option<String>,
+    /// The providers that are to be tried after the first, in this order.
+    fallback_order: Vec<String>,
+    /// Whether anybody is to be tried after the first.
+    fallback_enabled: Option<bool>,
+    /// How much speed counts against cost, 0 to 1.
+    performance_weighting: Option<f64>,
+    /// The cheapest target is to be tried first.
+    cost_optimization_enabled: bool,
+    /// How often one target is asked again.
+    max_retries: Option<u32>,
     /// How large it is, where the request itself is not given.
     input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -53,11 +64,19 @@ struct Beside {
     stream: bool,
 }
 
+/// How often applications may have one target asked again.
+const MAX_RETRIES: u32 = 9;
+
 /// Members that are not the request's own.
-const BESIDE: [&str; 5] = [
+const BESIDE: [&str; 10] = [
     "key_id",
     "headers",
     "preferred_provider",
+    "fallback_order",
+    "fallback_enabled",
+    "performance_weighting",
+    "cost_optimization_enabled",
+    "max_retries",
     "input_tokens",
     "max_output_tokens",
 ];
@@ -76,6 +95,7 @@ impl Supposed {
                 "`model` must be the name of a model, 1 to 256 bytes.",
             )
         })?;
+        beside.check()?;
         let mut headers = HeaderMap::new();
         for (name, value) in &beside.headers {
             let pair = HeaderName::try_from(name)
@@ -110,18 +130,43 @@ impl Supposed {
         self.beside.key_id
     }
 
-    /// The provider that is to be tried first, in the words of the configuration.
-    pub fn preferred(&self) -> Option<String> {
-        self.beside
-            .preferred_provider
-            .as_deref()
-            .map(str::to_lowercase)
+    /// What the caller wishes, in the words of the configuration.
+    pub fn wishes(&self) -> Wishes {
+        let beside = &self.beside;
+        let provider = beside.preferred_provider.as_deref();
+        let order = beside.fallback_order.iter();
+        Wishes {
+            provider: provider.map(str::to_lowercase),
+            order: order.map(|name| name.to_lowercase()).collect(),
+            has_no_fallback: beside.fallback_enabled == Some(false),
+            performance: beside.performance_weighting,
+            is_cheapest: beside.cost_optimization_enabled,
+            attempts: beside.max_retries.map(|retries| retries + 1),
+        }
     }
 
     fn max_output_tokens(&self) -> Option<u64> {
         let beside = &self.beside;
         let of_chat = beside.max_completion_tokens.or(beside.max_tokens);
         beside.max_output_tokens.or(of_chat)
+    }
+}
+
+impl Beside {
+    /// Refuses wishes that applications could not have either.
+    fn check(&self) -> Result<(), InvalidRequest> {
+        if self
+            .performance_weighting
+            .is_some_and(|it| !(0.0..=1.0).contains(&it))
+        {
+            let detail = "`performance_weighting` is a number from 0 to 1.";
+            return Err(InvalidRequest::of("performance_weighting", detail));
+        }
+        if self.max_retries.is_some_and(|it| it > MAX_RETRIES) {
+            let detail = format!("`max_retries` is a whole number from 0 to {MAX_RETRIES}.");
+            return Err(InvalidRequest::of("max_retries", detail));
+        }
+        Ok(())
     }
 }
 
@@ -132,6 +177,9 @@ fn whole(detail: String) -> InvalidRequest {
     }
 }
 
+/// The standing of a target that is not there for failures only.
+const PRIMARY: &str = "primary";
+
 /// Where a request would go, and why.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explanation {
@@ -139,8 +187,10 @@ pub struct Explanation {
     pub model: ModelName,
     /// The configured route; `None` where the name leads to a model by itself.
     pub route: Option<String>,
-    /// By what its targets are ordered; `None` where there is nothing to order.
+    /// By what its targets are ordered for this caller; `None` where there is nothing to order.
     pub strategy: Option<&'static str>,
+    /// How often one target is asked at most, the first time included.
+    pub attempts: u32,
     /// Whether the key permits the model at all.
     pub is_permitted: bool,
     /// About how many tokens the request has.
@@ -188,6 +238,9 @@ pub struct ExplainedTarget {
     pub headroom: Option<f64>,
     /// Whether it is known not to answer now.
     pub is_out: bool,
+    /// Whether callers may have it tried earlier: not where it is there for failures of one cause.
+    #[serde(skip)]
+    is_movable: bool,
 }
 
 /// A target that a request would not go to.
@@ -227,7 +280,8 @@ impl Routes {
         let choice = roster
             .as_ref()
             .map(|it| it.choose(&question, &surroundings));
-        let (targets, left_out) = match &choice {
+        let wishes = circumstances.wishes;
+        let (mut targets, mut left_out) = match &choice {
             Some(choice) => (targets_of(choice), absences_of(choice)),
             None => match self.direct(known.plan.clone(), &question, circumstances) {
                 Ok(plan) => (direct_targets(&plan, &question, circumstances), Vec::new()),
@@ -238,10 +292,15 @@ impl Routes {
                 }
             },
         };
+        arrange(wishes, &mut targets, &mut left_out);
+        let strategy = roster
+            .as_ref()
+            .map(|roster| wishes.strategy(roster.strategy));
         Ok(Explanation {
             model: supposed.model.clone(),
             route: known.plan.route,
-            strategy: roster.as_ref().map(|roster| roster.strategy.as_str()),
+            strategy: strategy.map(Strategy::as_str),
+            attempts: wishes.attempts.unwrap_or(known.plan.retries.attempts),
             is_permitted: caller.may_use(supposed.model.as_str()),
             input_tokens: question.input_tokens(),
             expected_output_tokens: expected_output(&question, circumstances.usual_output),
@@ -253,6 +312,39 @@ impl Routes {
             targets,
             left_out,
         })
+    }
+}
+
+/// Follows what is wished of the others than the first, as [`Wishes::arrange`] does with those that are asked.
+fn arrange(
+    wishes: &Wishes,
+    targets: &mut Vec<ExplainedTarget>,
+    left_out: &mut Vec<ExplainedAbsence>,
+) {
+    let Some((_, others)) = targets.split_first_mut() else {
+        return;
+    };
+    if wishes.has_no_fallback {
+        left_out.extend(targets.drain(1..).map(|target| ExplainedAbsence {
+            target: format!("{}/{}", target.provider, target.model),
+            reason: "The caller wants nobody to be tried after the first.".to_owned(),
+        }));
+        return;
+    }
+    let place = |target: &ExplainedTarget| {
+        let mut order = wishes.order.iter();
+        let place = order.position(|name| name == target.provider.as_str());
+        place.filter(|_| target.is_movable)
+    };
+    for target in others.iter_mut() {
+        if place(target).is_some() {
+            target.standing = PRIMARY;
+            "The caller wants its provider tried next.".clone_into(&mut target.reason);
+        }
+    }
+    others.sort_by_key(|it| (place(it).is_none(), it.standing != PRIMARY, place(it)));
+    for (index, target) in targets.iter_mut().enumerate() {
+        target.position = index + 1;
     }
 }
 
@@ -292,9 +384,13 @@ fn targets_of(choice: &Choice<'_>) -> Vec<ExplainedTarget> {
         let contender = &placed.contender;
         ExplainedTarget {
             standing: match placed.standing {
-                Standing::Primary => "primary",
+                Standing::Primary => PRIMARY,
                 Standing::Fallback(_) => "fallback",
             },
+            is_movable: matches!(
+                placed.standing,
+                Standing::Primary | Standing::Fallback(When::Always)
+            ),
             expected_cost_usd: contender.expected_cost,
             weight: contender.weight,
             priority: contender.tier,
@@ -314,7 +410,7 @@ fn explained(index: usize, target: &ResolvedTarget, reason: String) -> Explained
         position: index + 1,
         provider: target.provider.name.clone(),
         model: target.model.clone(),
-        standing: "primary",
+        standing: PRIMARY,
         reason,
         expected_cost_usd: None,
         region: target.region.clone(),
@@ -325,6 +421,7 @@ fn explained(index: usize, target: &ResolvedTarget, reason: String) -> Explained
         in_flight: 0,
         headroom: None,
         is_out: false,
+        is_movable: true,
     }
 }
 
@@ -360,31 +457,28 @@ fn reason(placed: &Placed<'_>) -> String {
             When::RateLimit => "It is asked when a target's rate limit is reached.".to_owned(),
         },
         Because::Nobody => "It is too small by what is estimated, as all are.".to_owned(),
-        Because::Strategy(strategy) => {
-            use super::strategy::Strategy;
-            match strategy {
-                Strategy::Priority => "It stands there in the configuration.".to_owned(),
-                Strategy::Weighted => {
-                    format!("Chance put it there, with weight {}.", contender.weight)
-                }
-                Strategy::Cheapest => match contender.expected_cost {
-                    Some(cost) => format!("The request is expected to cost ${cost}."),
-                    None => "No price is known.".to_owned(),
-                },
-                Strategy::Fastest => match contender.latency {
-                    Some(latency) => format!("It took {} ms lately.", milliseconds(latency)),
-                    None => "Nobody knows yet how fast it is.".to_owned(),
-                },
-                Strategy::Balanced(_) => "It has that place by cost, speed and quality.".to_owned(),
-                Strategy::LeastBusy => {
-                    format!("It is answering {} requests now.", contender.in_flight)
-                }
-                Strategy::UsageAware => match contender.headroom {
-                    Some(left) => format!("{:.0}% of its rate limits is left.", left * 100.0),
-                    None => "Its provider does not say what is left of its rate limits.".to_owned(),
-                },
+        Because::Strategy(strategy) => match strategy {
+            Strategy::Priority => "It stands there in the configuration.".to_owned(),
+            Strategy::Weighted => {
+                format!("Chance put it there, with weight {}.", contender.weight)
             }
-        }
+            Strategy::Cheapest => match contender.expected_cost {
+                Some(cost) => format!("The request is expected to cost ${cost}."),
+                None => "No price is known.".to_owned(),
+            },
+            Strategy::Fastest => match contender.latency {
+                Some(latency) => format!("It took {} ms lately.", milliseconds(latency)),
+                None => "Nobody knows yet how fast it is.".to_owned(),
+            },
+            Strategy::Balanced(_) => "It has that place by cost, speed and quality.".to_owned(),
+            Strategy::LeastBusy => {
+                format!("It is answering {} requests now.", contender.in_flight)
+            }
+            Strategy::UsageAware => match contender.headroom {
+                Some(left) => format!("{:.0}% of its rate limits is left.", left * 100.0),
+                None => "Its provider does not say what is left of its rate limits.".to_owned(),
+            },
+        },
     };
     if contender.is_out {
         reason.push_str(" It is known not to answer now.");

@@ -8,7 +8,7 @@ use domain::clock::Clock;
 use gateway::routes::affinity::Affinity;
 use gateway::routes::choice::Observation;
 use gateway::routes::explain::{Explanation, Supposed};
-use gateway::routes::{Circumstances, UnknownModel, Wishes};
+use gateway::routes::{Circumstances, UnknownModel};
 use identity::text::Hasher;
 use serde_json::{Map, Value, json};
 
@@ -28,10 +28,7 @@ pub fn run(at: &Installation, options: &Explain) -> anyhow::Result<ExitCode> {
     let supposed = Supposed::read(supposed(options)?.to_string().as_bytes())
         .map_err(|error| Usage(error.to_string()))?;
     let caller = caller(&config, options, now)?;
-    let wishes = Wishes {
-        provider: supposed.preferred(),
-        ..Wishes::NONE
-    };
+    let wishes = supposed.wishes();
     let circumstances = Circumstances {
         affinity: &Affinity::default(),
         observe: &|_, _, _| Observation::default(),
@@ -79,6 +76,23 @@ fn supposed(options: &Explain) -> anyhow::Result<Value> {
             "preferred_provider",
             options.prefer.clone().map(Value::from),
         ),
+        (
+            "fallback_order",
+            (!options.then.is_empty()).then(|| json!(options.then)),
+        ),
+        (
+            "fallback_enabled",
+            options.no_fallback.then_some(Value::Bool(false)),
+        ),
+        (
+            "performance_weighting",
+            options.performance.map(Value::from),
+        ),
+        (
+            "cost_optimization_enabled",
+            options.cheapest.then_some(Value::Bool(true)),
+        ),
+        ("max_retries", options.max_retries.map(Value::from)),
     ];
     for (name, value) in given {
         if let Some(value) = value {

@@ -230,7 +230,28 @@ prices:
     let streamed = json!({ "model": "smart", "stream": true, "preferred_provider": "openai" });
     let answer = trunkline.admin().post(path, &streamed).await.json();
     assert_eq!(order(&answer["data"])[0], "openai");
+    let wished = json!({
+        "model": "smart", "input_tokens": 1_000_000, "max_output_tokens": 0, "max_retries": 4,
+        "fallback_order": ["openai"], "performance_weighting": 0.5,
+    });
+    let wished = trunkline.admin().post(path, &wished).await.json();
+    assert_eq!(wished["data"]["attempts"], 5, "{wished:#}");
+    assert_eq!(wished["data"]["strategy"], "balanced");
+    let reasons = wished["data"]["targets"].as_array().unwrap().iter();
+    let reasons: Vec<&str> = reasons.filter_map(|it| it["reason"].as_str()).collect();
+    assert!(
+        reasons.contains(&"The caller wants its provider tried next."),
+        "{reasons:?}"
+    );
+    let alone = ["explain", "smart", "--no-fallback", "--json"];
+    let alone: Value = serde_json::from_str(&installation.print(&alone).await).unwrap();
+    assert_eq!(alone["targets"].as_array().unwrap().len(), 1, "{alone:#}");
     for (wrong, status) in [
+        (json!({ "model": "smart", "max_retries": 10 }), 400),
+        (
+            json!({ "model": "smart", "performance_weighting": 1.5 }),
+            400,
+        ),
         (json!({ "model": "smrt" }), 404),
         (json!({}), 400),
         (json!({ "model": "smart", "key_id": "key_0" }), 400),

@@ -32,6 +32,7 @@ pub(super) fn paths() -> Value {
             "model": text, "route": { "type": ["string", "null"] }, "strategy": { "type": ["string", "null"] },
             "is_permitted": { "type": "boolean", "description": "Whether the key permits the model." },
             "input_tokens": { "type": "integer" }, "expected_output_tokens": { "type": "integer" },
+            "attempts": { "type": "integer" },
             "has_session": { "type": "boolean" }, "variant": { "type": ["string", "null"] },
             "targets": { "type": "array", "items": target },
             "left_out": { "type": "array", "items": {
@@ -51,6 +52,11 @@ pub(super) fn paths() -> Value {
             "key_id": { "type": "string", "description": "The key that asks; left out, the one that is shown." },
             "headers": { "type": "object", "additionalProperties": text },
             "preferred_provider": text,
+            "fallback_order": { "type": "array", "items": text },
+            "fallback_enabled": { "type": "boolean" },
+            "performance_weighting": { "type": "number", "minimum": 0, "maximum": 1 },
+            "cost_optimization_enabled": { "type": "boolean" },
+            "max_retries": { "type": "integer", "minimum": 0, "maximum": 9 },
         },
     });
     let route = json!({ "type": "object", "properties": {
