@@ -578,6 +578,34 @@ pub enum CacheCommand {
         #[arg(long)]
         right: bool,
     },
+    /// Ask again what was asked most often, so that its answers are kept; needs payloads that are kept
+    Warm(Warm),
+}
+
+/// `trunkline cache warm`
+#[derive(Debug, Args)]
+pub struct Warm {
+    /// The key that asks and pays, and whose project it is done for
+    #[arg(long, value_name = "ID")]
+    pub key: String,
+    /// Only what was asked at this time or later (RFC 3339); in the last week where it is left out
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// The most requests
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub requests: u32,
+    /// The most that it may cost, in dollars
+    #[arg(long, default_value = "1.00")]
+    pub usd: String,
+    /// The most requests in a minute
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=6000))]
+    pub per_minute: u32,
+    /// How long answers are kept, in seconds; as the route and the configuration say where it is left out
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub ttl: Option<u32>,
+    /// Only show what would be asked
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `trunkline cache purge`

@@ -6,7 +6,8 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName};
 use providers::face::InvalidRequest;
 
-const FIELD: HeaderName = HeaderName::from_static("x-trunkline-cache");
+/// The field that is Trunkline's own.
+pub(super) const FIELD: HeaderName = HeaderName::from_static("x-trunkline-cache");
 
 /// What a request says of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 //! the same time are sent once (`flight`). What is found goes back in the caller's own format, whole or as
 //! a stream (`replay`); what is not found is heard on its way back and kept (`record`).
 //!
-//! Where semantic answers are wanted, a request that is not the same is compared with those that are known.
+//! Where semantic answers are wanted, a request that is not the same is compared with those that are known. What was
+//! asked often can be asked again before anybody does ([`warm`]).
 //!
 //! Where it is not configured, nothing here runs.
 
@@ -20,6 +21,7 @@ mod replay;
 mod rules;
 mod semantic;
 mod vectors;
+pub mod warm;
 mod words;
 
 use std::sync::Arc;
@@ -249,7 +251,7 @@ impl Cache {
         rendering: impl Fn() -> providers::face::Rendering,
     ) -> Result<Looked, InvalidRequest> {
         let face = inbound.face;
-        if !self.serves(caller, plan) || inbound.report.any() || envelope.choices > 1 {
+        if !self.takes_chat(caller, plan, inbound, envelope) {
             return Ok(Looked::Bypassed);
         }
         let control = Control::read(&inbound.asked.headers)?;
@@ -272,9 +274,6 @@ impl Cache {
         ) else {
             return Ok(Looked::Bypassed);
         };
-        if !self.rules.sampled && !is_settled_by_temperature(&inbound.body, format) {
-            return Ok(Looked::Bypassed);
-        }
         let form = Form::of(envelope.stream, envelope.stream_usage);
         let (entry, lead) = self.find(&question.key, &control).await;
         if let Some(entry) = entry
@@ -337,7 +336,8 @@ impl Cache {
             fields: &http::HeaderMap::new(),
             plan,
         };
-        let Some(question) = asking.question(&inbound.body, &["model", "user"], None) else {
+        let aside = question::ASIDE_OF_TASKS;
+        let Some(question) = asking.question(&inbound.body, aside, None) else {
             return Ok(Looked::Bypassed);
         };
         let (entry, lead) = self.find(&question.key, &control).await;
@@ -346,6 +346,21 @@ impl Cache {
             return Ok(self.found(question.key, found, inbound.request_id));
         }
         Ok(self.missed(question.key, lead, &control, plan, Form::Whole, None))
+    }
+
+    /// Whether the cache has anything to do with a chat, as far as that does not depend on what it says of it.
+    fn takes_chat(
+        &self,
+        caller: &Caller,
+        plan: &Plan,
+        inbound: &Inbound,
+        envelope: &Envelope,
+    ) -> bool {
+        let is_settled = || is_settled_by_temperature(&inbound.body, inbound.face.format());
+        self.serves(caller, plan)
+            && !inbound.report.any()
+            && envelope.choices <= 1
+            && (self.rules.sampled || is_settled())
     }
 
     fn serves(&self, caller: &Caller, plan: &Plan) -> bool {

@@ -68,6 +68,9 @@ pub(super) fn aside(format: Format) -> &'static [&'static str] {
     }
 }
 
+/// The same of requests that are no chats.
+pub(super) const ASIDE_OF_TASKS: &[&str] = &["model", "user"];
+
 impl Asking<'_> {
     /// The key of a request. `None` where its body cannot be compared with others.
     pub(super) fn question(

@@ -29,6 +29,7 @@ use crate::testing::{
 
 mod keys;
 mod meaning;
+mod warming;
 
 const ASK: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}"#;
 const STREAM: &str = r#"{"model":"gpt","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;

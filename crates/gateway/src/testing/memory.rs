@@ -20,6 +20,7 @@ use jiff::Timestamp;
 #[derive(Default)]
 pub(crate) struct Memory {
     calls: Mutex<HashMap<RequestId, Call>>,
+    payloads: Mutex<HashMap<RequestId, Payload>>,
     adjustments: Mutex<Vec<Adjustment>>,
     miscounts: Mutex<Vec<fn(&mut SpendTotal)>>,
     hours_apart: Mutex<Vec<HourApart>>,
@@ -167,16 +168,25 @@ impl CallStore for Memory {
         Ok(())
     }
 
+    /// Of the filter, tenants and the time are looked at; all calls are on one page.
     async fn list_calls(
         &self,
-        _: &CallFilter,
+        filter: &CallFilter,
         _: Option<CallCursor>,
         _: u32,
     ) -> Result<CallPage, StoreError> {
-        Ok(CallPage {
-            calls: self.calls().into_values().collect(),
-            next: None,
-        })
+        let is_meant = |call: &Call| {
+            filter
+                .organization_id
+                .is_none_or(|id| id == call.organization_id)
+                && filter.project_id.is_none_or(|id| id == call.project_id)
+                && filter.key_id.is_none_or(|id| id == call.key_id)
+                && filter.user_id.is_none_or(|id| Some(id) == call.user_id)
+                && filter.since.is_none_or(|since| call.started_at >= since)
+        };
+        let mut calls: Vec<Call> = self.calls().into_values().filter(is_meant).collect();
+        calls.sort_by_key(|call| std::cmp::Reverse((call.started_at, call.request_id)));
+        Ok(CallPage { calls, next: None })
     }
 
     async fn call(&self, id: RequestId) -> Result<Option<Call>, StoreError> {
@@ -197,12 +207,14 @@ impl CallStore for Memory {
         Ok(Vec::new())
     }
 
-    async fn keep_payloads(&self, _: &[Payload]) -> Result<(), StoreError> {
+    async fn keep_payloads(&self, payloads: &[Payload]) -> Result<(), StoreError> {
+        let payloads = payloads.iter().map(|it| (it.request_id, it.clone()));
+        self.payloads.lock().unwrap().extend(payloads);
         Ok(())
     }
 
-    async fn payload(&self, _: RequestId) -> Result<Option<Payload>, StoreError> {
-        Ok(None)
+    async fn payload(&self, id: RequestId) -> Result<Option<Payload>, StoreError> {
+        Ok(self.payloads.lock().unwrap().get(&id).cloned())
     }
 
     async fn drop_expired_payloads(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {

@@ -1,5 +1,7 @@
 //! `trunkline cache`
 
+mod warm;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +31,11 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// Asks the process that serves: what it keeps stands in its memory.
 pub async fn run(at: &Installation, options: CacheOptions) -> anyhow::Result<ExitCode> {
     let server = Server::find(at, options.url.as_deref())?;
+    if let CacheCommand::Warm(warm) = &options.command {
+        return warm::run(&server, warm, options.json).await;
+    }
     let answer = match &options.command {
-        CacheCommand::Show => server.ask(Method::GET, PATH, None).await?,
+        CacheCommand::Show | CacheCommand::Warm(_) => server.ask(Method::GET, PATH, None).await?,
         CacheCommand::Prompts => {
             server
                 .ask(Method::GET, &format!("{PATH}/prompts"), None)
@@ -49,7 +54,7 @@ pub async fn run(at: &Installation, options: CacheOptions) -> anyhow::Result<Exi
         return Ok(ExitCode::SUCCESS);
     }
     match options.command {
-        CacheCommand::Show => show("", &answer),
+        CacheCommand::Show | CacheCommand::Warm(_) => show("", &answer),
         CacheCommand::Prompts => show_prompts(&answer),
         CacheCommand::Purge(_) => print(format_args!("{} answers forgotten", answer["purged"])),
         CacheCommand::Feedback { .. } if answer["evicted"] == true => print("forgotten"),

@@ -1,5 +1,7 @@
 //! `/api/v1/admin/cache`
 
+pub mod warm;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use domain::cache::CacheTenant;

@@ -6,6 +6,7 @@ use domain::problem::{Problem, ProblemKind};
 use domain::store_error::StoreError;
 use gateway::ChatError;
 use gateway::batches::BatchError;
+use gateway::cache::warm::WarmError;
 use gateway::ledger::JournalError;
 use gateway::limits::desk::LimitError;
 use gateway::limits::{LimitReached, Relief};
@@ -183,6 +184,30 @@ impl IntoProblem for BatchError {
             ),
             Self::HasEnded(_) => Problem::new(ProblemKind::InvalidRequest, format!("{sentence}.")),
             Self::File(error) => error.into_problem(),
+            Self::Store(error) => error.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for WarmError {
+    fn into_problem(self) -> Problem {
+        let sentence = format!("{}.", capitalised(&self.to_string()));
+        match self {
+            Self::NoCache => {
+                let detail = "No answers are kept: `cache.exact` is not in the configuration.";
+                Problem::new(ProblemKind::NotFound, detail)
+            }
+            Self::Unknown(_) => {
+                Problem::new(ProblemKind::NotFound, sentence).with_param("request_id")
+            }
+            Self::NotKept(_) => {
+                let detail = format!("{sentence} Payloads are kept where `payloads.keep` says so.");
+                Problem::new(ProblemKind::NotFound, detail).with_param("request_id")
+            }
+            Self::NotRepeatable(_) | Self::NotCached(_) => {
+                Problem::new(ProblemKind::InvalidRequest, sentence).with_param("request_id")
+            }
+            Self::Chat(error) => error.into_problem(),
             Self::Store(error) => error.into_problem(),
         }
     }

@@ -127,7 +127,9 @@ fn administration() -> Router<Shared> {
             get(cache::stats).delete(cache::purge),
         )
         .route("/api/v1/admin/cache/feedback", post(cache::feedback))
+        .route("/api/v1/admin/cache/frequent", get(cache::warm::frequent))
         .route("/api/v1/admin/cache/prompts", get(cache::prompts))
+        .route("/api/v1/admin/cache/warm", post(cache::warm::warm))
         .route(
             "/api/v1/admin/organizations",
             tenants::all(TenantWord::Organization),

@@ -75,6 +75,84 @@ async fn the_command_line_shows_purges_and_corrects_what_a_process_keeps() {
 }
 
 #[tokio::test]
+async fn what_was_asked_often_is_asked_again_within_bounds_and_charged_to_a_key() {
+    let sim = Simulated::start().await;
+    let installation = Installation::new(&format!(
+        "{}cache: {{ exact: {{}} }}\npayloads: {{ keep: full }}\n\
+         prices: [{{ provider: openai, model: gpt, input: 1000, output: 1000 }}]\n",
+        providers(sim.address)
+    ));
+    let trunkline = installation.start().await;
+    let (app, admin) = (trunkline.app(), trunkline.admin());
+    for words in ["Often", "Often", "Often", "Twice", "Twice", "Once"] {
+        let answer = app.chat(&ask("openai/gpt", words)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let logs = eventually("all calls are recorded", async || {
+        let logs = admin.logs("").await;
+        (logs.len() == 6).then_some(logs)
+    })
+    .await;
+    let key = logs[0]["key_id"].as_str().unwrap();
+    let warm = ["warm", "--key", key, "--per-minute", "6000"];
+    let planned = eventually("what was said is kept", async || {
+        let planned = cache(
+            &installation,
+            &trunkline,
+            &[&warm[..], &["--dry-run"]].concat(),
+        )
+        .await;
+        (planned["requests"].as_array()?.len() == 2).then_some(planned)
+    })
+    .await;
+    assert_eq!(planned["requests"][0]["times"], 3, "{planned}");
+    cache(&installation, &trunkline, &["purge"]).await;
+
+    // There is money for one of them.
+    let cost = planned["requests"][0]["expected_cost_usd"]
+        .as_str()
+        .unwrap();
+    let asked = sim.calls().len();
+    let done = cache(
+        &installation,
+        &trunkline,
+        &[&warm[..], &["--usd", cost]].concat(),
+    )
+    .await;
+    assert_eq!((&done["kept"], &done["too_dear"]), (&json!(1), &json!(1)));
+    assert_eq!(done["cost_usd"], cost, "{done}");
+    assert_eq!(sim.calls().len(), asked + 1);
+    let hit = app.chat(&ask_streamed("openai/gpt", "Often")).await;
+    assert_eq!(hit.header("x-trunkline-cache"), Some("hit"));
+    let done = cache(&installation, &trunkline, &warm).await;
+    assert_eq!((&done["known"], &done["kept"]), (&json!(1), &json!(1)));
+    assert_eq!(sim.calls().len(), asked + 2);
+
+    let warming = eventually("the calls that warm are recorded", async || {
+        let logs = admin.logs("").await.into_iter();
+        let is_warming = |call: &Value| {
+            let id = call["client_request_id"].as_str().unwrap_or_default();
+            id.starts_with("cache-warm:req_")
+        };
+        let warming: Vec<Value> = logs.filter(is_warming).collect();
+        (warming.len() == 3).then_some(warming)
+    })
+    .await;
+    assert!(warming.iter().all(|call| call["key_id"] == key));
+
+    let path = "/api/v1/admin/cache/warm";
+    let nobody = json!({ "key_id": "key_00000000000000000000000000000009", "request_id": logs[0]["request_id"] });
+    assert_eq!(admin.post(path, &nobody).await.status, 404);
+    let unknown = json!({ "key_id": key, "request_id": "req_00000000000000000000000000000009" });
+    assert_eq!(admin.post(path, &unknown).await.status, 404);
+    assert_eq!(app.post(path, &unknown).await.status, 403);
+    let list = "/api/v1/admin/cache/frequent";
+    assert_eq!(admin.get(list).await.status, 400);
+    let refused = admin.get(&format!("{list}?key_id={key}&limit=0")).await;
+    assert!(refused.text().contains("1 to 1000"), "{}", refused.text());
+}
+
+#[tokio::test]
 async fn a_long_system_prompt_that_comes_again_is_written_and_read_at_the_vendors() {
     let sim = Simulated::start().await;
     let helped = "hang_up: cancel, prompt_cache: auto";

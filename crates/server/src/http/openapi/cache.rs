@@ -60,6 +60,53 @@ pub(super) fn paths() -> Value {
                 "default": failure.clone(),
             },
         } },
+        "/api/v1/admin/cache/frequent": { "get": {
+            "operationId": "frequentRequests",
+            "summary": "What was asked most often, of the calls whose payloads are kept and whose answers a key shares",
+            "parameters": [
+                { "name": "key_id", "in": "query", "required": true, "schema": { "type": "string" } },
+                { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+                { "name": "limit", "in": "query", "schema": {
+                    "type": "integer", "minimum": 1, "maximum": 1000, "default": 100,
+                } },
+            ],
+            "responses": {
+                "200": answer("The most frequent first.", json!({ "type": "object", "properties": {
+                    "looked_at": { "type": "integer" },
+                    "not_kept": { "type": "integer" },
+                    "requests": { "type": "array", "items": { "type": "object", "properties": {
+                        "request_id": { "type": "string" },
+                        "times": { "type": "integer" },
+                        "request_model": { "type": "string" },
+                        "last_at": { "type": "string", "format": "date-time" },
+                        "expected_cost_usd": { "type": ["string", "null"] },
+                    } } },
+                } })),
+                "default": failure.clone(),
+            },
+        } },
+        "/api/v1/admin/cache/warm": { "post": {
+            "operationId": "warmCache",
+            "summary": "Ask again what was asked in a call, on behalf of a key, so that its answer is kept",
+            "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                "type": "object", "required": ["key_id", "request_id"], "additionalProperties": false,
+                "properties": {
+                    "key_id": { "type": "string" },
+                    "request_id": { "type": "string" },
+                    "ttl_seconds": { "type": "integer", "minimum": 1 },
+                },
+            } } } },
+            "responses": {
+                "200": answer("What came of it, and what it cost.", json!({
+                    "type": "object", "properties": {
+                        "request_id": { "type": "string" },
+                        "outcome": { "enum": ["kept", "known", "not_kept"] },
+                        "cost_usd": { "type": ["string", "null"] },
+                    },
+                })),
+                "default": failure.clone(),
+            },
+        } },
         "/api/v1/admin/cache/feedback": { "post": {
             "operationId": "cacheFeedback",
             "summary": "Say that an answer was wrong; it is not given again",
