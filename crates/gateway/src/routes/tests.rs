@@ -69,6 +69,57 @@ fn target(routes: &Routes, name: &str) -> (String, String, bool) {
 }
 
 #[test]
+fn a_class_of_equivalents_gives_those_that_are_good_enough() {
+    let equivalent = |provider: &str, model: &str, quality| Equivalent {
+        target: RouteTarget {
+            provider: provider.parse().unwrap(),
+            model: model.to_owned(),
+        },
+        quality,
+    };
+    let small = vec![
+        equivalent("openai", "small", 0.69),
+        equivalent("anthropic", "small", 0.7),
+        equivalent("nobody", "small", 0.9),
+        equivalent("sim", "gpt", 0.8),
+    ];
+    let of = |class: &str, floor| Route {
+        targets: vec![RouteMember::to(Lead::Equivalents {
+            class: class.into(),
+            floor,
+        })],
+        ..route("sim", "gpt")
+    };
+    let names = ["enough", "best", "none"].map(|name| name.parse::<ModelName>().unwrap());
+    let [enough, best, none] = names.clone();
+    let rules = [of("small", 0.7), of("small", 0.75), of("small", 0.81)];
+    let policy = Policy {
+        equivalents: [("small".to_owned(), small)].into(),
+        ..Policy::default()
+    };
+    let routes = Routes::new(
+        [
+            of_kind("openai", ProviderKind::Openai),
+            of_kind("anthropic", ProviderKind::Anthropic),
+            of_kind("sim", ProviderKind::Sim),
+        ],
+        names.into_iter().zip(rules),
+        Catalog::builtin(),
+    )
+    .under(policy);
+    let providers = |name: &ModelName| -> Vec<String> {
+        let plan = routes.plan(name).unwrap();
+        let candidates = plan.candidates.iter();
+        candidates
+            .map(|it| it.target.provider.name.to_string())
+            .collect()
+    };
+    assert_eq!(providers(&enough), ["anthropic", "sim"]);
+    assert_eq!(providers(&best), ["sim"]);
+    assert!(routes.plan(&none).is_err(), "nobody is good enough");
+}
+
+#[test]
 fn a_configured_route_comes_before_everything_else() {
     let routes = routes();
     assert_eq!(
