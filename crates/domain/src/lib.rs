@@ -45,4 +45,5 @@ pub mod socket;
 pub mod spend;
 pub mod store_error;
 pub mod tenant;
+pub mod tokenizer;
 pub mod usage;

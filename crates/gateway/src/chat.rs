@@ -15,6 +15,7 @@ use domain::name::{ModelName, ProviderName};
 use domain::response::KeptResponse;
 use domain::socket::SocketEgress;
 use domain::store_error::StoreError;
+use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::HeaderValue;
 use jiff::Timestamp;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub media: MediaRules,
     /// Bounds on conversations over sockets.
     pub sockets: SocketRules,
+    /// By what the tokens of which models are counted, where their provider cannot be asked.
+    pub tokenizers: Tokenizers,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             max_messages: 10_000,
             media: MediaRules::default(),
             sockets: SocketRules::default(),
+            tokenizers: Tokenizers::default(),
         }
     }
 }

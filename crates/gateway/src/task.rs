@@ -112,7 +112,13 @@ impl Gateway {
         let kind = plan.target().kind;
         // What needs no provider may need a while, such as counting a long text.
         let answered = tokio::task::block_in_place(|| {
-            task.answer(&inbound.asked, &inbound.body, kind, &target)
+            task.answer(
+                &inbound.asked,
+                &inbound.body,
+                kind,
+                &target,
+                &self.settings.tokenizers,
+            )
         })?;
         if let Some(answer) = answered {
             return self

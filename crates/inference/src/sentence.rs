@@ -1,7 +1,7 @@
 //! Sentence models of BERT's kind, such as all-MiniLM-L6-v2
 //! (<https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2>), from the files as they are published.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -9,20 +9,14 @@ use candle_transformers::models::bert::{BertModel, Config};
 use domain::embedder::EmbedderError;
 use tokenizers::Tokenizer;
 
+use crate::file::{LoadError, read, wrong};
+
 /// A model that gives a sentence a vector: the mean of its tokens' vectors, brought to length 1.
 pub struct SentenceModel {
     model: BertModel,
     tokenizer: Tokenizer,
     /// How many tokens it reads.
     max_tokens: usize,
-}
-
-/// Why a model's folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("the sentence model's {} {what}", file.display())]
-pub struct LoadError {
-    file: PathBuf,
-    what: String,
 }
 
 impl SentenceModel {
@@ -80,19 +74,10 @@ impl SentenceModel {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(file).map_err(|error| wrong(file, "cannot be read", &error))
-}
-
-fn wrong(file: &Path, what: &str, error: &impl std::fmt::Display) -> LoadError {
-    LoadError {
-        file: file.to_owned(),
-        what: format!("{what}: {error}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

@@ -1,15 +1,19 @@
 //! About how many tokens of input a request is, where the provider cannot be asked.
 //!
-//! The words are counted by OpenAI's `o200k_base`, which is exact for that vendor's models; for other families
-//! the count is scaled by a rule of thumb, rounded up. Pictures, pages and recordings count by the piece. It
-//! is an estimate, good for planning a context, and is never what anyone is charged for.
+//! The words are counted by the model's own tokenizer: by one that the operator brought along, or by OpenAI's for
+//! OpenAI's models. For other families, OpenAI's count is scaled by a rule of thumb, rounded up. Pictures, pages and
+//! recordings count by the piece. It is an estimate, good for planning a context, and is never what anyone is
+//! charged for.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::chat::{ChatRequest, Media, Message, OutputFormat, Part, Source, Tool};
+use domain::tokenizer::Tokenizers;
 use memchr::memmem;
+use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton};
 
 /// Text is counted in pieces of this many bytes, which bounds the time that one piece can take; what is cut
 /// in two counts at most one token more.
@@ -28,7 +32,9 @@ const PER_ITEM: u64 = 8;
 /// How a family of models counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Family {
-    /// Tokens for every hundred of `o200k_base`.
+    /// The tokenizer of OpenAI's that counts its words.
+    vocabulary: Vocabulary,
+    /// Tokens for every hundred of that one's.
     percent: u64,
     /// Tokens of a middling picture.
     picture: u64,
@@ -38,8 +44,37 @@ struct Family {
     tools: u64,
 }
 
+/// A tokenizer of OpenAI's (<https://github.com/openai/tiktoken/blob/main/tiktoken/model.py>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vocabulary {
+    /// Of GPT-4o and all models since.
+    O200k,
+    /// Of GPT-4 and GPT-3.5.
+    Cl100k,
+}
+
+impl Vocabulary {
+    /// Its tables take some 30 MB, which are made when first needed (in a tenth of a second) and kept.
+    fn tokenizer(self) -> &'static CoreBPE {
+        match self {
+            Self::O200k => o200k_base_singleton(),
+            Self::Cl100k => cl100k_base_singleton(),
+        }
+    }
+
+    fn count(self, text: &str) -> u64 {
+        let tokenizer = self.tokenizer();
+        let counted = text_tokens(text, |piece| {
+            Ok::<_, Infallible>(tokenizer.count_ordinary(piece) as u64)
+        });
+        let Ok(tokens) = counted;
+        tokens
+    }
+}
+
 /// Every vendor that is not known.
 const OTHER: Family = Family {
+    vocabulary: Vocabulary::O200k,
     percent: 110,
     picture: 1_000,
     page: 1_000,
@@ -48,16 +83,24 @@ const OTHER: Family = Family {
 
 /// 85 and 170 for each of four tiles (<https://platform.openai.com/docs/guides/images-vision#calculating-costs>).
 const OPENAI: Family = Family {
+    vocabulary: Vocabulary::O200k,
     percent: 100,
     picture: 765,
     page: 1_300,
     tools: 12,
 };
 
+/// GPT-4 and GPT-3.5, before GPT-4o.
+const OLDER_OPENAI: Family = Family {
+    vocabulary: Vocabulary::Cl100k,
+    ..OPENAI
+};
+
 /// Up to Claude 4.6. Pictures: <https://platform.claude.com/docs/en/build-with-claude/vision#image-costs>, pages:
 /// <https://platform.claude.com/docs/en/build-with-claude/pdf-support#estimate-your-costs>, tools:
 /// <https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing>.
 const CLAUDE: Family = Family {
+    vocabulary: Vocabulary::O200k,
     percent: 115,
     picture: 1_600,
     page: 3_000,
@@ -73,6 +116,7 @@ const CLAUDE_OF_SHORT_TOKENS: Family = Family {
 
 /// <https://ai.google.dev/gemini-api/docs/tokens>: 258 for a page, and for each tile of a picture.
 const GEMINI: Family = Family {
+    vocabulary: Vocabulary::O200k,
     percent: 100,
     picture: 1_100,
     page: 258,
@@ -95,7 +139,11 @@ impl Family {
             .split(|c: char| !c.is_ascii_alphanumeric())
             .any(is_openais)
         {
-            OPENAI
+            if is_older_openais(&model) {
+                OLDER_OPENAI
+            } else {
+                OPENAI
+            }
         } else {
             OTHER
         }
@@ -107,9 +155,18 @@ fn is_openais(word: &str) -> bool {
     word.starts_with("gpt") || matches!(word, "chatgpt" | "codex" | "o1" | "o3" | "o4")
 }
 
-/// About how many tokens of input `request` is for `model`; at least 1. The tables of the tokenizer take some
-/// 30 MB, which are made when first needed (in a tenth of a second) and kept.
-pub fn input_tokens(request: &ChatRequest, model: &str) -> u64 {
+/// `gpt-4`, `gpt-4-turbo-2024-04-09`, `gpt-3.5-turbo`, `azure/gpt-35-turbo`; not `gpt-4o` or `gpt-4.1`.
+fn is_older_openais(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    name == "gpt-4"
+        || ["gpt-4-", "gpt-3.5", "gpt-35"]
+            .iter()
+            .any(|it| name.starts_with(it))
+}
+
+/// About how many tokens of input `request` is for `model`, by the one of `tokenizers` that is for it, if there is
+/// one; at least 1.
+pub fn input_tokens(request: &ChatRequest, model: &str, tokenizers: &Tokenizers) -> u64 {
     let family = Family::of(model);
     let mut count = Count {
         family,
@@ -128,28 +185,35 @@ pub fn input_tokens(request: &ChatRequest, model: &str) -> u64 {
     if let OutputFormat::JsonSchema { schema, .. } = &request.output {
         count.add(schema.get());
     }
-    let words = text_tokens(&count.text).saturating_mul(family.percent);
-    words.div_ceil(100).saturating_add(count.others).max(1)
+    let own = tokenizers.of(model).and_then(|tokenizer| {
+        let counted = text_tokens(&count.text, |piece| tokenizer.count(piece));
+        // One that fails on a text leaves it to the rule of thumb: the answer is an estimate either way.
+        counted.ok()
+    });
+    let words = own.unwrap_or_else(|| {
+        let words = family.vocabulary.count(&count.text);
+        words.saturating_mul(family.percent).div_ceil(100)
+    });
+    words.saturating_add(count.others).max(1)
 }
 
-/// How many tokens of `o200k_base` a text is: exact but for a token at every cut between pieces, and
+/// How many tokens a text is, whose pieces `count` counts: exact but for a token at every cut between pieces, and
 /// extrapolated beyond a mebibyte.
-fn text_tokens(text: &str) -> u64 {
-    let tokenizer = tiktoken_rs::o200k_base_singleton();
+fn text_tokens<E>(text: &str, count: impl Fn(&str) -> Result<u64, E>) -> Result<u64, E> {
     let mut rest = text;
     let mut counted = 0;
     let mut tokens = 0_u64;
     while !rest.is_empty() && counted < MOST_COUNTED {
         let (piece, after) = cut(rest);
-        tokens += tokenizer.count_ordinary(piece) as u64;
+        tokens += count(piece)?;
         counted += piece.len();
         rest = after;
     }
     if rest.is_empty() {
-        return tokens;
+        return Ok(tokens);
     }
     let share = text.len() as u64 / counted.max(1) as u64;
-    tokens.saturating_mul(share.saturating_add(1))
+    Ok(tokens.saturating_mul(share.saturating_add(1)))
 }
 
 /// A piece from the front of a text, cut before a space where there is one, as tokens begin with it.
@@ -293,8 +357,12 @@ fn seconds(source: &Source) -> u64 {
 mod tests {
     use std::time::Duration;
 
+    use std::sync::Arc;
+
     use bolero::check;
     use domain::chat::Text;
+    use domain::key::ModelPattern;
+    use domain::tokenizer::{Tokenizer, TokenizerError};
 
     use super::*;
 
@@ -307,17 +375,65 @@ mod tests {
         request
     }
 
+    fn tokens(request: &ChatRequest, model: &str) -> u64 {
+        input_tokens(request, model, &Tokenizers::default())
+    }
+
     #[test]
     fn words_are_counted_by_the_tokenizer() {
         // "hello world" is two tokens, its line end one; a message takes four and the answer's beginning three.
-        assert_eq!(input_tokens(&said("hello world"), "gpt-5.4"), 10);
-        assert_eq!(text_tokens("tiktoken is great!"), 6);
+        assert_eq!(tokens(&said("hello world"), "gpt-5.4"), 10);
+        assert_eq!(Vocabulary::O200k.count("tiktoken is great!"), 6);
+    }
+
+    #[test]
+    fn older_models_of_openais_have_their_own_tokenizer() {
+        // https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken: "お誕生日おめでとう" is nine tokens of
+        // `cl100k_base` and eight of `o200k_base`.
+        let request = said("お誕生日おめでとう");
+        for older in [
+            "gpt-4",
+            "gpt-4-turbo",
+            "openai/gpt-3.5-turbo-0125",
+            "gpt-35-turbo",
+        ] {
+            assert_eq!(tokens(&request, older), 9 + 8, "{older}");
+        }
+        for newer in ["gpt-4o", "gpt-4.1-mini", "gpt-5.4", "o3"] {
+            assert_eq!(tokens(&request, newer), 8 + 8, "{newer}");
+        }
+    }
+
+    /// Finds a token in every letter, but fails on digits.
+    struct Letters;
+
+    impl Tokenizer for Letters {
+        fn count(&self, text: &str) -> Result<u64, TokenizerError> {
+            if text.contains(|letter: char| letter.is_ascii_digit()) {
+                return Err(TokenizerError("digits".to_owned()));
+            }
+            Ok(text.chars().count() as u64)
+        }
+    }
+
+    #[test]
+    fn a_model_whose_tokenizer_is_there_is_counted_by_it() {
+        let mut tokenizers = Tokenizers::default();
+        tokenizers.push(&[ModelPattern::new("*llama*")], Arc::new(Letters));
+        let request = said("hello world");
+        // Eleven letters and the end of the line, beside the message's four and the answer's three.
+        assert_eq!(input_tokens(&request, "meta/Llama-4", &tokenizers), 12 + 7);
+        let other = input_tokens(&request, "qwen3", &tokenizers);
+        assert_eq!(other, tokens(&request, "qwen3"));
+        let failing = said("hello 1");
+        let instead = input_tokens(&failing, "meta/Llama-4", &tokenizers);
+        assert_eq!(instead, tokens(&failing, "meta/Llama-4"));
     }
 
     #[test]
     fn other_families_count_more_tokens_for_the_same_words() {
         let request = said(&"The quick brown fox jumps over the lazy dog. ".repeat(100));
-        let count = |model| input_tokens(&request, model);
+        let count = |model| tokens(&request, model);
         assert!(count("gpt-5.4") < count("claude-sonnet-4-5"));
         assert!(count("claude-sonnet-4-5") < count("claude-opus-4-7"));
         assert_eq!(count("gemini-3-pro"), count("gpt-5.4"));
@@ -327,14 +443,15 @@ mod tests {
     #[test]
     fn what_is_cut_into_pieces_counts_as_the_whole() {
         let text = "Es war einmal ein kleines Mädchen, das ging in den Wald. ".repeat(200);
-        let whole = tiktoken_rs::o200k_base_singleton().count_ordinary(&text) as u64;
-        assert!(text_tokens(&text).abs_diff(whole) <= text.len() as u64 / PIECE as u64);
+        let whole = o200k_base_singleton().count_ordinary(&text) as u64;
+        let pieces = Vocabulary::O200k.count(&text);
+        assert!(pieces.abs_diff(whole) <= text.len() as u64 / PIECE as u64);
     }
 
     #[test]
     fn a_text_of_any_length_takes_little_time() {
         let text = "word ".repeat(4_000_000);
-        let tokens = text_tokens(&text);
+        let tokens = Vocabulary::O200k.count(&text);
         assert!((4_000_000..=5_000_000).contains(&tokens), "{tokens}");
     }
 
@@ -351,7 +468,7 @@ mod tests {
     #[test]
     fn long_runs_of_one_kind_do_not_break_the_tokenizer() {
         for run in [" ", "a", "A", "字", "!", "\n", "́", "1"] {
-            assert!(text_tokens(&run.repeat(50_000)) > 0, "{run:?}");
+            assert!(Vocabulary::O200k.count(&run.repeat(50_000)) > 0, "{run:?}");
         }
     }
 
@@ -360,7 +477,7 @@ mod tests {
         check!()
             .with_test_time(Duration::from_secs(2))
             .for_each(|bytes: &[u8]| {
-                text_tokens(&String::from_utf8_lossy(bytes));
+                Vocabulary::O200k.count(&String::from_utf8_lossy(bytes));
             });
     }
 }

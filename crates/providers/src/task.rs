@@ -11,6 +11,7 @@ use domain::call::Operation;
 use domain::chat::Conversion;
 use domain::name::ModelName;
 use domain::problem::Problem;
+use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::response::Parts;
 use http::{HeaderValue, Request, StatusCode};
@@ -46,14 +47,16 @@ pub trait Task: Send + Sync {
     fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest>;
 
     /// The answer, where it can be given without asking the provider; then [`Task::prepare`] is not called.
+    /// `tokenizers` are those that the operator brought along.
     fn answer(
         &self,
         asked: &Asked,
         body: &Bytes,
         kind: ProviderKind,
         target: &Target<'_>,
+        tokenizers: &Tokenizers,
     ) -> Result<Option<TaskAnswer>, Refusal> {
-        let _ = (asked, body, kind, target);
+        let _ = (asked, body, kind, target, tokenizers);
         Ok(None)
     }
 

@@ -11,6 +11,7 @@ use domain::entropy::Entropy;
 use domain::id::{OrganizationId, ProjectId, ReplicaId};
 use domain::key::{KeyStore, Origin, VirtualKey};
 use domain::secret::Secret;
+use domain::tokenizer::Tokenizers;
 use fleet::{Answers, Namespace, Shared as SharedState};
 use gateway::batches::{BatchParts, Batches};
 use gateway::cache::{Cache, CacheWork, Embedding, Semantic};
@@ -34,7 +35,7 @@ use identity::desk::Desk;
 use identity::ring::KeyRing;
 use identity::tenants::TenantDesk;
 use identity::text::{self, Hasher};
-use inference::{LocalEmbedder, SentenceModel};
+use inference::{LocalEmbedder, SentenceModel, Vocabulary};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sim::Sim;
@@ -210,7 +211,7 @@ impl App {
             sockets: outbound,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
-            settings: settings(config),
+            settings: settings(config)?,
         });
         let batches = batches(config, replica, &store, &ring, &clock, &entropy);
         batches.resume(&gateway).await?;
@@ -322,12 +323,23 @@ fn simulated() -> Arc<Sim> {
 
 /// The ledger, with its journal in the data directory.
 /// Bounds that hold for every call.
-fn settings(config: &Config) -> Settings {
-    Settings {
+fn settings(config: &Config) -> anyhow::Result<Settings> {
+    Ok(Settings {
         max_messages: config.server.max_messages.get() as usize,
         sockets: config.sockets.rules(),
+        tokenizers: open_tokenizers(config)?,
         ..Settings::default()
+    })
+}
+
+/// The tokenizers that the configuration names. Loads them.
+fn open_tokenizers(config: &Config) -> anyhow::Result<Tokenizers> {
+    let mut tokenizers = Tokenizers::default();
+    for row in &config.tokenizers {
+        let vocabulary = tokio::task::block_in_place(|| Vocabulary::load(&row.file))?;
+        tokenizers.push(&row.models, Arc::new(vocabulary));
     }
+    Ok(tokenizers)
 }
 
 /// Everybody who hears of calls that end.

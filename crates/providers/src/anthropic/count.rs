@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use domain::call::Operation;
 use domain::problem::Problem;
+use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::header::HeaderValue;
 use http::response::Parts;
@@ -43,6 +44,7 @@ impl Task for CountTokens {
         body: &Bytes,
         kind: ProviderKind,
         target: &Target<'_>,
+        tokenizers: &Tokenizers,
     ) -> Result<Option<TaskAnswer>, Refusal> {
         if kind == ProviderKind::Anthropic {
             return Ok(None);
@@ -52,7 +54,7 @@ impl Task for CountTokens {
             param: invalid.param,
         })?;
         let counted = json!({
-            "input_tokens": count::input_tokens(&request, target.model),
+            "input_tokens": count::input_tokens(&request, target.model, tokenizers),
             "estimated": true,
         });
         Ok(Some(TaskAnswer {
@@ -155,7 +157,7 @@ mod tests {
         let kind = ProviderKind::Anthropic;
         assert!(
             CountTokens
-                .answer(&asked, &body, kind, &target)
+                .answer(&asked, &body, kind, &target, &Tokenizers::default())
                 .unwrap()
                 .is_none()
         );
@@ -182,7 +184,8 @@ mod tests {
         let capabilities = Capabilities::default();
         let body = Bytes::from_static(BODY.as_bytes());
         let target = target("gpt-5.4", &capabilities);
-        let answer = CountTokens.answer(&Asked::default(), &body, ProviderKind::Openai, &target);
+        let (asked, none) = (Asked::default(), Tokenizers::default());
+        let answer = CountTokens.answer(&asked, &body, ProviderKind::Openai, &target, &none);
         let answer = answer.unwrap().unwrap();
         assert_eq!(answer.body, r#"{"input_tokens":17,"estimated":true}"#);
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::call::Operation;
 use domain::chat::ChatRequest;
 use domain::problem::Problem;
+use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::StatusCode;
 use http::response::Parts;
@@ -55,12 +56,13 @@ impl Task for CountTokens {
         body: &Bytes,
         kind: ProviderKind,
         target: &Target<'_>,
+        tokenizers: &Tokenizers,
     ) -> Result<Option<TaskAnswer>, Refusal> {
         if kind == ProviderKind::Gemini {
             return Ok(None);
         }
         let request = request(asked, body).map_err(refusal)?;
-        let tokens = count::input_tokens(&request, target.model);
+        let tokens = count::input_tokens(&request, target.model, tokenizers);
         let counted = json!({
             "totalTokens": tokens,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}],
@@ -223,7 +225,7 @@ mod tests {
         ] {
             let body = Bytes::from_static(body.as_bytes());
             let kind = ProviderKind::Gemini;
-            let own = CountTokens.answer(&asked(), &body, kind, &target);
+            let own = CountTokens.answer(&asked(), &body, kind, &target, &Tokenizers::default());
             assert!(own.unwrap().is_none());
             let prepared = CountTokens.prepare(&asked(), &body, kind, &target).unwrap();
             assert_eq!(
@@ -248,7 +250,8 @@ mod tests {
         let target = target("gpt-5.4", &capabilities);
         let count = |body: &'static str| {
             let body = Bytes::from_static(body.as_bytes());
-            let answer = CountTokens.answer(&asked(), &body, ProviderKind::Openai, &target);
+            let (kind, none) = (ProviderKind::Openai, Tokenizers::default());
+            let answer = CountTokens.answer(&asked(), &body, kind, &target, &none);
             let answer: serde_json::Value =
                 serde_json::from_slice(&answer.unwrap().unwrap().body).unwrap();
             assert_eq!(answer["estimated"], true);

@@ -62,6 +62,7 @@ mod target;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tokenizer;
 mod yaml;
 
 pub use cache::Meaning;
@@ -70,6 +71,7 @@ pub use ledger::{Keep, KeepFor, Sync};
 pub use media::{Media, MediaPlace, S3Bucket};
 pub use problem::Problems;
 pub use telemetry::{LogFormat, Telemetry};
+pub use tokenizer::TokenizerRow;
 
 use batches::Batches;
 use cache::Cache;
@@ -127,6 +129,8 @@ pub struct Config {
     pub policy: Policy,
     /// Prices that win over the catalog's.
     pub prices: Vec<ModelOverride>,
+    /// What counts the tokens of models whose provider cannot be asked.
+    pub tokenizers: Vec<TokenizerRow>,
     /// What may be taken in which time, by whom; no two share a name.
     limits: Vec<LimitRow>,
     /// Virtual keys that the file brings along; no two share a name or a text.
@@ -216,6 +220,7 @@ impl Config {
             ("sockets", self.sockets != old.sockets),
             ("breaker", self.breaker != old.breaker),
             ("telemetry", self.telemetry != old.telemetry),
+            ("tokenizers", self.tokenizers != old.tokenizers),
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)
@@ -268,6 +273,7 @@ struct Sections {
     models: BTreeMap<ModelName, Option<Route>>,
     policies: Policies,
     prices: Vec<Option<PriceRow>>,
+    tokenizers: Vec<Option<TokenizerRow>>,
     limits: Vec<Option<LimitRow>>,
     keys: Vec<Option<BootstrapKey>>,
 }
@@ -341,6 +347,12 @@ impl Section for Sections {
             prices: fields.sections(
                 "prices",
                 "What models cost where the catalog does not know it or a contract says otherwise.",
+            ),
+            tokenizers: fields.sections(
+                "tokenizers",
+                "What counts the tokens of open models, where `count_tokens` and its like cannot ask \
+                 their provider. Of other models, OpenAI's tokenizer is taken, scaled by a rule of \
+                 thumb.",
             ),
             limits: fields.sections(
                 "limits",
@@ -418,6 +430,7 @@ impl Sections {
             prices: prices
                 .map(|row| row?.over_catalog(&providers))
                 .collect::<Option<_>>()?,
+            tokenizers: self.tokenizers.into_iter().collect::<Option<_>>()?,
             limits: self.limits.into_iter().collect::<Option<_>>()?,
             policy: self.policies.policy(&keys)?,
             keys,

@@ -36,3 +36,4 @@ mod shared_limits;
 mod store_outage;
 mod telemetry;
 mod tenants;
+mod tokenizers;

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use domain::call::Operation;
 use domain::problem::Problem;
+use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::StatusCode;
 use serde::Deserialize;
@@ -52,6 +53,7 @@ impl Task for CountInput {
         body: &Bytes,
         kind: ProviderKind,
         target: &Target<'_>,
+        tokenizers: &Tokenizers,
     ) -> Result<Option<TaskAnswer>, Refusal> {
         if is_openai(kind, target) {
             return Ok(None);
@@ -59,7 +61,7 @@ impl Task for CountInput {
         let request = parse::request(body).map_err(refusal)?;
         let counted = json!({
             "object": "response.input_tokens",
-            "input_tokens": count::input_tokens(&request, target.model),
+            "input_tokens": count::input_tokens(&request, target.model, tokenizers),
             "estimated": true,
         });
         Ok(Some(TaskAnswer {
@@ -208,7 +210,8 @@ mod tests {
             let asked = Asked::default();
             let prepared = with_target(Serves::OPENAI, |target| {
                 let kind = ProviderKind::Openai;
-                assert!(task.answer(&asked, &body, kind, target).unwrap().is_none());
+                let answer = task.answer(&asked, &body, kind, target, &Tokenizers::default());
+                assert!(answer.unwrap().is_none());
                 task.prepare(&asked, &body, kind, target).unwrap()
             });
             let uri = format!("https://api.openai.com/v1/responses/{path}");
@@ -223,7 +226,10 @@ mod tests {
         let asked = Asked::default();
         let (answer, refused) = with_target(Serves::UNKNOWN, |target| {
             let kind = ProviderKind::Anthropic;
-            let answer = CountInput.answer(&asked, &body, kind, target).unwrap();
+            let none = Tokenizers::default();
+            let answer = CountInput
+                .answer(&asked, &body, kind, target, &none)
+                .unwrap();
             (
                 answer.unwrap(),
                 Compact.prepare(&asked, &body, kind, target),
