@@ -197,10 +197,13 @@ impl TargetHealth {
 
     /// A call comes here; what it holds is given back when it is dropped.
     pub(crate) fn board(self: &Arc<Self>, now: Moment) -> Flight {
-        let micros = now.since(Moment::at(Duration::ZERO)).as_micros();
-        let micros = u64::try_from(micros).unwrap_or(u64::MAX).max(1);
-        self.last_asked.store(micros, Ordering::Relaxed);
+        self.last_asked.store(micros(now), Ordering::Relaxed);
         Flight::new(Arc::clone(self), self.breaker.enter(now))
+    }
+
+    /// A call of another replica's came here at `at`.
+    pub(crate) fn hear_of_call(&self, at: Moment) {
+        self.last_asked.fetch_max(micros(at), Ordering::Relaxed);
     }
 
     /// The key that the next call is asked with: in the order of `turns`, the first that is good; `None` where
@@ -349,6 +352,12 @@ impl Mean {
         let deviation = Duration::from_micros(self.deviation.load(Ordering::Relaxed));
         Some(self.get()? + deviation * 2)
     }
+}
+
+/// A moment as it is kept: never 0, which is no moment.
+fn micros(at: Moment) -> u64 {
+    let micros = at.since(Moment::at(Duration::ZERO)).as_micros();
+    u64::try_from(micros).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]

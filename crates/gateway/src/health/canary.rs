@@ -1,7 +1,7 @@
 //! Canaries: the smallest chat that there is, sent to targets of which nothing is known because nobody asks them.
 //!
 //! They cost money, so there is a budget for each day, only one replica sends them, and a target that answers
-//! calls gets none. A canary is a call: it is limited, journaled, priced and recorded, and what comes of it the
+//! calls, of whichever replica, gets none. A canary is a call: it is limited, journaled, priced and recorded, and what comes of it the
 //! target's breaker hears as of any call.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::call::{CallFilter, CallStore};
 use domain::caller::Caller;
 use domain::clock::Moment;
 use domain::id::RequestId;
 use domain::key::{Budget, Period};
 use domain::money::Cost;
+use domain::store_error::StoreError;
 use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
 use providers::dialect::Format;
 use providers::face::{Asked, Face};
 use providers::openai::OpenaiChat;
@@ -27,6 +30,8 @@ use crate::within::within;
 
 /// How long a canary may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many of a provider's latest calls are looked at for one that another replica has sent to a target.
+const LOOKED_AT: u32 = 500;
 
 /// When canaries are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,36 @@ impl Gateway {
             .collect();
         idle.sort_by_key(|(asked, _)| *asked);
         idle.into_iter().map(|(_, target)| target).collect()
+    }
+
+    /// Whether a replica has asked a target for which `rules` want a canary, as far as the ledger of all knows it. Then
+    /// the target is left alone here for as long as after a call of our own.
+    pub async fn is_asked_elsewhere(
+        &self,
+        rules: CanaryRules,
+        target: &ResolvedTarget,
+        ledger: &dyn CallStore,
+    ) -> Result<bool, StoreError> {
+        let (now, moment) = (self.clock.now(), self.clock.moment());
+        let idle = SignedDuration::try_from(rules.idle).unwrap_or(SignedDuration::MAX);
+        let filter = CallFilter {
+            provider: Some(target.provider.name.to_string()),
+            since: Some(now.saturating_sub(idle).unwrap_or(Timestamp::MIN)),
+            ..CallFilter::default()
+        };
+        let page = ledger.list_calls(&filter, None, LOOKED_AT).await?;
+        let asked = page.calls.iter().flat_map(|call| &call.attempts);
+        let asked = asked.filter(|attempt| {
+            attempt.provider == target.provider.name && attempt.model == target.model
+        });
+        let Some(last) = asked.map(|attempt| attempt.started_at).max() else {
+            return Ok(false);
+        };
+        let age = Duration::try_from(now.duration_since(last)).unwrap_or_default();
+        let began = Moment::at(Duration::ZERO);
+        let at = Moment::at(moment.since(began).saturating_sub(age));
+        target.health.hear_of_call(at);
+        Ok(true)
     }
 
     /// Sends one canary; answers whether there may be money for another. What becomes of it is in the ledger, and

@@ -6,7 +6,8 @@ use std::time::Duration;
 use domain::fleet::{Alone, Election};
 use fleet::SharedElection;
 use futures_util::{StreamExt, stream};
-use gateway::health::ProbeRules;
+use gateway::health::{CanaryRules, ProbeRules};
+use gateway::routes::ResolvedTarget;
 
 use crate::app::{App, Shared};
 use crate::tasks::Stop;
@@ -66,8 +67,11 @@ pub async fn send_canaries(app: Shared, mut stop: Stop) {
         let caller = rules.caller();
         for target in app.gateway.idle_targets(rules, began) {
             let sent = async {
-                is_elected(&app, &*election).await
-                    && app.gateway.send_canary(&caller, &target).await
+                if !is_elected(&app, &*election).await {
+                    return false;
+                }
+                is_asked_elsewhere(&app, rules, &target).await
+                    || app.gateway.send_canary(&caller, &target).await
             };
             tokio::select! {
                 goes_on = sent => if !goes_on { break },
@@ -76,6 +80,21 @@ pub async fn send_canaries(app: Shared, mut stop: Stop) {
         }
     }
     resign(&*election).await;
+}
+
+/// Whether other replicas ask the target. When the ledger cannot be asked, it is taken for asked: a canary costs money.
+async fn is_asked_elsewhere(app: &App, rules: CanaryRules, target: &ResolvedTarget) -> bool {
+    if app.shared.is_none() {
+        return false;
+    }
+    let asked = app
+        .gateway
+        .is_asked_elsewhere(rules, target, &app.store)
+        .await;
+    asked.unwrap_or_else(|error| {
+        tracing::debug!(%error, "it is not known whether other replicas ask a target");
+        true
+    })
 }
 
 /// Whether this replica sends canaries. Those that share nothing leave it to the oldest; when what they share

@@ -1,4 +1,4 @@
-use domain::call::CallState;
+use domain::call::{CallState, CallStore};
 use domain::clock::Clock;
 use domain::id::OrganizationId;
 use jiff::SignedDuration;
@@ -38,6 +38,34 @@ fn targets_are_idle_that_nobody_asked_for_long() {
     assert_eq!(idle(&stage, began), ["claude", "gemini"]);
     stage.clock.forward(Duration::from_mins(9));
     assert_eq!(idle(&stage, began), ["claude", "gemini", "gpt"]);
+}
+
+#[test]
+fn a_target_that_another_replica_asks_is_left_alone() {
+    let stage = Stage::of([Act::whole(200, ANSWER)]);
+    let began = stage.clock.moment();
+    stage.chat(ASK).unwrap();
+    let call = stage.heard.only();
+    let other = Stage::of([]);
+    for stage in [&stage, &other] {
+        stage.clock.forward(Duration::from_mins(9));
+    }
+    run(&other.clock, other.store.record_calls(&[call])).unwrap();
+    let is_asked = |model: &str| {
+        let plan = other.gateway.routes().plan(&model.parse().unwrap());
+        let target = Arc::clone(plan.unwrap().target());
+        let asked = other
+            .gateway
+            .is_asked_elsewhere(rules("1"), &target, &*other.store);
+        run(&other.clock, asked).unwrap()
+    };
+    assert!(is_asked("gpt"));
+    assert!(!is_asked("claude"));
+    other.clock.forward(Duration::from_secs(59));
+    assert!(!idle(&other, began).contains(&"gpt".to_owned()));
+    other.clock.forward(Duration::from_secs(2));
+    assert!(idle(&other, began).contains(&"gpt".to_owned()));
+    assert!(!is_asked("gpt"), "it was asked too long ago");
 }
 
 #[test]
