@@ -145,18 +145,24 @@ impl Routes {
 
     /// What a name stands for.
     pub fn known(&self, name: &ModelName) -> Result<Known, UnknownModel> {
+        self.served(name).ok_or_else(|| UnknownModel {
+            model: name.clone(),
+            near: self.near(name.as_str()),
+        })
+    }
+
+    /// The same; `None` where nobody serves it, as a route of which no target is left. It does not look for names
+    /// that are near, which itself asks who serves every route.
+    fn served(&self, name: &ModelName) -> Option<Known> {
         if let Some(known) = self
             .resolved
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(name)
         {
-            return Ok(known.clone());
+            return Some(known.clone());
         }
-        let known = self.resolve(name).ok_or_else(|| UnknownModel {
-            model: name.clone(),
-            near: self.near(name.as_str()),
-        })?;
+        let known = self.resolve(name)?;
         let mut resolved = self
             .resolved
             .write()
@@ -164,7 +170,7 @@ impl Routes {
         if resolved.len() < MAX_REMEMBERED {
             resolved.insert(name.clone(), known.clone());
         }
-        Ok(known)
+        Some(known)
     }
 
     /// The configured routes, by name.

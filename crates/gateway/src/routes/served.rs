@@ -26,7 +26,7 @@ impl Routes {
         let routes = self.by_name.keys().filter_map(|name| {
             Some(ServedModel {
                 name: name.as_str().to_owned(),
-                provider: self.plan(name).ok()?.target().provider.name.clone(),
+                provider: self.served(name)?.plan.target().provider.name.clone(),
             })
         });
         let direct = self.providers.values().flat_map(|provider| {

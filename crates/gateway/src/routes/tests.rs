@@ -116,7 +116,9 @@ fn a_class_of_equivalents_gives_those_that_are_good_enough() {
     };
     assert_eq!(providers(&enough), ["anthropic", "sim"]);
     assert_eq!(providers(&best), ["sim"]);
-    assert!(routes.plan(&none).is_err(), "nobody is good enough");
+    let refused = routes.plan(&none).err().expect("nobody is good enough");
+    assert!(!refused.near.contains(&"none".to_owned()), "{refused:?}");
+    assert!(routes.models().iter().all(|served| served.name != "none"));
 }
 
 #[test]
