@@ -1,4 +1,5 @@
-// Every kind of provider that answers, and what it truly cannot do. The same table as the Python suite's.
+// Every kind of provider that answers, and what it truly cannot do. The same table as the Python suite's, but for
+// Mistral: `ai` sends it `store` with an effort, which is OpenAI's and which it refuses.
 
 /**
  * `thinker` thinks, `seer` sees pictures where that is another model; `showsThoughts` and `countsThoughts` are false where thoughts

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 pub(crate) mod error;
 mod messages;
+mod mistral;
 pub(crate) mod model;
 mod options;
 mod parameters;
@@ -41,7 +42,9 @@ impl Vendor for OpenAi {
     }
 
     fn error(&self, _face: Face, failure: &Failure, _request_id: &str) -> Value {
-        error::object(failure)
+        // What another vendor of the format says is in its own words already.
+        let own = failure.details.first().cloned();
+        own.unwrap_or_else(|| error::object(failure))
     }
 
     fn failure(&self, _face: Face, status: u16, retry_after: Option<u64>, model: &str) -> Failure {
@@ -115,14 +118,27 @@ impl Vendor for OpenAi {
 
 impl Format for OpenAi {
     fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
+        if ask.body["model"].as_str().is_some_and(mistral::has) {
+            let body = mistral::in_openais_words(ask.body)?;
+            return request::read(&Ask {
+                body: &body,
+                ..*ask
+            });
+        }
         request::read(ask)
     }
 
     fn whole(&self, reply: &Reply<'_>) -> Value {
+        if mistral::has(&reply.prompt.model) {
+            return mistral::whole(reply);
+        }
         reply::whole(reply)
     }
 
     fn stream(&self, reply: &Reply<'_>, frames: &mut Frames) {
+        if mistral::has(&reply.prompt.model) {
+            return mistral::stream(reply, frames);
+        }
         reply::stream(reply, frames);
     }
 

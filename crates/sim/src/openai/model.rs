@@ -11,9 +11,9 @@ pub(super) enum Class {
     Reasoning,
     /// `gpt-5.6…`: as `Reasoning`, and tools with a reasoning effort are for the Responses API only.
     ReasoningWithoutTools,
-    /// `deepseek-chat`, `llama…` and the like: a compatible host without reasoning.
+    /// `deepseek-chat`, `mistral-large` and the like: a compatible host without reasoning.
     Open,
-    /// `deepseek-r…`: a compatible host that shows its reasoning as `reasoning_content`.
+    /// `deepseek-r…`, which shows its reasoning as `reasoning_content`, and `magistral…`, which does in parts.
     OpenReasoning,
 }
 
@@ -41,9 +41,9 @@ impl Class {
             Some(Self::Generous)
         } else if model.starts_with("gpt-4") || model.starts_with("gpt-3.5") {
             Some(Self::Plain)
-        } else if model.starts_with("deepseek-r") {
+        } else if model.starts_with("deepseek-r") || super::mistral::thinks(model) {
             Some(Self::OpenReasoning)
-        } else if model.starts_with("deepseek-") {
+        } else if model.starts_with("deepseek-") || super::mistral::has(model) {
             Some(Self::Open)
         } else {
             None

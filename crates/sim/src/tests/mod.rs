@@ -13,6 +13,7 @@ mod faults;
 mod formats;
 mod gemini;
 mod issuers;
+mod mistral;
 mod openai;
 mod realtime;
 mod responses;
