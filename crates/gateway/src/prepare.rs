@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 use domain::caller::Caller;
-use domain::chat::{ChatRequest, Conversion};
+use domain::chat::Conversion;
 use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
-use providers::face::{Envelope, Face};
+use providers::face::Envelope;
 use providers::{hosts, lift};
 
 use crate::chat::{ChatError, Gateway, Inbound};
@@ -120,7 +120,7 @@ impl Gateway {
         }
         let mut encoded = dialect
             .encode(&request, &target, inbound.started_at)
-            .map_err(|refusal| in_the_callers_words(refusal, inbound.face, &request))?;
+            .map_err(|refusal| refusal.in_the_words_of(inbound.face, &request))?;
         for Restored { message, provider } in restored {
             encoded.report.change(
                 format!("messages[{message}].reasoning_details"),
@@ -229,14 +229,6 @@ pub(crate) fn passes(
     let quirks = target.provider.host.quirks;
     let is_chat = dialect.format() == Format::OpenaiChat;
     dialect.takes_as_written(body) && !(is_chat && hosts::needs_translation(quirks, envelope, body))
-}
-
-fn in_the_callers_words(refusal: Refusal, face: &dyn Face, request: &ChatRequest) -> Refusal {
-    let param = refusal.param.as_deref();
-    Refusal {
-        param: param.map(|path| face.field(request, path).into_owned()),
-        ..refusal
-    }
 }
 
 fn no_chat(target: &ResolvedTarget) -> Refusal {

@@ -10,6 +10,7 @@ use http::response::Parts;
 use jiff::Timestamp;
 
 use crate::exchange::Exchange;
+use crate::face::Face;
 use crate::host::Host;
 use crate::tap::Observed;
 
@@ -168,6 +169,22 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The same with the caller's name of what is wrong, where the face has it under another.
+    #[must_use]
+    pub fn in_the_words_of(self, face: &dyn Face, request: &ChatRequest) -> Self {
+        let Some(path) = self.param else {
+            return self;
+        };
+        let field = face.field(request, &path).into_owned();
+        Self {
+            // What the sentence tells to leave out has to be found in the request.
+            detail: self
+                .detail
+                .replace(&format!("`{path}`"), &format!("`{field}`")),
+            param: Some(field),
+        }
+    }
+
     /// A refusal that blames `param`.
     pub fn of(param: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {

@@ -45,6 +45,11 @@ pub(crate) trait Elsewhere: Send + Sync {
         self.own().report_left_out(target, fields, report);
     }
 
+    /// As [`Dialect::takes_as_written`].
+    fn takes_as_written(&self, body: &[u8]) -> bool {
+        self.own().takes_as_written(body)
+    }
+
     /// As [`Dialect::decode_error`].
     fn decode_error(&self, head: &Parts, body: &[u8], now: Timestamp) -> ProviderError {
         self.own().decode_error(head, body, now)
@@ -84,7 +89,7 @@ impl<E: Elsewhere> Dialect for E {
     }
 
     fn takes_as_written(&self, body: &[u8]) -> bool {
-        self.own().takes_as_written(body)
+        Elsewhere::takes_as_written(self, body)
     }
 
     fn decode(

@@ -2,9 +2,10 @@
 
 use memchr::memmem;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{OutputBound, Quirks};
+use super::{OutputBound, PastThoughts, Quirks};
 use crate::face::Envelope;
 
 /// Whether `body`, a chat completions request that has this envelope, is to be translated for a host
@@ -17,7 +18,8 @@ use crate::face::Envelope;
 /// - a message of the role `developer`, of a host that does not know it;
 /// - several tool calls' ids of another host, where the host takes its own form only;
 /// - words of the user right after the results of tools, where the assistant has to speak between them;
-/// - documents, of a host that takes them in other parts.
+/// - documents, of a host that takes them in other parts;
+/// - thoughts of earlier turns as the gateway shows them, of a host that takes them back as parts only.
 ///
 /// Whatever else a host refuses it refuses in its own words: the caller spoke its format.
 pub fn needs_translation(quirks: &Quirks, envelope: &Envelope, body: &[u8]) -> bool {
@@ -39,6 +41,12 @@ pub fn needs_translation(quirks: &Quirks, envelope: &Envelope, body: &[u8]) -> b
         return true;
     }
     if quirks.documents_by_url && holds("\"file\"") && has_file(body) {
+        return true;
+    }
+    if quirks.past_thoughts == PastThoughts::ThinkingParts
+        && holds("\"reasoning_content\"")
+        && has_thoughts(body)
+    {
         return true;
     }
     quirks.short_call_ids && holds("\"tool_calls\"") && has_foreign_call_ids(body)
@@ -80,6 +88,23 @@ fn has_user_after_results(body: &[u8]) -> bool {
             .clone()
             .zip(roles.skip(1))
             .any(|pair| pair == (Some("tool"), Some("user")))
+    })
+}
+
+#[derive(Deserialize)]
+struct Thoughts {
+    messages: Vec<ThoughtsOf>,
+}
+
+#[derive(Deserialize)]
+struct ThoughtsOf {
+    reasoning_content: Option<IgnoredAny>,
+}
+
+fn has_thoughts(body: &[u8]) -> bool {
+    serde_json::from_slice::<Thoughts>(body).is_ok_and(|body| {
+        let mut messages = body.messages.iter();
+        messages.any(|message| message.reasoning_content.is_some())
     })
 }
 
@@ -160,6 +185,7 @@ mod tests {
         short_call_ids: true,
         user_after_results: false,
         documents_by_url: true,
+        past_thoughts: PastThoughts::ThinkingParts,
         ..Quirks::NONE
     };
 
@@ -171,6 +197,7 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"developer","content":"x"}]}"#,
             r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"call_1","function":{"name":"f","arguments":"{}"}}]}]}"#,
             r#"{"model":"m","messages":[{"role":"tool","tool_call_id":"a1B2c3D4e","content":"x"},{"role":"user","content":"y"}]}"#,
+            r#"{"model":"m","messages":[{"role":"assistant","content":"x","reasoning_content":"y"},{"role":"user","content":"z"}]}"#,
             r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:application/pdf;base64,JVBERi0="}}]}]}"#,
         ] {
             assert!(needs(&STRICT, body), "{body}");
@@ -183,6 +210,7 @@ mod tests {
         for body in [
             r#"{"model":"m","messages":[{"role":"user","content":"\"developer\""}],"max_tokens":5}"#,
             r#"{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5,"metadata":{"max_completion_tokens":"5"}}"#,
+            r#"{"model":"m","messages":[{"role":"assistant","content":"x","reasoning_content":null},{"role":"user","content":"\"reasoning_content\""}]}"#,
             r#"{"model":"developer","messages":[{"role":"user","content":"x"}]}"#,
             r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"a1B2c3D4e","function":{"name":"f","arguments":"{}"}}]}]}"#,
             r#"{"model":"m","messages":[{"role":"tool","tool_call_id":"a1B2c3D4e","content":"\"file\""},{"role":"assistant","content":"x"},{"role":"user","content":"y"}]}"#,

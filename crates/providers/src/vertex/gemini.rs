@@ -5,6 +5,7 @@ use bytes::Bytes;
 use domain::chat::{ChatRequest, Part, Source};
 use http::HeaderMap;
 use jiff::Timestamp;
+use memchr::memmem;
 
 use super::model_url;
 use crate::dialect::{Dialect, Encoded, Refusal, Target};
@@ -22,6 +23,12 @@ impl Elsewhere for VertexGemini {
 
     fn own(&self) -> &Gemini {
         &Gemini
+    }
+
+    /// The platform wants to know who speaks, where the Gemini API takes the user to. Contents of which some say it
+    /// and some do not are left to it.
+    fn takes_as_written(&self, body: &[u8]) -> bool {
+        memmem::find(body, b"\"role\"").is_some() && Gemini.takes_as_written(body)
     }
 
     fn encode(
@@ -77,4 +84,20 @@ fn refuse_files_api(request: &ChatRequest) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_of_nobody_are_written_anew() {
+        let taken = |body: &str| Dialect::takes_as_written(&VertexGemini, body.as_bytes());
+        assert!(taken(
+            r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]}]}"#
+        ));
+        let of_nobody = r#"{"contents":[{"parts":[{"text":"Hi"}]}]}"#;
+        assert!(!taken(of_nobody));
+        assert!(Gemini.takes_as_written(of_nobody.as_bytes()));
+    }
 }
