@@ -50,7 +50,7 @@ use self::control::Control;
 use self::entry::{Entry, Form};
 use self::flight::{Flights, Joined, Lead};
 use self::question::{Alike, Asking};
-use self::semantic::{Asker, Compared};
+use self::semantic::{Asker, Compared, Place};
 use self::vectors::OnBehalf;
 use crate::chat::{Gateway, Inbound};
 use crate::routes::Plan;
@@ -84,6 +84,8 @@ enum Work {
     Share(CacheKey, Arc<Entry>),
     /// Compare what would have been served with the real answer.
     Judge(Box<Judgement>),
+    /// Have what was asked found without looking at all of it.
+    Arrange(Place),
 }
 
 /// What would have been served and the real answer, both in the words of a format, and to whom.
@@ -199,6 +201,11 @@ impl Cache {
         match work.0 {
             Work::Share(key, entry) => self.share(&key, &entry).await,
             Work::Judge(judgement) => self.judge(&judgement, gateway).await,
+            Work::Arrange(place) => {
+                if let Some(semantic) = &self.semantic {
+                    semantic.arrange(&place);
+                }
+            }
         }
     }
 
@@ -526,7 +533,11 @@ impl Cache {
                     caller,
                 })));
             }
-            semantic.note(compared, key, entry.about.expires_at);
+            let (made_at, expires_at) = (entry.about.made_at, entry.about.expires_at);
+            if let Some(place) = semantic.note(compared, key, expires_at, made_at) {
+                // Where there is no room for it, the next one that is noted there does it.
+                self.work.try_send(CacheWork(Work::Arrange(place))).ok();
+            }
         }
         if self.shared.is_some() {
             self.leave(Work::Share(key, entry));

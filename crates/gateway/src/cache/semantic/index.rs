@@ -1,25 +1,62 @@
 //! The vectors of what was asked, by partition.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use domain::cache::CacheKey;
 use jiff::Timestamp;
 
+use super::graph::Graph;
 use super::marks::Marks;
 
-/// The vectors of what was asked. Those of one partition stand one after the other, and all of them are
-/// looked at: within the bound of a partition that takes about as long as to find one in an index.
-#[derive(Default)]
+/// The vectors of what was asked. Those of a small partition are all looked at, which takes less time than to
+/// find one in a graph; those of a large one are put into [graphs](Graph), one by one and later
+/// ([`Index::arrange`]), and until then they are looked at as well.
 pub(super) struct Index {
-    partitions: HashMap<CacheKey, Partition>,
-    /// The oldest first.
-    order: VecDeque<(CacheKey, CacheKey)>,
+    bounds: Bounds,
+    partitions: HashMap<Place, Partition>,
+    /// Where each stands, the oldest first.
+    order: BTreeMap<usize, Place>,
+    /// The next one's number.
+    next: usize,
 }
 
-#[derive(Default)]
+/// How many are kept, and from how many on they are put into graphs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// The most in all.
+    pub(super) max: usize,
+    /// The most of one partition.
+    pub(super) max_partition: usize,
+    /// The most of one partition that are all looked at.
+    pub(super) max_scanned: usize,
+}
+
+/// Requests that are compared with each other: of one partition, and with the same [marks](Marks::digest) where
+/// these must be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::cache) struct Place {
+    pub(super) partition: CacheKey,
+    pub(super) marks: u64,
+}
+
 struct Partition {
-    vectors: Vec<f32>,
-    known: Vec<Known>,
+    /// How many numbers a vector has.
+    width: usize,
+    /// By number, the oldest first.
+    known: BTreeMap<usize, Known>,
+    numbers: HashMap<CacheKey, usize>,
+    /// The vectors that stand in no graph: all of them are looked at.
+    scanned: BTreeMap<usize, Arc<[f32]>>,
+    /// The oldest first; only the last one is filled.
+    graphs: Vec<Arranged>,
+}
+
+/// A graph, and how many of its vectors are still known.
+struct Arranged {
+    graph: Graph,
+    first: usize,
+    alive: usize,
 }
 
 /// One that was asked.
@@ -39,104 +76,202 @@ pub(super) struct Nearest {
 }
 
 impl Index {
+    /// Nothing is known yet.
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            partitions: HashMap::new(),
+            order: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// The closest of those in `partition` that answer it as far as its marks tell.
+    /// The closest of those at `place` that answer a question as far as its marks tell, and are at least as alike as
+    /// `threshold`. What stands in a graph is found nearly always, and what is found is always what it says.
     pub(super) fn nearest(
         &self,
-        partition: &CacheKey,
+        place: &Place,
         vector: &[f32],
         marks: &Marks,
+        threshold: f32,
         now: Timestamp,
     ) -> Option<Nearest> {
-        let partition = self.partitions.get(partition)?;
-        let rows = partition.vectors.chunks_exact(vector.len().max(1));
-        let known = partition.known.iter().zip(rows);
-        let likely = known
-            .filter(|(known, _)| known.expires_at > now && known.marks.allow(marks))
-            .map(|(known, row)| Nearest {
-                key: known.key,
-                likeness: dot(vector, row),
-            });
-        likely.max_by(|one, other| one.likeness.total_cmp(&other.likeness))
+        let partition = self.partitions.get(place)?;
+        if partition.width != vector.len() {
+            return None;
+        }
+        let is_alive = |number: usize| {
+            let known = partition.known.get(&number);
+            known.is_some_and(|known| known.expires_at > now)
+        };
+        let scanned = partition.scanned.iter();
+        let scanned = scanned.map(|(number, other)| (*number, dot(vector, other)));
+        let graphs = partition.graphs.iter();
+        let arranged = graphs.flat_map(|arranged| arranged.graph.nearest(vector, is_alive));
+        let mut best: Option<Nearest> = None;
+        for (number, likeness) in scanned.chain(arranged) {
+            let is_better = best.is_none_or(|best| likeness > best.likeness);
+            if likeness < threshold || !is_better {
+                continue;
+            }
+            let known = partition.known.get(&number);
+            // Marks take longer to compare than vectors: only where it matters.
+            if let Some(known) =
+                known.filter(|known| known.expires_at > now && known.marks.allow(marks))
+            {
+                let key = known.key;
+                best = Some(Nearest { key, likeness });
+            }
+        }
+        best
     }
 
-    /// Notes what was asked, of which `key` finds the answer until `expires_at`. Beyond `max` in all, or
-    /// `max_partition` in one partition, the oldest go.
-    #[expect(clippy::too_many_arguments, reason = "one row and its two bounds")]
+    /// Notes what was asked, of which `key` finds the answer until `expires_at`. Beyond the bounds the oldest go.
+    /// Answers whether there is something to [arrange](Self::arrange) at `place`.
     pub(super) fn insert(
         &mut self,
-        partition: CacheKey,
+        place: Place,
         key: CacheKey,
-        vector: &[f32],
+        vector: Arc<[f32]>,
         marks: Marks,
         expires_at: Timestamp,
-        max: usize,
-        max_partition: usize,
-    ) {
-        self.remove(&partition, &key);
-        let of_partition = self.partitions.entry(partition).or_default();
-        if of_partition.vectors.len() != of_partition.known.len() * vector.len() {
-            // Another model has made those.
-            *of_partition = Partition::default();
-            self.order.retain(|(other, _)| *other != partition);
-        }
-        let of_partition = self.partitions.entry(partition).or_default();
-        of_partition.vectors.extend_from_slice(vector);
-        of_partition.known.push(Known {
+        now: Timestamp,
+    ) -> bool {
+        self.make_room(&place, &key, vector.len(), now);
+        let number = self.next;
+        self.next += 1;
+        let width = vector.len();
+        let partition = self
+            .partitions
+            .entry(place)
+            .or_insert_with(|| Partition::new(width));
+        partition.scanned.insert(number, vector);
+        partition.numbers.insert(key, number);
+        let known = Known {
             key,
             marks,
             expires_at,
-        });
-        let oldest = (of_partition.known.len() > max_partition)
-            .then(|| of_partition.known.first().map(|known| known.key))
-            .flatten();
-        self.order.push_back((partition, key));
-        if let Some(oldest) = oldest {
-            self.remove(&partition, &oldest);
-        }
-        while self.order.len() > max {
-            let Some((partition, key)) = self.order.front().copied() else {
+        };
+        partition.known.insert(number, known);
+        let is_large = partition.known.len() > self.bounds.max_scanned;
+        let is_arranged = !partition.graphs.is_empty();
+        self.order.insert(number, place);
+        while self.order.len() > self.bounds.max {
+            let Some((number, place)) = self.order.pop_first() else {
                 break;
             };
-            self.remove(&partition, &key);
+            self.remove(number, &place);
+        }
+        is_large || is_arranged
+    }
+
+    /// Puts the oldest vector at `place` that stands in no graph into one; `false` where there is none.
+    pub(super) fn arrange(&mut self, place: &Place) -> bool {
+        let Some(partition) = self.partitions.get_mut(place) else {
+            return false;
+        };
+        let Some((number, vector)) = partition.scanned.pop_first() else {
+            return false;
+        };
+        if partition
+            .graphs
+            .last()
+            .is_none_or(|last| last.graph.is_full())
+        {
+            partition.graphs.push(Arranged {
+                graph: Graph::new(),
+                first: number,
+                alive: 0,
+            });
+        }
+        if let Some(last) = partition.graphs.last_mut() {
+            last.graph.insert(number, &vector);
+            last.alive += 1;
+        }
+        true
+    }
+
+    /// Makes room for another at `place`: what it replaces, what has expired and what is too much goes.
+    fn make_room(&mut self, place: &Place, key: &CacheKey, width: usize, now: Timestamp) {
+        let Some(partition) = self.partitions.get(place) else {
+            return;
+        };
+        let known = &partition.known;
+        let going: Vec<usize> = if partition.width == width {
+            let too_many = (known.len() + 1).saturating_sub(self.bounds.max_partition);
+            let replaced = partition.numbers.get(key).copied();
+            let oldest = known.iter().enumerate();
+            let oldest = oldest
+                .take_while(|(at, (_, known))| *at < too_many || known.expires_at <= now)
+                .map(|(_, (number, _))| *number);
+            replaced.into_iter().chain(oldest).collect()
+        } else {
+            // Another model has made those.
+            known.keys().copied().collect()
+        };
+        for number in going {
+            self.remove(number, place);
         }
     }
 
-    /// Forgets one that was asked.
-    pub(super) fn remove(&mut self, partition: &CacheKey, key: &CacheKey) {
-        let Some(of_partition) = self.partitions.get_mut(partition) else {
-            return;
-        };
-        let Some(at) = of_partition
-            .known
-            .iter()
-            .position(|known| known.key == *key)
-        else {
-            return;
-        };
-        let width = of_partition.vectors.len() / of_partition.known.len();
-        of_partition.known.remove(at);
-        of_partition.vectors.drain(at * width..(at + 1) * width);
-        if of_partition.known.is_empty() {
-            self.partitions.remove(partition);
+    fn remove(&mut self, number: usize, place: &Place) {
+        self.order.remove(&number);
+        if let Some(partition) = self.partitions.get_mut(place) {
+            partition.remove(number);
+            if partition.known.is_empty() {
+                self.partitions.remove(place);
+            }
         }
-        self.order.retain(|place| *place != (*partition, *key));
     }
 
     /// Forgets those whose answers `is_meant`.
     pub(super) fn remove_all(&mut self, is_meant: impl Fn(&CacheKey) -> bool) {
-        let meant: Vec<(CacheKey, CacheKey)> = self
-            .order
-            .iter()
-            .filter(|(_, key)| is_meant(key))
-            .copied()
-            .collect();
-        for (partition, key) in meant {
-            self.remove(&partition, &key);
+        let mut meant: Vec<(usize, Place)> = Vec::new();
+        for (place, partition) in &self.partitions {
+            let known = partition.known.iter();
+            let of_place = known.filter(|(_, known)| is_meant(&known.key));
+            meant.extend(of_place.map(|(number, _)| (*number, *place)));
+        }
+        for (number, place) in meant {
+            self.remove(number, &place);
+        }
+    }
+}
+
+impl Partition {
+    fn new(width: usize) -> Self {
+        Self {
+            width,
+            known: BTreeMap::new(),
+            numbers: HashMap::new(),
+            scanned: BTreeMap::new(),
+            graphs: Vec::new(),
+        }
+    }
+
+    fn remove(&mut self, number: usize) {
+        let Some(known) = self.known.remove(&number) else {
+            return;
+        };
+        self.numbers.remove(&known.key);
+        if self.scanned.remove(&number).is_some() {
+            return;
+        }
+        // Vectors come into graphs in the order of their numbers.
+        let holding = self.graphs.partition_point(|graph| graph.first <= number);
+        let Some(at) = holding.checked_sub(1) else {
+            return;
+        };
+        if let Some(graph) = self.graphs.get_mut(at) {
+            graph.alive = graph.alive.saturating_sub(1);
+            if graph.alive == 0 {
+                self.graphs.remove(at);
+            }
         }
     }
 }
@@ -160,89 +295,4 @@ pub(super) fn dot(one: &[f32], other: &[f32]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::id::{OrganizationId, ProjectId};
-
-    use super::*;
-
-    fn key(number: u8) -> CacheKey {
-        CacheKey {
-            organization_id: OrganizationId::DEFAULT,
-            project_id: ProjectId::DEFAULT,
-            digest: [number; 32],
-        }
-    }
-
-    fn later() -> Timestamp {
-        Timestamp::from_second(100).unwrap()
-    }
-
-    fn find(
-        index: &Index,
-        partition: u8,
-        vector: [f32; 2],
-        text: &str,
-        now: i64,
-    ) -> Option<CacheKey> {
-        let now = Timestamp::from_second(now).unwrap();
-        let nearest = index.nearest(&key(partition), &vector, &Marks::of(text), now);
-        nearest.map(|nearest| nearest.key)
-    }
-
-    #[test]
-    fn the_closest_of_a_partition_is_found_and_no_other_partitions() {
-        let mut index = Index::default();
-        for (number, vector) in [(1, [1.0, 0.0]), (2, [0.8, 0.6])] {
-            index.insert(
-                key(0),
-                key(number),
-                &vector,
-                Marks::of("a b"),
-                later(),
-                9,
-                9,
-            );
-        }
-        index.insert(key(9), key(3), &[0.6, 0.8], Marks::of("a b"), later(), 9, 9);
-        assert_eq!(find(&index, 0, [0.6, 0.8], "a b", 0), Some(key(2)));
-        assert_eq!(find(&index, 9, [1.0, 0.0], "a b", 0), Some(key(3)));
-        assert_eq!(find(&index, 7, [1.0, 0.0], "a b", 0), None);
-        assert_eq!(find(&index, 0, [1.0, 0.0], "a 7 b", 0), None);
-        assert_eq!(find(&index, 0, [1.0, 0.0], "a b", 100), None);
-        index.remove(&key(0), &key(2));
-        assert_eq!(find(&index, 0, [0.6, 0.8], "a b", 0), Some(key(1)));
-        index.remove_all(|_| true);
-        assert_eq!((index.len(), index.partitions.len()), (0, 0));
-    }
-
-    #[test]
-    fn the_oldest_go_where_there_are_too_many() {
-        let mut index = Index::default();
-        for number in 1..=5 {
-            index.insert(
-                key(0),
-                key(number),
-                &[1.0, 0.0],
-                Marks::of("a"),
-                later(),
-                9,
-                3,
-            );
-        }
-        assert_eq!(index.len(), 3);
-        for number in 1..=5 {
-            index.insert(
-                key(number),
-                key(number),
-                &[1.0, 0.0],
-                Marks::of("a"),
-                later(),
-                4,
-                3,
-            );
-        }
-        assert_eq!(index.len(), 4);
-        assert_eq!(find(&index, 1, [1.0, 0.0], "a", 0), None);
-        assert_eq!(find(&index, 5, [1.0, 0.0], "a", 0), Some(key(5)));
-    }
-}
+mod tests;

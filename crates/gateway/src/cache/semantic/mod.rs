@@ -4,6 +4,7 @@
 //! these words. They are compared by their vectors, and by their [marks](marks), which vectors do not tell
 //! apart. In shadow mode nothing is served: what would have been served is compared with the real answer.
 
+mod graph;
 mod index;
 mod marks;
 
@@ -19,13 +20,20 @@ use domain::name::ModelName;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::index::{Index, Nearest, dot};
+pub(in crate::cache) use self::index::Place;
+use self::index::{Bounds, Index, dot};
 use self::marks::Marks;
 use super::question::Alike;
 use super::vectors::Asks;
 
 /// How many texts' vectors are remembered.
 const REMEMBERED: usize = 4_096;
+/// The most requests of one partition that are all compared with one; beyond that a graph finds the closest. So
+/// many take about a third of a millisecond.
+const MAX_SCANNED: usize = 4_096;
+/// How many vectors are put into a graph at a time, about a millisecond each: more than come meanwhile, so that all
+/// of them get there.
+const ARRANGED: usize = 4;
 
 /// Who gives texts their vectors.
 pub enum Embedding {
@@ -106,7 +114,7 @@ pub struct SemanticStats {
 
 /// A request that was compared and is to be noted once it has an answer.
 pub(super) struct Compared {
-    partition: CacheKey,
+    place: Place,
     vector: Arc<[f32]>,
     marks: Marks,
     /// In shadow mode: whose answer would have been served, and to whom.
@@ -122,10 +130,15 @@ pub(super) struct Asker<'a> {
 impl Semantic {
     /// Compares by the vectors of `embedding`; nothing is known yet.
     pub fn new(rules: SemanticRules, embedding: Embedding) -> Self {
+        let bounds = Bounds {
+            max: rules.max_entries,
+            max_partition: rules.max_partition,
+            max_scanned: MAX_SCANNED,
+        };
         Self {
             rules,
             embedding,
-            index: Mutex::default(),
+            index: Mutex::new(Index::new(bounds)),
             vectors: quick_cache::sync::Cache::new(REMEMBERED),
             counts: Counts::default(),
         }
@@ -158,9 +171,14 @@ impl Semantic {
         let vector = self.vector(asker, &alike.words).await?;
         self.counts.looked_up.fetch_add(1, Ordering::Relaxed);
         let marks = Marks::of(&alike.words);
-        let nearest = self.index().nearest(&alike.partition, &vector, &marks, now);
+        let place = Place {
+            partition: alike.partition,
+            marks: marks.digest(),
+        };
         let threshold = threshold.unwrap_or(self.rules.threshold);
-        let near = nearest.filter(|near: &Nearest| near.likeness >= threshold);
+        let index = self.index();
+        let near = index.nearest(&place, &vector, &marks, threshold, now);
+        drop(index);
         let near = near.map(|near| near.key);
         let (serves, would_serve) = match self.rules.mode {
             SemanticMode::Serve => (near, None),
@@ -170,7 +188,7 @@ impl Semantic {
             self.counts.would_hit.fetch_add(1, Ordering::Relaxed);
         }
         let compared = Compared {
-            partition: alike.partition,
+            place,
             vector,
             marks,
             would_serve,
@@ -178,25 +196,34 @@ impl Semantic {
         Some((serves, compared))
     }
 
-    /// Notes a request that `key` finds the answer of until `expires_at`.
-    pub(super) fn note(&self, compared: Compared, key: CacheKey, expires_at: Timestamp) {
+    /// Notes a request that `key` finds the answer of until `expires_at`; answers what is to be
+    /// [arranged](Self::arrange) later.
+    pub(super) fn note(
+        &self,
+        compared: Compared,
+        key: CacheKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Place> {
         let Compared {
-            partition,
+            place,
             vector,
             marks,
             ..
         } = compared;
-        let rules = &self.rules;
-        let (max, max_partition) = (rules.max_entries, rules.max_partition);
-        self.index().insert(
-            partition,
-            key,
-            &vector,
-            marks,
-            expires_at,
-            max,
-            max_partition,
-        );
+        let mut index = self.index();
+        let is_to_be_arranged = index.insert(place, key, vector, marks, expires_at, now);
+        is_to_be_arranged.then_some(place)
+    }
+
+    /// Puts some of what was noted at `place` where it is found without looking at all of it. Who compares
+    /// meanwhile waits for one of them at most.
+    pub(super) fn arrange(&self, place: &Place) {
+        for _ in 0..ARRANGED {
+            if !self.index().arrange(place) {
+                break;
+            }
+        }
     }
 
     pub(super) fn hit(&self) {
