@@ -11,6 +11,7 @@ use domain::clock::Moment;
 use domain::custody::CustodyStore;
 use domain::event::EventStore;
 use domain::fleet::ReplicaStore;
+use domain::id::ReplicaId;
 use domain::key::KeyRevision;
 use domain::response::ResponseStore;
 use domain::spend::SpendStore;
@@ -53,6 +54,10 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 const KEYS_PAUSE: Duration = Duration::from_millis(500);
 /// How often replicas tell each other which targets fail.
 const BREAKERS_PAUSE: Duration = Duration::from_secs(1);
+/// By how much replicas step back that try whether a target is well, one after another, and how many such steps there
+/// are.
+const STAGGER: Duration = Duration::from_secs(2);
+const STAGGERS: u32 = 8;
 /// What is kept to be told while it cannot be told.
 const MAX_UNTOLD: usize = 4096;
 /// How often metrics are tidied up.
@@ -156,6 +161,7 @@ async fn write_ends(app: Shared, mut stop: Stop) {
 /// shared, each goes by what it sees itself.
 async fn share_breakers(app: Shared, breakers: Breakers, mut stop: Stop) {
     let mut untold: Vec<BreakerTurn> = Vec::new();
+    let stagger = stagger(app.replicas.id());
     while stop.pause(BREAKERS_PAUSE).await {
         let routes = app.gateway.routes();
         let health = routes.health();
@@ -171,10 +177,16 @@ async fn share_breakers(app: Shared, breakers: Breakers, mut stop: Stop) {
             Err(error) => Err(error),
         };
         match heard {
-            Ok(turns) => health.hear(&turns, app.clock.moment()),
+            Ok(turns) => health.hear(&turns, stagger, app.clock.moment()),
             Err(error) => tracing::debug!(%error, "breakers are not shared for now"),
         }
     }
+}
+
+/// By how much a replica steps back where several might try at once: another time at most others.
+fn stagger(replica: ReplicaId) -> Duration {
+    let sum = replica.to_string().bytes().map(u32::from).sum::<u32>();
+    STAGGER * (sum % STAGGERS)
 }
 
 /// Brings ended calls into the store. Ends when it is time to stop and everything is recorded; what is

@@ -93,6 +93,9 @@ pub enum Permit {
     Forced,
 }
 
+/// How long the replica that found out that a target fails is left to try alone whether it is well again: as long as
+/// calls often take, and until the others have heard of it.
+pub(super) const FINDERS_TURN: Duration = Duration::from_secs(4);
 /// By how much what replicas know of one opening may differ.
 const SLACK: Duration = Duration::from_secs(2);
 /// The parts that the window is counted in.
@@ -105,8 +108,11 @@ pub(super) struct Breaker {
     parts: [AtomicU64; PARTS],
     /// Looked at by every call; everything else of it is behind the lock.
     is_closed: AtomicBool,
-    /// Until when it is open, in microseconds of the monotonic clock.
+    /// Until when it rests, in microseconds of the monotonic clock.
     open_until: AtomicU64,
+    /// From when on calls may try here whether the target is well: where another replica found it out, some time
+    /// after the rest.
+    tries_from: AtomicU64,
     /// The end of its opening that other replicas know of; 0 where they know of none.
     told_until: AtomicU64,
     /// How many probes are under way.
@@ -130,6 +136,7 @@ impl Breaker {
             parts: Default::default(),
             is_closed: AtomicBool::new(true),
             open_until: AtomicU64::new(0),
+            tries_from: AtomicU64::new(0),
             told_until: AtomicU64::new(0),
             probing: AtomicU32::new(0),
             tries: Mutex::default(),
@@ -139,7 +146,7 @@ impl Breaker {
     pub(super) fn state(&self, now: Moment) -> BreakerState {
         if self.is_closed.load(Ordering::Acquire) {
             BreakerState::Closed
-        } else if micros(now) < self.open_until.load(Ordering::Relaxed) {
+        } else if micros(now) < self.tries_from.load(Ordering::Relaxed) {
             BreakerState::Open
         } else {
             BreakerState::HalfOpen
@@ -216,9 +223,20 @@ impl Breaker {
         (told != known).then_some(news)
     }
 
-    /// Opens as it did at another replica.
+    /// Opens for as long as somebody says.
     pub(super) fn open_until(&self, until: Moment, now: Moment) {
-        let until = micros(until);
+        self.rest_until(until, until, now);
+    }
+
+    /// Opens as it did at another replica, which has the first turn to try; after that this one waits for `stagger`
+    /// more, so that the others do not all try at once when there are no calls where it was found out.
+    pub(super) fn open_as_told(&self, until: Moment, stagger: Duration, now: Moment) {
+        let tries_from = until.after(FINDERS_TURN).after(stagger);
+        self.rest_until(until, tries_from, now);
+    }
+
+    fn rest_until(&self, until: Moment, tries_from: Moment, now: Moment) {
+        let (until, tries_from) = (micros(until), micros(tries_from));
         let known = self.open_until.load(Ordering::Relaxed);
         let is_open = !self.is_closed.load(Ordering::Acquire);
         // Clocks and ways differ by a little: what is known already is not news.
@@ -229,6 +247,7 @@ impl Breaker {
         let mut tries = self.tries();
         tries.good = 0;
         self.open_until.store(until, Ordering::Relaxed);
+        self.tries_from.store(tries_from, Ordering::Relaxed);
         self.told_until.store(until, Ordering::Relaxed);
         self.is_closed.store(false, Ordering::Release);
     }
@@ -246,6 +265,7 @@ impl Breaker {
     /// Ends the time that it stays open: a few calls may try at once.
     pub(super) fn end_rest(&self, now: Moment) {
         self.open_until.fetch_min(micros(now), Ordering::Relaxed);
+        self.tries_from.fetch_min(micros(now), Ordering::Relaxed);
     }
 
     /// How many calls of the window went well, and how many badly.
@@ -316,6 +336,7 @@ impl Breaker {
         tries.good = 0;
         let until = now.after(open.min(self.rules.max_open));
         self.open_until.store(micros(until), Ordering::Relaxed);
+        self.tries_from.store(micros(until), Ordering::Relaxed);
         self.is_closed.store(false, Ordering::Release);
     }
 

@@ -1,6 +1,7 @@
 //! Breakers of several replicas: what one has found out the others need not.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use domain::breaker::BreakerTurn;
 use domain::clock::Moment;
@@ -18,15 +19,16 @@ impl Health {
     }
 
     /// Hears of every breaker that is not closed, by anybody's word, after everything was told that there was to
-    /// tell. What is not among them any more was closed by somebody.
-    pub fn hear(&self, turned: &[BreakerTurn], now: Moment) {
+    /// tell. What is not among them any more was closed by somebody. Replicas try one after another whether a target
+    /// is well: first who found it out, then each by its own `stagger`.
+    pub fn hear(&self, turned: &[BreakerTurn], stagger: Duration, now: Moment) {
         let turned: HashMap<(&ProviderName, &str), &BreakerTurn> = turned
             .iter()
             .map(|turn| ((&turn.provider, &*turn.model), turn))
             .collect();
         for target in self.all() {
             let turn = turned.get(&target.name());
-            target.hear(turn.and_then(|turn| turn.rest), now);
+            target.hear(turn.and_then(|turn| turn.rest), stagger, now);
         }
     }
 }
@@ -45,19 +47,20 @@ impl TargetHealth {
         })
     }
 
-    fn hear(&self, rest: Option<std::time::Duration>, now: Moment) {
+    fn hear(&self, rest: Option<Duration>, stagger: Duration, now: Moment) {
         match rest {
             Some(rest) if rest.is_zero() => {}
-            Some(rest) => self.breaker.open_until(now.after(rest), now),
+            Some(rest) => self.breaker.open_as_told(now.after(rest), stagger, now),
             None => self.breaker.close_told(now),
         }
     }
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use domain::provider_error::Cause;
 
@@ -90,7 +93,7 @@ mod tests {
                 };
             }
             let all: Vec<BreakerTurn> = told.values().cloned().collect();
-            health.hear(&all, now);
+            health.hear(&all, Duration::ZERO, now);
         }
     }
 
@@ -109,13 +112,18 @@ mod tests {
         }
         exchange([&one, &other], &mut told, at(10));
         assert_eq!(first.breaker(at(10)), BreakerState::HalfOpen);
-        assert_eq!(second.breaker(at(10)), BreakerState::HalfOpen);
+        assert_eq!(
+            second.breaker(at(13)),
+            BreakerState::Open,
+            "the first tries"
+        );
+        assert_eq!(second.breaker(at(14)), BreakerState::HalfOpen);
         for _ in 0..2 {
-            second.board(at(10)).answered(at(10), at(10));
+            second.board(at(14)).answered(at(14), at(14));
         }
-        assert_eq!(second.breaker(at(10)), BreakerState::Closed);
-        exchange([&other, &one], &mut told, at(11));
-        assert_eq!(first.breaker(at(11)), BreakerState::Closed);
+        assert_eq!(second.breaker(at(14)), BreakerState::Closed);
+        exchange([&other, &one], &mut told, at(15));
+        assert_eq!(first.breaker(at(15)), BreakerState::Closed);
         assert!(told.is_empty());
     }
 
@@ -123,7 +131,7 @@ mod tests {
     fn what_was_never_told_is_not_closed_by_silence() {
         let (health, target) = replica();
         fail(&target, at(0));
-        health.hear(&[], at(0));
+        health.hear(&[], Duration::ZERO, at(0));
         assert_eq!(target.breaker(at(0)), BreakerState::Open);
     }
 }

@@ -33,6 +33,7 @@ mod restart;
 mod routing;
 mod shadows;
 mod shared_limits;
+mod shared_state;
 mod store_outage;
 mod telemetry;
 mod tenants;

@@ -11,7 +11,7 @@ use crate::bench::client::Client;
 use crate::bench::directory::unique;
 use crate::bench::fleet::{Fleet, operator};
 use crate::bench::process::Trunkline;
-use crate::bench::relay::Relay;
+use crate::bench::relay::{Relay, Wire};
 use crate::bench::simulated::Simulated;
 use crate::bench::wait::{eventually, within};
 use crate::bench::{EVERY_FORMAT, ask, providers};
@@ -296,7 +296,7 @@ async fn a_rolling_restart_under_load_drops_no_request() {
 }
 
 #[tokio::test]
-async fn replicas_under_load_lose_nothing_while_the_store_is_away() {
+async fn replicas_under_load_lose_nothing_while_the_store_is_away_or_does_not_answer() {
     let sim = Simulated::start().await;
     let fleet = Fleet::of(2, &providers(sim.address)).await;
     let wire = Relay::to(fleet.database.host()).await;
@@ -323,8 +323,8 @@ async fn replicas_under_load_lose_nothing_while_the_store_is_away() {
             eventually("calls go on", enough).await;
         };
         so_many_more(20).await;
-        for _ in 0..2 {
-            wire.cut();
+        for blow in [Wire::Cut, Wire::Silent, Wire::Cut] {
+            wire.be(blow);
             so_many_more(40).await;
             wire.mend();
             so_many_more(20).await;

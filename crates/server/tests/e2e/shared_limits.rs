@@ -117,6 +117,18 @@ async fn use_up(counted: &Counted, replicas: &[Trunkline]) {
         .await;
 }
 
+/// How many requests the replicas may have let in: the rate, and twice that where an exchange took longer on a busy
+/// machine than is waited for, since then each gives out its part.
+fn most_of(replicas: &[Trunkline]) -> usize {
+    let was_cut_off =
+        |replica: &Trunkline| replica.log().contains("limits cannot be shared for now");
+    if replicas.iter().any(was_cut_off) {
+        2 * RATE
+    } else {
+        RATE
+    }
+}
+
 #[tokio::test]
 async fn a_rate_holds_over_all_replicas_and_all_of_it_is_to_be_had() {
     let (sim, redis) = (Simulated::start().await, RedisServer::start());
@@ -124,8 +136,12 @@ async fn a_rate_holds_over_all_replicas_and_all_of_it_is_to_be_had() {
     let replicas = fleet.start().await;
     let counted = Counted::default();
     use_up(&counted, &replicas).await;
-    assert_eq!(counted.answered(), RATE);
-    assert_eq!(sim.calls().len(), RATE);
+    let answered = counted.answered();
+    assert!(
+        (RATE..=most_of(&replicas)).contains(&answered),
+        "{answered}"
+    );
+    assert_eq!(sim.calls().len(), answered);
     fleet.stop(replicas).await;
 }
 
@@ -178,9 +194,11 @@ async fn limits_are_shared_over_tls_with_a_server_that_somebody_vouches_for() {
     }
     let counted = Counted::default();
     use_up(&counted, &replicas).await;
-    // A handshake may take longer than a first exchange is waited for: then it is as if the server were away.
     let answered = counted.answered();
-    assert!((RATE..=RATE * 3 / 2).contains(&answered), "{answered}");
+    assert!(
+        (RATE..=most_of(&replicas)).contains(&answered),
+        "{answered}"
+    );
     eventually("what they took was said", async || {
         (said_to(&redis).0 == answered).then_some(())
     })

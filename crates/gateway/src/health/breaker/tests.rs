@@ -135,6 +135,17 @@ fn what_others_saw_holds_here() {
 }
 
 #[test]
+fn who_found_it_out_has_the_first_turn_to_try() {
+    let breaker = Breaker::new(rules());
+    breaker.open_as_told(at(30), Duration::from_secs(2), at(0));
+    assert_eq!(breaker.state(at(35)), BreakerState::Open);
+    assert_eq!(breaker.state(at(36)), BreakerState::HalfOpen);
+    // A probe that says that it is well waits for nobody.
+    breaker.end_rest(at(10));
+    assert_eq!(breaker.state(at(10)), BreakerState::HalfOpen);
+}
+
+#[test]
 fn what_turned_here_is_told_once() {
     let breaker = Breaker::new(rules());
     assert_eq!(breaker.untold(at(0)), None);

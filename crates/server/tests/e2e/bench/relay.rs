@@ -1,4 +1,4 @@
-//! A wire that a test can cut.
+//! A wire that a test can cut, and hold.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Passes connections on, until it is cut; then it breaks them, and every new one.
+/// What a wire does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// It passes connections on.
+    Whole,
+    /// It keeps them and passes nothing on, as where somebody at its end is slow.
+    Silent,
+    /// It breaks them, and every new one.
+    Cut,
+}
+
+/// Passes connections on as its wire does.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
-    whole: watch::Sender<bool>,
+    wire: watch::Sender<Wire>,
     /// Ends with this value.
     _serving: JoinSet<()>,
 }
@@ -21,7 +32,7 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let target = target.to_owned();
-        let (whole, state) = watch::channel(true);
+        let (wire, state) = watch::channel(Wire::Whole);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
@@ -32,30 +43,43 @@ impl Relay {
         });
         Self {
             address,
-            whole,
+            wire,
             _serving: serving,
         }
     }
 
     pub(crate) fn cut(&self) {
-        self.whole.send_replace(false);
+        self.be(Wire::Cut);
     }
 
     pub(crate) fn mend(&self) {
-        self.whole.send_replace(true);
+        self.be(Wire::Whole);
+    }
+
+    pub(crate) fn be(&self, wire: Wire) {
+        self.wire.send_replace(wire);
     }
 }
 
-async fn pass_on(mut near: TcpStream, target: String, mut state: watch::Receiver<bool>) {
-    if !*state.borrow() {
+async fn pass_on(mut near: TcpStream, target: String, mut state: watch::Receiver<Wire>) {
+    if *state.borrow() == Wire::Cut {
         return;
     }
     let Ok(mut far) = TcpStream::connect(target).await else {
         return;
     };
-    tokio::select! {
-        // Either end may break the connection: that is what they are there to see.
-        passed = copy_bidirectional(&mut near, &mut far) => drop(passed),
-        cut = state.wait_for(|whole| !whole) => drop(cut.map(|_| ())),
+    let mut passing = std::pin::pin!(copy_bidirectional(&mut near, &mut far));
+    loop {
+        let wire = *state.borrow_and_update();
+        if wire == Wire::Cut {
+            return;
+        }
+        tokio::select! {
+            // Either end may break the connection: that is what they are there to see.
+            passed = &mut passing, if wire == Wire::Whole => return drop(passed),
+            changed = state.changed() => if changed.is_err() {
+                return;
+            },
+        }
     }
 }
