@@ -112,8 +112,8 @@ where
     }
 }
 
-/// A future on the heap, made where it is to lie: one that is made before is copied there, which of a call's
-/// story are nine kilobytes.
+/// A future on the heap, made where it is to lie: one that is made before is copied there, all four kilobytes of
+/// a call's story.
 fn on_the_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
