@@ -161,7 +161,8 @@ impl OpenCall {
         Self {
             ledger,
             intent,
-            segments: Vec::with_capacity(1),
+            // One for what begins it, one for its end.
+            segments: Vec::with_capacity(2),
             received: opening.received,
             facts: opening.facts,
             estimated_with: opening.priced.as_ref().map(edition),
