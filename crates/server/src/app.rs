@@ -166,10 +166,7 @@ impl App {
             );
         }
         let ring = Arc::new(open_ring(config, data_dir, &*entropy, started_at)?);
-        let shared = open_shared(config, &ring, &clock)?;
-        if let Some(shared) = &shared {
-            shared.refuse_cluster(CLUSTER_BOUND).await?;
-        }
+        let shared = join_replicas(config, &ring, &clock).await?;
         let (desk, tenants) = desks(&store, &ring, &clock, &entropy);
         let client_secrets = client_secrets(&store, &ring, &clock, &entropy);
         let (limits, limit_desk, alerts) =
@@ -321,7 +318,6 @@ fn simulated() -> Arc<Sim> {
     }))
 }
 
-/// The ledger, with its journal in the data directory.
 /// Bounds that hold for every call.
 fn settings(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
@@ -367,6 +363,7 @@ impl CallObserver for Observers {
     }
 }
 
+/// The ledger, with its journal in the data directory.
 fn ledger(
     config: &Config,
     data_dir: &DataDir,
@@ -469,11 +466,21 @@ fn open_shared(
         .first_chunk()
         .map_or(0, |start| u64::from_be_bytes(*start));
     let namespace = Namespace::new(fingerprint);
-    Ok(Some(SharedState::open(
-        location,
-        namespace,
-        Arc::clone(clock),
-    )?))
+    let shared = SharedState::open(location, namespace, Arc::clone(clock))?;
+    Ok(Some(shared))
+}
+
+/// The same, once it is known to be of a kind that serves.
+async fn join_replicas(
+    config: &Config,
+    ring: &KeyRing,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<SharedState>> {
+    let shared = open_shared(config, ring, clock)?;
+    if let Some(shared) = &shared {
+        shared.refuse_cluster(CLUSTER_BOUND).await?;
+    }
+    Ok(shared)
 }
 
 /// What finds answers to what means the same, where the configuration wants it. Loads the model.

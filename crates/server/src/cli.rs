@@ -156,6 +156,7 @@ pub struct Shadows {
 
 /// `trunkline explain`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Explain {
     /// A model's name as callers write it, or a chat request in a file that ends in .json
     #[arg(value_name = "MODEL|FILE")]

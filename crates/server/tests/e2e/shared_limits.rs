@@ -176,7 +176,8 @@ async fn a_limit_that_is_used_up_is_refused_without_asking_for_more_again_and_ag
         .load(&replicas, || counted.refused() >= refused + 400)
         .await;
     // Five times a second at each, beside what else is shared, however many are refused.
-    let most = 2 * (began.elapsed().as_secs() as usize + 1) * 15;
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    let most = 2 * (seconds + 1) * 15;
     let made = exchanges() - before;
     assert!(made <= most, "{made} exchanges in {:?}", began.elapsed());
     fleet.stop(replicas).await;
