@@ -243,7 +243,7 @@ async fn begin(
     target: &Arc<ResolvedTarget>,
 ) -> Result<(u16, Leg), ProviderError> {
     let dialect = prepared.dialect;
-    let answered = courier.ask_at(door, prepared.request).await?;
+    let answered = courier.ask_at(door, &prepared.request).await?;
     let now = courier.clock().now();
     let read = |head: &Parts, body: &[u8]| dialect.decode_error(head, body, now);
     let (head, body) = successful(answered, read).await?;

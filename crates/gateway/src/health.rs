@@ -197,13 +197,14 @@ impl TargetHealth {
 
     /// A call comes here; what it holds is given back when it is dropped.
     pub(crate) fn board(self: &Arc<Self>, now: Moment) -> Flight {
-        self.last_asked.store(micros(now), Ordering::Relaxed);
+        self.last_asked.store(micros(now).max(1), Ordering::Relaxed);
         Flight::new(Arc::clone(self), self.breaker.enter(now))
     }
 
     /// A call of another replica's came here at `at`.
     pub(crate) fn hear_of_call(&self, at: Moment) {
-        self.last_asked.fetch_max(micros(at), Ordering::Relaxed);
+        self.last_asked
+            .fetch_max(micros(at).max(1), Ordering::Relaxed);
     }
 
     /// The key that the next call is asked with: in the order of `turns`, the first that is good; `None` where
@@ -354,10 +355,10 @@ impl Mean {
     }
 }
 
-/// A moment as it is kept: never 0, which is no moment.
-fn micros(at: Moment) -> u64 {
-    let micros = at.since(Moment::at(Duration::ZERO)).as_micros();
-    u64::try_from(micros).unwrap_or(u64::MAX).max(1)
+/// A moment as it is kept: microseconds of the monotonic clock.
+fn micros(moment: Moment) -> u64 {
+    let since_start = moment.since(Moment::at(Duration::ZERO));
+    u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

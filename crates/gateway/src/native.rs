@@ -252,7 +252,7 @@ impl Errand for NativeErrand {
         ready: &Request<Bytes>,
         _: Moment,
     ) -> Result<(u16, (Parts, EgressBody)), ProviderError> {
-        let answered = gateway.courier.ask_at(door, ready.clone()).await?;
+        let answered = gateway.courier.ask_at(door, ready).await?;
         let (head, body) = gateway.successful_task(door.target, answered).await?;
         Ok((head.status.as_u16(), (head, body)))
     }

@@ -323,7 +323,7 @@ impl Gateway {
     ) -> Result<(Parts, EgressBody), ProviderError> {
         let target = door.target;
         let answered = if target.kind.owns(&target.base_url, request.uri()) {
-            self.courier.ask_at(door, request).await?
+            self.courier.ask_at(door, &request).await?
         } else {
             self.courier.send(request, Reach::Public).await?
         };
@@ -392,7 +392,7 @@ impl Errand for TaskErrand {
         ready: &PreparedTask,
         deadline: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
-        let answered = gateway.courier.ask_at(door, ready.request.clone()).await?;
+        let answered = gateway.courier.ask_at(door, &ready.request).await?;
         let (head, body) = gateway.successful_task(door.target, answered).await?;
         let status = head.status.as_u16();
         let answered = gateway.task(door, &*ready.reader, head, body, deadline);

@@ -32,6 +32,7 @@ mod files;
 mod line;
 mod memory;
 mod provider;
+mod schedules;
 mod stage;
 
 pub(crate) use batches::KeptBatches;
@@ -40,6 +41,7 @@ pub(crate) use files::{Records, Shelf};
 pub(crate) use line::{FarEnd, Lines, line};
 pub(crate) use memory::Memory;
 pub(crate) use provider::{Act, Script, Step, piece};
+pub(crate) use schedules::try_schedules;
 pub(crate) use stage::{ANSWER, CUSTODY, Heard, Keys, Rules, Stage, collect, target};
 
 /// Polls as a runtime would: again for as long as it says that it can go on.

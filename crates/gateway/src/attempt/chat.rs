@@ -26,9 +26,6 @@ use crate::pipeline::{Pipeline, provider_error};
 use crate::prepare::{Passage, Prepared};
 use crate::routes::{Plan, ResolvedTarget};
 
-/// How many fields a credential takes, and a request's identifier.
-const FIELDS_OF_CREDENTIAL: usize = 4;
-
 /// A chat that is asked for.
 pub(crate) struct ChatErrand {
     pub(crate) face: &'static dyn Face,
@@ -112,10 +109,7 @@ impl Errand for ChatErrand {
         _: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
         let prepared = &ready.prepared;
-        let answered = gateway
-            .courier
-            .ask_at(door, once_more(&prepared.request))
-            .await?;
+        let answered = gateway.courier.ask_at(door, &prepared.request).await?;
         let read = |head: &Parts, body: &[u8]| {
             let now = gateway.clock.now();
             prepared.dialect.decode_error(head, body, now)
@@ -131,20 +125,6 @@ impl Errand for ChatErrand {
         };
         Ok((status, answered))
     }
-}
-
-/// A copy to be sent, with room for a credential: a plain one would have to grow for it.
-fn once_more(request: &http::Request<Bytes>) -> http::Request<Bytes> {
-    let mut copy = http::Request::new(request.body().clone());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    let headers = copy.headers_mut();
-    headers.reserve(request.headers().len() + FIELDS_OF_CREDENTIAL);
-    for (name, value) in request.headers() {
-        headers.append(name.clone(), value.clone());
-    }
-    copy
 }
 
 impl Gateway {

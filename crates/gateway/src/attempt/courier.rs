@@ -12,6 +12,9 @@ use super::Door;
 use super::failure::{unauthorized, unreachable};
 use crate::credentials::Credentials;
 
+/// How many fields a credential takes at most.
+const FIELDS_OF_CREDENTIAL: usize = 4;
+
 /// Carries requests to providers. A copy is as good as the first.
 #[derive(Clone)]
 pub(crate) struct Courier {
@@ -43,10 +46,10 @@ impl Courier {
     pub(crate) async fn ask_at(
         &self,
         door: Door<'_>,
-        request: http::Request<Bytes>,
+        request: &http::Request<Bytes>,
     ) -> Result<http::Response<EgressBody>, ProviderError> {
         let target = door.target;
-        let request = self.authorized(request, door).await?;
+        let request = self.authorized(to_be_sent(request), door).await?;
         let answered = self.send(request, target.provider.reach()).await?;
         if door.is_watched
             && let Some(headroom) = Headroom::read(answered.headers(), self.clock.now())
@@ -93,4 +96,19 @@ impl Courier {
             .await
             .map_err(|error| unreachable(&error))
     }
+}
+
+/// A copy with room for a credential: a plain one would have to grow for it.
+fn to_be_sent(request: &http::Request<Bytes>) -> http::Request<Bytes> {
+    let mut copy = http::Request::new(request.body().clone());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.extensions_mut() = request.extensions().clone();
+    let headers = copy.headers_mut();
+    headers.reserve(request.headers().len() + FIELDS_OF_CREDENTIAL);
+    for (name, value) in request.headers() {
+        headers.append(name.clone(), value.clone());
+    }
+    copy
 }

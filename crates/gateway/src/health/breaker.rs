@@ -12,6 +12,8 @@ use std::time::Duration;
 use domain::clock::Moment;
 use serde::Serialize;
 
+use super::micros;
+
 /// When a breaker opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerRules {
@@ -418,11 +420,6 @@ impl Counts {
     fn pack(&self) -> u64 {
         (self.epoch & Self::EPOCH) << 40 | self.good << 20 | self.bad
     }
-}
-
-fn micros(moment: Moment) -> u64 {
-    let since_start = moment.since(Moment::at(Duration::ZERO));
-    u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use domain::provider_error::{Cause, ProviderError, Retry};
 use providers::headroom::Headroom;
 use serde::Serialize;
 
+use super::micros;
+
 /// How long a key rests that the provider refuses (401, 403); then a call tries it again. A reload of the
 /// configuration gives it another chance at once.
 const REFUSED: Duration = Duration::from_mins(10);
@@ -240,11 +242,6 @@ impl Key {
         let is_so = micros(now) < self.headroom_until.load(Ordering::Relaxed);
         (left != NOT_SAID && is_so).then(|| f64::from(left) / 1_000.0)
     }
-}
-
-fn micros(moment: Moment) -> u64 {
-    let since_start = moment.since(Moment::at(Duration::ZERO));
-    u64::try_from(since_start.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -151,45 +151,43 @@ impl Admission {
     }
 
     /// The same; where the limit says so, after waiting for room. Dropping the future leaves the line.
-    pub async fn reserve_in_turn(
+    pub fn reserve_in_turn(
         &mut self,
         target: Destination<'_>,
         outlay: Outlay,
-    ) -> Result<(), LimitReached> {
-        match self.try_reserve(target, outlay, None) {
-            Ok(()) => Ok(()),
-            Err(refusal) if refusal.may_wait() => {
-                let (bench, holder) = (Arc::clone(&self.bench), Arc::clone(&self.holder));
-                let priority = self.priority;
-                let again = |place: &Arc<Place>| self.try_reserve(target, outlay, Some(place));
-                Box::pin(bench.in_turn(&holder, priority, refusal, again)).await
-            }
-            Err(refusal) => Err(refusal.reached),
-        }
+    ) -> impl Future<Output = Result<(), LimitReached>> {
+        self.reserve_or_wait(target, outlay, std::convert::identity)
     }
 
     /// The same; where only this replica's share is too small, after waiting for more of it: that says nothing of
     /// the limit. Dropping the future leaves the line.
-    pub async fn reserve_when_shared(
+    pub fn reserve_when_shared(
         &mut self,
         target: Destination<'_>,
         outlay: Outlay,
+    ) -> impl Future<Output = Result<(), LimitReached>> {
+        self.reserve_or_wait(target, outlay, Refusal::but_for_a_share)
+    }
+
+    /// The same, after waiting for what a refusal may wait for, as `for_what` sees it.
+    async fn reserve_or_wait(
+        &mut self,
+        target: Destination<'_>,
+        outlay: Outlay,
+        for_what: fn(Box<Refusal>) -> Box<Refusal>,
     ) -> Result<(), LimitReached> {
-        match self.try_reserve(target, outlay, None) {
+        match self.try_reserve(target, outlay, None).map_err(for_what) {
             Ok(()) => Ok(()),
-            Err(refusal) => {
-                let refusal = refusal.but_for_a_share();
-                if !refusal.may_wait() {
-                    return Err(refusal.reached);
-                }
+            Err(refusal) if refusal.may_wait() => {
                 let (bench, holder) = (Arc::clone(&self.bench), Arc::clone(&self.holder));
                 let priority = self.priority;
                 let again = |place: &Arc<Place>| {
                     let reserved = self.try_reserve(target, outlay, Some(place));
-                    reserved.map_err(Refusal::but_for_a_share)
+                    reserved.map_err(for_what)
                 };
                 Box::pin(bench.in_turn(&holder, priority, refusal, again)).await
             }
+            Err(refusal) => Err(refusal.reached),
         }
     }
 

@@ -10,6 +10,7 @@ use domain::name::{ModelName, ProviderName};
 use domain::region::Region;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
+use providers::application::MAX_RETRIES;
 use providers::face::InvalidRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -63,9 +64,6 @@ struct Beside {
     max_completion_tokens: Option<u64>,
     stream: bool,
 }
-
-/// How often applications may have one target asked again.
-const MAX_RETRIES: u32 = 9;
 
 /// Members that are not the request's own.
 const BESIDE: [&str; 10] = [
@@ -332,8 +330,7 @@ fn arrange(
         return;
     }
     let place = |target: &ExplainedTarget| {
-        let mut order = wishes.order.iter();
-        let place = order.position(|name| name == target.provider.as_str());
+        let place = wishes.place_of(&target.provider);
         place.filter(|_| target.is_movable)
     };
     for target in others.iter_mut() {

@@ -1,6 +1,8 @@
 //! What a caller may wish for the choice of a target.
 
-use super::plan::{Candidate, Plan};
+use domain::name::ProviderName;
+
+use super::plan::Plan;
 use super::strategy::{Balance, Strategy};
 
 /// What a caller wishes for the choice of a target. Regions, conditions, breakers and what the key permits hold
@@ -53,12 +55,13 @@ impl Wishes {
             plan.candidates.keep_first();
         } else if !self.order.is_empty() {
             plan.candidates
-                .put_next(|candidate| self.place_of(candidate));
+                .put_next(|candidate| self.place_of(&candidate.target.provider.name));
         }
     }
 
-    fn place_of(&self, candidate: &Candidate) -> Option<usize> {
-        let provider = candidate.target.provider.name.as_str();
-        self.order.iter().position(|name| name == provider)
+    /// Where among those that are tried next a provider is wished.
+    pub(super) fn place_of(&self, provider: &ProviderName) -> Option<usize> {
+        let mut order = self.order.iter();
+        order.position(|name| name == provider.as_str())
     }
 }

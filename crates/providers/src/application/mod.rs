@@ -25,7 +25,7 @@ use crate::face::{
 use crate::framing::cut::EventCutter;
 use crate::openai::OpenaiChat;
 
-pub use settings::{CacheSettings, Settings, settings};
+pub use settings::{CacheSettings, MAX_RETRIES, Settings, settings};
 
 /// Chats of applications.
 pub struct ApplicationChat;

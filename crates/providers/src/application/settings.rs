@@ -18,7 +18,7 @@ pub(super) const NAMES: [&str; 7] = [
 ];
 
 /// How often one target may be asked again at most: each time holds the caller's connection.
-const MAX_RETRIES: u64 = 9;
+pub const MAX_RETRIES: u32 = 9;
 
 /// What a request says to the gateway. Providers are in lower case, as they are named.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -163,6 +163,6 @@ fn part(value: &Value) -> Option<f64> {
 }
 
 fn retries(value: &Value) -> Option<u32> {
-    let retries = value.as_u64().filter(|retries| *retries <= MAX_RETRIES)?;
-    u32::try_from(retries).ok()
+    let retries = u32::try_from(value.as_u64()?).ok()?;
+    (retries <= MAX_RETRIES).then_some(retries)
 }

@@ -26,7 +26,6 @@ use super::faces::{CHAT, REALTIME};
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
-use super::value::Values;
 use super::{call, chat_socket, faces, passing, sockets};
 use crate::app::Shared;
 use crate::socket;
@@ -185,7 +184,7 @@ impl Site {
                 .entry(CONNECTION)
                 .or_insert(HeaderValue::from_static("close"));
         }
-        if let Some(value) = Values::new().shown(arrival.request_id) {
+        if let Ok(value) = HeaderValue::try_from(arrival.request_id.to_string()) {
             // Anthropic's clients look for it under their own vendor's name.
             if is_anthropics {
                 response.headers_mut().insert("request-id", value.clone());

@@ -8,7 +8,6 @@
 //! as one's own; an opening does not double the time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +15,15 @@ use domain::breaker::BreakerTurn;
 use domain::clock::Moment;
 use domain::provider_error::Cause;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::TestCaseError;
 
 use super::super::breaker::FINDERS_TURN;
 use crate::health::{BreakerRules, BreakerState, Flight, Health, TargetHealth};
+use crate::testing::try_schedules;
 
 /// How often replicas tell and hear, and the length of a tick, in milliseconds.
 const ROUND: u64 = 1_000;
 const TICK: u64 = 100;
-
-/// The seed unless another is given.
-const SEED: u64 = 4;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -348,29 +345,9 @@ impl World {
     }
 }
 
-/// The seed of the schedules: the same for everybody unless another is given, so that they find what is changed and do
-/// not surprise somebody who changed nothing; `random` is another one every time.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whoever repeats a run that failed gives its seed in the environment"
-)]
-fn seed() -> u64 {
-    match std::env::var("TRUNKLINE_SIMULATION_SEED") {
-        Err(_) => SEED,
-        Ok(text) if text == "random" => RandomState::new().hash_one(0),
-        Ok(text) => text.parse().expect("the seed is a number or `random`"),
-    }
-}
-
 #[test]
 fn a_target_is_tried_by_few_and_asked_by_everybody_when_it_is_well() {
-    let seed = seed();
-    let config = Config {
-        rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: None,
-        ..Config::with_cases(200)
-    };
-    let outcome = TestRunner::new(config).run(&(1_usize..4, steps()), |(count, steps)| {
+    try_schedules(200, &(1_usize..4, steps()), |(count, steps)| {
         let mut world = World::of(count);
         for step in &steps {
             world.step(step)?;
@@ -385,11 +362,4 @@ fn a_target_is_tried_by_few_and_asked_by_everybody_when_it_is_well() {
         }
         Ok(())
     });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(why, schedule)) => {
-            panic!("{why}\nTRUNKLINE_SIMULATION_SEED={seed}\n{schedule:#?}")
-        }
-        Err(error) => panic!("{error}\nTRUNKLINE_SIMULATION_SEED={seed}"),
-    }
 }

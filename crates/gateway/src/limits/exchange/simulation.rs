@@ -9,7 +9,6 @@
 //! Bugs that were planted, and found: while an exchange is under way, more is given out than was wished for; what a
 //! replica knows of the others' money is forgotten with a flush; what was set aside of money is not given back.
 
-use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -26,16 +25,14 @@ use domain::spend::{Spend, SpendStore};
 use domain::store_error::StoreError;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 use super::counters::{Counters, Link};
 use crate::limits::counter::{Tally, units};
 use crate::limits::tests::limit;
 use crate::limits::{Admission, Limits};
-use crate::testing::{Hand, caller, expecting, poll, replica, someone, somewhere, usually};
-
-/// The seed unless another is given.
-const SEED: u64 = 4;
+use crate::testing::{
+    Hand, caller, expecting, poll, replica, someone, somewhere, try_schedules, usually,
+};
 
 /// What happens next; numbers that are too large stand for the last.
 #[derive(Debug, Clone)]
@@ -787,51 +784,23 @@ impl World {
     }
 }
 
-/// The seed of the schedules: the same for everybody unless another is given, so that they find what is changed and do
-/// not surprise somebody who changed nothing; `random` is another one every time.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whoever repeats a run that failed gives its seed in the environment"
-)]
-fn seed() -> u64 {
-    match std::env::var("TRUNKLINE_SIMULATION_SEED") {
-        Err(_) => SEED,
-        Ok(text) if text == "random" => RandomState::new().hash_one(0),
-        Ok(text) => text.parse().expect("the seed is a number or `random`"),
-    }
-}
+/// How many schedules are tried.
+const CASES: u32 = 500;
 
-/// Tries random schedules of one to three replicas; says the seed of one that fails.
-fn try_schedules<S: Strategy<Value = Step>>(
-    steps: S,
-    check: impl Fn(Bound, usize, Vec<Step>) -> Result<(), TestCaseError>,
-) {
-    let seed = seed();
-    let config = Config {
-        rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: None,
-        ..Config::with_cases(500)
-    };
-    let schedules = (
+/// Schedules of one to three replicas under one limit.
+fn schedules(
+    steps: impl Strategy<Value = Step>,
+) -> impl Strategy<Value = (Bound, usize, Vec<Step>)> {
+    (
         bounds(),
         1_usize..4,
         proptest::collection::vec(steps, 1..160),
-    );
-    let outcome = TestRunner::new(config).run(&schedules, |(bound, count, steps)| {
-        check(bound, count, steps)
-    });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(why, schedule)) => {
-            panic!("{why}\nTRUNKLINE_SIMULATION_SEED={seed}\n{schedule:#?}")
-        }
-        Err(error) => panic!("{error}\nTRUNKLINE_SIMULATION_SEED={seed}"),
-    }
+    )
 }
 
 #[test]
 fn replicas_that_reach_each_other_overrun_nothing_and_lose_nothing() {
-    try_schedules(calm(), |bound, count, steps| {
+    try_schedules(CASES, &schedules(calm()), |(bound, count, steps)| {
         let mut world = World::of(bound, count);
         for step in &steps {
             world.step(step);
@@ -850,8 +819,9 @@ fn replicas_that_reach_each_other_overrun_nothing_and_lose_nothing() {
 #[test]
 fn replicas_that_are_cut_off_and_killed_and_flushed_overrun_by_no_more_than_is_stated() {
     try_schedules(
-        prop_oneof![7 => calm(), 1 => faults()],
-        |bound, count, steps| {
+        CASES,
+        &schedules(prop_oneof![7 => calm(), 1 => faults()]),
+        |(bound, count, steps)| {
             let mut world = World::of(bound, count);
             for step in &steps {
                 world.step(step);
