@@ -8,6 +8,7 @@
 //! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat, [`native`] what passes to a
 //! vendor's own API. [`breakpoints`] helps vendors' prompt caches. [`count`] estimates how many tokens a request has. [`batches`] hands many requests over at once.
 
+mod answer;
 pub mod anthropic;
 pub mod application;
 pub mod attached;

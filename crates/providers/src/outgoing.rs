@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, Conversion, Media, Message, Part, Source};
+use domain::json::Unwritable;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub(crate) fn post_json(
 
 /// A chat's body as JSON. Room for its pictures is made before: to grow by doubling would copy them several
 /// times, and hold them twice.
-pub(crate) fn json(body: &impl Serialize, request: &ChatRequest) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn json(body: &impl Serialize, request: &ChatRequest) -> Result<Vec<u8>, Unwritable> {
     let parts = request.messages.iter().flat_map(Message::content);
     let inline = parts.map(|part| match part {
         Part::Image(media) | Part::Document(media) | Part::Audio(media) => match &media.source {
@@ -79,7 +80,7 @@ pub(crate) fn json(body: &impl Serialize, request: &ChatRequest) -> serde_json::
         _ => 0,
     });
     let mut json = Vec::with_capacity(WITHOUT_MEDIA + inline.sum::<usize>());
-    serde_json::to_writer(&mut json, body)?;
+    domain::json::write(body, &mut json)?;
     Ok(json)
 }
 

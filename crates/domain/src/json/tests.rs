@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -75,7 +78,7 @@ proptest! {
     #[test]
     fn it_is_what_serde_json_writes_without_what_is_null(value in outer()) {
         let mut written = Vec::new();
-        write(&value, &mut written).unwrap();
+        record(&value, &mut written).unwrap();
         let text = String::from_utf8(written).unwrap();
         let expected = filled(serde_json::to_value(&value).unwrap());
         prop_assert_eq!(&text, &expected.to_string());
@@ -102,7 +105,7 @@ fn a_text_that_ends_like_nothing_is_something() {
         second: ":null",
         third: None,
     };
-    write(&texts, &mut written).unwrap();
+    record(&texts, &mut written).unwrap();
     assert_eq!(written, br#"{"second":":null"}"#);
 }
 
@@ -125,7 +128,7 @@ fn a_time_is_a_number_here_and_a_text_elsewhere_and_either_is_read() {
         at: "2026-03-01T10:30:00.000125Z".parse().unwrap(),
     };
     let mut written = Vec::new();
-    write(&at, &mut written).unwrap();
+    record(&at, &mut written).unwrap();
     assert_eq!(written, br#"{"at":1772361000000125}"#);
     let text = serde_json::to_string(&at).unwrap();
     assert_eq!(text, r#"{"at":"2026-03-01T10:30:00.000125Z"}"#);
@@ -135,8 +138,96 @@ fn a_time_is_a_number_here_and_a_text_elsewhere_and_either_is_read() {
     assert!(serde_json::from_str::<At>(r#"{"at":18446744073709551615}"#).is_err());
 }
 
+/// One of each shape that serde has and the other types here do not.
+#[derive(Serialize)]
+struct Shapes<'a> {
+    raw: &'a serde_json::value::RawValue,
+    #[serde(flatten)]
+    rest: BTreeMap<u8, Variant>,
+    pair: Pair,
+    variants: [Variant; 3],
+    nothing: Nothing,
+    large: u128,
+    fraction: f32,
+    no_number: f64,
+    bytes: &'a [u8],
+    letter: char,
+}
+
+#[derive(Serialize)]
+struct Pair(u8, Option<bool>);
+
+#[derive(Serialize)]
+struct Nothing;
+
+#[derive(Serialize)]
+enum Variant {
+    Plain,
+    Tuple(u8, String),
+    Struct { a: i8, b: Option<u8> },
+}
+
 #[test]
-fn what_is_not_foreseen_is_refused() {
-    let map = std::collections::BTreeMap::from([("a", 1)]);
+fn every_shape_is_written_as_serde_json_writes_it() {
+    let raw = serde_json::from_str(r#"{"b" : [1.50, "\u00e9"],"a":null}"#).unwrap();
+    let shapes = Shapes {
+        raw,
+        rest: BTreeMap::from([(7, Variant::Plain), (8, Variant::Struct { a: -1, b: None })]),
+        pair: Pair(1, None),
+        variants: [
+            Variant::Plain,
+            Variant::Tuple(2, "two\n".to_owned()),
+            Variant::Struct { a: -3, b: Some(4) },
+        ],
+        nothing: Nothing,
+        large: u128::MAX,
+        fraction: 0.1,
+        no_number: f64::NAN,
+        bytes: &[0, 255],
+        letter: '"',
+    };
+    let mut written = Vec::new();
+    write(&shapes, &mut written).unwrap();
+    let expected = serde_json::to_vec(&shapes).unwrap();
+    assert_eq!(String::from_utf8(written), String::from_utf8(expected),);
+}
+
+proptest! {
+    #[test]
+    fn any_value_is_written_as_serde_json_writes_it(value in json_value()) {
+        let mut written = BytesMut::new();
+        write(&value, &mut written).unwrap();
+        prop_assert_eq!(str::from_utf8(&written).unwrap(), value.to_string());
+    }
+
+    #[test]
+    fn any_text_is_escaped_as_serde_json_escapes_it(text in "[\\x00-\\x7f\u{e9}\u{1f600}a-z]{0,200}") {
+        let mut written = Vec::new();
+        write(&text, &mut written).unwrap();
+        prop_assert_eq!(written, serde_json::to_vec(&text).unwrap());
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+#[test]
+fn a_key_that_is_no_text_is_refused() {
+    let map = BTreeMap::from([(vec![1], 1)]);
     assert!(write(&map, &mut Vec::new()).is_err());
 }

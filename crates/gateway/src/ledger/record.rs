@@ -125,7 +125,7 @@ fn write_line(kind: u8, record: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(&[kind, b' ']);
     // Records are plain structs of text and numbers: writing them to memory does not fail. If it ever
     // did, the line would be cut short and skipped by its reader.
-    let written = domain::json::write(record, out);
+    let written = domain::json::record(record, out);
     debug_assert!(written.is_ok());
     out.push(b'\n');
 }

@@ -1,13 +1,13 @@
 //! A whole answer in the domain's words.
 
-use domain::chat::{
-    ChatResponse, Choice, Extensions, Finish, FinishReason, Part, Reasoning, Text, ToolCall,
-};
-use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
+use domain::chat::{ChatResponse, Choice, Finish, FinishReason, Part, Reasoning, Text, ToolCall};
 use serde_json::value::RawValue;
 
 use super::usage::NativeUsage;
 use super::{FORMAT, citation, error, wire};
+use crate::answer::AnswerFields;
 use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
 
@@ -17,32 +17,29 @@ const UNEXPLAINED_REFUSAL: &str = "The model declined to answer.";
 
 /// Translates a whole answer.
 pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse, DecodeError> {
-    let mut fields: Extensions = serde_json::from_slice(body).map_err(|problem| {
-        DecodeError::Malformed(format!("the answer is not a JSON object: {problem}"))
-    })?;
-    let kind: Option<String> = take(&mut fields, "type")?;
+    let mut fields = AnswerFields::read(body)?;
+    let kind: Option<Cow<'_, str>> = fields.take("type")?;
     if kind.as_deref() == Some("error") {
         return Err(DecodeError::Provider(error::in_success(body)));
     }
-    let Some(blocks) = take::<Vec<Box<RawValue>>>(&mut fields, "content")? else {
+    let Some(blocks) = fields.take::<Vec<&RawValue>>("content")? else {
         return Err(DecodeError::Malformed(
             "the answer has no `content`".to_owned(),
         ));
     };
     let stop = wire::Stop {
-        reason: take(&mut fields, "stop_reason")?,
-        sequence: take(&mut fields, "stop_sequence")?,
-        details: take(&mut fields, "stop_details")?,
+        reason: fields.take("stop_reason")?,
+        sequence: fields.take("stop_sequence")?,
+        details: fields.take("stop_details")?,
     };
-    let usage = fields.remove("usage");
-    let usage = usage
+    let usage = fields
+        .take_raw("usage")
         .map(|raw| NativeUsage::parse(raw.get().as_bytes()))
         .transpose()?
         .unwrap_or_default();
-    let id = take(&mut fields, "id")?;
-    let model = take(&mut fields, "model")?;
-    fields.remove("role");
-    fields.retain(|_, value| value.get() != "null");
+    let id = fields.take("id")?;
+    let model = fields.take("model")?;
+    fields.take_raw("role");
 
     let mut content = Vec::with_capacity(blocks.len());
     let mut characters = 0;
@@ -64,29 +61,12 @@ pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse,
         }],
         usage: usage.meters()?,
         service_tier: usage.service_tier(),
-        extensions: fields,
-    })
-}
-
-/// Takes a field out; one that is null or absent is `None`.
-fn take<T: DeserializeOwned>(
-    fields: &mut Extensions,
-    name: &'static str,
-) -> Result<Option<T>, DecodeError> {
-    let Some(raw) = fields.remove(name) else {
-        return Ok(None);
-    };
-    serde_json::from_str(raw.get()).map_err(|problem| {
-        DecodeError::Malformed(format!("`{name}` of the answer is not readable: {problem}"))
+        extensions: fields.rest(),
     })
 }
 
 /// One content block. What is not known, or not as documented, is kept as it is.
-fn part(
-    exchange: &Exchange,
-    raw: Box<RawValue>,
-    characters: &mut usize,
-) -> Result<Part, DecodeError> {
+fn part(exchange: &Exchange, raw: &RawValue, characters: &mut usize) -> Result<Part, DecodeError> {
     let kind: wire::Tagged<'_> = serde_json::from_str(raw.get()).map_err(|problem| {
         DecodeError::Malformed(format!("a content block is not readable: {problem}"))
     })?;
@@ -105,7 +85,7 @@ fn part(
     };
     Ok(part.unwrap_or(Part::Unknown {
         format: FORMAT,
-        raw,
+        raw: raw.to_owned(),
     }))
 }
 

@@ -4,12 +4,12 @@ use domain::chat::{
     ChatResponse, Choice, Extensions, Finish, FinishReason, Part, Reasoning, Text, ToolCall,
 };
 use domain::usage::ServiceTier;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::extras::STOP_SEQUENCE;
 use super::{FORMAT, citation, error, usage, wire};
+use crate::answer::AnswerFields;
 use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
 
@@ -18,30 +18,30 @@ const MODEL_FIELDS: &str = "additionalModelResponseFields";
 
 /// Translates a whole answer.
 pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse, DecodeError> {
-    let mut fields: Extensions = serde_json::from_slice(body).map_err(|problem| {
-        DecodeError::Malformed(format!("the answer is not a JSON object: {problem}"))
-    })?;
-    let Some(output) = take::<wire::Output>(&mut fields, "output")? else {
+    let mut fields = AnswerFields::read(body)?;
+    let Some(output) = fields.take::<wire::Output>("output")? else {
         return Err(match error::in_success(body) {
             Some(failure) => DecodeError::Provider(failure),
             None => DecodeError::Malformed("the answer has no `output`".to_owned()),
         });
     };
-    let native: Option<String> = take(&mut fields, "stopReason")?;
-    let own = fields.remove(MODEL_FIELDS);
-    let own = own.map_or_else(ModelFields::default, |raw| ModelFields::of(&raw));
-    if let Some(rest) = own.rest {
-        fields.insert(MODEL_FIELDS.to_owned(), rest);
-    }
-    let usage = fields.remove("usage");
-    let usage = usage
+    let native: Option<String> = fields.take("stopReason")?;
+    let own = fields
+        .take_raw(MODEL_FIELDS)
+        .map_or_else(ModelFields::default, ModelFields::of);
+    let usage = fields
+        .take_raw("usage")
         .map(|raw| usage::read(raw.get().as_bytes()))
         .transpose()?;
-    let service_tier = fields.get("serviceTier").and_then(|raw| tier(raw));
+    let service_tier = fields.look("serviceTier").and_then(tier);
     if service_tier.is_some() {
-        fields.remove("serviceTier");
+        fields.take_raw("serviceTier");
     }
-    fields.retain(|_, value| value.get() != "null");
+    let model = fields.look("trace").and_then(routed_model);
+    let mut extensions = fields.rest();
+    if let Some(rest) = own.rest {
+        extensions.insert(MODEL_FIELDS.to_owned(), rest);
+    }
 
     let mut content = Vec::new();
     let mut characters = 0;
@@ -54,7 +54,7 @@ pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse,
     let content = content.into_iter().map(|part| exchange.answered(part));
     Ok(ChatResponse {
         id: None,
-        model: fields.get("trace").and_then(|raw| routed_model(raw)),
+        model,
         choices: vec![Choice {
             index: 0,
             content: content.collect(),
@@ -63,20 +63,7 @@ pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse,
         }],
         usage,
         service_tier,
-        extensions: fields,
-    })
-}
-
-/// Takes a field out; one that is null or absent is `None`.
-fn take<T: DeserializeOwned>(
-    fields: &mut Extensions,
-    name: &'static str,
-) -> Result<Option<T>, DecodeError> {
-    let Some(raw) = fields.remove(name) else {
-        return Ok(None);
-    };
-    serde_json::from_str(raw.get()).map_err(|problem| {
-        DecodeError::Malformed(format!("`{name}` of the answer is not readable: {problem}"))
+        extensions,
     })
 }
 

@@ -1,14 +1,12 @@
 //! A whole answer in the domain's words. <https://docs.cohere.com/reference/chat>
 
-use domain::chat::{
-    ChatResponse, Choice, Extensions, Finish, FinishReason, Part, Reasoning, Text, ToolCall,
-};
+use domain::chat::{ChatResponse, Choice, Finish, FinishReason, Part, Reasoning, Text, ToolCall};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{FORMAT, billing, citation, error, logprobs};
+use crate::answer::AnswerFields;
 use crate::dialect::DecodeError;
 use crate::exchange::Exchange;
 
@@ -60,28 +58,24 @@ fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
 
 /// Translates a whole answer.
 pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse, DecodeError> {
-    let mut fields: Extensions = serde_json::from_slice(body).map_err(|problem| {
-        DecodeError::Malformed(format!("the answer is not a JSON object: {problem}"))
-    })?;
-    if !fields.contains_key("finish_reason")
+    let mut fields = AnswerFields::read(body)?;
+    if fields.look("finish_reason").is_none()
         && let Some(error) = error::in_success(body)
     {
         return Err(DecodeError::Provider(error));
     }
-    let Some(message) = take::<Message>(&mut fields, "message")? else {
+    let Some(message) = fields.take::<Message>("message")? else {
         return Err(DecodeError::Malformed(
             "the answer has no `message`".to_owned(),
         ));
     };
-    let native: String = take(&mut fields, "finish_reason")?.unwrap_or_default();
-    let items: Vec<logprobs::Item> = take(&mut fields, "logprobs")?.unwrap_or_default();
-    let usage = fields.remove("usage");
-    let usage = match usage {
+    let native: String = fields.take("finish_reason")?.unwrap_or_default();
+    let items: Vec<logprobs::Item> = fields.take("logprobs")?.unwrap_or_default();
+    let usage = match fields.take_raw("usage") {
         Some(raw) => billing::read(raw.get().as_bytes())?,
         None => None,
     };
-    let id = take(&mut fields, "id")?;
-    fields.retain(|_, value| value.get() != "null");
+    let id = fields.take("id")?;
     Ok(ChatResponse {
         id,
         model: None,
@@ -93,20 +87,7 @@ pub(super) fn response(exchange: &Exchange, body: &[u8]) -> Result<ChatResponse,
         }],
         usage,
         service_tier: None,
-        extensions: fields,
-    })
-}
-
-/// Takes a field out; one that is null or absent is `None`.
-fn take<T: DeserializeOwned>(
-    fields: &mut Extensions,
-    name: &'static str,
-) -> Result<Option<T>, DecodeError> {
-    let Some(raw) = fields.remove(name) else {
-        return Ok(None);
-    };
-    serde_json::from_str(raw.get()).map_err(|problem| {
-        DecodeError::Malformed(format!("`{name}` of the answer is not readable: {problem}"))
+        extensions: fields.rest(),
     })
 }
 

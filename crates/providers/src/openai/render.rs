@@ -129,7 +129,7 @@ pub(super) fn completion(
 
 /// Appends `value` as JSON. A failure is impossible: the keys are strings and the memory grows.
 pub(crate) fn append(value: &impl Serialize, out: &mut BytesMut) {
-    if serde_json::to_writer(out.writer(), value).is_err() {
+    if domain::json::write(value, out).is_err() {
         out.put_slice(b"null");
     }
 }

@@ -65,7 +65,7 @@ impl CallLines {
     pub(super) fn write(&self, call: &Call, traceparent: Option<&str>) {
         domain::json::in_scratch(|line| {
             let written = match self.0.format() {
-                LogFormat::Json => domain::json::write(&json(call, traceparent), line)
+                LogFormat::Json => domain::json::record(&json(call, traceparent), line)
                     .map_err(std::io::Error::other),
                 LogFormat::Text => text(call, line),
             };

@@ -109,14 +109,14 @@ impl<'c> NewRow<'c> {
 /// A value as JSON, times as microseconds.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     let mut text = Vec::with_capacity(640);
-    domain::json::write(value, &mut text).map_err(unwritable)?;
+    domain::json::record(value, &mut text).map_err(unwritable)?;
     String::from_utf8(text).map_err(unwritable)
 }
 
 /// The same, as a text that is shared, written in memory that is used again.
 pub(crate) fn shared_json(value: &impl Serialize) -> Result<Arc<str>, StoreError> {
     domain::json::in_scratch(|text| {
-        domain::json::write(value, text).map_err(unwritable)?;
+        domain::json::record(value, text).map_err(unwritable)?;
         str::from_utf8(text).map(Arc::from).map_err(unwritable)
     })
 }
