@@ -196,6 +196,12 @@ impl LimitId {
     }
 }
 
+impl Default for OrganizationId {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl OrganizationId {
     /// The organisation that exists from the first start.
     pub const DEFAULT: Self = Self(Uuid::from_u128(1));
@@ -203,6 +209,17 @@ impl OrganizationId {
     /// Trunkline itself: what it asks providers on nobody's behalf. It has no record and no keys to show, and
     /// what it spends counts for no tenant.
     pub const HOUSE: Self = Self(Uuid::from_u128(2));
+
+    /// Whether it is [`Self::DEFAULT`].
+    pub fn is_default(&self) -> bool {
+        *self == Self::DEFAULT
+    }
+}
+
+impl Default for ProjectId {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 impl ProjectId {
@@ -211,6 +228,11 @@ impl ProjectId {
 
     /// The one project of [`OrganizationId::HOUSE`].
     pub const HOUSE: Self = Self(Uuid::from_u128(2));
+
+    /// Whether it is [`Self::DEFAULT`].
+    pub fn is_default(&self) -> bool {
+        *self == Self::DEFAULT
+    }
 }
 
 fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> Uuid {

@@ -18,28 +18,34 @@ pub trait Output: Deref<Target = [u8]> {
 }
 
 impl Output for Vec<u8> {
+    #[inline]
     fn put(&mut self, byte: u8) {
         self.push(byte);
     }
 
+    #[inline]
     fn put_all(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn cut(&mut self, length: usize) {
         self.truncate(length);
     }
 }
 
 impl Output for BytesMut {
+    #[inline]
     fn put(&mut self, byte: u8) {
         self.extend_from_slice(&[byte]);
     }
 
+    #[inline]
     fn put_all(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn cut(&mut self, length: usize) {
         self.truncate(length);
     }

@@ -42,9 +42,11 @@ pub(super) struct Intent {
     pub shadow_of: Option<RequestId>,
     /// The key.
     pub key_id: KeyId,
-    /// The tenant.
+    /// The tenant; the default one is left out of records.
+    #[serde(default, skip_serializing_if = "OrganizationId::is_default")]
     pub organization_id: OrganizationId,
     /// The tenant's project.
+    #[serde(default, skip_serializing_if = "ProjectId::is_default")]
     pub project_id: ProjectId,
     /// The application that the key was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

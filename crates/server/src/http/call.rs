@@ -305,13 +305,11 @@ pub(super) fn describe(facts: &ReplyFacts, values: &mut Values, headers: &mut He
     if let Some(age) = facts.age {
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
     }
-    let overhead = facts.overhead.as_micros();
-    let overhead = format_args!("{}.{:03}", overhead / 1000, overhead % 1000);
     for (name, value) in [
         (PROVIDER, values.text(facts.provider.as_str())),
         (MODEL, values.text(&facts.model)),
         (ATTEMPTS, values.number(facts.attempts)),
-        (OVERHEAD, values.shown(overhead)),
+        (OVERHEAD, values.milliseconds(facts.overhead.as_micros())),
         (COST, facts.cost.and_then(|cost| values.shown(cost))),
         (
             MEDIA_URL,

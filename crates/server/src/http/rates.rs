@@ -40,34 +40,67 @@ pub fn of_refusal(error: &ChatError) -> Option<Standing> {
     }
 }
 
+/// The fields of one meter.
+struct Fields {
+    limit: HeaderName,
+    remaining: HeaderName,
+    reset: HeaderName,
+}
+
 /// <https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers>
-fn openai(standing: &Standing, values: &mut Values, headers: &mut HeaderMap) {
-    let names = [
-        (
-            standing.requests,
-            [
-                "x-ratelimit-limit-requests",
-                "x-ratelimit-remaining-requests",
-                "x-ratelimit-reset-requests",
-            ],
-        ),
-        (
-            standing.tokens,
-            [
-                "x-ratelimit-limit-tokens",
-                "x-ratelimit-remaining-tokens",
-                "x-ratelimit-reset-tokens",
-            ],
-        ),
-    ];
-    for (meter, [limit, remaining, reset]) in names {
+const OPENAI: [Fields; 2] = [
+    Fields {
+        limit: HeaderName::from_static("x-ratelimit-limit-requests"),
+        remaining: HeaderName::from_static("x-ratelimit-remaining-requests"),
+        reset: HeaderName::from_static("x-ratelimit-reset-requests"),
+    },
+    Fields {
+        limit: HeaderName::from_static("x-ratelimit-limit-tokens"),
+        remaining: HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
+    },
+];
+
+/// <https://docs.claude.com/en/api/rate-limits#response-headers>
+const ANTHROPIC: [Fields; 2] = [
+    Fields {
+        limit: HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+        remaining: HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        reset: HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+    },
+    Fields {
+        limit: HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+        remaining: HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        reset: HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    },
+];
+
+/// A field for what may be taken, one for what is left of it, and one for when it is whole again, of each meter that
+/// there is.
+fn each(
+    fields: [Fields; 2],
+    standing: &Standing,
+    values: &mut Values,
+    headers: &mut HeaderMap,
+    reset: impl Fn(Meter, &mut Values) -> Option<HeaderValue>,
+) {
+    for (fields, meter) in fields.into_iter().zip([standing.requests, standing.tokens]) {
         let Some(meter) = meter else { continue };
-        for (name, number) in [(limit, meter.limit), (remaining, meter.remaining)] {
-            if let Some(value) = values.number(number) {
-                headers.insert(HeaderName::from_static(name), value);
+        for (name, value) in [
+            (fields.limit, values.number(meter.limit)),
+            (fields.remaining, values.number(meter.remaining)),
+            (fields.reset, reset(meter, values)),
+        ] {
+            if let Some(value) = value {
+                headers.insert(name, value);
             }
         }
-        let wait = if is_untouched(meter) {
+    }
+}
+
+fn openai(standing: &Standing, values: &mut Values, headers: &mut HeaderMap) {
+    each(OPENAI, standing, values, headers, |meter, _| {
+        Some(HeaderValue::from_static(if is_untouched(meter) {
             "0s"
         } else {
             match meter.per.length().as_secs() {
@@ -75,41 +108,12 @@ fn openai(standing: &Standing, values: &mut Values, headers: &mut HeaderMap) {
                 3_600 => "1h0m0s",
                 _ => "24h0m0s",
             }
-        };
-        headers.insert(
-            HeaderName::from_static(reset),
-            HeaderValue::from_static(wait),
-        );
-    }
+        }))
+    });
 }
 
-/// <https://docs.claude.com/en/api/rate-limits#response-headers>
 fn anthropic(standing: &Standing, now: Timestamp, values: &mut Values, headers: &mut HeaderMap) {
-    let names = [
-        (
-            standing.requests,
-            [
-                "anthropic-ratelimit-requests-limit",
-                "anthropic-ratelimit-requests-remaining",
-                "anthropic-ratelimit-requests-reset",
-            ],
-        ),
-        (
-            standing.tokens,
-            [
-                "anthropic-ratelimit-tokens-limit",
-                "anthropic-ratelimit-tokens-remaining",
-                "anthropic-ratelimit-tokens-reset",
-            ],
-        ),
-    ];
-    for (meter, [limit, remaining, reset]) in names {
-        let Some(meter) = meter else { continue };
-        for (name, number) in [(limit, meter.limit), (remaining, meter.remaining)] {
-            if let Some(value) = values.number(number) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        }
+    each(ANTHROPIC, standing, values, headers, |meter, values| {
         let wait = if is_untouched(meter) {
             Duration::ZERO
         } else {
@@ -120,11 +124,8 @@ fn anthropic(standing: &Standing, now: Timestamp, values: &mut Values, headers: 
             .and_then(|wait| now.checked_add(wait).ok())
             .unwrap_or(now);
         // Whole seconds (RFC 3339), as the vendor writes them.
-        let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
-        if let Some(at) = values.shown(at) {
-            headers.insert(HeaderName::from_static(reset), at);
-        }
-    }
+        values.shown(Timestamp::from_second(at.as_second()).unwrap_or(at))
+    });
 }
 
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>: a policy for each limit, and what is

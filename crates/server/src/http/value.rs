@@ -37,6 +37,19 @@ impl Values {
         self.text(itoa::Buffer::new().format(number))
     }
 
+    /// Microseconds as milliseconds with three decimals, as a field's value.
+    pub(super) fn milliseconds(&mut self, micros: u128) -> Option<HeaderValue> {
+        let mut digits = itoa::Buffer::new();
+        self.0
+            .extend_from_slice(digits.format(micros / 1000).as_bytes());
+        // Of a thousand more than the decimals, all but the first digit.
+        let decimals = digits.format(1000 + micros % 1000).as_bytes();
+        self.0.extend_from_slice(b".");
+        self.0
+            .extend_from_slice(decimals.get(1..).unwrap_or_default());
+        self.taken()
+    }
+
     fn taken(&mut self) -> Option<HeaderValue> {
         HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
     }
@@ -52,10 +65,9 @@ mod tests {
         assert_eq!(values.number(0).unwrap(), "0");
         let most = u64::MAX.to_string();
         assert_eq!(values.number(u64::MAX).unwrap(), most.as_str());
-        assert_eq!(
-            values.shown(format_args!("{}.{:03}", 1, 2)).unwrap(),
-            "1.002"
-        );
+        assert_eq!(values.milliseconds(1_002).unwrap(), "1.002");
+        assert_eq!(values.milliseconds(0).unwrap(), "0.000");
+        assert_eq!(values.milliseconds(12_999_999).unwrap(), "12999.999");
         let long: Vec<String> = [ROOM - 1, ROOM, 4 * ROOM].map(|it| "x".repeat(it)).into();
         let shown: Vec<HeaderValue> = long.iter().map(|it| values.shown(it).unwrap()).collect();
         assert_eq!(shown, long);
