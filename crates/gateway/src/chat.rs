@@ -1,314 +1,45 @@
 //! The life of a chat request, top to bottom.
 
+mod error;
+mod inbound;
+mod parts;
+
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use domain::call::Operation;
 use domain::caller::Caller;
 use domain::chat::Conversion;
-use domain::clock::{Clock, Moment};
-use domain::egress::Egress;
-use domain::entropy::Entropy;
-use domain::id::{BatchId, RequestId};
-use domain::name::{ModelName, ProviderName};
+use domain::name::ModelName;
 use domain::response::KeptResponse;
-use domain::socket::SocketEgress;
-use domain::store_error::StoreError;
-use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::HeaderValue;
-use jiff::Timestamp;
-use providers::dialect::Refusal;
-use providers::face::{Asked, Envelope, Face, InvalidRequest, Rendering};
+use providers::face::{Envelope, Rendering};
 use providers::kind::ProviderKind;
 use providers::lift;
 use serde_json::json;
 
 use crate::admit::{Admitted, priority_of, set_aside};
 use crate::attempt::{
-    Again, Answered, AttemptError, Begun, ChatErrand, Courier, Errand, Failure, ReadyChat, Way,
+    Again, Answered, AttemptError, Begun, ChatErrand, Errand, Failure, ReadyChat, Way,
 };
-use crate::cache::{Cache, Looked};
+use crate::cache::Looked;
 use crate::continuation::{self, Continuation};
-use crate::custody::Custody;
-use crate::drain::Drains;
 use crate::estimate;
-use crate::files::{FileError, Files};
-use crate::ledger::{Ending, JournalError, Ledger, OpenCall, Opening};
-use crate::limits::{Admission, Expectation, LimitReached, Limits};
-use crate::media::MediaRules;
-use crate::payload::{Listener, Payloads};
-use crate::plan::Routing;
+use crate::ledger::{Ending, OpenCall};
+use crate::limits::{Admission, Expectation};
+use crate::payload::Listener;
 use crate::prepare::Prepared;
 use crate::problem::provider_problem;
-use crate::prompt_cache::PromptCache;
-use crate::realtime::SocketRules;
 use crate::reply::{Passed, Reply, ReplyFacts, ReplyStream};
-use crate::responses::{Jobs, Responses};
-use crate::routes::{NoTarget, Plan, ResolvedTarget, Routes, Timeouts, UnknownModel, Wishes};
+use crate::routes::{Plan, ResolvedTarget, Timeouts};
 use crate::safe_reply::may_stand_in_for;
-use crate::shadow::Shadows;
 
-/// Bounds that hold for every call.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The largest whole answer that is taken from a provider, in bytes.
-    pub max_response: usize,
-    /// The most messages of one request.
-    pub max_messages: usize,
-    /// Bounds on fetching what a target cannot fetch.
-    pub media: MediaRules,
-    /// Bounds on conversations over sockets.
-    pub sockets: SocketRules,
-    /// By what the tokens of which models are counted, where their provider cannot be asked.
-    pub tokenizers: Tokenizers,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_response: 64 * 1024 * 1024,
-            max_messages: 10_000,
-            media: MediaRules::default(),
-            sockets: SocketRules::default(),
-            tokenizers: Tokenizers::default(),
-        }
-    }
-}
-
-/// What a gateway is made of.
-pub struct Parts {
-    /// Which target serves which name; replaced by a reload.
-    pub routes: Arc<Routes>,
-    /// Where calls are written down.
-    pub ledger: Arc<Ledger>,
-    /// What callers may use up.
-    pub limits: Arc<Limits>,
-    /// Where answers go whose callers went away.
-    pub drains: Drains,
-    /// Keeps what was said, where it is wanted.
-    pub payloads: Arc<Payloads>,
-    /// Keeps answers that callers refer to later.
-    pub responses: Arc<Responses>,
-    /// Files that callers refer to, and media that is handed out.
-    pub files: Arc<Files>,
-    /// Where answers go that are made in the background.
-    pub jobs: Jobs,
-    /// Where copies of calls go that are sent elsewhere too.
-    pub shadows: Shadows,
-    /// Keeps the reasoning state that clients leave out; `None` keeps none.
-    pub custody: Option<Arc<Custody>>,
-    /// Keeps answers to be given again; `None` keeps none.
-    pub cache: Option<Arc<Cache>>,
-    /// How requests leave.
-    pub egress: Arc<dyn Egress>,
-    /// How conversations with providers begin.
-    pub sockets: Arc<dyn SocketEgress>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub entropy: Arc<dyn Entropy>,
-    /// Bounds.
-    pub settings: Settings,
-}
-
-/// Takes requests, and answers them.
-pub struct Gateway {
-    pub(crate) responses: Arc<Responses>,
-    pub(crate) jobs: Jobs,
-    pub(crate) shadows: Shadows,
-    pub(crate) routes: ArcSwap<Routes>,
-    pub(crate) routing: Routing,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) drains: Drains,
-    pub(crate) payloads: Arc<Payloads>,
-    pub(crate) files: Arc<Files>,
-    pub(crate) custody: Option<Arc<Custody>>,
-    pub(crate) cache: Option<Arc<Cache>>,
-    pub(crate) prompt_cache: PromptCache,
-    pub(crate) egress: Arc<dyn Egress>,
-    pub(crate) sockets: Arc<dyn SocketEgress>,
-    pub(crate) courier: Courier,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) settings: Settings,
-}
-
-/// A request as it arrived: a chat, or with another `Api` a [task](crate::task).
-pub struct Inbound<Api: ?Sized + 'static = dyn Face> {
-    /// Its identifier.
-    pub request_id: RequestId,
-    /// When it arrived.
-    pub started_at: Timestamp,
-    /// The same on the monotonic clock.
-    pub received: Moment,
-    /// The API that is spoken.
-    pub face: &'static Api,
-    /// The same as it is recorded.
-    pub face_name: domain::call::Face,
-    /// What it says beside its body.
-    pub asked: Asked,
-    /// Its body.
-    pub body: Bytes,
-    /// The caller's own identifier (`x-client-request-id`).
-    pub client_request_id: Option<String>,
-    /// The batch that it is a line of.
-    pub batch_id: Option<BatchId>,
-    /// The caller's trace (W3C Trace Context).
-    pub traceparent: Option<String>,
-    /// What the caller wants to be told beside the answer.
-    pub report: ReportWanted,
-    /// What the caller wishes for the choice of a target.
-    pub wishes: Option<Box<Wishes>>,
-}
-
-/// What the caller wants to be told beside the answer (`x-trunkline-report`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ReportWanted {
-    /// What it cost, line by line.
-    pub cost: bool,
-    /// What a translation carried, changed, dropped.
-    pub conversion: bool,
-}
-
-impl ReportWanted {
-    /// Whether anything is wanted.
-    pub fn any(self) -> bool {
-        self.cost || self.conversion
-    }
-}
-
-/// Why a chat request got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ChatError {
-    /// The request is not what the face allows.
-    #[error(transparent)]
-    Invalid(#[from] InvalidRequest),
-    /// There are more messages than [`Settings::max_messages`].
-    #[error("the request has {count} messages and at most {max} are taken")]
-    TooManyMessages {
-        /// How many there are.
-        count: usize,
-        /// How many are taken.
-        max: usize,
-    },
-    /// No target serves the model.
-    #[error(transparent)]
-    UnknownModel(#[from] UnknownModel),
-    /// No target of the model is for this request.
-    #[error(transparent)]
-    NoTarget(#[from] NoTarget),
-    /// The caller's key does not permit the model.
-    #[error("the key does not permit model {0}")]
-    ModelNotPermitted(ModelName),
-    /// The caller's key does not permit requests that pass to a vendor's own API.
-    #[error("the key does not permit requests that pass")]
-    PassingNotPermitted,
-    /// The caller's key has a budget, and what the request takes cannot be metered.
-    #[error("the key has a budget and the request cannot be metered")]
-    CannotBeMetered,
-    /// There is no provider of this name, or none that is meant.
-    #[error("no such provider")]
-    UnknownProvider {
-        /// What is wrong and what would be right: a sentence.
-        detail: String,
-    },
-    /// A limit of the caller's is reached.
-    #[error(transparent)]
-    LimitReached(#[from] LimitReached),
-    /// The caller's key has a budget, and what the model costs is not known: the budget could not hold.
-    #[error("the key has a budget and model {model} of provider {provider} has no price")]
-    Unpriced {
-        /// The provider.
-        provider: ProviderName,
-        /// The model in the provider's words.
-        model: String,
-    },
-    /// The target cannot do what is asked.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The route is strict, and the translation would drop something.
-    #[error("the route is strict and the target cannot take everything")]
-    WouldDrop(Conversion),
-    /// What the request refers to is not kept, or is another caller's.
-    #[error("what the request refers to is not kept here")]
-    NotKept {
-        /// What is missing: a sentence.
-        detail: String,
-        /// The field that refers to it.
-        param: String,
-    },
-    /// As many answers are made in the background as there is room for.
-    #[error("no more answers can be made in the background")]
-    TooManyJobs,
-    /// What the request refers to cannot be looked up.
-    #[error("the store did not answer")]
-    Store(#[from] StoreError),
-    /// A file that the request refers to cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The call cannot be written down, so it was not sent.
-    #[error(transparent)]
-    Ledger(#[from] JournalError),
-    /// Every attempt failed.
-    #[error("all {attempts} attempts failed")]
-    Failed {
-        /// What the caller is told.
-        problem: Box<domain::problem::Problem>,
-        /// The provider.
-        provider: ProviderName,
-        /// How often it was tried.
-        attempts: usize,
-    },
-}
-
-impl ChatError {
-    /// Whether it is about one target, so that another may take the request.
-    fn is_of_target(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::WouldDrop(_))
-    }
-}
+pub use error::ChatError;
+pub use inbound::{Inbound, ReportWanted};
+pub use parts::{Gateway, Parts, Settings};
 
 impl Gateway {
-    /// A gateway of these parts.
-    pub fn new(parts: Parts) -> Self {
-        Self {
-            routes: ArcSwap::new(parts.routes),
-            routing: Routing::default(),
-            ledger: parts.ledger,
-            limits: parts.limits,
-            drains: parts.drains,
-            payloads: parts.payloads,
-            responses: parts.responses,
-            files: parts.files,
-            jobs: parts.jobs,
-            shadows: parts.shadows,
-            custody: parts.custody,
-            cache: parts.cache,
-            prompt_cache: PromptCache::default(),
-            courier: Courier::new(Arc::clone(&parts.egress), Arc::clone(&parts.clock)),
-            egress: parts.egress,
-            sockets: parts.sockets,
-            clock: parts.clock,
-            entropy: parts.entropy,
-            settings: parts.settings,
-        }
-    }
-
-    /// The routes in force.
-    pub fn routes(&self) -> Arc<Routes> {
-        self.routes.load_full()
-    }
-
-    /// Puts other routes in force. Calls that have begun go on as they were planned.
-    pub fn replace_routes(&self, routes: Arc<Routes>) {
-        routes.health().forget_keys();
-        self.routes.store(routes);
-        self.courier.forget_credentials();
-    }
-
     /// Answers a chat request. One that is to be answered in the background is queued.
     ///
     /// Dropping the future cancels the call: the provider sees the caller go, and the ledger records it.
@@ -775,25 +506,6 @@ pub(crate) fn report_of(
     Some(report.into())
 }
 
-impl Clone for Inbound {
-    fn clone(&self) -> Self {
-        Self {
-            request_id: self.request_id,
-            started_at: self.started_at,
-            received: self.received,
-            face: self.face,
-            face_name: self.face_name,
-            asked: self.asked.clone(),
-            body: self.body.clone(),
-            client_request_id: self.client_request_id.clone(),
-            batch_id: self.batch_id,
-            traceparent: self.traceparent.clone(),
-            report: self.report,
-            wishes: self.wishes.clone(),
-        }
-    }
-}
-
 fn rendering(
     inbound: &Inbound,
     asked: &Bytes,
@@ -808,40 +520,6 @@ fn rendering(
         stream_usage: envelope.stream_usage,
         estimated_input_tokens: estimate.input_tokens,
         asked: asked.clone(),
-    }
-}
-
-impl<Api: ?Sized> Inbound<Api> {
-    /// What the ledger is told when the call is opened.
-    pub(crate) fn opening(
-        self,
-        operation: Operation,
-        streamed: bool,
-        request_model: ModelName,
-        caller: &Caller,
-        plan: &Plan,
-        admitted: Admitted,
-    ) -> Opening {
-        Opening {
-            request_id: self.request_id,
-            client_request_id: self.client_request_id,
-            batch_id: self.batch_id,
-            started_at: self.started_at,
-            received: self.received,
-            operation,
-            face: self.face_name,
-            streamed,
-            request_model,
-            route: plan.route.clone(),
-            variant: plan.variant(),
-            shadow_of: None,
-            caller: caller.clone(),
-            estimate: admitted.estimate,
-            priced: admitted.priced,
-            facts: plan.target().facts.clone(),
-            admission: admitted.admission,
-            traceparent: self.traceparent,
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use domain::problem::ProblemKind;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::Limits;
 use crate::routes::{Retries, Timeouts};
 use crate::testing::{ANSWER, Act, Rules, Stage, Step, caller, expecting, piece, poll, run};
 
