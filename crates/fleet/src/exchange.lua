@@ -105,7 +105,7 @@ local function exchange(key, span, length, ttl, capacity, epoch, spent, held, kn
   local said = { spent = spent, held = held, wanted = wanted, share = share, heard = now }
   redis.call('HSET', key, 'base', string.format('%.0f', base), replica, written(said))
   redis.call('PEXPIRE', key, ttl)
-  local granted = { share, math.max(room - share, 0), base + spent_by_others, fair }
+  local granted = { share, math.max(within - share, 0), base + spent_by_others, fair }
   for i, amount in ipairs(granted) do granted[i] = string.format('%.0f', amount) end
   granted[#granted + 1] = run
   return granted

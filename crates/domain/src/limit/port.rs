@@ -186,7 +186,7 @@ pub struct Grant {
     pub epoch: Epoch,
     /// The share: at most so much may this replica take, [`Demand::spent`] and [`Demand::held`] included.
     pub share: u64,
-    /// What nobody's share is.
+    /// What is nobody's share, but for what is left to those who were not heard of since everything was lost.
     pub unallocated: u64,
     /// What everybody else has taken for good.
     pub spent_elsewhere: u64,

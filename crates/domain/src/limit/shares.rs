@@ -96,7 +96,7 @@ impl Shares {
         let grant = Grant {
             epoch: self.epoch,
             share,
-            unallocated: room.saturating_sub(share),
+            unallocated: within.saturating_sub(share),
             spent_elsewhere: self.base.saturating_add(spent_by_others),
             fair,
         };

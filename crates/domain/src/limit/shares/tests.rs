@@ -167,7 +167,9 @@ fn what_is_not_known_after_a_loss_is_left_to_those_who_were_not_heard_of() {
         ..demand(MINUTE)
     };
     let now = Duration::from_secs(91);
-    assert_eq!(shares.exchange(replica(1), 3, &wants, now).share, 34);
+    let first = shares.exchange(replica(1), 3, &wants, now);
+    // Nor may one that is cut off then take of what is left to the others.
+    assert_eq!((first.share, first.unallocated), (34, 0));
     let took = Demand {
         spent: 40,
         wanted: 40,
