@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from services import KEY, Gateway
+from services import KEYS, Gateway
 
 FACES = ["openai", "responses", "anthropic", "gemini", "cohere"]
 ROUTES = ["any-openai", "any-anthropic", "any-google", "any-cohere"]
@@ -33,6 +33,8 @@ WISHES = {
     "html": 1,
 }
 """What is wished of the provider, and how often."""
+WHOSE = {"free": 5, "rated": 1, "budgeted": 2}
+"""With which key it is asked, and how often."""
 PATIENCE_SECONDS = 8
 
 
@@ -41,6 +43,7 @@ class Outcome:
     """What a caller saw of one call."""
 
     id: str
+    key: str
     face: str
     model: str
     streamed: bool
@@ -79,6 +82,7 @@ class Caller:
         hangs_up = self.chance.choices(["never", "at once", "after the head", "in the middle"], [80, 5, 5, 10])[0]
         return Outcome(
             id=id,
+            key=self.chance.choices(list(WHOSE), list(WHOSE.values()))[0],
             face=self.chance.choice(FACES),
             model=self.chance.choice(ROUTES),
             streamed=self.chance.random() < 0.5,
@@ -91,7 +95,7 @@ class Caller:
         path, body = request(outcome)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         fields = {
-            "authorization": f"Bearer {KEY}",
+            "authorization": f"Bearer {KEYS[outcome.key]}",
             "content-type": "application/json",
             "x-client-request-id": outcome.id,
             "anthropic-version": "2023-06-01",

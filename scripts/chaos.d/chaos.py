@@ -13,10 +13,13 @@ from pathlib import Path
 
 from callers import Caller, Outcome
 from comparison import compare
-from services import Database, Gateway, Sim
+from limits import overruns
+from services import Database, Gateway, Redis, Sim
 
 PAUSE_BETWEEN_BLOWS_SECONDS = (0.8, 3.0)
 """How long the gateways are left alone between two blows."""
+STRUCK = {"database down": "PostgreSQL", "flush": "Redis", "restart": "Redis", "slowness": "Redis"}
+"""Who is struck, unless it is a gateway."""
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Run:
     callers: int
     gateways: list[Gateway]
     database: Database | None
+    redis: Redis | None
     over: threading.Event = field(default_factory=threading.Event)
     blows: list[Blow] = field(default_factory=list)
     failure: Exception | None = None
@@ -52,12 +56,12 @@ class Run:
         chance = random.Random(f"{self.seed} blows")
         while not self.over.wait(chance.uniform(*PAUSE_BETWEEN_BLOWS_SECONDS)):
             kinds = ["kill -9"] * 5 + ["stop in order"] * 2 + ["freeze"] * 2
-            if self.database:
-                kinds += ["database down"] * 2
+            if self.database and self.redis:
+                kinds += ["database down"] * 2 + ["flush"] * 2 + ["restart"] + ["slowness"]
             kind = chance.choice(kinds)
             gateway = chance.choice(self.gateways)
             pause = chance.uniform(0.1, 1.5)
-            blow = Blow(f"{kind} of {gateway.name if kind != 'database down' else 'PostgreSQL'}", time.time())
+            blow = Blow(f"{kind} of {STRUCK.get(kind, gateway.name)}", time.time())
             self.blows.append(blow)
             if kind == "kill -9":
                 gateway.kill()
@@ -67,9 +71,20 @@ class Run:
                 gateway.start()
             elif kind == "freeze":
                 gateway.freeze(pause)
-            elif self.database:
+            elif kind == "database down" and self.database:
                 self.database.restart(pause)
+            elif self.redis:
+                self.strike_redis(self.redis, kind, pause)
             blow.ended = time.time()
+
+    @staticmethod
+    def strike_redis(redis: Redis, kind: str, pause: float) -> None:
+        if kind == "flush":
+            redis.flush()
+        elif kind == "restart":
+            redis.restart(pause)
+        else:
+            redis.be_slow(pause)
 
 
 def main() -> int:
@@ -102,14 +117,18 @@ def main() -> int:
 def run(home: Path, seed: int, options: argparse.Namespace) -> dict:
     database = Database.of_environment() if options.store == "postgres" else None
     sim = Sim(home, seed)
-    gateways = [Gateway(home, number, sim.url, database) for number in range(2 if database else 1)]
+    redis = Redis() if database else None
+    gateways = [Gateway(home, number, sim.url, database, redis) for number in range(2 if database else 1)]
     try:
         for gateway in gateways:
             gateway.start()
-        chaos = Run(seed, options.seconds, options.callers, gateways, database)
+        chaos = Run(seed, options.seconds, options.callers, gateways, database, redis)
         outcomes = under_fire(chaos)
         rows, settled = at_rest(gateways)
         report = compare(sim.calls(), rows, outcomes, chaos.blows)
+        limits = overruns(rows, outcomes, chaos.blows, is_shared=redis is not None)
+        report["figures"]["limits"] = limits["figures"]
+        report["problems"] += limits["problems"]
         report |= {"seed": seed, "blows": [blow.what for blow in chaos.blows]}
         report["problems"] += settled
         report["problems"] += checked_by_itself(gateways[0])
@@ -117,6 +136,8 @@ def run(home: Path, seed: int, options: argparse.Namespace) -> dict:
         for gateway in gateways:
             gateway.kill()
         sim.stop()
+        if redis:
+            redis.kill()
     tell(report)
     return report
 
@@ -170,7 +191,7 @@ def tell(report: dict) -> None:
     if len(report["problems"]) > 40:
         print(f"and {len(report['problems']) - 40} more problems")
     verdict = "differs from" if report["problems"] else "agrees with"
-    print(f"the ledger {verdict} the provider's record (seed {report['seed']})")
+    print(f"the ledger {verdict} the provider's record and the limits (seed {report['seed']})")
 
 
 if __name__ == "__main__":

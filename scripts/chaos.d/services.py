@@ -11,7 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-KEY = "key-of-the-callers-in-chaos"
+KEYS = {"free": "key-of-the-callers-in-chaos", "rated": "key-of-callers-with-a-rate", "budgeted": "key-of-callers-with-a-budget"}
+"""The callers' keys by name. Nothing holds the first back; the others have limits that a run uses up."""
+RATE = 25
+"""Requests in an hour."""
+BUDGET_DOLLARS = "0.01"
+"""In all."""
 PATIENCE_SECONDS = 60
 PRICES = {"input": "2.5", "cached_input": "0.25", "output": "10"}
 """Dollars for a million tokens of every model, so that every row of the ledger can be computed again."""
@@ -124,6 +129,50 @@ class Database:
         self.control("start", f"--log={self.home / 'log'}", f"--options={given}")
 
 
+class Redis:
+    """What the gateways share, which may be lost, away, and slow."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.answers, "Redis to start")
+
+    def answers(self) -> bool:
+        try:
+            return self.say("PING").startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def say(self, command: str) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(command.encode() + b"\r\n")
+            return connection.recv(1024)
+
+    def flush(self) -> None:
+        self.say("FLUSHALL")
+
+    def be_slow(self, seconds: float) -> None:
+        """Answers nobody for so long, and then everybody."""
+        self.say(f"CLIENT PAUSE {int(seconds * 1000)} ALL")
+        time.sleep(seconds)
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait(PATIENCE_SECONDS)
+
+    def restart(self, pause: float) -> None:
+        self.kill()
+        time.sleep(pause)
+        self.start()
+
+
 def shell_quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -131,11 +180,11 @@ def shell_quoted(text: str) -> str:
 class Gateway(Process):
     """The gateway, with a data directory that outlives its processes."""
 
-    def __init__(self, home: Path, number: int, sim: str, database: Database | None) -> None:
+    def __init__(self, home: Path, number: int, sim: str, database: Database | None, redis: Redis | None) -> None:
         super().__init__(home, f"gateway-{number}", "/readyz")
         self.data = home / f"data-{number}"
         self.configuration = home / f"{self.name}.yaml"
-        self.configuration.write_text(json.dumps(configuration(sim, database)))
+        self.configuration.write_text(json.dumps(configuration(sim, database, redis)))
         self.arguments = ["--config", str(self.configuration), "--data-dir", str(self.data)]
 
     def start(self) -> None:
@@ -198,7 +247,7 @@ class Gateway(Process):
         return [json.loads(line) for line in listed.stdout.splitlines()]
 
 
-def configuration(sim: str, database: Database | None) -> dict[str, Any]:
+def configuration(sim: str, database: Database | None, redis: Redis | None) -> dict[str, Any]:
     """JSON is YAML."""
     local = {"api_key": "sk-chaos", "allow_private_address": True}
     kinds = {"openai": ("openai", f"{sim}/v1"), "anthropic": ("anthropic", sim), "google": ("gemini", sim), "cohere": ("cohere", sim)}
@@ -210,11 +259,16 @@ def configuration(sim: str, database: Database | None) -> dict[str, Any]:
         "providers": {name: {"kind": kind, "base_url": url} | local for name, (kind, url) in kinds.items()},
         "models": routes,
         "prices": [{"provider": name, "model": model} | PRICES for name, model in models.items()],
-        "keys": [{"name": "chaos", "key": KEY}],
+        "keys": [{"name": name, "key": key} for name, key in KEYS.items()],
+        "limits": [
+            {"name": "rate", "key": "rated", "requests": RATE, "per": "hour"},
+            {"name": "budget", "key": "budgeted", "usd": float(BUDGET_DOLLARS), "per": "total"},
+        ],
         "server": {"drain": "2s"},
     }
-    if database:
+    if database and redis:
         settings["store"] = database.url
+        settings["shared"] = redis.url
         settings["server"]["secret"] = "the-secret-that-all-gateways-of-chaos-share"
     return settings
 
