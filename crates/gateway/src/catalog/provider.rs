@@ -15,6 +15,8 @@ pub struct BuiltinProvider {
     pub litellm_names: &'static [&'static str],
     /// What `LiteLLM` writes before the model's name.
     pub litellm_prefixes: &'static [&'static str],
+    /// Where it publishes its prices: domains, with all below them.
+    pub domains: &'static [&'static str],
 }
 
 /// Every provider of the built-in catalog: makers of models first, resellers last, so that a bare
@@ -27,6 +29,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "openai",
         litellm_names: &["openai", "text-completion-openai"],
         litellm_prefixes: &["openai/"],
+        domains: &["openai.com"],
     },
     BuiltinProvider {
         name: "anthropic",
@@ -35,6 +38,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "anthropic",
         litellm_names: &["anthropic"],
         litellm_prefixes: &["anthropic/"],
+        domains: &["claude.com", "anthropic.com"],
     },
     BuiltinProvider {
         name: "gemini",
@@ -43,6 +47,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "google",
         litellm_names: &["gemini"],
         litellm_prefixes: &["gemini/"],
+        domains: &["google.dev", "google.com"],
     },
     BuiltinProvider {
         name: "mistral",
@@ -51,6 +56,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "mistral",
         litellm_names: &["mistral", "codestral", "text-completion-codestral"],
         litellm_prefixes: &["mistral/", "codestral/", "text-completion-codestral/"],
+        domains: &["mistral.ai"],
     },
     BuiltinProvider {
         name: "cohere",
@@ -59,6 +65,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "cohere",
         litellm_names: &["cohere", "cohere_chat"],
         litellm_prefixes: &["cohere/"],
+        domains: &["cohere.com"],
     },
     BuiltinProvider {
         name: "deepseek",
@@ -67,6 +74,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "deepseek",
         litellm_names: &["deepseek"],
         litellm_prefixes: &["deepseek/"],
+        domains: &["deepseek.com"],
     },
     BuiltinProvider {
         name: "xai",
@@ -75,6 +83,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "x-ai",
         litellm_names: &["xai"],
         litellm_prefixes: &["xai/"],
+        domains: &["x.ai"],
     },
     BuiltinProvider {
         name: "perplexity",
@@ -83,6 +92,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "perplexity",
         litellm_names: &["perplexity"],
         litellm_prefixes: &["perplexity/"],
+        domains: &["perplexity.ai"],
     },
     BuiltinProvider {
         name: "groq",
@@ -91,6 +101,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "groq",
         litellm_names: &["groq"],
         litellm_prefixes: &["groq/"],
+        domains: &["groq.com"],
     },
     BuiltinProvider {
         name: "together",
@@ -99,6 +110,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "together",
         litellm_names: &["together_ai"],
         litellm_prefixes: &["together_ai/"],
+        domains: &["together.ai"],
     },
     BuiltinProvider {
         name: "fireworks",
@@ -107,6 +119,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "fireworks",
         litellm_names: &["fireworks_ai", "fireworks_ai-embedding-models"],
         litellm_prefixes: &["fireworks_ai/"],
+        domains: &["fireworks.ai"],
     },
     BuiltinProvider {
         name: "azure",
@@ -115,6 +128,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "azure",
         litellm_names: &["azure", "azure_ai", "azure_text"],
         litellm_prefixes: &["azure/", "azure_ai/"],
+        domains: &["azure.com", "microsoft.com"],
     },
     BuiltinProvider {
         name: "bedrock",
@@ -123,6 +137,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "aws",
         litellm_names: &["bedrock", "bedrock_converse"],
         litellm_prefixes: &[],
+        domains: &["amazon.com", "amazonaws.com"],
     },
     BuiltinProvider {
         name: "vertex",
@@ -131,6 +146,7 @@ pub const BUILTIN_PROVIDERS: [BuiltinProvider; 14] = [
         genai_name: "google",
         litellm_names: &["vertex_ai*"],
         litellm_prefixes: &["vertex_ai/"],
+        domains: &["google.com"],
     },
 ];
 

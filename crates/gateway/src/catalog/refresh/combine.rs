@@ -2,16 +2,19 @@
 //!
 //! Prices are genai-prices' where it names a model; the table completes them (service tiers, meters
 //! that genai-prices does not have) only where both agree on the ordinary price, because half of
-//! one price list and half of another is no price list. A row of the table about a model that
+//! one price list and half of another is no price list. Where they disagree and the table's row names the page of the
+//! provider's that it was read from, the row's list is taken whole: it says what the provider says. A row of the table about a model that
 //! genai-prices covers only by a broad pattern stands for itself: `claude-opus-5-5` begins like
 //! `claude-opus-5` and is another model.
 
 use domain::model::Capabilities;
+use domain::money::PicoDollars;
 use domain::usage::ServiceTier;
 use jiff::civil::Date;
 
 use super::diff::{Conflict, Diff};
 use super::documented;
+use super::litellm::Listing;
 use crate::catalog::facts::{ModelFacts, PriceList, Source};
 use crate::catalog::meter::{Meter, Prices};
 use crate::catalog::names;
@@ -30,11 +33,15 @@ const COMPARED: [Meter; 4] = [
 pub(super) fn combine(
     provider: &BuiltinProvider,
     priced: Vec<ModelFacts>,
-    listed: &[ModelFacts],
+    listing: &Listing,
     today: Date,
     diff: &mut Diff,
 ) -> Vec<ModelFacts> {
     let shelf = Shelf::new(priced);
+    let listed = &listing.models;
+    let counts = |row: &ModelFacts, model: &ModelFacts| {
+        listing.is_vouched(&row.id) && !is_free_instead(row, model, today)
+    };
     let rows: Vec<(&ModelFacts, Option<&ModelFacts>)> = listed
         .iter()
         .map(|row| (row, same_model(&shelf, &row.id)))
@@ -43,7 +50,7 @@ pub(super) fn combine(
         .models()
         .iter()
         .map(|model| match companion(model, &rows, today) {
-            Some(row) => complete(model, row, today),
+            Some(row) => complete(model, row, same_id(row, model) && counts(row, model), today),
             None => model.clone(),
         })
         .collect();
@@ -60,13 +67,18 @@ pub(super) fn combine(
             continue;
         }
         if differs {
+            let (taken, other) = if counts(row, model) {
+                (row, model)
+            } else {
+                (model, row)
+            };
             diff.conflicts
-                .extend(conflicts(provider, model, row, today));
+                .extend(conflicts(provider, &row.id, taken, other, today));
         }
         if is_twin {
             continue;
         }
-        let mut variant = complete(model, row, today);
+        let mut variant = complete(model, row, counts(row, model), today);
         variant.id.clone_from(&row.id);
         variant.names = Vec::new();
         let is_covered = combined.iter().any(|other| {
@@ -148,23 +160,33 @@ fn agree(model: &ModelFacts, row: &ModelFacts, today: Date) -> bool {
     }
 }
 
+/// Whether a row makes free what costs something elsewhere: rather a price that is missing.
+fn is_free_instead(row: &ModelFacts, model: &ModelFacts, today: Date) -> bool {
+    let input = |facts| standard(facts, today).and_then(|list| list.prices.get(Meter::Input));
+    let is_free = |price: PicoDollars| price == PicoDollars::ZERO;
+    input(row).is_some_and(is_free) && !input(model).is_some_and(is_free)
+}
+
 fn conflicts(
     provider: &BuiltinProvider,
-    model: &ModelFacts,
-    row: &ModelFacts,
+    id: &str,
+    taken: &ModelFacts,
+    other: &ModelFacts,
     today: Date,
 ) -> Vec<Conflict> {
-    let (Some(taken), Some(other)) = (standard(model, today), standard(row, today)) else {
+    let (Some(taken), Some(other)) = (standard(taken, today), standard(other, today)) else {
         return Vec::new();
     };
+    let source = taken.source;
     COMPARED
         .into_iter()
         .filter_map(|meter| {
             let (taken, other) = (taken.prices.get(meter)?, other.prices.get(meter)?);
             (taken != other).then(|| Conflict {
                 provider: provider.name.to_owned(),
-                model: row.id.clone(),
+                model: id.to_owned(),
                 meter,
+                source,
                 taken,
                 other,
             })
@@ -172,8 +194,9 @@ fn conflicts(
         .collect()
 }
 
-/// A model with the capabilities of a row and, if they agree, what only the row prices.
-fn complete(model: &ModelFacts, row: &ModelFacts, today: Date) -> ModelFacts {
+/// A model with the capabilities of a row and, if they agree, what only the row prices; if they do not, the row's
+/// prices where these count.
+fn complete(model: &ModelFacts, row: &ModelFacts, row_counts: bool, today: Date) -> ModelFacts {
     let mut completed = model.clone();
     completed.capabilities = Capabilities {
         // The sources disagree by what they count; too small a window would refuse good calls.
@@ -184,6 +207,9 @@ fn complete(model: &ModelFacts, row: &ModelFacts, today: Date) -> ModelFacts {
         ..row.capabilities.clone()
     };
     if !agree(model, row, today) {
+        if row_counts {
+            completed.prices.clone_from(&row.prices);
+        }
         return completed;
     }
     let Some(in_force) = standard(model, today).cloned() else {

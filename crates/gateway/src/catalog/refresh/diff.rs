@@ -8,6 +8,7 @@ use domain::usage::ServiceTier;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::super::facts::Source;
 use super::super::meter::Meter;
 
 /// Everything that a refresh did, and everything that it refused to do.
@@ -81,9 +82,11 @@ pub struct Conflict {
     pub model: String,
     /// What is priced.
     pub meter: Meter,
-    /// The price that was taken, from genai-prices.
+    /// Whose price was taken.
+    pub source: Source,
+    /// The price that was taken.
     pub taken: PicoDollars,
-    /// The price that was not, from `LiteLLM`'s table.
+    /// The price that was not.
     pub other: PicoDollars,
 }
 
@@ -156,9 +159,13 @@ impl fmt::Display for PriceChange {
 
 impl fmt::Display for Conflict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (taken, other) = match self.source {
+            Source::Litellm => ("litellm", "genai-prices"),
+            _ => ("genai-prices", "litellm"),
+        };
         write!(
             formatter,
-            "{}/{} {}: genai-prices {} taken, litellm {}",
+            "{}/{} {}: {taken} {} taken, {other} {}",
             self.provider,
             self.model,
             self.meter,

@@ -106,6 +106,11 @@ impl Merge<'_> {
     fn model(&self, old: &ModelFacts, mut new: ModelFacts, diff: &mut Diff) -> ModelFacts {
         if !self.is_complete {
             new.capabilities = old.capabilities.clone();
+            let in_force = self.standard(old);
+            if in_force.is_some_and(|list| list.source == Source::Litellm) {
+                // The table overruled the other source, and nobody has asked it again.
+                return old.clone();
+            }
             self.keep_filled_meters(old, &mut new);
         }
         if new.capabilities != old.capabilities {

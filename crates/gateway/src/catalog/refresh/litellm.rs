@@ -1,7 +1,7 @@
 //! Reads `LiteLLM`'s `model_prices_and_context_window.json`.
 //! <https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::money::PicoDollars;
 use domain::usage::ServiceTier;
@@ -19,9 +19,24 @@ use crate::catalog::provider::{BUILTIN_PROVIDERS, BuiltinProvider};
 
 /// What the table says, by our names of the providers.
 pub(super) struct Table {
-    pub(super) models: BTreeMap<&'static str, Vec<ModelFacts>>,
+    pub(super) models: BTreeMap<&'static str, Listing>,
     pub(super) refused: Vec<Refused>,
     pub(super) unread: BTreeMap<String, usize>,
+}
+
+/// The rows about one provider.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub(super) models: Vec<ModelFacts>,
+    /// Those that name a page of the provider's as their source.
+    vouched: BTreeSet<String>,
+}
+
+impl Listing {
+    /// Whether the row about this model names a page of the provider's as its source.
+    pub(super) fn is_vouched(&self, id: &str) -> bool {
+        self.vouched.contains(id)
+    }
 }
 
 /// A row of the table: member names and values.
@@ -77,12 +92,15 @@ pub(super) fn read(text: &str, today: Date) -> Result<Table, serde_json::Error> 
 
 impl Table {
     fn add(&mut self, provider: &BuiltinProvider, id: &str, prices: Vec<PriceList>, row: &Row) {
-        let models = self.models.entry(provider.name).or_default();
+        let listing = self.models.entry(provider.name).or_default();
         // The table has some models with and without the provider before the name.
-        if models.iter().any(|model| model.id == id) {
+        if listing.models.iter().any(|model| model.id == id) {
             return;
         }
-        models.push(ModelFacts {
+        if names_source(provider, row) {
+            listing.vouched.insert(id.to_owned());
+        }
+        listing.models.push(ModelFacts {
             id: id.to_owned(),
             names: Vec::new(),
             capabilities: capabilities(provider.name, id, row),
@@ -90,6 +108,17 @@ impl Table {
             withdrawn: None,
         });
     }
+}
+
+/// Whether a row says that it was read from a page of the provider's own.
+fn names_source(provider: &BuiltinProvider, row: &Row) -> bool {
+    let source = row.get("source").and_then(Value::as_str);
+    let page = source.and_then(|source| source.strip_prefix("https://"));
+    let host = page.and_then(|page| page.split('/').next()).unwrap_or("");
+    provider.domains.iter().any(|domain| {
+        let before = host.strip_suffix(domain);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    })
 }
 
 /// Which model of ours a row is about. Keys that name a region, an image size or a size class of

@@ -20,6 +20,7 @@ struct Cases {
     provider: String,
     source: String,
     as_of: String,
+    checked: String,
     #[serde(rename = "cases")]
     list: Vec<Case>,
 }
@@ -106,6 +107,7 @@ fn every_provider_of_the_catalog_has_cases_with_a_source() {
     for cases in &cases {
         assert!(cases.source.starts_with("https://"), "{}", cases.provider);
         assert!(cases.as_of.len() == "2025-11".len(), "{}", cases.provider);
+        assert!(cases.checked.starts_with("20"), "{}", cases.provider);
         assert!(!cases.list.is_empty(), "{}", cases.provider);
     }
 }

@@ -221,6 +221,50 @@ fn the_table_adds_tiers_only_where_it_agrees_about_the_ordinary_price() {
 }
 
 #[test]
+fn a_row_that_names_the_vendors_page_overrules_the_other_source_from_its_day_on() {
+    let prices = json!([model("m", &json!({ "input_mtok": 2, "output_mtok": 8 }))]);
+    let (old, _) = rebuilt(&CatalogFile::default(), &prices, None, FIRST);
+    let row = |source: &str, input: f64| {
+        let more = json!({ "source": source, "input_cost_per_token_batches": input / 2.0 });
+        json!({ "m": table_row(input, &more) })
+    };
+    let taken = |table: &Value| {
+        let (files, diff) = rebuilt(&old, &prices, Some(table), SECOND);
+        let told: Vec<String> = diff.conflicts.iter().map(ToString::to_string).collect();
+        (files, told)
+    };
+    let (new, told) = taken(&row("https://platform.openai.com/docs/pricing", 1e-6));
+    assert_eq!(
+        told,
+        ["openai/m input: litellm $1/1M taken, genai-prices $2/1M"]
+    );
+    for (moment, expected) in [
+        ("2026-05-31T00:00:00Z", "2.000000000"),
+        ("2026-06-01T00:00:00Z", "1.000000000"),
+    ] {
+        assert_eq!(price_on(&new, "m", million(), moment), expected, "{moment}");
+    }
+    // It stays so until the table is read again.
+    let (later, diff) = rebuilt(&new, &prices, None, date(2026, 7, 1));
+    assert!(diff.is_empty(), "{diff}");
+    let moment = "2026-07-02T00:00:00Z";
+    assert_eq!(price_on(&later, "m", million(), moment), "1.000000000");
+    for (source, input) in [
+        ("https://example.com/openai.com", 1e-6),
+        ("https://notopenai.com/pricing", 1e-6),
+        ("https://openai.com/pricing", 0.0),
+    ] {
+        let (files, told) = taken(&row(source, input));
+        assert_eq!(
+            price_on(&files, "m", million(), moment),
+            "2.000000000",
+            "{source}"
+        );
+        assert!(told[0].contains("genai-prices $2/1M taken"), "{told:?}");
+    }
+}
+
+#[test]
 fn a_model_covered_only_by_a_prefix_keeps_its_own_price() {
     let prefix = json!([{
         "id": "m-1", "match": { "starts_with": "m-1" }, "prices": { "input_mtok": 2 }
