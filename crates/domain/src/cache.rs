@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::fleet::SharedStateError;
-use crate::id::{OrganizationId, ProjectId};
+use crate::id::{OrganizationId, ProjectId, RequestId};
 
 /// Finds an answer that is kept. The tenant is part of it, so that nothing can be found for another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,64 +55,68 @@ impl CacheTenant {
     }
 }
 
-/// What is to be forgotten wherever it is kept: the answers of a tenant, or one of them.
+/// What is to be forgotten wherever it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forgotten {
-    /// Whose.
-    pub tenant: CacheTenant,
-    /// Which one; `None` means all.
-    pub digest: Option<[u8; 32]>,
+pub enum Forgotten {
+    /// All answers of a tenant.
+    Of(CacheTenant),
+    /// One answer.
+    Answer(CacheKey),
+    /// The answer that a call of the tenant's got or gave, by whichever process knows the call.
+    ToCall(CacheTenant, RequestId),
 }
 
 /// The text does not say what is to be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "what is to be forgotten is tenant, project and digest, with `:` between them and `*` for all"
+    "what is to be forgotten is tenant, project and digest or call, with `:` between them and `*` for all"
 )]
 pub struct InvalidForgotten;
 
 impl Forgotten {
-    /// Whether the answer of `key` is meant.
+    /// Whether the answer of `key` is meant, as far as the key alone tells.
     pub fn has(&self, key: &CacheKey) -> bool {
-        self.tenant.has(key) && self.digest.is_none_or(|digest| digest == key.digest)
+        match self {
+            Self::Of(tenant) => tenant.has(key),
+            Self::Answer(answer) => answer == key,
+            Self::ToCall(..) => false,
+        }
     }
 }
 
 impl From<CacheTenant> for Forgotten {
     fn from(tenant: CacheTenant) -> Self {
-        Self {
-            tenant,
-            digest: None,
-        }
+        Self::Of(tenant)
     }
 }
 
 impl From<CacheKey> for Forgotten {
     fn from(key: CacheKey) -> Self {
-        Self {
-            tenant: CacheTenant {
-                organization_id: Some(key.organization_id),
-                project_id: Some(key.project_id),
-            },
-            digest: Some(key.digest),
+        Self::Answer(key)
+    }
+}
+
+impl fmt::Display for CacheTenant {
+    /// Tenant and project, with `:` between them and `*` for all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.organization_id {
+            Some(id) => write!(f, "{id}:")?,
+            None => f.write_str("*:")?,
+        }
+        match self.project_id {
+            Some(id) => write!(f, "{id}"),
+            None => f.write_str("*"),
         }
     }
 }
 
 impl fmt::Display for Forgotten {
-    /// Tenant, project and digest, with `:` between them and `*` for all.
+    /// Tenant, project and digest or call, with `:` between them and `*` for all.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.tenant.organization_id {
-            Some(id) => write!(f, "{id}:")?,
-            None => f.write_str("*:")?,
-        }
-        match self.tenant.project_id {
-            Some(id) => write!(f, "{id}:")?,
-            None => f.write_str("*:")?,
-        }
-        match &self.digest {
-            Some(digest) => digest.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
-            None => f.write_str("*"),
+        match self {
+            Self::Of(tenant) => write!(f, "{tenant}:*"),
+            Self::Answer(key) => write!(f, "{key}"),
+            Self::ToCall(tenant, request) => write!(f, "{tenant}:{request}"),
         }
     }
 }
@@ -131,16 +135,25 @@ impl FromStr for Forgotten {
             }
         }
         let mut parts = text.splitn(3, ':');
-        Ok(Self {
-            tenant: CacheTenant {
-                organization_id: part(parts.next())?,
-                project_id: part(parts.next())?,
-            },
-            digest: match parts.next() {
-                Some("*") => None,
-                digest => Some(digest.and_then(digest_of).ok_or(InvalidForgotten)?),
-            },
-        })
+        let tenant = CacheTenant {
+            organization_id: part(parts.next())?,
+            project_id: part(parts.next())?,
+        };
+        let what = parts.next().ok_or(InvalidForgotten)?;
+        if what == "*" {
+            return Ok(Self::Of(tenant));
+        }
+        if let Ok(request) = what.parse() {
+            return Ok(Self::ToCall(tenant, request));
+        }
+        match (tenant.organization_id, tenant.project_id, digest_of(what)) {
+            (Some(organization_id), Some(project_id), Some(digest)) => Ok(Self::Answer(CacheKey {
+                organization_id,
+                project_id,
+                digest,
+            })),
+            _ => Err(InvalidForgotten),
+        }
     }
 }
 
@@ -240,7 +253,11 @@ mod tests {
             assert!(what.has(&key));
             assert_eq!(what.has(&other), has_other);
         }
-        for text in ["", "*", "*:*", "*:*:ab", "x:*:*", "*:*:*:*"] {
+        let call = "req_00000000000000000000000000000009".parse().unwrap();
+        let to_call = Forgotten::ToCall(of_project, call);
+        assert_eq!(to_call.to_string().parse(), Ok(to_call));
+        assert!(!to_call.has(&key), "a key does not tell whom it answered");
+        for text in ["", "*", "*:*", "*:*:ab", "x:*:*", "*:*:*:*", "*:*:req_1"] {
             assert_eq!(text.parse::<Forgotten>(), Err(InvalidForgotten), "{text}");
         }
     }

@@ -6,6 +6,17 @@ use domain::id::RequestId;
 
 use super::Cache;
 
+/// What became of an answer that was found wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evicted {
+    /// It is forgotten.
+    Here,
+    /// This process does not know it. The other replicas were told: the one that does forgets it for all.
+    Told,
+    /// Nobody knows it.
+    Unknown,
+}
+
 impl Cache {
     /// Forgets what is kept for `tenant`, here and where replicas share it, and tells the other replicas; answers
     /// how much stood in this process.
@@ -21,9 +32,24 @@ impl Cache {
         Ok(purged)
     }
 
-    /// Forgets the answer that `request` got or gave, which was found wrong, here and at the other replicas;
-    /// `false` where none of `tenant` is known.
-    pub async fn evict(&self, request: RequestId, tenant: CacheTenant) -> bool {
+    /// Forgets the answer that `request` got or gave, which was found wrong, here and at the other replicas. Where
+    /// this process knows of none of `tenant`, the others are told to look.
+    pub async fn evict(
+        &self,
+        request: RequestId,
+        tenant: CacheTenant,
+    ) -> Result<Evicted, SharedStateError> {
+        if self.evict_known(request, tenant).await {
+            return Ok(Evicted::Here);
+        }
+        if self.shared.is_none() {
+            return Ok(Evicted::Unknown);
+        }
+        self.tell(&Forgotten::ToCall(tenant, request)).await?;
+        Ok(Evicted::Told)
+    }
+
+    async fn evict_known(&self, request: RequestId, tenant: CacheTenant) -> bool {
         let removed = self.answered_by.remove_if(&request, |key| tenant.has(key));
         let Some((_, key)) = removed else {
             return false;
@@ -47,7 +73,11 @@ impl Cache {
         };
         let (told, mark) = shared.told(mark).await?;
         for what in &told {
-            self.forget(what);
+            if let Forgotten::ToCall(tenant, request) = *what {
+                self.evict_known(request, tenant).await;
+            } else {
+                self.forget(what);
+            }
         }
         Ok(Some(mark))
     }

@@ -41,6 +41,7 @@ use quick_cache::Weighter;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+pub use forget::Evicted;
 pub(crate) use record::Recorder;
 pub(crate) use replay::Found;
 pub use rules::{CacheRules, CacheScope, Caching};

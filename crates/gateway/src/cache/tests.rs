@@ -451,6 +451,7 @@ fn a_hit_counts_as_a_request_and_takes_none_of_the_budget() {
     let rate = Rate {
         rpm: Some(2),
         tpm: None,
+        ..Rate::default()
     };
     let caller = caller(rate, Some(spent));
     let ask = |body| cached.answered(&caller, cached.inbound(body, &[]));
@@ -775,15 +776,12 @@ fn what_was_found_wrong_and_what_is_purged_is_gone_everywhere() {
         organization_id: Some("org_00000000000000000000000000000009".parse().unwrap()),
         project_id: None,
     };
-    assert!(!run(&cached.stage.clock, cached.cache.evict(hit, others)));
-    assert!(run(
-        &cached.stage.clock,
-        cached.cache.evict(hit, CacheTenant::default())
-    ));
-    assert!(!run(
-        &cached.stage.clock,
-        cached.cache.evict(request_id(), CacheTenant::default())
-    ));
+    let evict = |request, tenant| run(&cached.stage.clock, cached.cache.evict(request, tenant));
+    assert_eq!(evict(hit, others).unwrap(), Evicted::Told);
+    assert!(!shelf.kept.lock().unwrap().is_empty());
+    let everybody = CacheTenant::default();
+    assert_eq!(evict(hit, everybody).unwrap(), Evicted::Here);
+    assert_eq!(evict(request_id(), everybody).unwrap(), Evicted::Told);
     assert!(shelf.kept.lock().unwrap().is_empty());
     assert_eq!(cached.ask(ASK).0, CacheOutcome::Miss);
     cached.finish_work();
@@ -825,7 +823,7 @@ fn what_one_replica_forgets_the_others_forget_as_well() {
     let evicted = one
         .cache
         .evict(one.last().request_id, CacheTenant::default());
-    assert!(run(&one.stage.clock, evicted));
+    assert_eq!(run(&one.stage.clock, evicted).unwrap(), Evicted::Here);
     assert_eq!(
         two.ask(ASK).0,
         CacheOutcome::Hit,
@@ -838,6 +836,36 @@ fn what_one_replica_forgets_the_others_forget_as_well() {
     assert_eq!(two.cache.stats().entries, 1);
     follow(Some(&mark));
     assert_eq!(two.cache.stats().entries, 0);
+}
+
+#[test]
+fn feedback_reaches_the_replica_that_gave_the_answer() {
+    let shelf = Arc::new(Shelf::default());
+    let of = |acts: usize| {
+        let acts = (0..acts).map(|_| Act::whole(200, ANSWER));
+        Cached::on(Stage::of(acts), Some(Arc::clone(&shelf)))
+    };
+    let (mut one, two, three) = (of(2), of(1), of(1));
+    let follow = |replica: &Cached, mark: Option<&ForgottenMark>| {
+        run(&replica.stage.clock, replica.cache.follow(mark)).unwrap()
+    };
+    let mark = follow(&one, None);
+    one.ask(ASK);
+    one.finish_work();
+    assert_eq!(two.ask(ASK).0, CacheOutcome::Hit);
+    let everybody = CacheTenant::default();
+    let told = three.cache.evict(one.last().request_id, everybody);
+    assert_eq!(run(&three.stage.clock, told).unwrap(), Evicted::Told);
+    // The one that gave it forgets it, and tells those that have it as well.
+    follow(&one, mark.as_ref());
+    assert!(shelf.kept.lock().unwrap().is_empty());
+    follow(&two, mark.as_ref());
+    assert_eq!(two.cache.stats().entries, 0);
+    assert_eq!(one.ask(ASK).0, CacheOutcome::Miss);
+    // Nobody else is asked where nothing is shared.
+    let alone = Cached::of([]);
+    let unknown = alone.cache.evict(request_id(), everybody);
+    assert_eq!(run(&alone.stage.clock, unknown).unwrap(), Evicted::Unknown);
 }
 
 #[test]

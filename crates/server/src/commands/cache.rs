@@ -58,6 +58,9 @@ pub async fn run(at: &Installation, options: CacheOptions) -> anyhow::Result<Exi
         CacheCommand::Prompts => show_prompts(&answer),
         CacheCommand::Purge(_) => print(format_args!("{} answers forgotten", answer["purged"])),
         CacheCommand::Feedback { .. } if answer["evicted"] == true => print("forgotten"),
+        CacheCommand::Feedback { .. } if answer["told"] == true => {
+            print("not known here; the other replicas were told to forget it");
+        }
         CacheCommand::Feedback { .. } => print("nothing to forget"),
     }
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use axum::response::Response;
 use domain::cache::CacheTenant;
 use domain::id::{OrganizationId, RequestId};
 use domain::problem::{Problem, ProblemKind};
-use gateway::cache::Cache;
+use gateway::cache::{Cache, Evicted};
 use identity::tenants::Reach;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -115,8 +115,19 @@ pub async fn feedback(State(app): State<Shared>, request: Request) -> Response {
             project_id: None,
         };
         let cache = cache(&app)?;
-        let evicted = feedback.verdict == Verdict::Wrong && cache.evict(id, tenant).await;
-        Ok(json!({ "evicted": evicted }))
+        if feedback.verdict == Verdict::Right {
+            return Ok(json!({ "evicted": false, "told": false }));
+        }
+        let evicted = cache.evict(id, tenant).await.map_err(|error| {
+            tracing::warn!(error = %Causes(&error), "other replicas could not be told to forget an answer");
+            let detail = "This process does not know the call, and the other replicas could not be told. Try \
+                          again.";
+            Problem::new(ProblemKind::Unavailable, detail)
+        })?;
+        Ok(json!({
+            "evicted": evicted == Evicted::Here,
+            "told": evicted == Evicted::Told,
+        }))
     };
     answered(&arrival, evicted.await)
 }

@@ -124,10 +124,8 @@ fn an_answer_that_was_found_wrong_is_not_given_again() {
     let again = asking("How can I reset my password");
     assert_eq!(cached.ask(&again).0, CacheOutcome::SemanticHit);
     let hit = cached.last().request_id;
-    assert!(run(
-        &cached.stage.clock,
-        cached.cache.evict(hit, CacheTenant::default())
-    ));
+    let evicted = cached.cache.evict(hit, CacheTenant::default());
+    assert_eq!(run(&cached.stage.clock, evicted).unwrap(), Evicted::Here);
     assert_eq!(semantic(&cached).entries, 0);
     assert_eq!(cached.ask(&again).0, CacheOutcome::Miss);
 }

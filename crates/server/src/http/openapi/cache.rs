@@ -119,8 +119,11 @@ pub(super) fn paths() -> Value {
                 },
             } } } },
             "responses": {
-                "200": answer("Whether an answer was forgotten.", json!({
-                    "type": "object", "properties": { "evicted": { "type": "boolean" } },
+                "200": answer("Whether an answer was forgotten, or the other replicas were told to.", json!({
+                    "type": "object", "properties": {
+                        "evicted": { "type": "boolean" },
+                        "told": { "type": "boolean" },
+                    },
                 })),
                 "default": failure,
             },
