@@ -97,6 +97,10 @@ pub trait ResponseStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<KeptResponse>, StoreError>;
 
+    /// Which of these answers are kept and are what they were when they were first kept: nobody has put another
+    /// in the place of one of them.
+    async fn unreplaced(&self, ids: &[ResponseId]) -> Result<Vec<ResponseId>, StoreError>;
+
     /// Puts `answer` in the place of what is kept under an identifier of this key's, if that is `place`
     /// still; answers whether it was.
     async fn replace_answer(

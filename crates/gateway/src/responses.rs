@@ -112,6 +112,14 @@ impl Responses {
             .await
     }
 
+    /// Which of these answers nobody has ended or deleted.
+    async fn unreplaced(&self, ids: &[ResponseId]) -> Result<Vec<ResponseId>, StoreError> {
+        match ids {
+            [] => Ok(Vec::new()),
+            ids => self.store.unreplaced(ids).await,
+        }
+    }
+
     /// Puts an answer in the place of what was kept while it was made.
     fn conclude(&self, begun: &KeptResponse, answer: Bytes) {
         let place = begun.answer.clone();

@@ -77,6 +77,8 @@ const BATCHES: usize = 256;
 /// Files that are removed together.
 const ENDED_FILES: u32 = 100;
 
+/// How often it is looked which answers were cancelled elsewhere that are made here.
+const CANCELLED_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked which answers other replicas forget.
 const FORGOTTEN_PAUSE: Duration = Duration::from_secs(1);
 /// How long events are kept.
@@ -127,6 +129,7 @@ pub fn start(app: &Shared, queues: Queues, tasks: &Arc<Tasks>, sync: Option<Dura
         queues.jobs,
         tasks_of(),
     ));
+    tasks.start(follow_cancelled(Arc::clone(app), stop()));
     tasks.start(queues::send_copies(
         Arc::clone(app),
         queues.copies,
@@ -519,6 +522,15 @@ async fn work_on_batches(app: Shared, tasks: Arc<Tasks>, mut stop: Stop) {
             goes_on = stop.pause(BATCHES_PAUSE) => if !goes_on {
                 return app.batches.halt();
             },
+        }
+    }
+}
+
+/// Ends answers that are made here and that somebody cancelled at another replica.
+async fn follow_cancelled(app: Shared, mut stop: Stop) {
+    while stop.pause(CANCELLED_PAUSE).await {
+        if let Err(error) = app.gateway.follow_cancelled().await {
+            tracing::debug!(%error, "what was cancelled elsewhere is not known for now");
         }
     }
 }

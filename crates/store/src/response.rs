@@ -6,8 +6,9 @@ use domain::response::{KeptResponse, ResponseId, ResponseStore};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
-use crate::database::{Store, execute, rows};
-use crate::value::{Reader, microseconds};
+use crate::database::{Session, Store, execute, rows};
+use crate::error::store_error;
+use crate::value::{Reader, microseconds, readable};
 
 #[async_trait]
 impl ResponseStore for Store {
@@ -65,6 +66,41 @@ impl ResponseStore for Store {
         .transpose()
     }
 
+    async fn unreplaced(&self, ids: &[ResponseId]) -> Result<Vec<ResponseId>, StoreError> {
+        let ids: serde_json::Value = ids.iter().map(ResponseId::as_str).collect();
+        let ids = ids.to_string();
+        let mut connection = self.database.read().await?;
+        // One parameter, whatever the number of answers.
+        let found: Vec<String> = match connection.session() {
+            Session::Sqlite(connection) => {
+                sqlx::query_scalar(
+                    "SELECT id
+                     FROM responses
+                     WHERE id IN (SELECT value FROM json_each($1)) AND is_replaced = 0",
+                )
+                .bind(ids)
+                .fetch_all(connection)
+                .await
+            }
+            Session::Postgres(connection) => {
+                sqlx::query_scalar(
+                    "SELECT id
+                     FROM responses
+                     WHERE id IN (SELECT json_array_elements_text($1::JSON)) AND is_replaced = 0",
+                )
+                .bind(ids)
+                .fetch_all(connection)
+                .await
+            }
+        }
+        .map_err(store_error)?;
+        let ids = found.iter().map(|id| {
+            let table = "responses";
+            Reader { table, id }.parse("id", id)
+        });
+        Ok(readable(ids))
+    }
+
     async fn replace_answer(
         &self,
         id: &ResponseId,
@@ -76,7 +112,7 @@ impl ResponseStore for Store {
         let replaced = execute!(
             transaction.session(),
             "UPDATE responses
-             SET answer = $1
+             SET answer = $1, is_replaced = 1
              WHERE id = $2 AND key_id = $3 AND answer = $4",
             answer,
             id.as_str(),

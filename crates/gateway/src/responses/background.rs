@@ -4,7 +4,7 @@
 //! Such an answer is in the store before its caller learns of it, and replaced there when it is over. If this
 //! process ends before, the ledger has its call; whoever looks at the answer then is told that it failed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +13,7 @@ use domain::caller::Caller;
 use domain::id::KeyId;
 use domain::problem::{Problem, ProblemKind};
 use domain::response::{KeptResponse, ResponseId};
+use domain::store_error::StoreError;
 use futures_util::{Stream, StreamExt, stream};
 use http::HeaderValue;
 use providers::openai::responses::state::background::{self, Event, EventReader};
@@ -70,7 +71,7 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
     Cancelled,
-    /// It was deleted: nothing of it is kept.
+    /// It was deleted, or ended elsewhere: nothing of it is kept here.
     Forgotten,
 }
 
@@ -172,6 +173,21 @@ impl Gateway {
         }
         jobs.locked().remove(&running.kept.id);
         running.note(|state| state.phase = Phase::Over);
+    }
+
+    /// Has answers end that are made here and that somebody cancelled or deleted at another replica. What stands
+    /// in the store then stays. Called again and again.
+    pub async fn follow_cancelled(&self) -> Result<(), StoreError> {
+        let made: Vec<Arc<Running>> = self.jobs.locked().values().map(Arc::clone).collect();
+        let ids: Vec<ResponseId> = made.iter().map(|running| running.kept.id.clone()).collect();
+        let wanted = self.responses.unreplaced(&ids).await?;
+        let wanted: HashSet<ResponseId> = wanted.into_iter().collect();
+        for running in made {
+            if !wanted.contains(&running.kept.id) {
+                running.forget();
+            }
+        }
+        Ok(())
     }
 
     async fn outcome(&self, open: Box<OpenChat>, running: &Running) -> Outcome {

@@ -118,7 +118,7 @@ impl Gateway {
         if stage(&kept.answer) == Stage::Over {
             return Ok(kept.answer);
         }
-        // Another replica is at it; what it makes finds its place taken.
+        // Another replica is at it; it stops as soon as it sees this, and what it makes finds its place taken.
         let answer = cancelled(&kept.answer);
         self.responses.conclude(&kept, answer.clone());
         Ok(answer)

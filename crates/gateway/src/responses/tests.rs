@@ -402,6 +402,31 @@ mod background {
     }
 
     #[test]
+    fn an_answer_that_is_cancelled_at_another_replica_is_not_made_any_longer() {
+        let mut stage = Stage::of([Act::Hang]);
+        let queued = ask(&stage, &stage.caller, &asked()).unwrap();
+        let id: ResponseId = queued["id"].as_str().unwrap().parse().unwrap();
+        let job = stage.jobs.try_recv().unwrap();
+        let mut making = pin!(stage.gateway.make(job));
+        let follow = || run(&stage.clock, stage.gateway.follow_cancelled()).unwrap();
+        follow();
+        assert!(poll(making.as_mut()).is_pending());
+        let now = stage.clock.now();
+        let kept = run(&stage.clock, stage.responses.find(&stage.caller, &id, now));
+        let kept = kept.unwrap().unwrap();
+        let answer = br#"{"status":"cancelled"}"#;
+        let owner = stage.caller.key_id();
+        let cancelled = stage.store.replace_answer(&id, owner, &kept.answer, answer);
+        assert!(run(&stage.clock, cancelled).unwrap());
+        follow();
+        run(&stage.clock, making);
+        assert_eq!(stage.heard.only().state, CallState::Cancelled);
+        write(&stage);
+        let found = stage.gateway.response(&stage.caller, id.as_str(), now);
+        assert_eq!(&*run(&stage.clock, found).unwrap(), answer);
+    }
+
+    #[test]
     fn a_forgotten_answer_is_not_made() {
         let mut stage = Stage::of([Act::Hang]);
         let queued = ask(&stage, &stage.caller, &asked()).unwrap();

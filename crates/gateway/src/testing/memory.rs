@@ -1,6 +1,6 @@
 //! A store in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -25,6 +25,8 @@ pub(crate) struct Memory {
     miscounts: Mutex<Vec<fn(&mut SpendTotal)>>,
     hours_apart: Mutex<Vec<HourApart>>,
     responses: Mutex<HashMap<ResponseId, KeptResponse>>,
+    /// Those of them in whose place another was put.
+    replaced: Mutex<HashSet<ResponseId>>,
     pub(crate) turns: Mutex<HashMap<Place, KeptTurn>>,
     /// How often turns were looked up.
     pub(crate) look_ups: AtomicU32,
@@ -259,7 +261,18 @@ impl ResponseStore for Memory {
             return Ok(false);
         };
         found.answer = answer.to_vec().into();
+        self.replaced.lock().unwrap().insert(id.clone());
         Ok(true)
+    }
+
+    async fn unreplaced(&self, ids: &[ResponseId]) -> Result<Vec<ResponseId>, StoreError> {
+        let (kept, replaced) = (
+            self.responses.lock().unwrap(),
+            self.replaced.lock().unwrap(),
+        );
+        let ids = ids.iter();
+        let is_unreplaced = |id: &&ResponseId| kept.contains_key(*id) && !replaced.contains(*id);
+        Ok(ids.filter(is_unreplaced).cloned().collect())
     }
 
     async fn delete_response(&self, id: &ResponseId, owner: KeyId) -> Result<bool, StoreError> {

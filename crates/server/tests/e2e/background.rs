@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bench::client::Client;
+use crate::bench::fleet::Fleet;
 use crate::bench::process::{Installation, Trunkline};
 use crate::bench::providers;
 use crate::bench::simulated::Simulated;
@@ -106,6 +107,49 @@ async fn a_cancelled_answer_hangs_up_at_its_provider() {
     })
     .await;
     assert_eq!(call["operation"], "chat");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cancelled_at_another_replica_hangs_up_at_its_provider() {
+    let sim = Simulated::start().await;
+    let fleet = Fleet::of(2, &providers(sim.address)).await;
+    let replicas = fleet.start().await;
+    let (one, other) = (replicas[0].app(), replicas[1].app());
+    let cancel = async |id: &str| {
+        let path = format!("/v1/responses/{id}/cancel");
+        let cancelled = other.post(&path, &json!({})).await;
+        assert_eq!(cancelled.json()["status"], "cancelled");
+    };
+    let delete = async |id: &str| {
+        let deleted = other.delete(&format!("/v1/responses/{id}")).await;
+        assert_eq!(deleted.json()["deleted"], true, "{}", deleted.text());
+    };
+    let ended = async |count: usize| {
+        eventually("the call has ended", async || {
+            let calls = one.logs("&state=cancelled").await;
+            (calls.len() == count).then_some(())
+        })
+        .await;
+    };
+    let id = queue(
+        &one,
+        &asked("anthropic/claude", "a mark [[sim latency=60000]]"),
+    )
+    .await;
+    sim.received("a mark").await;
+    cancel(&id).await;
+    ended(1).await;
+    assert_eq!(over(&one, &id).await["status"], "cancelled");
+    let id = queue(
+        &one,
+        &asked("anthropic/claude", "a word [[sim latency=60000]]"),
+    )
+    .await;
+    sim.received("a word").await;
+    delete(&id).await;
+    ended(2).await;
+    assert_eq!(one.get(&format!("/v1/responses/{id}")).await.status, 404);
+    fleet.stop(replicas).await;
 }
 
 #[tokio::test]

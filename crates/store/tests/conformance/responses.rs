@@ -88,6 +88,9 @@ async fn an_answer_takes_the_place_of_what_was_kept_and_of_nothing_else(bench: B
         replaced.await.unwrap()
     };
     let (place, other) = (kept.answer.to_vec(), key_id(2));
+    let ids = [response(2).id, kept.id.clone()];
+    let unreplaced = async || bench.store.unreplaced(&ids).await.unwrap();
+    assert_eq!(unreplaced().await, std::slice::from_ref(&kept.id));
     assert!(!replace(other, &place, b"{}").await);
     assert!(!replace(key_id(1), b"something else", b"{}").await);
     assert!(replace(key_id(1), &place, b"{\"a\":1}").await);
@@ -96,6 +99,7 @@ async fn an_answer_takes_the_place_of_what_was_kept_and_of_nothing_else(bench: B
         ..kept.clone()
     };
     assert_eq!(find(&bench, &kept.id, time(0)).await, Some(expected));
+    assert_eq!(unreplaced().await, []);
     assert!(!replace(key_id(1), &place, b"{}").await);
 }
 
