@@ -34,14 +34,15 @@ impl Admitted {
     }
 }
 
-/// How much the call counts where calls wait: as its caller says, where that is less than others, or where the
-/// caller administers.
+/// How much the call counts where calls wait: as its key does, unless it says itself that it counts less. One of
+/// an administrator may also say more.
 pub(crate) fn priority_of(caller: &Caller, headers: &HeaderMap) -> Priority {
+    let of_key = caller.key().priority;
     let said = headers.get(PRIORITY_FIELD);
-    let said = said.and_then(|word| Priority::from_word(word.to_str().ok()?));
-    match said.unwrap_or_default() {
-        Priority::High if !caller.is_admin() => Priority::Normal,
-        said => said,
+    match said.and_then(|word| Priority::from_word(word.to_str().ok()?)) {
+        None => of_key,
+        Some(said) if caller.is_admin() => said,
+        Some(said) => said.min(of_key),
     }
 }
 
@@ -127,4 +128,43 @@ fn expected_cost(
             least: priced.without_output(),
         });
     Ok((priced, outlay))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use domain::key::{Rate, Role, VirtualKey};
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn counting(of_key: Priority, role: Role, said: Option<&str>) -> &'static str {
+        let key = crate::testing::caller(Rate::default(), None);
+        let caller = Caller::holding(Arc::new(VirtualKey {
+            priority: of_key,
+            role,
+            ..VirtualKey::clone(key.key())
+        }));
+        let mut headers = HeaderMap::new();
+        if let Some(said) = said {
+            headers.insert(PRIORITY_FIELD, HeaderValue::from_str(said).unwrap());
+        }
+        priority_of(&caller, &headers).as_str()
+    }
+
+    #[test]
+    fn a_call_counts_as_its_key_does_unless_it_says_less() {
+        let member = |of_key, said| counting(of_key, Role::Member, said);
+        assert_eq!(member(Priority::Low, None), "low");
+        assert_eq!(member(Priority::Low, Some("high")), "low");
+        assert_eq!(member(Priority::Normal, Some("high")), "normal");
+        assert_eq!(member(Priority::Normal, Some("low")), "low");
+        assert_eq!(member(Priority::High, None), "high");
+        assert_eq!(member(Priority::High, Some("normal")), "normal");
+        assert_eq!(member(Priority::High, Some("urgent")), "high");
+        let admin = |of_key, said| counting(of_key, Role::Admin, said);
+        assert_eq!(admin(Priority::Low, None), "low");
+        assert_eq!(admin(Priority::Low, Some("high")), "high");
+    }
 }

@@ -10,6 +10,7 @@ use domain::key::{
     AddressRange, Budget, KeyRevision, KeyStore, ModelPattern, Origin, PreviousHash, Rate, Role,
     Rotation, VirtualKey,
 };
+use domain::limit::Priority;
 use domain::money::Cost;
 use domain::secret::Secret;
 use domain::store_error::StoreError;
@@ -35,8 +36,10 @@ pub struct NewKey {
     pub models: Vec<ModelPattern>,
     /// The addresses that it may be used from; empty permits all.
     pub addresses: Vec<AddressRange>,
-    /// Requests and tokens per minute.
+    /// How much it may ask for at a time.
     pub rate: Rate,
+    /// How much its calls count where they wait.
+    pub priority: Priority,
     /// Money per period.
     pub budget: Option<Budget>,
     /// From when on it is no longer good.
@@ -55,9 +58,18 @@ pub enum DeskError {
     /// The expiry lies in the past.
     #[error("the key would have expired already")]
     Expiry,
-    /// Requests or tokens per minute are zero, which would permit nothing.
-    #[error("a rate is at least 1 per minute; left out, it is without bound")]
+    /// Requests or tokens per minute, or calls at the same time, are zero, which would permit nothing.
+    #[error(
+        "requests and tokens per minute, and calls at the same time, are at least 1; left out, they are without \
+         bound"
+    )]
     Rate,
+    /// Calls cannot wait so, or for nothing.
+    #[error(
+        "calls wait where requests, tokens or calls at the same time are bounded, at most 10 minutes, and at \
+         least one may wait"
+    )]
+    Queue,
     /// The budget is less than nothing.
     #[error("a budget is not negative")]
     Budget,
@@ -107,8 +119,17 @@ impl Desk {
         if new.expires_at.is_some_and(|at| at <= now) {
             return Err(DeskError::Expiry);
         }
-        if new.rate.rpm == Some(0) || new.rate.tpm == Some(0) {
+        let Rate {
+            rpm,
+            tpm,
+            concurrency,
+            queue,
+        } = new.rate;
+        if rpm == Some(0) || tpm == Some(0) || concurrency == Some(0) {
             return Err(DeskError::Rate);
+        }
+        if queue.is_some_and(|queue| new.rate.is_unbounded() || !queue.is_possible()) {
+            return Err(DeskError::Queue);
         }
         if new.budget.is_some_and(|budget| budget.limit < Cost::ZERO) {
             return Err(DeskError::Budget);
@@ -130,6 +151,7 @@ impl Desk {
             models: new.models,
             addresses: new.addresses,
             rate: new.rate,
+            priority: new.priority,
             budget: new.budget,
             origin: Origin::Store,
             created_at: now,

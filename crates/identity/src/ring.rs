@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::caller::Caller;
 use domain::id::KeyId;
-use domain::key::{KeyHash, Origin, Rate, Role, VirtualKey};
+use domain::key::{KeyHash, Origin, Role, VirtualKey};
 use domain::tenant::{ProjectSettings, Tenant, TenantId};
 use jiff::Timestamp;
 
@@ -165,7 +165,7 @@ impl KeyRing {
     pub fn limits_anyone(&self, now: Timestamp) -> bool {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.by_id.values().map(|held| &held.key).any(|key| {
-            let is_limited = key.budget.is_some() || key.rate != Rate::default();
+            let is_limited = key.budget.is_some() || !key.rate.is_unbounded();
             is_limited && key.is_valid_at(now)
         })
     }

@@ -594,6 +594,7 @@ fn configured_key(key: &BootstrapKey, hasher: &Hasher, now: Timestamp) -> Virtua
         models: key.models.clone(),
         addresses: key.addresses.clone(),
         rate: key.rate,
+        priority: key.priority,
         budget: key.budget,
         origin: Origin::Configuration,
         created_at: now,

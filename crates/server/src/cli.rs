@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use domain::limit::QueueRules;
 use jiff::Timestamp;
 
 /// One line between your applications and every AI.
@@ -305,7 +306,7 @@ pub struct Keys {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Make a key and print its text, this once
-    Create(CreateKey),
+    Create(Box<CreateKey>),
     /// List keys; of their texts, only the beginning and the end
     List,
     /// Give a key a new text and print it, this once
@@ -377,7 +378,7 @@ pub struct NewLimitOptions {
     #[arg(long, value_name = "SECONDS")]
     pub max_wait_seconds: Option<u64>,
     /// How many calls may wait
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = QueueRules::USUAL_WAITING)]
     pub max_waiting: u32,
     /// At which per cent an event is raised; may be given several times [of dollars: 50, 80 and 100]
     #[arg(long, value_name = "PERCENT")]
@@ -410,6 +411,18 @@ pub struct CreateKey {
     /// Tokens per minute
     #[arg(long)]
     pub tpm: Option<u64>,
+    /// Calls at the same time
+    #[arg(long)]
+    pub concurrency: Option<u32>,
+    /// Let its calls wait for room for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub max_wait_seconds: Option<u64>,
+    /// How many of its calls may wait
+    #[arg(long, default_value_t = QueueRules::USUAL_WAITING, requires = "max_wait_seconds")]
+    pub max_waiting: u32,
+    /// How much its calls count where they wait: low, normal or high
+    #[arg(long, default_value = "normal")]
+    pub priority: String,
     /// Dollars per period, such as 5 or 0.50
     #[arg(long, value_name = "USD")]
     pub budget: Option<String>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use domain::key::{ModelPattern, Rate, Role};
+use domain::limit::Priority;
 use domain::secret::Secret;
 use identity::desk::NewKey;
 use identity::tenants::Placement;
@@ -192,6 +193,7 @@ async fn admin_key(app: &App, data_dir: &DataDir) -> anyhow::Result<Option<Secre
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),
         rate: Rate::default(),
+        priority: Priority::default(),
         budget: None,
         expires_at: None,
     };

@@ -10,7 +10,7 @@ use domain::limit::{Bound, Limit, LimitRevision, LimitStore, QueueRules, Scope};
 use domain::store_error::StoreError;
 
 use crate::database::{Store, Transaction, execute, rows};
-use crate::value::{Reader, kept, microseconds, readable, saturated};
+use crate::value::{Reader, kept, microseconds, milliseconds, readable, saturated};
 
 #[async_trait]
 impl LimitStore for Store {
@@ -147,9 +147,7 @@ async fn insert(transaction: &mut Transaction, limit: &Limit) -> Result<(), Stor
         limit.bound.measure(),
         saturated(limit.bound.most()),
         limit.bound.per(),
-        limit
-            .queue
-            .map(|queue| i64::try_from(queue.max_wait.as_millis()).unwrap_or(i64::MAX)),
+        limit.queue.map(|queue| milliseconds(queue.max_wait)),
         limit.queue.map(|queue| i64::from(queue.max_waiting)),
         alerts.as_str(),
         microseconds(limit.created_at),

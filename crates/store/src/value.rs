@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::time::Duration;
 
 use domain::money::{Cost, NANO_PER_DOLLAR};
 use domain::store_error::StoreError;
@@ -11,6 +12,11 @@ use serde::de::DeserializeOwned;
 /// A time as the store keeps it: whole microseconds since 1970.
 pub(crate) fn microseconds(time: Timestamp) -> i64 {
     time.as_microsecond()
+}
+
+/// A stretch of time as a column keeps it, in whole milliseconds.
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A count as a column keeps it. What is beyond its range stops at the edge, where no real count comes.

@@ -4,16 +4,27 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
+use crate::limit::QueueRules;
 use crate::money::Cost;
 
-/// Requests and tokens per minute; `None` is without bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// How much at a time; `None` is without bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rate {
     /// Requests per minute.
     pub rpm: Option<u32>,
     /// Tokens per minute, input and output together.
     pub tpm: Option<u64>,
+    /// Calls at the same time.
+    pub concurrency: Option<u32>,
+    /// How calls wait where one of these is reached; `None` where they are turned away.
+    pub queue: Option<QueueRules>,
+}
+
+impl Rate {
+    /// Whether nothing is bounded, whatever the queue says.
+    pub fn is_unbounded(&self) -> bool {
+        self.rpm.is_none() && self.tpm.is_none() && self.concurrency.is_none()
+    }
 }
 
 /// Money per period.

@@ -11,6 +11,7 @@ pub use pattern::{AddressRange, InvalidAddressRange, ModelPattern};
 pub use port::{KeyRevision, KeyStore, Rotation};
 
 use crate::id::{ApplicationId, KeyId, OrganizationId, ProjectId, UserId};
+use crate::limit::Priority;
 
 /// HMAC-SHA-256 of a key's text under the installation's secret. The text itself is never kept.
 pub type KeyHash = [u8; 32];
@@ -44,8 +45,10 @@ pub struct VirtualKey {
     pub models: Vec<ModelPattern>,
     /// The addresses that it may be used from; empty permits all.
     pub addresses: Vec<AddressRange>,
-    /// Requests and tokens per minute.
+    /// How much it may ask for at a time.
     pub rate: Rate,
+    /// How much its calls count where they wait, unless they say less themselves.
+    pub priority: Priority,
     /// Money per period.
     pub budget: Option<Budget>,
     /// Where it comes from.
@@ -121,6 +124,7 @@ impl VirtualKey {
             models: Vec::new(),
             addresses: Vec::new(),
             rate: Rate::default(),
+            priority: Priority::default(),
             budget: None,
             origin: Origin::Configuration,
             created_at,

@@ -54,6 +54,18 @@ pub struct QueueRules {
     pub max_waiting: u32,
 }
 
+impl QueueRules {
+    /// The longest that a call may wait: longer than clients do.
+    pub const MAX_WAIT: Duration = Duration::from_mins(10);
+    /// How many wait at most unless said otherwise.
+    pub const USUAL_WAITING: u32 = 100;
+
+    /// Whether calls can wait so: at most [`QueueRules::MAX_WAIT`], and one of them at least.
+    pub fn is_possible(&self) -> bool {
+        self.max_wait <= Self::MAX_WAIT && self.max_waiting > 0
+    }
+}
+
 /// How much a waiting call counts beside others: a tenant's calls of a higher priority are admitted more often,
 /// and none never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

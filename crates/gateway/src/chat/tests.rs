@@ -233,6 +233,7 @@ fn limited() -> Caller {
         Rate {
             rpm: None,
             tpm: Some(100_000),
+            ..Rate::default()
         },
         Some(budget),
     )

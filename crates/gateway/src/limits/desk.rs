@@ -1,7 +1,6 @@
 //! Makes, changes and removes the limits of the store, and puts them in force beside those of the configuration.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::entropy::Entropy;
@@ -14,9 +13,6 @@ use domain::store_error::StoreError;
 use tokio::sync::Mutex;
 
 use super::{Limits, opening};
-
-/// The longest that a call may wait for room.
-pub const MAX_WAIT: Duration = Duration::from_mins(10);
 
 /// At which parts of a budget an event is raised unless said otherwise, in per cent.
 pub const USUAL_ALERTS: [u8; 3] = [50, 80, 100];
@@ -255,8 +251,10 @@ fn checked(new: NewLimit, id: LimitId, created_at: jiff::Timestamp) -> Result<Li
         bound if bound.most() == 0 => return Err(LimitError::Amount),
         _ => false,
     };
-    let waits = |queue: QueueRules| queue.max_wait <= MAX_WAIT && queue.max_waiting > 0;
-    if new.queue.is_some_and(|queue| is_budget || !waits(queue)) {
+    if new
+        .queue
+        .is_some_and(|queue| is_budget || !queue.is_possible())
+    {
         return Err(LimitError::Queue);
     }
     let mut alerts = new.alerts;

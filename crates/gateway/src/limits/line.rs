@@ -29,6 +29,31 @@ pub(super) struct Place {
     pub(super) woken: Notify,
 }
 
+/// How many may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    all: usize,
+    of_one_tenant: usize,
+}
+
+impl Places {
+    /// Of a limit that several tenants share: none of them takes more than half.
+    pub(super) fn of_many(all: usize) -> Self {
+        Self {
+            all,
+            of_one_tenant: all.div_ceil(2),
+        }
+    }
+
+    /// Of a limit that is one key's.
+    pub(super) fn of_one(all: usize) -> Self {
+        Self {
+            all,
+            of_one_tenant: all,
+        }
+    }
+}
+
 /// There are as many waiting as may.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
@@ -53,15 +78,19 @@ struct Waiting {
 }
 
 impl Line {
-    /// Takes a place at the end of the flow's row. At most `max` wait, and one tenant takes no more than half of
-    /// the places.
-    pub(super) fn join(&mut self, flow: Flow, amount: u64, max: usize) -> Result<Arc<Place>, Full> {
+    /// Takes a place at the end of the flow's row, where `places` leaves one.
+    pub(super) fn join(
+        &mut self,
+        flow: Flow,
+        amount: u64,
+        places: Places,
+    ) -> Result<Arc<Place>, Full> {
         let tenant = |waiting: &&Waiting| {
             (waiting.flow.project, waiting.flow.key) == (flow.project, flow.key)
         };
         let same = self.flows.iter().filter(tenant);
         let own: usize = same.map(|waiting| waiting.places.len()).sum();
-        if self.count >= max || own >= max.div_ceil(2) {
+        if self.count >= places.all || own >= places.of_one_tenant {
             return Err(Full);
         }
         let place = Arc::new(Place {
@@ -201,10 +230,10 @@ mod tests {
         let (many, few) = (flow(Priority::Low), flow(Priority::Low));
         let mut places = Vec::new();
         for _ in 0..4 {
-            places.push(("m", line.join(many, 1, 100).unwrap()));
+            places.push(("m", line.join(many, 1, Places::of_many(100)).unwrap()));
         }
         for _ in 0..2 {
-            places.push(("f", line.join(few, 1, 100).unwrap()));
+            places.push(("f", line.join(few, 1, Places::of_many(100)).unwrap()));
         }
         assert_eq!(order(&mut line, &places), "mfmfmm");
     }
@@ -215,10 +244,10 @@ mod tests {
         let (low, normal) = (flow(Priority::Low), flow(Priority::Normal));
         let mut places = Vec::new();
         for _ in 0..3 {
-            places.push(("l", line.join(low, 1, 100).unwrap()));
+            places.push(("l", line.join(low, 1, Places::of_many(100)).unwrap()));
         }
         for _ in 0..6 {
-            places.push(("n", line.join(normal, 1, 100).unwrap()));
+            places.push(("n", line.join(normal, 1, Places::of_many(100)).unwrap()));
         }
         assert_eq!(order(&mut line, &places), "lnnnnlnnl");
     }
@@ -229,10 +258,10 @@ mod tests {
         let (large, small) = (flow(Priority::Low), flow(Priority::Low));
         let mut places = Vec::new();
         for _ in 0..2 {
-            places.push(("L", line.join(large, 30, 100).unwrap()));
+            places.push(("L", line.join(large, 30, Places::of_many(100)).unwrap()));
         }
         for _ in 0..6 {
-            places.push(("s", line.join(small, 10, 100).unwrap()));
+            places.push(("s", line.join(small, 10, Places::of_many(100)).unwrap()));
         }
         assert_eq!(order(&mut line, &places), "LsssLsss");
     }
@@ -241,11 +270,16 @@ mod tests {
     fn a_line_is_bounded_and_no_tenant_fills_it() {
         let mut line = Line::default();
         let (one, other) = (flow(Priority::Normal), flow(Priority::Normal));
-        line.join(one, 1, 3).unwrap();
-        line.join(one, 1, 3).unwrap();
-        assert_eq!(line.join(one, 1, 3).unwrap_err(), Full);
-        let place = line.join(other, 1, 3).unwrap();
-        assert_eq!(line.join(other, 1, 3).unwrap_err(), Full);
+        line.join(one, 1, Places::of_many(3)).unwrap();
+        line.join(one, 1, Places::of_many(3)).unwrap();
+        assert_eq!(line.join(one, 1, Places::of_many(3)).unwrap_err(), Full);
+        let place = line.join(other, 1, Places::of_many(3)).unwrap();
+        assert_eq!(line.join(other, 1, Places::of_many(3)).unwrap_err(), Full);
+        // Where there is one tenant, it has all places.
+        let mut alone = Line::default();
+        alone.join(one, 1, Places::of_one(2)).unwrap();
+        alone.join(one, 1, Places::of_one(2)).unwrap();
+        assert_eq!(alone.join(one, 1, Places::of_one(2)).unwrap_err(), Full);
         line.leave(&place);
         assert_eq!((line.len(), line.waiting_for()), (2, 2));
     }

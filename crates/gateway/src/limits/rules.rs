@@ -395,11 +395,14 @@ fn limits_of(key: &VirtualKey) -> impl Iterator<Item = Limit> {
         most,
         per: Window::Minute,
     });
+    let concurrency = key.rate.concurrency.map(|most| Bound::Concurrency {
+        most: u64::from(most),
+    });
     let budget = key.budget.map(|budget| Bound::Dollars {
         most: budget.limit,
         per: budget.per,
     });
-    [requests, tokens, budget]
+    [requests, tokens, concurrency, budget]
         .into_iter()
         .flatten()
         .map(|bound| Limit {
@@ -413,7 +416,10 @@ fn limits_of(key: &VirtualKey) -> impl Iterator<Item = Limit> {
                 ..Scope::default()
             },
             bound,
-            queue: None,
+            queue: match bound {
+                Bound::Dollars { .. } => None,
+                _ => key.rate.queue,
+            },
             alerts: match bound {
                 Bound::Dollars { .. } => KEY_ALERTS.to_vec(),
                 _ => Vec::new(),

@@ -166,7 +166,7 @@ proptest! {
         let budget = Budget { limit: Cost::from_nano_dollars(900), per: Period::Day };
         let keys = [
             caller(Rate::default(), None),
-            caller(Rate { rpm: Some(5), tpm: Some(200) }, None),
+            caller(Rate { rpm: Some(5), tpm: Some(200), ..Rate::default() }, None),
             caller(Rate::default(), Some(budget)),
         ];
         let providers: [ProviderName; 2] = ["one".parse().unwrap(), "two".parse().unwrap()];

@@ -81,7 +81,11 @@ fn a_day(limit: &str) -> Budget {
 }
 
 fn rate(rpm: Option<u32>, tpm: Option<u64>) -> Rate {
-    Rate { rpm, tpm }
+    Rate {
+        rpm,
+        tpm,
+        ..Rate::default()
+    }
 }
 
 #[test]
@@ -587,6 +591,38 @@ fn a_full_line_refuses_at_once() {
     assert!(poll(second.as_mut()).is_pending());
     let mut third = Box::pin(limits.admit(&caller, tokens(1)));
     assert!(poll(third.as_mut()).is_ready());
+}
+
+#[test]
+fn calls_of_a_key_with_a_queue_wait_for_room_and_its_places_are_all_its_own() {
+    let (limits, clock) = limits();
+    let rate = Rate {
+        concurrency: Some(1),
+        queue: Some(QueueRules {
+            max_wait: Duration::from_secs(30),
+            max_waiting: 2,
+        }),
+        ..Rate::default()
+    };
+    let caller = caller(rate, Some(a_day("1.00")));
+    let mut first = limits.admit_now(&caller, tokens(1)).unwrap();
+    let mut second = Box::pin(limits.admit(&caller, tokens(1)));
+    let mut third = Box::pin(limits.admit(&caller, tokens(1)));
+    assert!(poll(second.as_mut()).is_pending());
+    assert!(poll(third.as_mut()).is_pending());
+    let reached = run(&clock, limits.admit(&caller, tokens(1))).err().unwrap();
+    assert_eq!(reached.bound, Bound::Concurrency { most: 1 });
+    first.set_aside(dollars("1.00")).unwrap();
+    first.settle(1, 1, dollars("1.00"));
+    let mut second = run(&clock, second).ok().unwrap();
+    // Money that is spent does not come back: nobody waits for it.
+    let provider = someone();
+    let outlay = Outlay::exactly(dollars("1.00"));
+    let broke = second.reserve_in_turn(somewhere(&provider), outlay);
+    assert!(matches!(run(&clock, broke), Err(reached) if reached.is_budget()));
+    drop(second);
+    assert!(run(&clock, third).is_ok());
+    assert_eq!(clock.elapsed(), Duration::ZERO);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use domain::limit::{Limit, Priority, QueueRules};
 use super::Bench;
 use super::counter::{Counter, Now, Shortage, State, Want};
 use super::holder::Holder;
-use super::line::{Flow, Line, Place};
+use super::line::{Flow, Line, Place, Places};
 use super::reached::{LimitReached, Relief};
 use crate::within::within;
 
@@ -236,9 +236,14 @@ fn seat<'a>(
 ) -> Option<Seat<'a>> {
     let mut state = counter.lock();
     let flow = flow(&state.limit, holder, priority)?;
+    let most = usize::try_from(rules.max_waiting).unwrap_or(usize::MAX);
+    let places = if state.limit.scope.key.is_any() {
+        Places::of_many(most)
+    } else {
+        Places::of_one(most)
+    };
     let line = state.line.get_or_insert_with(Box::<Line>::default);
-    let max = usize::try_from(rules.max_waiting).unwrap_or(usize::MAX);
-    let place = line.join(flow, refusal.shortage.need.least, max).ok()?;
+    let place = line.join(flow, refusal.shortage.need.least, places).ok()?;
     Some(Seat { counter, place })
 }
 

@@ -199,6 +199,7 @@ fn a_rate_counts_what_passes() {
         Rate {
             rpm: Some(1),
             tpm: None,
+            ..Rate::default()
         },
         None,
     );

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use domain::clock::{Moment, Sleep};
 use domain::id::OrganizationId;
+use domain::limit::QueueRules;
 
 use super::*;
 use crate::ring::Unrecognised;
@@ -159,6 +160,7 @@ fn new_key() -> NewKey {
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),
         rate: Rate::default(),
+        priority: Priority::default(),
         budget: None,
         expires_at: None,
     }
@@ -203,17 +205,45 @@ fn a_new_key_has_a_name_and_a_future() {
 }
 
 #[test]
+fn calls_wait_for_something_and_not_for_too_long() {
+    let (desk, _) = desk(&Arc::default());
+    let issue = |rpm, seconds, max_waiting| {
+        let queue = QueueRules {
+            max_wait: Duration::from_secs(seconds),
+            max_waiting,
+        };
+        let rate = Rate {
+            rpm,
+            queue: Some(queue),
+            ..Rate::default()
+        };
+        now(desk.issue(NewKey { rate, ..new_key() }))
+    };
+    for (rpm, seconds, max_waiting) in [(None, 10, 1), (Some(6), 601, 1), (Some(6), 10, 0)] {
+        let refused = issue(rpm, seconds, max_waiting);
+        assert!(matches!(refused, Err(DeskError::Queue)));
+    }
+    assert!(issue(Some(6), 600, 1).is_ok());
+}
+
+#[test]
 fn limits_that_permit_nothing_are_refused() {
     let (desk, _) = desk(&Arc::default());
     let no_requests = Rate {
         rpm: Some(0),
         tpm: None,
+        ..Rate::default()
     };
     let no_tokens = Rate {
         rpm: None,
         tpm: Some(0),
+        ..Rate::default()
     };
-    for rate in [no_requests, no_tokens] {
+    let no_calls = Rate {
+        concurrency: Some(0),
+        ..Rate::default()
+    };
+    for rate in [no_requests, no_tokens, no_calls] {
         let refused = now(desk.issue(NewKey { rate, ..new_key() }));
         assert!(matches!(refused, Err(DeskError::Rate)));
     }

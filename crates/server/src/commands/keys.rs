@@ -9,6 +9,7 @@ use domain::clock::Clock;
 use domain::entropy::Entropy;
 use domain::id::{KeyId, ProjectId};
 use domain::key::{Budget, KeyStore, ModelPattern, Period, Rate, Role, VirtualKey};
+use domain::limit::{Priority, QueueRules};
 use domain::secret::Secret;
 use identity::desk::{Desk, NewKey};
 use identity::ring::KeyRing;
@@ -43,7 +44,7 @@ pub async fn run(at: &Installation, options: Keys) -> anyhow::Result<ExitCode> {
     );
     let desk = Desk::new(keys, Arc::clone(&ring), clock, entropy);
     let outcome = match options.command {
-        KeysCommand::Create(new) => create(&desk, &tenants, new, options.json).await,
+        KeysCommand::Create(new) => create(&desk, &tenants, *new, options.json).await,
         KeysCommand::List => list(&desk, &ring, options.json).await,
         KeysCommand::Rotate { id, grace } => {
             let grace = grace
@@ -121,14 +122,15 @@ async fn list(desk: &Desk, ring: &KeyRing, json: bool) -> anyhow::Result<()> {
 }
 
 fn row(key: &VirtualKey) -> [String; 8] {
-    let per_minute = |count: Option<u64>, unit: &str| {
-        count
-            .map(|count| format!("{count} {unit}"))
+    let count = |number: Option<u64>, unit: &str| {
+        number
+            .map(|number| format!("{number} {unit}"))
             .unwrap_or_default()
     };
     let rate = [
-        per_minute(key.rate.rpm.map(u64::from), "rpm"),
-        per_minute(key.rate.tpm, "tpm"),
+        count(key.rate.rpm.map(u64::from), "rpm"),
+        count(key.rate.tpm, "tpm"),
+        count(key.rate.concurrency.map(u64::from), "at once"),
     ];
     let state = match (key.revoked_at, key.expires_at, key.origin) {
         (Some(at), _, _) => format!("revoked {at}"),
@@ -195,6 +197,8 @@ fn new_key(new: CreateKey, placement: Placement) -> anyhow::Result<NewKey> {
             Ok::<_, Usage>(Budget { limit, per })
         })
         .transpose()?;
+    let priority = Priority::from_word(&new.priority)
+        .ok_or_else(|| Usage(format!("--priority {}: low, normal or high", new.priority)))?;
     Ok(NewKey {
         name: new.name,
         placement,
@@ -204,7 +208,13 @@ fn new_key(new: CreateKey, placement: Placement) -> anyhow::Result<NewKey> {
         rate: Rate {
             rpm: new.rpm,
             tpm: new.tpm,
+            concurrency: new.concurrency,
+            queue: new.max_wait_seconds.map(|seconds| QueueRules {
+                max_wait: Duration::from_secs(seconds),
+                max_waiting: new.max_waiting,
+            }),
         },
+        priority,
         budget,
         expires_at: new.expires_at,
     })

@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use domain::id::ProjectId;
 use domain::key::{AddressRange, Budget, ModelPattern, Period, Rate, Role};
+use domain::limit::Priority;
 use domain::money::Cost;
 use domain::region::Region;
 use domain::secret::Secret;
@@ -40,8 +41,10 @@ pub struct BootstrapKey {
     pub addresses: Vec<AddressRange>,
     /// Where its requests may go; empty for everywhere.
     pub regions: Vec<Region>,
-    /// Requests and tokens per minute.
+    /// How much it may ask for at a time.
     pub rate: Rate,
+    /// How much its calls count where they wait.
+    pub priority: Priority,
     /// Money per period.
     pub budget: Option<Budget>,
     /// From when on it is no longer good.
@@ -89,7 +92,13 @@ impl Section for BootstrapKey {
             &[],
             "Where its requests may go, as under `residency`; left out, everywhere.",
         );
-        let rate: Option<Rate> = fields.section("rate", "How much it may ask for in a minute.");
+        let rate: Option<Rate> = fields.section("rate", "How much it may ask for at a time.");
+        let priority = fields.or(
+            "priority",
+            "normal",
+            "How much its calls count where they wait for room, unless they say less themselves: `low`, `normal` or \
+             `high`.",
+        );
         let budget = fields.optional_section("budget", "How much it may spend.");
         let expires_at = fields.optional(
             "expires_at",
@@ -105,6 +114,7 @@ impl Section for BootstrapKey {
             addresses,
             regions,
             rate: rate?,
+            priority: priority?,
             budget,
             expires_at,
         })
@@ -150,10 +160,28 @@ impl Section for Rate {
             "200000",
             "Tokens per minute, input and output together; left out, without bound.",
         );
-        Some(Self {
+        let concurrency: Option<NonZeroU32> = fields.optional(
+            "concurrency",
+            "20",
+            "Calls at the same time; left out, without bound.",
+        );
+        let queue = fields.optional_section(
+            "queue",
+            "Lets its calls wait for room instead of turning them away at once.",
+        );
+        let rate = Self {
             rpm: rpm.map(NonZeroU32::get),
             tpm: tpm.map(NonZeroU64::get),
-        })
+            concurrency: concurrency.map(NonZeroU32::get),
+            queue,
+        };
+        if rate.queue.is_some() && rate.is_unbounded() {
+            let complaint = Complaint::new("there is nothing to wait for");
+            let suggestion = "add `rpm`, `tpm` or `concurrency`, or remove it";
+            fields.refuse("queue", complaint.suggest(suggestion));
+            return None;
+        }
+        Some(rate)
     }
 }
 
@@ -298,6 +326,15 @@ impl Choice for Role {
     const EXPECTED: &'static str = "a role";
     const CHOICES: &'static [(&'static str, Self)] =
         &[("admin", Self::Admin), ("member", Self::Member)];
+}
+
+impl Choice for Priority {
+    const EXPECTED: &'static str = "a priority";
+    const CHOICES: &'static [(&'static str, Self)] = &[
+        ("low", Self::Low),
+        ("normal", Self::Normal),
+        ("high", Self::High),
+    ];
 }
 
 impl Choice for Period {

@@ -26,8 +26,6 @@ use super::scalar::{Misfit, Scalar};
 const EACH: &str = "each";
 /// When operators hear of a budget, unless said otherwise, in per cent.
 const ALERTS: [&str; 3] = ["50", "80", "100"];
-/// The longest that a call may wait.
-const MAX_WAIT: Duration = Duration::from_mins(10);
 
 /// One limit as the file says it.
 #[derive(Debug, Clone)]
@@ -269,10 +267,11 @@ impl Section for QueueRules {
         let max_waiting: Option<NonZeroU32> = fields.or(
             "max_waiting",
             "100",
-            "How many calls wait at most; one tenant takes no more than half of the places.",
+            "How many calls wait at most; where several tenants share the limit, one takes no more than half of the \
+             places.",
         );
         let max_wait = max_wait?;
-        if max_wait > MAX_WAIT {
+        if max_wait > Self::MAX_WAIT {
             let complaint = Complaint::new("it is longer than clients wait");
             fields.refuse("max_wait", complaint.suggest("write at most `10m`"));
             return None;

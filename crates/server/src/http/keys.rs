@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use domain::id::KeyId;
 use domain::key::{Budget, ModelPattern, Period, Rate, Role, VirtualKey};
+use domain::limit::{Priority, QueueRules};
 use domain::problem::{Problem, ProblemKind};
 use identity::desk::NewKey;
 use identity::tenants::{Holder, Placement};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::admin;
 use super::envelope::{Page, created, failure, success};
+use super::limits::{QueueBody, queue_view};
 use super::problem::IntoProblem;
 use super::request::Arrival;
 use super::tenants::parsed;
@@ -32,7 +34,8 @@ pub struct CreateKey {
     #[serde(default)]
     addresses: Vec<String>,
     #[serde(default)]
-    rate: Rate,
+    rate: RateBody,
+    priority: Option<String>,
     budget: Option<BudgetView>,
     #[serde(default)]
     admin: bool,
@@ -40,6 +43,16 @@ pub struct CreateKey {
     project_id: Option<String>,
     application_id: Option<String>,
     user_id: Option<String>,
+}
+
+/// A rate as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RateBody {
+    rpm: Option<u32>,
+    tpm: Option<u64>,
+    concurrency: Option<u32>,
+    queue: Option<QueueBody>,
 }
 
 /// A budget as it is written.
@@ -182,13 +195,26 @@ fn new_key(new: CreateKey, placement: Placement) -> Result<NewKey, Problem> {
             per: budget.per,
         })
     });
+    let priority = match new.priority.as_deref() {
+        None => Priority::default(),
+        Some(word) => Priority::from_word(word).ok_or_else(|| {
+            let detail = format!("`priority` is low, normal or high, not '{word}'.");
+            invalid("priority", detail)
+        })?,
+    };
     Ok(NewKey {
         name: new.name,
         placement,
         role: if new.admin { Role::Admin } else { Role::Member },
         models: new.models.into_iter().map(ModelPattern::new).collect(),
         addresses: addresses.map_err(|error| invalid("addresses", format!("{error}.")))?,
-        rate: new.rate,
+        rate: Rate {
+            rpm: new.rate.rpm,
+            tpm: new.rate.tpm,
+            concurrency: new.rate.concurrency,
+            queue: new.rate.queue.map(QueueRules::from),
+        },
+        priority,
         budget: budget
             .transpose()
             .map_err(|error| invalid("budget.usd", format!("{error}.")))?,
@@ -215,7 +241,13 @@ pub fn view(key: &VirtualKey) -> Value {
         "last_four": key.last_four,
         "models": key.models.iter().map(ModelPattern::as_str).collect::<Vec<_>>(),
         "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "rate": key.rate,
+        "rate": {
+            "rpm": key.rate.rpm,
+            "tpm": key.rate.tpm,
+            "concurrency": key.rate.concurrency,
+            "queue": key.rate.queue.map(queue_view),
+        },
+        "priority": key.priority.as_str(),
         "budget": key.budget.map(|budget| json!({ "usd": budget.limit, "per": budget.per })),
         "read_only": key.origin == domain::key::Origin::Configuration,
         "created_at": key.created_at,

@@ -47,11 +47,26 @@ pub struct LimitBody {
     alerts: Option<Vec<u8>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// How calls wait, as it is written.
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct QueueBody {
+pub(super) struct QueueBody {
     max_wait_seconds: u64,
+    #[serde(default = "usual_waiting")]
     max_waiting: u32,
+}
+
+fn usual_waiting() -> u32 {
+    QueueRules::USUAL_WAITING
+}
+
+impl From<QueueBody> for QueueRules {
+    fn from(body: QueueBody) -> Self {
+        Self {
+            max_wait: Duration::from_secs(body.max_wait_seconds),
+            max_waiting: body.max_waiting,
+        }
+    }
 }
 
 /// Which of the limits a path is about.
@@ -231,10 +246,7 @@ async fn new_limit(app: &App, body: LimitBody, which: Which) -> Result<NewLimit,
         name: body.name,
         scope,
         bound,
-        queue: body.queue.map(|queue| QueueRules {
-            max_wait: Duration::from_secs(queue.max_wait_seconds),
-            max_waiting: queue.max_waiting,
-        }),
+        queue: body.queue.map(QueueRules::from),
         alerts: body.alerts.unwrap_or(usual),
     })
 }
@@ -301,6 +313,14 @@ fn invalid(param: &str, detail: String) -> Problem {
     Problem::new(ProblemKind::InvalidRequest, detail).with_param(param)
 }
 
+/// How calls wait, as it is shown.
+pub(super) fn queue_view(queue: QueueRules) -> Value {
+    json!({
+        "max_wait_seconds": queue.max_wait.as_secs_f64(),
+        "max_waiting": queue.max_waiting,
+    })
+}
+
 /// A limit as it is shown.
 pub fn view(limit: &Limit) -> Value {
     let mut view = Map::new();
@@ -318,11 +338,7 @@ pub fn view(limit: &Limit) -> Value {
         view.insert("per".to_owned(), json!(per));
     }
     if let Some(queue) = limit.queue {
-        let queue = json!({
-            "max_wait_seconds": queue.max_wait.as_secs_f64(),
-            "max_waiting": queue.max_waiting,
-        });
-        view.insert("queue".to_owned(), queue);
+        view.insert("queue".to_owned(), queue_view(queue));
     }
     if matches!(limit.bound, Bound::Dollars { .. }) {
         view.insert("alerts".to_owned(), json!(limit.alerts));

@@ -272,7 +272,13 @@ fn schemas() -> Value {
     let rate = json!({ "type": "object", "properties": {
         "rpm": { "type": ["integer", "null"], "minimum": 1 },
         "tpm": { "type": ["integer", "null"], "minimum": 1 },
+        "concurrency": { "type": ["integer", "null"], "minimum": 1 },
+        "queue": { "type": ["object", "null"], "required": ["max_wait_seconds"], "properties": {
+            "max_wait_seconds": { "type": "number", "minimum": 0, "maximum": 600 },
+            "max_waiting": { "type": "integer", "minimum": 1, "default": 100 },
+        } },
     } });
+    let priority = json!({ "enum": ["low", "normal", "high"], "default": "normal" });
     let budget = json!({ "type": ["object", "null"], "required": ["usd", "per"], "properties": {
         "usd": { "type": ["string", "number"] },
         "per": { "enum": ["hour", "day", "week", "month", "total"] },
@@ -317,7 +323,7 @@ fn schemas() -> Value {
             "type": "object", "required": ["name"], "additionalProperties": false,
             "properties": {
                 "name": { "type": "string", "minLength": 1, "maxLength": 128 },
-                "models": texts, "addresses": texts, "rate": rate, "budget": budget,
+                "models": texts, "addresses": texts, "rate": rate, "priority": priority, "budget": budget,
                 "project_id": text, "application_id": text, "user_id": text,
                 "admin": { "type": "boolean", "default": false }, "expires_at": maybe_time,
             },
@@ -330,7 +336,7 @@ fn schemas() -> Value {
                 "name": text, "role": { "enum": ["admin", "member"] },
                 "key": { "type": "string", "description": "Only where the key was made or rotated" },
                 "prefix": text, "last_four": text, "models": texts, "addresses": texts,
-                "rate": rate, "budget": budget, "read_only": { "type": "boolean" },
+                "rate": rate, "priority": priority, "budget": budget, "read_only": { "type": "boolean" },
                 "created_at": { "type": "string", "format": "date-time" },
                 "rotated_at": maybe_time, "previous_valid_until": maybe_time,
                 "expires_at": maybe_time, "revoked_at": maybe_time,

@@ -246,6 +246,7 @@ impl IntoProblem for DeskError {
             Self::Grace => invalid(&self, "grace"),
             Self::Expiry => invalid(&self, "expires_at"),
             Self::Rate => invalid(&self, "rate"),
+            Self::Queue => invalid(&self, "rate.queue"),
             Self::Budget => invalid(&self, "budget.usd"),
             Self::NoSuchKey(_) => Problem::new(
                 ProblemKind::NotFound,

@@ -161,6 +161,66 @@ async fn requests_beyond_the_rate_are_refused_with_the_time_to_come_back() {
 }
 
 #[tokio::test]
+async fn calls_of_a_key_with_a_queue_wait_and_those_of_another_are_turned_away() {
+    let sim = Simulated::start().await;
+    let installation = Installation::new(&providers(sim.address));
+    let at_once = ["--concurrency", "1"];
+    let waits = ["--max-wait-seconds", "300", "--priority", "low"];
+    let patient = create(
+        &installation,
+        &[&["patient"][..], &at_once, &waits].concat(),
+    )
+    .await;
+    assert_eq!(
+        patient["rate"],
+        json!({
+            "rpm": null, "tpm": null, "concurrency": 1,
+            "queue": { "max_wait_seconds": 300.0, "max_waiting": 100 },
+        })
+    );
+    assert_eq!(patient["priority"], "low");
+    let nothing = installation
+        .run(&["keys", "create", "idle", "--max-wait-seconds", "3"])
+        .await;
+    let errors = String::from_utf8_lossy(&nothing.stderr);
+    assert!(errors.contains("wait where requests, tokens"), "{errors}");
+
+    let trunkline = installation.start().await;
+    let admin = trunkline.admin();
+    let hasty = json!({ "name": "hasty", "rate": { "concurrency": 1 } });
+    let hasty = admin.post("/api/v1/admin/keys", &hasty).await.json();
+    let wrong = [
+        (
+            json!({ "queue": { "max_wait_seconds": 5 } }),
+            "wait where requests, tokens",
+        ),
+        (
+            json!({ "rpm": 5, "queue": { "max_wait_seconds": 601 } }),
+            "at most 10 minutes",
+        ),
+        (json!({ "rpms": 5 }), "unknown field `rpms`"),
+    ];
+    for (rate, said) in wrong {
+        let body = json!({ "name": "wrong", "rate": rate });
+        let refused = admin.post("/api/v1/admin/keys", &body).await;
+        assert_eq!(refused.status, 400, "{body}");
+        assert!(refused.text().contains(said), "{}", refused.text());
+    }
+    let body = json!({ "name": "wrong", "priority": "urgent" });
+    let refused = admin.post("/api/v1/admin/keys", &body).await;
+    assert_eq!(refused.json()["problem"]["param"], "priority");
+
+    let answers = async |key: &Value| {
+        let caller = admin.with_key(key["key"].as_str().unwrap());
+        let request = ask("openai/gpt", "[[sim latency=300]]");
+        let answers = join_all((0..6).map(async |_| caller.chat(&request).await)).await;
+        answers.iter().filter(|answer| answer.status == 200).count()
+    };
+    assert_eq!(answers(&patient).await, 6);
+    assert!(answers(&hasty["data"]).await < 6);
+}
+
+#[tokio::test]
 async fn tokens_beyond_the_rate_are_refused_and_a_request_that_never_fits_says_so() {
     let sim = Simulated::start().await;
     let installation = Installation::new(&providers(sim.address));

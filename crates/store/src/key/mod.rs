@@ -10,7 +10,7 @@ use domain::store_error::StoreError;
 use jiff::Timestamp;
 
 use crate::database::{Session, Store, Turn, execute, rows};
-use crate::value::{kept, microseconds, readable, saturated};
+use crate::value::{kept, microseconds, milliseconds, readable, saturated};
 use row::{KeyRow, RevisedKeyRow, json};
 
 #[async_trait]
@@ -22,12 +22,14 @@ impl KeyStore for Store {
             "INSERT INTO virtual_keys (
                id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
                prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-               created_at, rotated_at, expires_at, revoked_at, application_id, user_id, revision
+               created_at, rotated_at, expires_at, revoked_at, application_id, user_id,
+               concurrency, max_wait_ms, max_waiting, priority, revision
              )
              VALUES (
                $1, $2, $3, $4, $5, $6, $7, $8,
                $9, $10, $11, $12, $13, $14, $15, $16,
-               $17, $18, $19, $20, $21, $22, (SELECT COALESCE(MAX(revision), 0) + 1 FROM virtual_keys)
+               $17, $18, $19, $20, $21, $22,
+               $23, $24, $25, $26, (SELECT COALESCE(MAX(revision), 0) + 1 FROM virtual_keys)
              )",
             key.id.to_string(),
             key.organization_id.to_string(),
@@ -53,6 +55,10 @@ impl KeyStore for Store {
             key.revoked_at.map(microseconds),
             key.application_id.map(|id| id.to_string()),
             key.user_id.map(|id| id.to_string()),
+            key.rate.concurrency.map(i64::from),
+            key.rate.queue.map(|queue| milliseconds(queue.max_wait)),
+            key.rate.queue.map(|queue| i64::from(queue.max_waiting)),
+            key.priority.as_str(),
         )?;
         transaction.commit().await
     }
@@ -68,7 +74,8 @@ impl KeyStore for Store {
             "SELECT
                id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
                prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-               created_at, rotated_at, expires_at, revoked_at, application_id, user_id, revision
+               created_at, rotated_at, expires_at, revoked_at, application_id, user_id,
+               concurrency, max_wait_ms, max_waiting, priority, revision
              FROM virtual_keys
              WHERE revision > $1
              ORDER BY revision",
@@ -97,7 +104,8 @@ impl KeyStore for Store {
             "SELECT
                id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
                prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-               created_at, rotated_at, expires_at, revoked_at, application_id, user_id
+               created_at, rotated_at, expires_at, revoked_at, application_id, user_id,
+               concurrency, max_wait_ms, max_waiting, priority
              FROM virtual_keys
              WHERE ($1 IS NULL OR (created_at, id) < (SELECT created_at, id FROM virtual_keys WHERE id = $1))
                AND ($2 IS NULL OR organization_id = $2)
@@ -167,7 +175,8 @@ async fn find(session: Session<'_>, id: KeyId) -> Result<Option<VirtualKey>, Sto
         "SELECT
            id, organization_id, project_id, name, role, hash, previous_hash, previous_until,
            prefix, last_four, models, addresses, rpm, tpm, budget_nano, budget_per,
-           created_at, rotated_at, expires_at, revoked_at, application_id, user_id
+           created_at, rotated_at, expires_at, revoked_at, application_id, user_id,
+           concurrency, max_wait_ms, max_waiting, priority
          FROM virtual_keys
          WHERE id = $1",
         id.to_string(),

@@ -1,9 +1,12 @@
 //! A row of `virtual_keys`.
 
+use std::time::Duration;
+
 use domain::key::{
     AddressRange, Budget, KeyHash, ModelPattern, Origin, Period, PreviousHash, Rate, Role,
     VirtualKey,
 };
+use domain::limit::{Priority, QueueRules};
 use domain::money::Cost;
 use domain::store_error::StoreError;
 
@@ -34,6 +37,10 @@ pub(super) struct KeyRow {
     revoked_at: Option<i64>,
     application_id: Option<String>,
     user_id: Option<String>,
+    concurrency: Option<i64>,
+    max_wait_ms: Option<i64>,
+    max_waiting: Option<i64>,
+    priority: String,
 }
 
 /// Every column.
@@ -80,7 +87,17 @@ impl KeyRow {
             rate: Rate {
                 rpm: row.optional("rpm", self.rpm, Reader::number)?,
                 tpm: row.optional("tpm", self.tpm, Reader::number)?,
+                concurrency: row.optional("concurrency", self.concurrency, Reader::number)?,
+                queue: match (self.max_wait_ms, self.max_waiting) {
+                    (Some(max_wait), Some(max_waiting)) => Some(QueueRules {
+                        max_wait: Duration::from_millis(row.number("max_wait_ms", max_wait)?),
+                        max_waiting: row.number("max_waiting", max_waiting)?,
+                    }),
+                    (None, None) => None,
+                    _ => return Err(row.corrupt("max_waiting")),
+                },
             },
+            priority: row.some("priority", Priority::from_word(&self.priority))?,
             budget: match (self.budget_nano, self.budget_per.as_deref()) {
                 (Some(limit), Some(per)) => Some(Budget {
                     limit: Cost::from_nano_dollars(limit),

@@ -54,6 +54,7 @@ async fn a_bound_beyond_the_range_stops_at_its_edge(bench: Bench) {
     key.rate = Rate {
         rpm: Some(0),
         tpm: Some(u64::MAX),
+        ..Rate::default()
     };
     add(&bench, &[key]).await;
     let found = bench.store.key(key_id(1)).await.unwrap().unwrap();

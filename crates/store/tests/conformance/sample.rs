@@ -1,5 +1,7 @@
 //! Keys, calls, payloads, answers and files with sensible values, so that a test states only what matters to it.
 
+use std::time::Duration;
+
 use domain::batch::{Batch, BatchDetails, BatchFace, BatchState, EndedLines};
 use domain::call::{
     Attempt, AttemptReason, CacheOutcome, Call, CallState, EndReason, Face, Operation, Payload,
@@ -11,6 +13,7 @@ use domain::id::{
     ApplicationId, BatchId, FileId, KeyId, OrganizationId, ProjectId, ReplicaId, RequestId, UserId,
 };
 use domain::key::{Budget, ModelPattern, Origin, Period, PreviousHash, Rate, Role, VirtualKey};
+use domain::limit::{Priority, QueueRules};
 use domain::media::ObjectName;
 use domain::money::Cost;
 use domain::provider_error::Cause;
@@ -85,6 +88,7 @@ pub(crate) fn key(number: u64) -> VirtualKey {
         models: vec![ModelPattern::new("*")],
         addresses: Vec::new(),
         rate: Rate::default(),
+        priority: Priority::default(),
         budget: None,
         origin: Origin::Store,
         created_at: time(i64::try_from(number).unwrap()),
@@ -115,7 +119,13 @@ pub(crate) fn full_key(number: u64) -> VirtualKey {
         rate: Rate {
             rpm: Some(u32::MAX),
             tpm: Some(9_223_372_036_854_775_807),
+            concurrency: Some(u32::MAX),
+            queue: Some(QueueRules {
+                max_wait: Duration::from_millis(1_500),
+                max_waiting: u32::MAX,
+            }),
         },
+        priority: Priority::Low,
         budget: Some(Budget {
             limit: Cost::MAX,
             per: Period::Week,

@@ -123,6 +123,7 @@ fn a_minute(rpm: u32) -> Caller {
     let rate = Rate {
         rpm: Some(rpm),
         tpm: None,
+        ..Rate::default()
     };
     caller(rate, None)
 }
@@ -139,6 +140,7 @@ fn one_exchange_is_enough_for_all_limits_of_a_call() {
     let rate = Rate {
         rpm: Some(60),
         tpm: Some(6_000),
+        ..Rate::default()
     };
     let (fleet, caller) = (Fleet::of(1), caller(rate, None));
     assert!(fleet.ask(0, &caller).is_none(), "nothing is shared out yet");
