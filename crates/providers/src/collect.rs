@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 #[derive(Debug, Default)]
 pub struct Collector {
     response: ChatResponse,
-    choices: BTreeMap<u32, Collected>,
+    /// Each on the heap, since a map makes room for eleven at once and most answers have one.
+    choices: BTreeMap<u32, Box<Collected>>,
 }
 
 #[derive(Debug, Default)]

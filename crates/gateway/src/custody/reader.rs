@@ -11,7 +11,8 @@ use super::{Keeper, MAX_STATE};
 /// caller may go away, or ask again, before the stream is over.
 pub(crate) struct Reader {
     keeper: Keeper,
-    choices: BTreeMap<u32, Collector>,
+    /// Each on the heap, since a map makes room for eleven at once and most answers have one.
+    choices: BTreeMap<u32, Box<Collector>>,
     bytes: usize,
     /// The choice whose words were noted last, while nothing else comes: most of a stream is one run of
     /// words.

@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
         if self.path.is_empty() {
             name.to_owned()
         } else {
-            format!("{}.{name}", self.path)
+            [&self.path, ".", name].concat()
         }
     }
 
@@ -331,7 +331,9 @@ pub(crate) fn list<'a>(
         return Err(wrong_type(path.to_owned(), "an array", Kind::of(raw.get())));
     }
     let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|e| syntax(&e))?;
-    let with_path = |(index, item)| (format!("{path}[{index}]"), item);
+    let mut digits = itoa::Buffer::new();
+    let with_path =
+        |(index, item): (usize, _)| ([path, "[", digits.format(index), "]"].concat(), item);
     Ok(items.into_iter().enumerate().map(with_path).collect())
 }
 
