@@ -1,21 +1,19 @@
 //! Connections: accepted, bounded in number and in patience, and brought to an end in order.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -23,6 +21,7 @@ use tower::Service;
 
 use super::answer::Answer;
 use super::faces::{CHAT, REALTIME};
+use super::farewell::Farewell;
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
@@ -37,18 +36,14 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(30);
 /// How long nobody is accepted after the kernel had no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long connections on which nothing is asked stay open after it was time to stop: a request may be on its
-/// way, and whoever sent it would not know whether it was taken.
-const LINGER: Duration = Duration::from_millis(500);
-
 /// Serves until `stop` completes; what is under way then may take `drain` longer. Requests that come meanwhile
 /// on open connections are answered, and each answer is the last on its connection.
 pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain: Duration) {
     let site = Arc::new(Site {
         router: router(Arc::clone(&app)),
         app,
+        farewell: Farewell::default(),
     });
-    let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
@@ -65,7 +60,7 @@ pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain:
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, address)) => {
-                let connection = site.connection(stream, address.ip(), &graceful);
+                let connection = site.connection(stream, address.ip());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -78,24 +73,38 @@ pub async fn serve(app: Shared, listener: TcpListener, stop: impl Future, drain:
             }
         }
     }
-    // To their callers, connections that the kernel has taken already are open.
-    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        connections.spawn(site.connection(stream, address.ip(), &graceful));
+    for (stream, address) in taken_by_the_kernel(listener) {
+        connections.spawn(site.connection(stream, address.ip()));
     }
-    drop(listener);
     // A conversation goes on after its connection was given up by HTTP; each looks for itself that it is time.
     let all = async {
         let ended = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(LINGER, ended).await.is_ok() {
-            return;
+        tokio::select! {
+            () = ended => return,
+            () = site.farewell.quiet(drain / 2) => {}
         }
-        graceful.shutdown().await;
+        site.farewell.say();
         while connections.join_next().await.is_some() {}
     };
     if tokio::time::timeout(drain, all).await.is_err() {
         tracing::warn!("some answers did not finish in time and were cut off");
     }
     connections.shutdown().await;
+}
+
+/// To their callers, connections that the kernel has taken are open, whether or not the runtime was told of them.
+/// Nobody is accepted any more.
+fn taken_by_the_kernel(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let accepted = listener.into_std().map(|listener| {
+        std::iter::from_fn(|| listener.accept().ok())
+            .take(MAX_CONNECTIONS)
+            .filter_map(|(stream, address)| {
+                stream.set_nonblocking(true).ok()?;
+                Some((TcpStream::from_std(stream).ok()?, address))
+            })
+            .collect()
+    });
+    accepted.unwrap_or_default()
 }
 
 /// Whether only the connection failed that was to be accepted.
@@ -111,6 +120,7 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 struct Site {
     app: Shared,
     router: Router,
+    farewell: Farewell,
 }
 
 impl Site {
@@ -120,7 +130,6 @@ impl Site {
         self: &Arc<Self>,
         stream: TcpStream,
         address: IpAddr,
-        graceful: &GracefulShutdown,
     ) -> impl Future<Output = ()> + use<> {
         // Without it, small pieces of a stream wait for each other.
         if let Err(error) = stream.set_nodelay(true) {
@@ -142,7 +151,7 @@ impl Site {
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        let connection = graceful.watch(connection);
+        let connection = self.farewell.watch(connection);
         async move {
             // The caller went away, or sent what is not HTTP: there is nobody to tell.
             if let Err(error) = connection.await {
@@ -178,6 +187,7 @@ impl Site {
             None => self.route(request, arrival).await,
         };
         if is_http_1 && self.app.is_stopping.load(Ordering::Relaxed) {
+            self.farewell.asked();
             let fields = response.headers_mut();
             // An answer that turns the connection into a conversation names that here.
             fields

@@ -15,6 +15,7 @@ pub mod cost;
 pub mod envelope;
 pub mod events;
 pub mod faces;
+mod farewell;
 pub mod files;
 pub mod health;
 pub mod keys;
