@@ -1,8 +1,11 @@
 //! How shared state is asked.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use domain::clock::{Clock, Moment};
@@ -149,12 +152,17 @@ impl Shared {
         answer: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, SharedStateError> {
         self.take_turn()?;
-        match tokio::time::timeout(bound, answer).await {
-            Ok(Ok(answer)) => {
+        let mut answer = pin!(answer);
+        let answered = match tokio::time::timeout(bound, &mut answer).await {
+            Ok(answered) => Some(answered),
+            Err(_) => come_already(answer).await,
+        };
+        match answered {
+            Some(Ok(answer)) => {
                 self.answered();
                 Ok(answer)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 let error = shared_state_error(error);
                 match error {
                     SharedStateError::Unavailable(_) => self.rest(),
@@ -162,7 +170,7 @@ impl Shared {
                 }
                 Err(error)
             }
-            Err(_) => {
+            None => {
                 self.rest();
                 Err(SharedStateError::Unavailable(Box::new(NoAnswer { bound })))
             }
@@ -210,6 +218,21 @@ impl Shared {
         let since = self.clock.moment().since(Moment::at(Duration::ZERO));
         as_milliseconds(since) + 1
     }
+}
+
+/// The answer, if it has come. A process that was kept from running hears that its time is up before it has read
+/// what came meanwhile: then the server is not away.
+async fn come_already<T>(mut answer: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    // The runtime looks for what has come, and the connection's own task hands it over.
+    const TURNS: usize = 4;
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+        let polled = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        if let Poll::Ready(answer) = polled {
+            return Some(answer);
+        }
+    }
+    None
 }
 
 fn tcp_settings() -> TcpSettings {

@@ -43,6 +43,13 @@ store: '{store}'
         replicas
     }
 
+    /// The same, and waits until each knows how many there are.
+    pub(crate) async fn start_acquainted(&self) -> Vec<Trunkline> {
+        let replicas = self.start().await;
+        acquaint(&replicas).await;
+        replicas
+    }
+
     /// Stops all of them in order, and removes their database.
     pub(crate) async fn stop(self, replicas: Vec<Trunkline>) {
         for replica in replicas {
@@ -52,6 +59,20 @@ store: '{store}'
             assert!(home.journal().is_empty(), "a replica left something");
         }
         self.database.remove().await;
+    }
+}
+
+/// Waits until each of `replicas`, of which none was there before, knows how many there are.
+pub(crate) async fn acquaint(replicas: &[Trunkline]) {
+    if replicas.len() == 1 {
+        return;
+    }
+    let known = format!(
+        "the number of replicas has changed\",\"replicas\":{}",
+        replicas.len()
+    );
+    for replica in replicas {
+        replica.logged(&known).await;
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod directory;
 pub(crate) mod fleet;
 pub(crate) mod gate;
+pub(crate) mod limited;
 pub(crate) mod line;
 pub(crate) mod postgres;
 pub(crate) mod process;
