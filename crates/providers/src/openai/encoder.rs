@@ -43,6 +43,9 @@ struct Progress {
     calls: BTreeMap<u32, bool>,
     /// The index of the thought that is being written.
     thought: usize,
+    /// What of it was said since it was last shown whole. Pieces would be lost: of a field that it does not know,
+    /// `openai` for Node keeps what came last, while that for Python puts all that came together.
+    pending: String,
     signs: Signs,
     /// The pictures that were shown.
     images: usize,
@@ -156,10 +159,27 @@ impl ChunkEncoder {
     }
 
     fn reasoning(&mut self, choice: u32, text: &str, out: &mut BytesMut) {
-        let index = self.progress(choice).thought_index();
+        let progress = self.progress(choice);
+        progress.thought_index();
+        progress.pending.push_str(text);
         let delta = Delta {
             reasoning_content: Some(text),
-            reasoning_details: Some([Detail::text(index, text)]),
+            ..Delta::default()
+        };
+        self.delta(choice, delta, out);
+    }
+
+    /// Shows the thought whole that ends here, with the signature over it if there is one.
+    fn end_thought(&mut self, choice: u32, signature: Option<&str>, out: &mut BytesMut) {
+        let progress = self.progress(choice);
+        let text = std::mem::take(&mut progress.pending);
+        if text.is_empty() && signature.is_none() {
+            return;
+        }
+        let text = Some(text.as_str()).filter(|text| !text.is_empty());
+        let detail = Detail::readable(progress.thought, text, signature);
+        let delta = Delta {
+            reasoning_details: Some([detail]),
             ..Delta::default()
         };
         self.delta(choice, delta, out);
@@ -168,18 +188,27 @@ impl ChunkEncoder {
     /// A signature over text is Gemini's, and goes where Google puts it.
     fn signature(&mut self, choice: u32, signature: &str, out: &mut BytesMut) {
         let progress = self.progress(choice);
-        let delta = if progress.signs == Signs::Text {
-            Delta {
+        if progress.signs == Signs::Text {
+            let delta = Delta {
                 extra_content: Some(ExtraContent::signed(signature)),
                 ..Delta::default()
-            }
+            };
+            self.delta(choice, delta, out);
         } else {
-            let index = progress.thought_index();
+            progress.thought_index();
             progress.signs = Signs::SignedThought;
-            Delta {
-                reasoning_details: Some([Detail::signature(index, signature)]),
-                ..Delta::default()
-            }
+            self.end_thought(choice, Some(signature), out);
+        }
+    }
+
+    fn redacted(&mut self, choice: u32, data: &str, out: &mut BytesMut) {
+        self.end_thought(choice, None, out);
+        let progress = self.progress(choice);
+        let index = progress.thought_index();
+        progress.signs = Signs::SignedThought;
+        let delta = Delta {
+            reasoning_details: Some([Detail::encrypted(index, data)]),
+            ..Delta::default()
         };
         self.delta(choice, delta, out);
     }
@@ -210,6 +239,7 @@ impl ChunkEncoder {
     }
 
     fn close(&mut self, choice: u32, finish: &Finish, out: &mut BytesMut) {
+        self.end_thought(choice, None, out);
         let open: Vec<u32> = self.progress(choice).calls.keys().copied().collect();
         for call in open {
             self.close_call(choice, call, out);
@@ -226,6 +256,7 @@ impl ChunkEncoder {
     }
 
     fn unknown(&mut self, choice: u32, format: &'static str, raw: &RawValue, out: &mut BytesMut) {
+        self.end_thought(choice, None, out);
         let progress = self.progress(choice);
         let picture = Picture::of(format, raw, progress.images);
         progress.images += usize::from(picture.is_some());
@@ -282,6 +313,7 @@ impl StreamEncoder for ChunkEncoder {
         match event {
             ChatEvent::Start { id, model } => self.begin(id.as_deref(), model.as_deref()),
             ChatEvent::Text { choice, text } => {
+                self.end_thought(*choice, None, out);
                 self.progress(*choice).signs = Signs::Text;
                 let delta = Delta {
                     content: Some(text),
@@ -293,17 +325,9 @@ impl StreamEncoder for ChunkEncoder {
             ChatEvent::ReasoningSignature { choice, signature } => {
                 self.signature(*choice, signature, out);
             }
-            ChatEvent::RedactedReasoning { choice, data } => {
-                let progress = self.progress(*choice);
-                let index = progress.thought_index();
-                progress.signs = Signs::SignedThought;
-                let delta = Delta {
-                    reasoning_details: Some([Detail::encrypted(index, data)]),
-                    ..Delta::default()
-                };
-                self.delta(*choice, delta, out);
-            }
+            ChatEvent::RedactedReasoning { choice, data } => self.redacted(*choice, data, out),
             ChatEvent::Refusal { choice, text } => {
+                self.end_thought(*choice, None, out);
                 let delta = Delta {
                     refusal: Some(text),
                     ..Delta::default()
@@ -317,6 +341,7 @@ impl StreamEncoder for ChunkEncoder {
                 name,
                 signature,
             } => {
+                self.end_thought(*choice, None, out);
                 let progress = self.progress(*choice);
                 progress.calls.insert(*call, false);
                 progress.signs = Signs::Nothing;

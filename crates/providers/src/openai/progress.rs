@@ -4,6 +4,8 @@
 pub(super) struct Progress {
     pub(super) index: u32,
     pub(super) calls: Vec<Call>,
+    /// How many bytes of thoughts came in pieces of plain text since a thought was shown in detail.
+    pub(super) bare_thoughts: usize,
     pub(super) finished: bool,
 }
 

@@ -138,6 +138,7 @@ impl ChunkDecoder {
         self.choices.push(Progress {
             index,
             calls: Vec::new(),
+            bare_thoughts: 0,
             finished: false,
         });
         Ok(self.choices.len() - 1)
@@ -152,12 +153,17 @@ impl ChunkDecoder {
     ) -> Result<(), DecodeError> {
         match delta.reasoning_details.filter(|list| !list.is_empty()) {
             Some(details) => {
+                let said = self.choices.get_mut(place).map(|it| &mut it.bare_thoughts);
+                let mut said = said.map(std::mem::take).unwrap_or_default();
                 for raw in details {
-                    detail(choice, raw, events)?;
+                    detail(choice, raw, std::mem::take(&mut said), events)?;
                 }
             }
             None => {
                 if let Some(text) = delta.reasoning.filter(|text| !text.is_empty()) {
+                    if let Some(progress) = self.choices.get_mut(place) {
+                        progress.bare_thoughts += text.len();
+                    }
                     let text = text.into_owned();
                     events.push(ChatEvent::Reasoning { choice, text });
                 }
@@ -253,8 +259,14 @@ impl ChunkDecoder {
     }
 }
 
-/// One item of `reasoning_details`.
-fn detail(choice: u32, raw: &RawValue, events: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
+/// One item of `reasoning_details`. As many bytes of thoughts as `said` came before it in pieces, outside of
+/// details: a thought of that length is the same one, shown whole, as Trunkline shows it.
+fn detail(
+    choice: u32,
+    raw: &RawValue,
+    said: usize,
+    events: &mut Vec<ChatEvent>,
+) -> Result<(), DecodeError> {
     let mut detail = Fields::read(raw, "delta.reasoning_details".to_owned())?;
     let text = match detail.text("type")?.as_deref() {
         Some("reasoning.text") => detail.text("text")?,
@@ -270,7 +282,7 @@ fn detail(choice: u32, raw: &RawValue, events: &mut Vec<ChatEvent>) -> Result<()
             None
         }
     };
-    if let Some(text) = text.filter(|text| !text.is_empty()) {
+    if let Some(text) = text.filter(|text| !text.is_empty() && text.len() != said) {
         events.push(ChatEvent::Reasoning { choice, text });
     }
     if let Some(signature) = detail.text("signature")?.filter(|text| !text.is_empty()) {

@@ -9,6 +9,8 @@ use domain::usage::Usage;
 use serde_json::{Value, json};
 
 use super::OpenaiChat;
+use crate::dialect::{Dialect, StreamDecoder};
+use crate::exchange::Exchange;
 use crate::face::{Face, Rendering, StreamEncoder};
 
 fn rendering(stream_usage: bool) -> Rendering {
@@ -257,13 +259,45 @@ fn a_signature_over_text_and_one_over_thoughts_go_to_different_places() {
         .into_iter()
         .map(|chunk| chunk["choices"][0]["delta"].clone())
         .collect();
-    assert_eq!(deltas[1]["reasoning_details"][0]["index"], 0);
-    assert_eq!(deltas[2]["reasoning_details"][0]["index"], 1);
-    assert_eq!(deltas[3]["reasoning_details"][0]["signature"], "b");
+    let detail = |text: &str, signature: &str, index: u64| {
+        let detail =
+            json!({"type": "reasoning.text", "text": text, "signature": signature, "index": index});
+        json!({"reasoning_details": [detail]})
+    };
+    assert_eq!(deltas[1], detail("Hm.", "a", 0));
+    assert_eq!(deltas[2], json!({"reasoning_content": "So."}));
+    assert_eq!(deltas[3], detail("So.", "b", 1));
     assert_eq!(
         deltas[5],
         json!({"extra_content": {"google": {"thought_signature": "c"}}})
     );
+}
+
+#[test]
+fn thoughts_in_pieces_that_are_then_shown_whole_are_read_once() {
+    let think = |text: &str| ChatEvent::Reasoning {
+        choice: 0,
+        text: text.to_owned(),
+    };
+    let sign = |signature: &str| ChatEvent::ReasoningSignature {
+        choice: 0,
+        signature: signature.to_owned(),
+    };
+    let [text, ..] = answer();
+    let said = [
+        think("H"),
+        think("m."),
+        sign("a"),
+        think("So."),
+        sign("b"),
+        text,
+    ];
+    let out = encode(&mut *OpenaiChat.encoder(&rendering(false)), &said);
+    let mut decoder: Box<dyn StreamDecoder> = OpenaiChat.decoder(&Exchange::default());
+    let mut heard = Vec::new();
+    decoder.push(&out, &mut heard).unwrap();
+    heard.retain(|event| !matches!(event, ChatEvent::Start { .. }));
+    assert_eq!(format!("{heard:?}"), format!("{said:?}"));
 }
 
 #[test]

@@ -94,14 +94,6 @@ pub(super) struct Detail<'a> {
 }
 
 impl<'a> Detail<'a> {
-    pub(super) fn text(index: usize, text: &'a str) -> Self {
-        Self::readable(index, Some(text), None)
-    }
-
-    pub(super) fn signature(index: usize, signature: &'a str) -> Self {
-        Self::readable(index, None, Some(signature))
-    }
-
     pub(super) fn encrypted(index: usize, data: &'a str) -> Self {
         Self {
             kind: "reasoning.encrypted",
@@ -112,7 +104,11 @@ impl<'a> Detail<'a> {
         }
     }
 
-    fn readable(index: usize, text: Option<&'a str>, signature: Option<&'a str>) -> Self {
+    pub(super) fn readable(
+        index: usize,
+        text: Option<&'a str>,
+        signature: Option<&'a str>,
+    ) -> Self {
         Self {
             kind: "reasoning.text",
             text,
