@@ -11,6 +11,7 @@
 //! | --- | --- | --- |
 //! | OpenAI | `/v1/chat/completions`, `/v1/responses…`, `/v1/completions`, `/v1/models`, `/v1/realtime` (WebSocket) | any bearer token |
 //! | Mistral | `/v1/chat/completions`, for models of its names | any bearer token |
+//! | Hugging Face | `/huggingface/v1/chat/completions`, `/huggingface/v1/models`, `/huggingface/hf-inference/models/{m}/pipeline/feature-extraction` | any bearer token |
 //! | Anthropic | `/v1/messages`, `/v1/messages/count_tokens`, `/v1/messages/batches…`, `/v1/models` | any `x-api-key` or bearer token |
 //! | Gemini | `/v1beta/models/{model}:…` and `/v1/models/{model}:…`, `/v1beta/models` | any `x-goog-api-key`, `?key=` or bearer token |
 //! | Cohere | `/v2/chat`, `/v1/models` | any bearer token |

@@ -88,6 +88,9 @@ pub enum Host {
     /// Google's Vertex AI.
     #[serde(rename = "vertex")]
     Vertex,
+    /// Hugging Face's router.
+    #[serde(rename = "huggingface")]
+    HuggingFace,
 }
 
 impl Host {

@@ -13,7 +13,7 @@ use crate::cohere::Cohere;
 use crate::directive::Directive;
 use crate::frames::Frames;
 use crate::gemini::Gemini;
-use crate::openai::{Completions, OpenAi, Responses, Stored};
+use crate::openai::{Completions, HuggingFace, OpenAi, Responses, Stored};
 use crate::prompt::Prompt;
 use crate::record::{Face, Host, SimUsage};
 use crate::vertex::Vertex;
@@ -90,6 +90,7 @@ impl Api {
             Host::Gemini => &Gemini,
             Host::Cohere => &Cohere,
             Host::AzureOpenAi => &Azure,
+            Host::HuggingFace => &HuggingFace,
             Host::Vertex => &Vertex,
             Host::Bedrock => &Bedrock,
         };

@@ -1,5 +1,4 @@
-// Every kind of provider that answers, and what it truly cannot do. The same table as the Python suite's, but for
-// Mistral: `ai` sends it `store` with an effort, which is OpenAI's and which it refuses.
+// Every kind of provider that answers, and what it truly cannot do. The same table as the Python suite's.
 
 /**
  * `thinker` thinks, `seer` sees pictures where that is another model; `showsThoughts` and `countsThoughts` are false where thoughts
@@ -22,6 +21,12 @@ export const EVERY_TARGET = [
   {
     model: 'bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0',
     thinker: 'bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0',
+  },
+  { model: 'mistral/mistral-large-latest', thinker: 'mistral/magistral-medium-latest', countsThoughts: false },
+  {
+    model: 'huggingface/meta-llama/Llama-3.3-70B-Instruct',
+    thinker: 'huggingface/deepseek-ai/DeepSeek-R1',
+    refusesDocuments: /unknown variant `file`/,
   },
   { model: 'azure/gpt', thinker: 'azure/gpt-5', showsThoughts: false },
   { model: 'vertex/gemini', thinker: 'vertex/gemini-2.5-pro' },

@@ -42,6 +42,11 @@ TARGETS = [
     Target("bedrock/amazon.nova-pro-v1:0", thinker="bedrock/amazon.nova-pro-v1:0", shows_thoughts=False, counts_thoughts=False),
     Target("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", thinker="bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0"),
     Target("mistral/mistral-large-latest", thinker="mistral/magistral-medium-latest", counts_thoughts=False),
+    Target(
+        "huggingface/meta-llama/Llama-3.3-70B-Instruct",
+        thinker="huggingface/deepseek-ai/DeepSeek-R1",
+        refuses_documents="unknown variant `file`",
+    ),
     Target("azure/gpt", thinker="azure/gpt-5", shows_thoughts=False),
     Target("vertex/gemini", thinker="vertex/gemini-2.5-pro"),
     Target("vertex/claude", thinker="vertex/claude-sonnet-4-5"),

@@ -1,7 +1,7 @@
 //! Embeddings: vectors of texts and pictures.
 //!
 //! Each caller's API is a `Caller` (`openai_face`, `gemini_face`, `cohere_face`), each vendor's a pair of
-//! functions that encode a request and decode an answer (`openai_target`, `gemini_target`,
+//! functions that encode a request and decode an answer (`openai_target`, `huggingface_target`, `gemini_target`,
 //! `vertex_target`, `cohere_target`, `bedrock_target`); between them stands [`EmbeddingRequest`]. Where both are the same the bytes pass. A
 //! request of more inputs than the vendor takes at once is sent in `steps`. `vector` writes numbers.
 
@@ -12,6 +12,7 @@ mod cohere_target;
 mod fuzz;
 mod gemini_face;
 mod gemini_target;
+mod huggingface_target;
 mod openai_face;
 mod openai_target;
 mod purpose;
@@ -167,6 +168,10 @@ fn encode(
     report: &mut Conversion,
 ) -> Result<(Requests, Decode), Refusal> {
     match kind {
+        ProviderKind::Openai if target.host.quirks.feature_extraction => {
+            let requests = huggingface_target::encode(request, target, words, report)?;
+            Ok((requests, huggingface_target::decode))
+        }
         ProviderKind::Openai | ProviderKind::AzureOpenai => {
             let url = openai_target::url(kind, target)?;
             let requests = openai_target::encode(request, &url, target, words, report)?;

@@ -51,7 +51,7 @@ impl Caller for OpenaiEmbeddings {
         target: &Target<'_>,
     ) -> Option<Result<PreparedTask, Refusal>> {
         let is_own = matches!(kind, ProviderKind::Openai | ProviderKind::AzureOpenai);
-        if !is_own || renames_dimensions(body, target) {
+        if !is_own || target.host.quirks.feature_extraction || renames_dimensions(body, target) {
             return None;
         }
         let prepared = || {

@@ -133,6 +133,15 @@ fn input<'a>(
         EmbeddingInput::Tokens(tokens) => return Ok(Input::Tokens(tokens)),
         EmbeddingInput::Mixed(parts) => parts,
     };
+    joined(parts, path, report).map(Input::Joined)
+}
+
+/// What a text is made of as one text, for targets that take nothing else.
+pub(super) fn joined(
+    parts: &[EmbeddingPart],
+    path: impl Fn() -> String,
+    report: &mut Conversion,
+) -> Result<String, Refusal> {
     let texts = parts
         .iter()
         .map(|part| match part {
@@ -144,10 +153,10 @@ fn input<'a>(
         })
         .collect::<Result<Vec<_>, _>>()?;
     match texts.as_slice() {
-        [text] => Ok(Input::Text(text)),
+        [text] => Ok((*text).to_owned()),
         texts => {
             report.change(path(), "its texts are sent as one, each on its own line");
-            Ok(Input::Joined(texts.join("\n")))
+            Ok(texts.join("\n"))
         }
     }
 }

@@ -4,12 +4,15 @@
 //! A quirk says what a translation must do otherwise. Where the caller speaks the host's format too, bytes
 //! pass untouched, so that a host's own refusal reaches its caller; [`needs_translation`] names the few
 //! things that every OpenAI client sends as a matter of course and that a host refuses or misreads. A call
-//! that holds one of them is translated, and its report says what was done.
+//! that holds one of them is translated, and its report says what was done. What a host refuses although it shapes
+//! nothing of the answer is left out ([`without_refused_bookkeeping`]).
 
+mod bookkeeping;
 mod quirks;
 mod rows;
 mod translation;
 
+pub use bookkeeping::without_refused_bookkeeping;
 pub use quirks::{
     ForcedCalls, OutputBound, PastThoughts, Prefill, Quirks, ReasoningSwitch, SchemaSupport,
     Thoughts,
@@ -72,7 +75,7 @@ pub struct Serves {
     pub responses: bool,
     /// `/completions`.
     pub completions: bool,
-    /// `/embeddings`.
+    /// `/embeddings`, or what stands in its place.
     pub embeddings: bool,
     /// `/rerank`.
     pub rerank: bool,

@@ -39,6 +39,10 @@ pub struct Quirks {
     pub rerank_top_k: bool,
     /// What `/embeddings` calls the number of dimensions of its vectors.
     pub dimensions_field: &'static str,
+    /// Whether its vectors come of the task feature-extraction
+    /// (<https://huggingface.co/docs/inference-providers/tasks/feature-extraction>); elsewhere they are made at
+    /// `/embeddings`.
+    pub feature_extraction: bool,
     /// Whether its batches are jobs of one model at `/batch/jobs` (<https://docs.mistral.ai/api/endpoint/batch>);
     /// elsewhere they are OpenAI's at `/batches`.
     pub batch_jobs: bool,
@@ -50,7 +54,8 @@ pub struct Quirks {
     pub documents_by_url: bool,
     /// What it makes of an assistant's words at the end of a conversation.
     pub prefill: Prefill,
-    /// Fields of a request that it refuses; they are dropped, and the report says so.
+    /// Fields of a request that it refuses; they are dropped, and the report says so. Of a request that otherwise
+    /// passes untouched only those are dropped that shape nothing of the answer.
     pub refused: &'static [&'static str],
 }
 
@@ -73,6 +78,7 @@ impl Quirks {
         one_choice: false,
         rerank_top_k: false,
         dimensions_field: "dimensions",
+        feature_extraction: false,
         batch_jobs: false,
         user_after_results: true,
         documents_by_url: false,

@@ -82,7 +82,18 @@ pub static HOSTS: &[HostRow] = &[
             past_thoughts: PastThoughts::Reasoning,
             additions: false,
             one_choice: true,
-            refused: &["logit_bias", "logprobs", "top_logprobs", "top_k"],
+            // "property 'store' is unsupported": so it says of everything that it does not know.
+            refused: &[
+                "logit_bias",
+                "logprobs",
+                "metadata",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "safety_identifier",
+                "store",
+                "top_k",
+                "top_logprobs",
+            ],
             ..Quirks::NONE
         },
         serves: Serves {
@@ -146,7 +157,21 @@ pub static HOSTS: &[HostRow] = &[
             random_seed: true,
             short_call_ids: true,
             additions: false,
-            refused: &["logit_bias", "user", "service_tier"],
+            // "Extra inputs are not permitted": so it says of everything that it does not know.
+            refused: &[
+                "logit_bias",
+                "logprobs",
+                "modalities",
+                "prompt_cache_retention",
+                "safety_identifier",
+                "service_tier",
+                "store",
+                "top_k",
+                "top_logprobs",
+                "user",
+                "verbosity",
+                "web_search_options",
+            ],
             dimensions_field: "output_dimension",
             batch_jobs: true,
             user_after_results: false,
@@ -263,8 +288,19 @@ pub static HOSTS: &[HostRow] = &[
             developer_role: false,
             thoughts: Thoughts::Tags,
             past_thoughts: PastThoughts::Reasoning,
+            additions: false,
             one_choice: true,
-            refused: &["frequency_penalty", "presence_penalty", "logit_bias"],
+            // "property 'store' is unsupported": so it says of everything that it does not know.
+            refused: &[
+                "frequency_penalty",
+                "logit_bias",
+                "metadata",
+                "presence_penalty",
+                "prompt_cache_retention",
+                "safety_identifier",
+                "store",
+                "top_k",
+            ],
             ..Quirks::NONE
         },
         serves: Serves {
@@ -549,13 +585,28 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         // The variable opens repositories first of all.
         is_found_by_key: false,
+        // It hands requests on as they are, to hosts of which some refuse what only OpenAI knows.
         quirks: Quirks {
             output_bound: OutputBound::MaxTokens,
+            developer_role: false,
             thoughts: Thoughts::Tags,
+            additions: false,
+            refused: &[
+                "logit_bias",
+                "metadata",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "safety_identifier",
+                "store",
+                "top_k",
+            ],
+            feature_extraction: true,
             ..Quirks::NONE
         },
+        // Its responses are made of its chat completions, and on trial
+        // (<https://huggingface.co/docs/inference-providers/guides/responses-api>).
         serves: Serves {
-            responses: true,
+            embeddings: true,
             ..CHAT
         },
         ..keyed(

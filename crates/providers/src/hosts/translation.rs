@@ -19,7 +19,7 @@ use crate::face::Envelope;
 /// - several tool calls' ids of another host, where the host takes its own form only;
 /// - words of the user right after the results of tools, where the assistant has to speak between them;
 /// - documents, of a host that takes them in other parts;
-/// - thoughts of earlier turns as the gateway shows them, of a host that takes them back as parts only.
+/// - thoughts of earlier turns as the gateway shows them, of a host that takes them back in another place only.
 ///
 /// Whatever else a host refuses it refuses in its own words: the caller spoke its format.
 pub fn needs_translation(quirks: &Quirks, envelope: &Envelope, body: &[u8]) -> bool {
@@ -43,7 +43,8 @@ pub fn needs_translation(quirks: &Quirks, envelope: &Envelope, body: &[u8]) -> b
     if quirks.documents_by_url && holds("\"file\"") && has_file(body) {
         return true;
     }
-    if quirks.past_thoughts == PastThoughts::ThinkingParts
+    let elsewhere = [PastThoughts::ThinkingParts, PastThoughts::Reasoning];
+    if elsewhere.contains(&quirks.past_thoughts)
         && holds("\"reasoning_content\"")
         && has_thoughts(body)
     {

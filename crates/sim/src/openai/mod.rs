@@ -5,6 +5,7 @@ mod attachments;
 mod check;
 mod completions;
 pub(crate) mod error;
+pub(crate) mod huggingface;
 mod messages;
 mod mistral;
 pub(crate) mod model;
@@ -22,10 +23,11 @@ use serde_json::{Value, json};
 
 use crate::frames::Frames;
 use crate::prompt::Prompt;
-use crate::record::Face;
+use crate::record::{Face, Host};
 use crate::vendor::{Ask, Failure, Format, Knock, Reply, Vendor, bearer, is_invalid_key, listed};
 
 pub(crate) use completions::Completions;
+pub(crate) use huggingface::HuggingFace;
 pub(crate) use responses::{Responses, Stored, StoredCall, Told};
 
 /// OpenAI as a vendor, and its format of chat completions.
@@ -118,6 +120,13 @@ impl Vendor for OpenAi {
 
 impl Format for OpenAi {
     fn read(&self, ask: &Ask<'_>) -> Result<Prompt, Failure> {
+        if ask.host == Host::HuggingFace {
+            let body = huggingface::in_openais_words(ask.body)?;
+            return request::read(&Ask {
+                body: &body,
+                ..*ask
+            });
+        }
         if ask.body["model"].as_str().is_some_and(mistral::has) {
             let body = mistral::in_openais_words(ask.body)?;
             return request::read(&Ask {

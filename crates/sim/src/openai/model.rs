@@ -72,8 +72,12 @@ impl Class {
         if self.reasons() { 400_000 } else { 128_000 }
     }
 
-    /// The most tokens of output.
+    /// The most tokens of output: the models of compatible hosts are bound by their context only.
     pub(super) const fn most_output(self) -> u64 {
-        if self.reasons() { 128_000 } else { 16_384 }
+        if self.reasons() || self.is_compatible_host() {
+            128_000
+        } else {
+            16_384
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::check::{
     INVALID, bad, boolean, integer, missing, object, one_of, plain, required, text,
     unsupported_parameter,
 };
+use super::huggingface;
 use super::messages::{self, Conversation};
 use super::model::Class;
 use super::options;
@@ -151,6 +152,9 @@ fn class(ask: &Ask<'_>, model: &str) -> Result<Class, Failure> {
     if super::completions::is_legacy(model) {
         let sentence = "This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use v1/completions?";
         return Err(Failure::new(404, INVALID, sentence).at("model"));
+    }
+    if ask.host == Host::HuggingFace {
+        return huggingface::class(model);
     }
     Class::of(model).ok_or_else(|| unknown_model(ask, model))
 }

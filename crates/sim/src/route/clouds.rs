@@ -1,4 +1,4 @@
-//! The paths of clouds, which name the model and the kind of answer.
+//! The paths of clouds, which name the model and the kind of answer, and of routers.
 
 use http::Method;
 use http::request::Parts;
@@ -14,6 +14,9 @@ pub(super) fn route(head: &Parts) -> Option<Route> {
     let path = head.uri.path();
     if let Some(rest) = path.strip_prefix("/openai/") {
         return Some(azure(&head.method, rest));
+    }
+    if let Some(rest) = path.strip_prefix("/huggingface/v1/") {
+        return Some(huggingface(&head.method, rest));
     }
     if let Some(rest) = path.strip_prefix("/model/") {
         return Some(bedrock(&head.method, rest));
@@ -65,6 +68,22 @@ fn azure(method: &Method, rest: &str) -> Route {
                 None => to(Face::OpenAi, Target::Unknown),
             }
         }
+    }
+}
+
+fn huggingface(method: &Method, rest: &str) -> Route {
+    let target = match rest {
+        "chat/completions" => Target::PLAIN.by(&Method::POST, method),
+        "models" => Target::Models.by(&Method::GET, method),
+        _ => match rest.strip_prefix("models/") {
+            Some(name) => Target::Model(name.to_owned()).by(&Method::GET, method),
+            None => Target::Unknown,
+        },
+    };
+    Route {
+        face: Face::OpenAi,
+        host: Host::HuggingFace,
+        target,
     }
 }
 

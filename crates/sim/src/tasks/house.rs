@@ -40,6 +40,7 @@ pub(crate) enum Other {
 }
 
 pub(crate) const OPENAI: House = House::Chatting(Face::OpenAi, Host::OpenAi);
+pub(crate) const HUGGING_FACE: House = House::Chatting(Face::OpenAi, Host::HuggingFace);
 pub(crate) const ANTHROPIC: House = House::Chatting(Face::Anthropic, Host::Anthropic);
 pub(crate) const GEMINI: House = House::Chatting(Face::Gemini, Host::Gemini);
 pub(crate) const VERTEX: House = House::Chatting(Face::Gemini, Host::Vertex);

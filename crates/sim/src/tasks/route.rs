@@ -3,7 +3,7 @@
 use http::Method;
 use http::request::Parts;
 
-use super::house::{ANTHROPIC, BEDROCK, GEMINI, OPENAI, VERTEX};
+use super::house::{ANTHROPIC, BEDROCK, GEMINI, HUGGING_FACE, OPENAI, VERTEX};
 use super::{
     Endpoint, House, Other, Work, black_forest_labs, cohere, deepgram, elevenlabs, fal, replicate,
     stability, storage,
@@ -11,6 +11,7 @@ use super::{
 use crate::anthropic;
 use crate::bedrock;
 use crate::gemini::tasks as gemini;
+use crate::openai::huggingface;
 use crate::openai::tasks as openai;
 use crate::vertex;
 
@@ -112,6 +113,9 @@ fn posted_below(path: &str) -> Option<Endpoint> {
     }
     if path.starts_with(bedrock::jobs::JOB) && path.ends_with("/stop") {
         return Some(look(BEDROCK, bedrock::jobs::stop));
+    }
+    if path.starts_with(huggingface::PREFIX) && path.ends_with(huggingface::TASK) {
+        return Some(make(HUGGING_FACE, huggingface::extract));
     }
     if path.starts_with(storage::UPLOAD) {
         return Some(look(VERTEX, storage::upload));

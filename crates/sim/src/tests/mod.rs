@@ -12,6 +12,7 @@ mod counting;
 mod faults;
 mod formats;
 mod gemini;
+mod huggingface;
 mod issuers;
 mod mistral;
 mod openai;
