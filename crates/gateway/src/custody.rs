@@ -43,7 +43,7 @@ mod steer;
 mod turn;
 
 pub(crate) use reader::Reader;
-pub(crate) use restore::Restored;
+pub(crate) use restore::{Restored, lacks_thoughts};
 
 use issuer::Issuer;
 use seal::Root;

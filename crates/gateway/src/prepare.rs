@@ -3,14 +3,14 @@
 
 use bytes::Bytes;
 use domain::caller::Caller;
-use domain::chat::Conversion;
+use domain::chat::{ChatRequest, Conversion};
 use providers::dialect::{Dialect, Format, Refusal};
 use providers::exchange::Exchange;
-use providers::face::Envelope;
+use providers::face::{Envelope, Face, Spliced};
 use providers::{hosts, lift};
 
 use crate::chat::{ChatError, Gateway, Inbound};
-use crate::custody::Restored;
+use crate::custody::{self, Restored};
 use crate::media;
 use crate::prompt_cache::{Leaving, PromptCaching};
 use crate::reply::Passed;
@@ -26,6 +26,13 @@ pub struct Prepared {
     pub passage: Passage,
 }
 
+/// A request in the domain's words.
+struct Lifted {
+    request: ChatRequest,
+    /// The messages into which reasoning state was put back.
+    restored: Vec<Restored>,
+}
+
 /// How a request and its answer pass.
 pub enum Passage {
     /// Caller and target speak one format: bytes pass untouched.
@@ -34,7 +41,7 @@ pub enum Passage {
         withhold_usage: bool,
         /// For the tap.
         exchange: Exchange,
-        /// What of the fields beside the body the host does not take, and what was put into the body.
+        /// What the host does not take, in the body and beside it, and what was put into the body.
         left_out: Conversion,
     },
     /// Through the domain's chat model.
@@ -87,14 +94,52 @@ impl Gateway {
     ) -> Result<Prepared, ChatError> {
         let format = inbound.face.format();
         let dialect = target.dialect(format).ok_or_else(|| no_chat(target))?;
-        if dialect.format() == format && passes(&inbound.body, envelope, target, dialect) {
-            self.verbatim(caller, inbound, envelope, target, strict, dialect)
-        } else {
-            // Large and not always needed: on the heap it does not make every call's story larger.
-            Box::pin(self.translated(caller, inbound, envelope, target, strict, dialect)).await
+        // What is boxed is large and not always needed: on the heap it does not make every call's story larger.
+        if dialect.format() != format || !passes(&inbound.body, envelope, target, dialect) {
+            let lifted = Box::pin(self.lifted(caller, inbound, target, dialect)).await?;
+            return Box::pin(
+                self.translated(caller, inbound, envelope, target, strict, dialect, lifted),
+            )
+            .await;
         }
+        if self.custody.is_some() && custody::lacks_thoughts(format, &inbound.body) {
+            // What cannot be read is for the provider to refuse.
+            let lifted = Box::pin(self.lifted(caller, inbound, target, dialect)).await;
+            if let Ok(lifted) = lifted
+                && !lifted.restored.is_empty()
+            {
+                return Box::pin(
+                    self.translated(caller, inbound, envelope, target, strict, dialect, lifted),
+                )
+                .await;
+            }
+        }
+        self.verbatim(caller, inbound, envelope, target, strict, dialect)
     }
 
+    /// The request in the domain's words, with the reasoning state that the caller left out.
+    async fn lifted(
+        &self,
+        caller: &Caller,
+        inbound: &Inbound,
+        target: &ResolvedTarget,
+        dialect: &'static dyn Dialect,
+    ) -> Result<Lifted, ChatError> {
+        let mut request = lift::parse(inbound.face, &inbound.asked, &inbound.body)?;
+        let restored = match &self.custody {
+            Some(custody) => {
+                let (format, messages) = (dialect.format(), &mut request.messages);
+                custody.restore(caller, target, format, messages).await
+            }
+            None => Vec::new(),
+        };
+        Ok(Lifted { request, restored })
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a call is made of, and nothing beside it"
+    )]
     async fn translated(
         &self,
         caller: &Caller,
@@ -103,16 +148,13 @@ impl Gateway {
         resolved: &ResolvedTarget,
         strict: bool,
         dialect: &'static dyn Dialect,
+        lifted: Lifted,
     ) -> Result<Prepared, ChatError> {
         let target = resolved.target();
-        let mut request = lift::parse(inbound.face, &inbound.asked, &inbound.body)?;
-        let restored = match &self.custody {
-            Some(custody) => {
-                let (format, messages) = (dialect.format(), &mut request.messages);
-                custody.restore(caller, resolved, format, messages).await
-            }
-            None => Vec::new(),
-        };
+        let Lifted {
+            mut request,
+            restored,
+        } = lifted;
         let urls = dialect.media_needed(&request, &target);
         if !urls.is_empty() {
             let rules = &self.settings.media;
@@ -164,10 +206,11 @@ impl Gateway {
         let fields = face.forwarded(&inbound.asked);
         let mut left_out = Conversion::default();
         dialect.report_left_out(&target.target(), &fields, &mut left_out);
+        let body = &inbound.body;
+        let spliced = spliced(face, envelope, body, target, dialect, &mut left_out)?;
         if strict && !left_out.is_lossless() {
             return Err(ChatError::WouldDrop(left_out));
         }
-        let spliced = face.splice(envelope, &inbound.body, &target.model);
         let body = self.helped(
             caller,
             envelope,
@@ -229,6 +272,23 @@ pub(crate) fn passes(
     let quirks = target.provider.host.quirks;
     let is_chat = dialect.format() == Format::OpenaiChat;
     dialect.takes_as_written(body) && !(is_chat && hosts::needs_translation(quirks, envelope, body))
+}
+
+/// The caller's bytes with the edits without which the target could not answer them.
+pub(crate) fn spliced(
+    face: &dyn Face,
+    envelope: &Envelope,
+    body: &Bytes,
+    target: &ResolvedTarget,
+    dialect: &dyn Dialect,
+    report: &mut Conversion,
+) -> Result<Spliced, Refusal> {
+    let mut spliced = face.splice(envelope, body, &target.model);
+    if dialect.format() == Format::OpenaiChat {
+        let quirks = target.provider.host.quirks;
+        spliced.body = hosts::without_refused_bookkeeping(quirks, spliced.body, report)?;
+    }
+    Ok(spliced)
 }
 
 fn no_chat(target: &ResolvedTarget) -> Refusal {

@@ -1,7 +1,7 @@
 //! A line of a batch in the words of the provider that runs it, and its answer in the caller's.
 
 use bytes::Bytes;
-use domain::chat::{Message, Part};
+use domain::chat::{Conversion, Message, Part};
 use domain::provider_error::{Cause, ProviderError};
 use http::StatusCode;
 use http::response::Parts as Head;
@@ -96,8 +96,12 @@ pub(super) fn worded(
                 model: target.model.to_owned(),
                 ..Exchange::default()
             };
-            Some(Worded {
-                body: face.splice(&envelope, body, target.model).body,
+            let mut report = Conversion::default();
+            let spliced =
+                prepare::spliced(face, &envelope, body, way.target, dialect, &mut report).ok()?;
+            let is_refused = way.is_strict && !report.is_lossless();
+            (!is_refused).then(|| Worded {
+                body: spliced.body,
                 passage: Passage::Verbatim { dialect, exchange },
             })
         }

@@ -1,7 +1,7 @@
 //! Putting state back where a request brings tool calls without it, or with pieces of it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{LazyLock, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use domain::chat::Message;
 use domain::clock::Moment;
 use domain::custody::{FoundTurn, Place};
 use domain::name::ProviderName;
+use memchr::memmem::Finder;
 use providers::dialect::Format;
 
 use super::Custody;
@@ -48,6 +49,30 @@ pub(super) struct Calling {
     /// It brings state too, which may be in pieces. That is compared with what memory has, and no reason to
     /// ask the store.
     has_state: bool,
+}
+
+/// Whether a request that would pass as it is wants thoughts of a provider that refuses to go on without those of the
+/// turn that called tools, and brings none. Claude Code leaves them out where an answer names another model than was
+/// asked for, as that of a route or of `provider/model` does.
+///
+/// This is a look that is cheap beside reading the request: it may be wrong, and whether anything was kept decides.
+pub(crate) fn lacks_thoughts(format: Format, body: &[u8]) -> bool {
+    static MARKS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
+        [
+            "\"tool_use\"",
+            "\"thinking\"",
+            "\"signature\"",
+            "\"redacted_thinking\"",
+        ]
+        .map(Finder::new)
+    });
+    let [calls, thinks, signed, redacted] = &*MARKS;
+    let holds = |mark: &Finder<'_>| mark.find(body).is_some();
+    format == Format::AnthropicMessages
+        && holds(calls)
+        && holds(thinks)
+        && !holds(signed)
+        && !holds(redacted)
 }
 
 impl Custody {

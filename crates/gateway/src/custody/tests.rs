@@ -286,6 +286,62 @@ fn thoughts_of_an_answer_that_passed_verbatim_are_put_back_into_a_translation() 
     }
 }
 
+/// The second request in Claude's own words, as an agent sends it that keeps no thoughts of a model by another name.
+fn second_in_claudes_words(thoughts: &[Value]) -> Value {
+    let mut turn = claude()["content"].as_array().unwrap()[2..].to_vec();
+    turn.splice(0..0, thoughts.iter().cloned());
+    json!({
+        "model": "claude", "max_tokens": 20_000, "thinking": {"type": "enabled", "budget_tokens": 4_000},
+        "tools": [{"name": "look", "input_schema": {"type": "object"}}],
+        "messages": [
+            {"role": "user", "content": "Where is the moon?"},
+            {"role": "assistant", "content": turn},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "There."},
+                {"type": "tool_result", "tool_use_id": "toolu_2", "content": "There."},
+            ]},
+        ],
+    })
+}
+
+fn ask_in_claudes_words(stage: &Stage, body: &Value) {
+    let mut inbound = stage.inbound(&body.to_string());
+    inbound.face = &providers::anthropic::AnthropicMessages;
+    let reply = run(&stage.clock, stage.gateway.chat(&stage.caller, inbound));
+    assert!(matches!(reply, Ok(Reply::Whole { .. })));
+}
+
+#[test]
+fn thoughts_that_an_agent_left_out_of_the_providers_own_words_are_put_back() {
+    let stage = stage_of([Act::whole(200, &claude().to_string())]);
+    ask(&stage, &first("claude"));
+    ask_in_claudes_words(&stage, &second_in_claudes_words(&[]));
+    assert_eq!(types(&stage), WHOLE_TURN);
+    assert_eq!(blocks(&stage)[0], claude()["content"][0]);
+}
+
+#[test]
+fn what_brings_its_thoughts_or_has_none_in_custody_passes_as_it_is() {
+    let claude = claude();
+    let thoughts = claude["content"].as_array().unwrap().get(..2).unwrap();
+    for (is_kept, thoughts) in [(true, thoughts), (false, &[])] {
+        let acts = is_kept.then(|| Act::whole(200, &claude.to_string()));
+        let stage = stage_of(acts);
+        if is_kept {
+            ask(&stage, &first("claude"));
+        }
+        let request = second_in_claudes_words(thoughts);
+        ask_in_claudes_words(&stage, &request);
+        let sent = sent(&stage);
+        let messages = &sent.last().unwrap()["messages"];
+        assert_eq!(messages, &request["messages"], "kept: {is_kept}");
+        let bodies = stage.script.sent.lock().unwrap();
+        let length = bodies.last().unwrap().request.body().len();
+        let named = request.to_string().len() + "claude-x".len() - "claude".len();
+        assert!(length.abs_diff(named) < 16, "it was written anew");
+    }
+}
+
 #[test]
 fn a_signature_over_a_call_is_put_back() {
     let stage = Stage::of([
