@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use domain::secret::Secret;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// Where the store is: a file, or a PostgreSQL server. Parses from `sqlite:FILE` and from a URL such as
 /// `postgres://user:password@host:5432/database`; prints without the password.
@@ -34,6 +34,12 @@ pub enum InvalidLocation {
         "the URL is not one of PostgreSQL's, as in postgres://USER:PASSWORD@HOST:5432/DATABASE"
     )]
     Url,
+    /// PostgreSQL's certificate is to be checked, and nothing says against what.
+    #[error(
+        "sslmode=verify-ca and verify-full check the server's certificate: name that of its authority, as in \
+         sslrootcert=/etc/ssl/certs/ca-certificates.crt"
+    )]
+    NoAuthority,
 }
 
 impl Location {
@@ -52,7 +58,10 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            let _: PgConnectOptions = text.parse().map_err(|_| InvalidLocation::Url)?;
+            let options: PgConnectOptions = text.parse().map_err(|_| InvalidLocation::Url)?;
+            if is_to_be_checked(&options) && !names_an_authority(text) {
+                return Err(InvalidLocation::NoAuthority);
+            }
             return Ok(Self::Postgres(Secret::new(text.to_owned())));
         }
         let file = text
@@ -65,6 +74,20 @@ impl FromStr for Location {
             _ => Ok(Self::Sqlite(file.into())),
         }
     }
+}
+
+fn is_to_be_checked(options: &PgConnectOptions) -> bool {
+    use PgSslMode::{VerifyCa, VerifyFull};
+    matches!(options.get_ssl_mode(), VerifyCa | VerifyFull)
+}
+
+/// Whether the URL has the driver's parameter, by one of its names. It knows no authority of itself.
+fn names_an_authority(url: &str) -> bool {
+    let (_, parameters) = url.split_once('?').unwrap_or_default();
+    parameters.split('&').any(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        ["sslrootcert", "ssl-root-cert", "ssl-ca"].contains(&name)
+    })
 }
 
 impl fmt::Display for Location {
@@ -113,6 +136,21 @@ mod tests {
         };
         assert_eq!(within("sqlite:t.db"), "sqlite:/data/t.db");
         assert_eq!(within("sqlite:/var/t.db"), "sqlite:/var/t.db");
+    }
+
+    #[test]
+    fn a_certificate_that_is_to_be_checked_needs_an_authority() {
+        let read = |parameters: &str| {
+            let text = format!("postgres://db.example/ledger?{parameters}");
+            text.parse::<Location>().map_err(|error| error.to_string())
+        };
+        for parameters in ["sslmode=require", "sslmode=verify-full&sslrootcert=ca.pem"] {
+            assert!(read(parameters).is_ok(), "{parameters}");
+        }
+        for parameters in ["sslmode=verify-full", "sslmode=verify-ca"] {
+            let error = read(parameters).unwrap_err();
+            assert!(error.contains("sslrootcert="), "{error}");
+        }
     }
 
     #[test]

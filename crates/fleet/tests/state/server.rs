@@ -199,7 +199,7 @@ fn folder_of(address: SocketAddr) -> PathBuf {
 }
 
 /// Makes an authority, and a certificate of its for this machine.
-fn certify(folder: &Path) {
+pub(crate) fn certify(folder: &Path) {
     std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1").expect("a file");
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout";
     for command in [

@@ -35,6 +35,7 @@ mod shadows;
 mod shared_limits;
 mod shared_state;
 mod store_outage;
+mod store_tls;
 mod telemetry;
 mod tenants;
 mod tokenizers;

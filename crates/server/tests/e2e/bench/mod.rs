@@ -7,6 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod limited;
 pub(crate) mod line;
 pub(crate) mod postgres;
+pub(crate) mod postgres_tls;
 pub(crate) mod process;
 #[path = "../../../../fleet/tests/state/server.rs"]
 pub(crate) mod redis;
