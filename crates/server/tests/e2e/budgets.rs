@@ -243,6 +243,68 @@ async fn a_batch_that_is_asked_line_by_line_is_charged_and_refused_when_too_litt
     assert_eq!(charged, ["0.600000000"; 3]);
 }
 
+/// What is taken of the budget of this name, in every count of its own.
+async fn taken(trunkline: &Trunkline, name: &str) -> Vec<String> {
+    let budgets = trunkline.admin().get("/api/v1/admin/budgets").await.json();
+    let budgets = budgets["data"]["items"].as_array().unwrap();
+    let named = budgets.iter().find(|budget| budget["name"] == *name);
+    let usage = named.unwrap()["usage"].as_array().unwrap();
+    let taken = usage.iter().map(|usage| usage["taken"].as_str().unwrap());
+    taken.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_batch_that_is_handed_over_is_charged_at_the_price_for_batches_to_every_budget() {
+    let sim = Simulated::start().await;
+    let takes_batches = "api_key: sk-openai, batch_api: true";
+    let configuration = providers(sim.address).replace("api_key: sk-openai", takes_batches);
+    // Thirty lines are expected to cost six cents at most, four times what is left after the first three.
+    let limits =
+        "  - { name: thrifty, key: the-key-of-path-number-0, budget: { usd: 0.01, per: total } }
+limits:
+  - { name: of-projects, project: each, usd: 1, per: month }
+  - { name: of-the-model, model: openai/gpt-4.1, usd: 1, per: month }
+  - { name: of-all, usd: 1, per: day }
+batches: { poll: 200ms }
+";
+    let installation = Installation::new(&format!("{configuration}{limits}"));
+    let trunkline = installation.start().await;
+    let client = trunkline.app().with_key(&key(0).1);
+    let done = batch(&client, "openai/gpt-4.1", 3).await;
+    assert_eq!(done["request_counts"]["completed"], 3, "{done:#}");
+    let calls = eventually("its lines are recorded", async || {
+        let calls = client.logs("").await;
+        let lines = calls
+            .into_iter()
+            .filter(|call| call["batch_id"] == done["id"]);
+        let lines: Vec<Value> = lines.collect();
+        (lines.len() == 3).then_some(lines)
+    })
+    .await;
+    // OpenAI's batches of gpt-4.1 cost a dollar for a million tokens of input, and four of output.
+    let mut spent = 0;
+    for call in &calls {
+        let tokens = |name: &str| call["usage"][name].as_u64().unwrap();
+        let nano = 1_000 * tokens("input_tokens") + 4_000 * tokens("output_tokens");
+        let cost = format!("0.{nano:09}");
+        assert_eq!(call["cost_usd"], *cost, "{call:#}");
+        spent += nano;
+    }
+    assert!(spent > 0);
+    let spent = format!("0.{spent:09}");
+    for name in ["of-projects", "of-the-model", "of-all"] {
+        let taken = taken(&trunkline, name).await;
+        assert_eq!(taken, std::slice::from_ref(&spent), "{name}");
+    }
+    let refused = batch(&client, "openai/gpt-4.1", 30).await;
+    assert_eq!(refused["errors"]["data"][0]["code"], "budget_exhausted");
+    let said = refused["errors"]["data"][0]["message"].as_str().unwrap();
+    let nano: u64 = spent.replace("0.", "").parse().unwrap();
+    let left = format!("has $0.{:09} left", 10_000_000 - nano);
+    assert!(said.contains(&left), "{said}");
+    assert_eq!(taken(&trunkline, "of-all").await, [spent]);
+}
+
 #[tokio::test]
 async fn a_batch_that_is_handed_over_must_fit_whole() {
     let sim = Simulated::start().await;
