@@ -538,10 +538,13 @@ async fn follow_cancelled(app: Shared, mut stop: Stop) {
 /// Forgets answers that other replicas were told to forget.
 async fn follow_forgotten(cache: Arc<Cache>, mut stop: Stop) {
     let mut mark = None;
-    while stop.pause(FORGOTTEN_PAUSE).await {
+    // At once: what others are told from now on concerns what is kept here.
+    let mut goes_on = true;
+    while goes_on {
         match cache.follow(mark.as_ref()).await {
             Ok(followed) => mark = followed,
             Err(error) => tracing::debug!(%error, "what others forget is not known for now"),
         }
+        goes_on = stop.pause(FORGOTTEN_PAUSE).await;
     }
 }
