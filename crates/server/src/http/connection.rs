@@ -107,6 +107,17 @@ fn taken_by_the_kernel(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     accepted.unwrap_or_default()
 }
 
+/// Whether a caller's first bytes are not those that HTTP/2 begins with
+/// (<https://www.rfc-editor.org/rfc/rfc9113#section-3.4>). They stay to be read.
+async fn is_plainly_http_1(stream: &TcpStream) -> std::io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut first = [0; PREFACE.len()];
+    let count = stream.peek(&mut first).await?;
+    Ok(!first
+        .get(..count)
+        .is_some_and(|first| PREFACE.starts_with(first)))
+}
+
 /// Whether only the connection failed that was to be accepted.
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
@@ -148,13 +159,20 @@ impl Site {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE);
         builder.http2().timer(TokioTimer::new());
-        let connection = builder
-            .serve_connection_with_upgrades(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = self.farewell.watch(connection);
+        let mut guest = self.farewell.guest();
         async move {
+            let begun = tokio::time::timeout(HEADER_PATIENCE, is_plainly_http_1(&stream));
+            match guest.unless_over(begun).await {
+                None | Some(Err(_) | Ok(Err(_))) => return,
+                // Whoever looks for HTTP/2 first takes twice the room to read for as long as the connection lasts.
+                Some(Ok(Ok(true))) => builder = builder.http1_only(),
+                Some(Ok(Ok(false))) => {}
+            }
+            let connection = builder
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .into_owned();
             // The caller went away, or sent what is not HTTP: there is nobody to tell.
-            if let Err(error) = connection.await {
+            if let Err(error) = guest.drive(connection).await {
                 tracing::debug!(%error, "a connection ended");
             }
             if let Some(conversation) = sequel.take() {

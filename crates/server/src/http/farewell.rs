@@ -57,28 +57,40 @@ impl Farewell {
         self.is_over.send_replace(true);
     }
 
+    /// A connection that is to be told.
+    pub fn guest(&self) -> Guest {
+        Guest(self.is_over.subscribe())
+    }
+}
+
+/// A connection that is told when it is time to go.
+pub struct Guest(watch::Receiver<bool>);
+
+impl Guest {
     /// Drives `connection` to its end, which comes when its client leaves, or after [`Farewell::say`].
-    pub fn watch<C: GracefulConnection>(
-        &self,
-        connection: C,
-    ) -> impl Future<Output = C::Output> + use<C> {
-        let mut told = self.is_over.subscribe();
-        async move {
-            let mut connection = pin!(connection);
-            tokio::select! {
-                biased;
-                ended = &mut connection => return ended,
-                _ = told.changed() => {}
-            }
-            // What the kernel has taken, and this process has not seen yet, was in time. The runtime looks for it
-            // before it goes on with who yields.
-            tokio::select! {
-                biased;
-                ended = &mut connection => return ended,
-                () = tokio::task::yield_now() => {}
-            }
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    pub async fn drive<C: GracefulConnection>(mut self, connection: C) -> C::Output {
+        let mut connection = pin!(connection);
+        if let Some(ended) = self.unless_over(&mut connection).await {
+            return ended;
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    }
+
+    /// What `awaited` gives; `None` where it is time to go before.
+    pub async fn unless_over<T>(&mut self, awaited: impl Future<Output = T>) -> Option<T> {
+        let mut awaited = pin!(awaited);
+        tokio::select! {
+            biased;
+            given = &mut awaited => return Some(given),
+            _ = self.0.wait_for(|is_over| *is_over) => {}
+        }
+        // What the kernel has taken, and this process has not seen yet, was in time. The runtime looks for it
+        // before it goes on with who yields.
+        tokio::select! {
+            biased;
+            given = &mut awaited => Some(given),
+            () = tokio::task::yield_now() => None,
         }
     }
 }
@@ -112,7 +124,7 @@ mod tests {
         let connection = Builder::new(TokioExecutor::new())
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
-        let driven = farewell.watch(connection);
+        let driven = farewell.guest().drive(connection);
         #[expect(
             clippy::disallowed_methods,
             reason = "the connection is driven while its client waits"
