@@ -209,11 +209,6 @@ impl OrganizationId {
     /// Trunkline itself: what it asks providers on nobody's behalf. It has no record and no keys to show, and
     /// what it spends counts for no tenant.
     pub const HOUSE: Self = Self(Uuid::from_u128(2));
-
-    /// Whether it is [`Self::DEFAULT`].
-    pub fn is_default(&self) -> bool {
-        *self == Self::DEFAULT
-    }
 }
 
 impl Default for ProjectId {
@@ -228,11 +223,6 @@ impl ProjectId {
 
     /// The one project of [`OrganizationId::HOUSE`].
     pub const HOUSE: Self = Self(Uuid::from_u128(2));
-
-    /// Whether it is [`Self::DEFAULT`].
-    pub fn is_default(&self) -> bool {
-        *self == Self::DEFAULT
-    }
 }
 
 fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> Uuid {

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::fmt::Display;
 
-use serde::{Serialize, ser};
+use serde::{Serialize, Serializer, ser};
 
 mod text;
 pub mod time;
@@ -37,6 +37,18 @@ pub fn write(value: &(impl Serialize + ?Sized), out: &mut impl Output) -> Result
 /// left out, which reads back as the same. What was appended before an error stays.
 pub fn record(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Unwritable> {
     value.serialize(Writer::<_, Record>::to(out))
+}
+
+/// Writes a field of which [records](record) leave out the default, which `#[serde(default)]` reads back; for
+/// `#[serde(serialize_with)]`.
+pub fn unless_default<T: Serialize + Default + PartialEq, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    if !serializer.is_human_readable() && *value == T::default() {
+        return serializer.serialize_none();
+    }
+    value.serialize(serializer)
 }
 
 /// Lets `write` have room that the thread uses again and again: what every call writes, and hands on as a copy,

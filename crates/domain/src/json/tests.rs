@@ -231,3 +231,21 @@ fn a_key_that_is_no_text_is_refused() {
     let map = BTreeMap::from([(vec![1], 1)]);
     assert!(write(&map, &mut Vec::new()).is_err());
 }
+
+#[test]
+fn a_default_is_left_out_of_records_only_and_read_back() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Tenant {
+        #[serde(default, serialize_with = "unless_default")]
+        number: u8,
+    }
+    for (number, expected) in [(0, "{}"), (7, r#"{"number":7}"#)] {
+        let tenant = Tenant { number };
+        let mut written = Vec::new();
+        record(&tenant, &mut written).unwrap();
+        assert_eq!(str::from_utf8(&written).unwrap(), expected);
+        assert_eq!(serde_json::from_slice::<Tenant>(&written).unwrap(), tenant);
+        let shown = serde_json::to_string(&tenant).unwrap();
+        assert_eq!(shown, format!(r#"{{"number":{number}}}"#));
+    }
+}

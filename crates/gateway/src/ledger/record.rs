@@ -43,10 +43,10 @@ pub(super) struct Intent {
     /// The key.
     pub key_id: KeyId,
     /// The tenant; the default one is left out of records.
-    #[serde(default, skip_serializing_if = "OrganizationId::is_default")]
+    #[serde(default, serialize_with = "domain::json::unless_default")]
     pub organization_id: OrganizationId,
     /// The tenant's project.
-    #[serde(default, skip_serializing_if = "ProjectId::is_default")]
+    #[serde(default, serialize_with = "domain::json::unless_default")]
     pub project_id: ProjectId,
     /// The application that the key was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

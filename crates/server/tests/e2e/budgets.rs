@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::bench::client::{Answer, Client};
+use crate::bench::line::Line;
 use crate::bench::process::{Installation, Trunkline};
 use crate::bench::providers;
 use crate::bench::simulated::Simulated;
@@ -303,6 +304,146 @@ batches: { poll: 200ms }
     let left = format!("has $0.{:09} left", 10_000_000 - nano);
     assert!(said.contains(&left), "{said}");
     assert_eq!(taken(&trunkline, "of-all").await, [spent]);
+}
+
+/// A way to spend beside the vendors' formats.
+#[derive(Debug, Clone, Copy)]
+enum Aside {
+    PassThrough,
+    Batch,
+    Realtime,
+    CountOfTokens,
+    CacheVector,
+}
+
+impl Aside {
+    const ALL: [Self; 5] = [
+        Self::PassThrough,
+        Self::Batch,
+        Self::Realtime,
+        Self::CountOfTokens,
+        Self::CacheVector,
+    ];
+
+    /// Spends so once, if it is let; what the caller was told where it was not.
+    async fn spend(self, trunkline: &Trunkline, key: &str, words: &str) -> Result<(), String> {
+        let client = trunkline.app().with_key(key);
+        let answered = |answer: &Answer| match answer.status {
+            200 => Ok(()),
+            _ => Err(answer.text().to_owned()),
+        };
+        match self {
+            Self::PassThrough => {
+                let body = json!({ "model": "text-embedding-3-small", "input": words });
+                answered(&client.post("/passthrough/openai/embeddings", &body).await)
+            }
+            Self::Batch => match batch(&client, "openai/gpt", 1).await {
+                done if done["status"] == "completed" => Ok(()),
+                refused => Err(refused["errors"].to_string()),
+            },
+            Self::Realtime => {
+                let bearer = format!("Bearer {key}");
+                let fields = [("authorization", bearer.as_str())];
+                let path = "/v1/realtime?model=openai/gpt-realtime";
+                let opened = Line::connect(trunkline.address(), path, &fields).await;
+                let mut line = opened.map_err(|(_, body)| body.to_string())?;
+                line.say(&json!({ "type": "session.update", "session": {
+                    "type": "realtime", "output_modalities": ["text"],
+                } }))
+                .await;
+                line.say(&json!({ "type": "response.create" })).await;
+                loop {
+                    let event = line.next().await.map_err(|hung| format!("{hung:?}"))?;
+                    match event["type"].as_str() {
+                        Some("response.done") => {
+                            line.hang_up().await;
+                            return Ok(());
+                        }
+                        Some("error") => return Err(event.to_string()),
+                        _ => {}
+                    }
+                }
+            }
+            Self::CountOfTokens => {
+                let said = json!([{ "role": "user", "content": words }]);
+                let body = json!({ "model": "anthropic/claude", "messages": said });
+                answered(&client.post("/v1/messages/count_tokens", &body).await)
+            }
+            Self::CacheVector => {
+                // The chat costs nothing, and goes on without a vector.
+                let said = json!([{ "role": "user", "content": words }]);
+                let body = json!({ "model": "openai/gpt-mini", "messages": said });
+                answered(&client.chat(&body).await)
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_spent_beside_the_formats_is_charged_to_a_budget_until_it_refuses() {
+    let sim = Simulated::start().await;
+    let takes_batches = "api_key: sk-openai, batch_api: true";
+    let free = "  - { provider: openai, model: gpt-mini, input: 0, output: 0 }
+  - { provider: openai, model: gpt-realtime, input: 0, output: 100000 }
+  - { provider: anthropic, model: claude-haiku, input: 0, output: 0, request: 1 }\n";
+    let more = "limits: [{ name: purses, key: each, usd: 1, per: total }]
+cache: { exact: {}, semantic: { model: openai/text-embedding-3-small, wait: 20s } }
+batches: { poll: 200ms }
+";
+    let configuration = configured(&sim, Aside::ALL.len(), 5.0);
+    let configuration = configuration.replace("api_key: sk-openai", takes_batches);
+    let installation = Installation::new(&format!("{configuration}{free}{more}"));
+    let trunkline = installation.start().await;
+    for (number, aside) in Aside::ALL.into_iter().enumerate() {
+        let (name, text) = key(number);
+        let own = format!("&key_id={}", key_id(&trunkline, &name).await);
+        // No vendor charges for a count: a chat spends the money, and then nothing is counted.
+        let (costs, chats): (fn(&str) -> bool, _) = match aside {
+            Aside::CountOfTokens => (|cost| cost == "0.000000000", 1),
+            // A word costs a dollar.
+            Aside::Realtime => (|cost| cost != "0.000000000", 0),
+            _ => (|cost| cost == "0.600000000", 0),
+        };
+        let told = aside.spend(&trunkline, &text, "Good morning").await;
+        assert_eq!(told, Ok(()), "{aside:?}");
+        eventually("what it cost is recorded", async || {
+            let calls = trunkline.admin().logs(&own).await;
+            let mut of_calls = calls.iter().filter_map(|call| call["cost_usd"].as_str());
+            of_calls.any(costs).then_some(())
+        })
+        .await;
+        let client = trunkline.app().with_key(&text);
+        for _ in 0..chats {
+            let body = json!({ "model": "anthropic/claude-haiku", "max_tokens": 9, "messages": [{ "role": "user", "content": "Hello" }] });
+            client.post("/v1/messages", &body).await;
+        }
+        let sent = sim.calls().len();
+        let told = aside
+            .spend(&trunkline, &text, "Where is the station?")
+            .await;
+        let chats = if matches!(aside, Aside::CacheVector) {
+            assert_eq!(told, Ok(()), "the chat itself is free");
+            1
+        } else {
+            let told = told.expect_err("the budget is spent");
+            let is_budget = told.contains("$1.000000000") || told.contains("$0.400000000 left");
+            assert!(is_budget, "{aside:?}: {told}");
+            0
+        };
+        assert_eq!(
+            sim.calls().len(),
+            sent + chats,
+            "{aside:?}: nothing was sent"
+        );
+    }
+}
+
+/// The identifier of a configured key.
+async fn key_id(trunkline: &Trunkline, name: &str) -> String {
+    let keys = trunkline.admin().get("/api/v1/admin/keys").await.json();
+    let keys = keys["data"]["items"].as_array().unwrap();
+    let named = keys.iter().find(|key| key["name"] == *name).unwrap();
+    named["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

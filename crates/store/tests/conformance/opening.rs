@@ -111,6 +111,10 @@ async fn a_schema_of_an_earlier_version_is_brought_up_to_date(bench: Bench) {
              DROP TABLE spend; DROP TABLE limits; DROP TABLE limit_changes; DROP TABLE events;
              ALTER TABLE virtual_keys DROP COLUMN application_id;
              ALTER TABLE virtual_keys DROP COLUMN user_id;
+             ALTER TABLE virtual_keys DROP COLUMN concurrency;
+             ALTER TABLE virtual_keys DROP COLUMN max_wait_ms;
+             ALTER TABLE virtual_keys DROP COLUMN max_waiting;
+             ALTER TABLE virtual_keys DROP COLUMN priority;
              DELETE FROM _sqlx_migrations WHERE version > 1",
         )
         .await;

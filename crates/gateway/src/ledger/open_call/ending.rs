@@ -33,7 +33,7 @@ impl OpenCall {
 
     /// Ends the call, after whoever else is ready has had one turn to join the write; when it returns, the
     /// end is in the kernel. When it is dropped before that, the end is written soon afterwards
-    /// ([`Ledger::write_ends`]).
+    /// ([`Ledger::write_ends`](crate::ledger::Ledger::write_ends)).
     pub async fn end_with_others(mut self: Box<Self>, ending: &Ending) {
         self.end_once(ending);
         one_turn().await;
