@@ -1,4 +1,4 @@
-//! Writes JSON: [`write`] what `serde_json` writes, to the byte, and [`record`] the same in fewer bytes, for the
+//! Writes JSON: [`write()`] what `serde_json` writes, to the byte, and [`record()`] the same in fewer bytes, for the
 //! ledger's records and the log line.
 //!
 //! It is here because a call writes some hundred fields and the words of its answer: names of fields need no look for
@@ -39,7 +39,7 @@ pub fn record(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), Unwritabl
     value.serialize(Writer::<_, Record>::to(out))
 }
 
-/// Writes a field of which [records](record) leave out the default, which `#[serde(default)]` reads back; for
+/// Writes a field of which [records](record()) leave out the default, which `#[serde(default)]` reads back; for
 /// `#[serde(serialize_with)]`.
 pub fn unless_default<T: Serialize + Default + PartialEq, S: Serializer>(
     value: &T,
