@@ -1,7 +1,7 @@
 //! Texts in quotes, and where they are written.
 
-use std::fmt;
 use std::ops::Deref;
+use std::{fmt, io};
 
 use bytes::BytesMut;
 
@@ -17,39 +17,28 @@ pub trait Output: Deref<Target = [u8]> {
     fn cut(&mut self, length: usize);
 }
 
-impl Output for Vec<u8> {
-    #[inline]
-    fn put(&mut self, byte: u8) {
-        self.push(byte);
-    }
+macro_rules! outputs {
+    ($($memory:ty),+) => {
+        $(impl Output for $memory {
+            #[inline]
+            fn put(&mut self, byte: u8) {
+                self.extend_from_slice(&[byte]);
+            }
 
-    #[inline]
-    fn put_all(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
+            #[inline]
+            fn put_all(&mut self, bytes: &[u8]) {
+                self.extend_from_slice(bytes);
+            }
 
-    #[inline]
-    fn cut(&mut self, length: usize) {
-        self.truncate(length);
-    }
+            #[inline]
+            fn cut(&mut self, length: usize) {
+                self.truncate(length);
+            }
+        })+
+    };
 }
 
-impl Output for BytesMut {
-    #[inline]
-    fn put(&mut self, byte: u8) {
-        self.extend_from_slice(&[byte]);
-    }
-
-    #[inline]
-    fn put_all(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn cut(&mut self, length: usize) {
-        self.truncate(length);
-    }
-}
+outputs!(Vec<u8>, BytesMut);
 
 /// Appends a text in quotes.
 pub(super) fn quoted(text: &str, out: &mut impl Output) {
@@ -138,6 +127,20 @@ pub(super) struct Displayed<'o, O>(pub(super) &'o mut O);
 impl<O: Output> fmt::Write for Displayed<'_, O> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         escaped(text, self.0);
+        Ok(())
+    }
+}
+
+/// What is written as it is, for writers that know `std` only.
+pub(super) struct AsWritten<'o, O>(pub(super) &'o mut O);
+
+impl<O: Output> io::Write for AsWritten<'_, O> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.put_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{self, Error as _};
 
 use super::Unwritable;
-use super::text::{Displayed, Output, is_plain, quoted};
+use super::text::{AsWritten, Displayed, Output, is_plain, quoted};
 
 /// How JSON that is already written comes to a serializer: as a struct of this name with a field of this name.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
@@ -133,9 +133,7 @@ impl<'o, O: Output, S: Style> Writer<'o, O, S> {
 
     /// By `serde_json`, which knows how.
     fn elsewhere<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unwritable> {
-        let written = serde_json::to_vec(value).map_err(Unwritable::custom)?;
-        self.out.put_all(&written);
-        Ok(())
+        serde_json::to_writer(AsWritten(self.out), value).map_err(Unwritable::custom)
     }
 
     /// Opens what stands for a variant: an object of one member.
