@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use crate::dialect::DecodeError;
 use crate::openai::fields::Name;
 
-/// Nothing is copied that is only looked at. Of a name that comes twice the later counts.
+/// Nothing is copied that is only looked at. Of a name that comes twice the later counts; both are here, so that a body
+/// of very many names is read in one go.
 pub(crate) struct AnswerFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> AnswerFields<'a> {
@@ -24,14 +25,15 @@ impl<'a> AnswerFields<'a> {
 
     /// Looks at a field without taking it.
     pub(crate) fn look(&self, name: &str) -> Option<&'a RawValue> {
-        let (_, raw) = self.0.iter().find(|(other, _)| other == name)?;
+        let (_, raw) = self.0.iter().rfind(|(other, _)| other == name)?;
         Some(raw)
     }
 
     /// Takes a field as it was written.
     pub(crate) fn take_raw(&mut self, name: &str) -> Option<&'a RawValue> {
-        let place = self.0.iter().position(|(other, _)| other == name)?;
-        Some(self.0.swap_remove(place).1)
+        let raw = self.look(name)?;
+        self.0.retain(|(other, _)| other != name);
+        Some(raw)
     }
 
     /// Takes a field; one that is null or absent is `None`.
@@ -49,11 +51,12 @@ impl<'a> AnswerFields<'a> {
 
     /// The fields that nobody took, without those that are null.
     pub(crate) fn rest(self) -> Extensions {
-        self.0
-            .into_iter()
-            .filter(|(_, raw)| raw.get() != "null")
+        let fields = self.0.into_iter();
+        let mut rest: Extensions = fields
             .map(|(name, raw)| (name.into_owned(), raw.to_owned()))
-            .collect()
+            .collect();
+        rest.retain(|_, raw| raw.get() != "null");
+        rest
     }
 }
 
@@ -70,11 +73,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for AnswerFields<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields: Self::Value = Vec::with_capacity(12);
-                while let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    match fields.iter_mut().find(|(other, _)| *other == name) {
-                        Some((_, earlier)) => *earlier = raw,
-                        None => fields.push((name, raw)),
-                    }
+                while let Some((Name(name), raw)) = map.next_entry()? {
+                    fields.push((name, raw));
                 }
                 Ok(fields)
             }
@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn what_is_not_taken_is_kept_as_it_came() {
-        let body = br#"{"id":"a","n\u0061me" : {"b" : 1.0},"none":null,"id":"b","count":null}"#;
+        let body =
+            br#"{"id":"a","n\u0061me" : {"b" : 1.0},"none":7,"id":"b","count":null,"none":null}"#;
         let mut fields = AnswerFields::read(body).unwrap();
         assert_eq!(fields.take::<String>("id").unwrap().as_deref(), Some("b"));
         assert_eq!(fields.take::<u8>("count").unwrap(), None);
