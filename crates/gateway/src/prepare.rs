@@ -95,26 +95,26 @@ impl Gateway {
         let format = inbound.face.format();
         let dialect = target.dialect(format).ok_or_else(|| no_chat(target))?;
         // What is boxed is large and not always needed: on the heap it does not make every call's story larger.
-        if dialect.format() != format || !passes(&inbound.body, envelope, target, dialect) {
-            let lifted = Box::pin(self.lifted(caller, inbound, target, dialect)).await?;
-            return Box::pin(
-                self.translated(caller, inbound, envelope, target, strict, dialect, lifted),
-            )
-            .await;
-        }
-        if self.custody.is_some() && custody::lacks_thoughts(format, &inbound.body) {
-            // What cannot be read is for the provider to refuse.
-            let lifted = Box::pin(self.lifted(caller, inbound, target, dialect)).await;
-            if let Ok(lifted) = lifted
-                && !lifted.restored.is_empty()
-            {
-                return Box::pin(
+        let lift = || Box::pin(self.lifted(caller, inbound, target, dialect));
+        let lifted =
+            if dialect.format() != format || !passes(&inbound.body, envelope, target, dialect) {
+                Some(lift().await?)
+            } else if self.custody.is_some() && custody::lacks_thoughts(format, &inbound.body) {
+                // What cannot be read is for the provider to refuse.
+                let lifted = lift().await.ok();
+                lifted.filter(|lifted| !lifted.restored.is_empty())
+            } else {
+                None
+            };
+        match lifted {
+            Some(lifted) => {
+                Box::pin(
                     self.translated(caller, inbound, envelope, target, strict, dialect, lifted),
                 )
-                .await;
+                .await
             }
+            None => self.verbatim(caller, inbound, envelope, target, strict, dialect),
         }
-        self.verbatim(caller, inbound, envelope, target, strict, dialect)
     }
 
     /// The request in the domain's words, with the reasoning state that the caller left out.
