@@ -25,7 +25,6 @@ install_nextest() {
   rm -rf "$tools/build"
 }
 
-# Debian's own Python: python3-venv belongs to it, and another one found first on PATH may be of any age.
 # A sentence model with its weights, for the tests of local embeddings.
 install_sentence_model() {
   local lock=scripts/test.d/sentence-model.lock
@@ -37,6 +36,7 @@ install_sentence_model() {
   mark_installed "$tools/sentence-model" "$lock"
 }
 
+# Debian's own Python: python3-venv belongs to it, and another one found first on PATH may be of any age.
 install_python_tools() {
   local lock=tests/sdk/python/requirements.lock
   if is_installed "$tools/python" "$lock"; then return 0; fi
