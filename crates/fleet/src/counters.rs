@@ -61,7 +61,7 @@ impl Counters {
     }
 
     /// What the script reads of one demand; it names the order.
-    fn arguments(&self, demand: &Demand) -> [String; 9] {
+    fn arguments(&self, demand: &Demand) -> [String; 10] {
         let (span, length, kept) = match demand.span {
             Span::Sliding(length) => ("sliding", length, length.saturating_add(LEASE * 2)),
             Span::Period(None) => ("period", Duration::ZERO, KEPT_UNUSED),
@@ -82,6 +82,7 @@ impl Counters {
             demand.capacity.to_string(),
             epoch,
             demand.spent.to_string(),
+            demand.unsaid.to_string(),
             demand.held.to_string(),
             demand.known.to_string(),
             demand.wanted.to_string(),
@@ -102,7 +103,7 @@ impl SharedCounters for Counters {
         let mut keys = Vec::with_capacity(demands.len() + 1);
         keys.push(self.shared.key("limits-began"));
         keys.extend(demands.iter().map(|demand| self.key(demand)));
-        let mut arguments = Vec::with_capacity(demands.len() * 9 + 4);
+        let mut arguments = Vec::with_capacity(demands.len() * 10 + 4);
         arguments.extend([
             replica.to_string(),
             self.replicas.load(Ordering::Relaxed).to_string(),

@@ -3,7 +3,7 @@
 --
 -- KEYS[1] is when all of this began, in microseconds; every other key is a counter: a hash of `run` (its epoch),
 -- `base` (taken by those who are not part of this run), and for each replica what it said last, as five numbers.
--- ARGV: the replica, how many live, LEASE and GONE in milliseconds, then nine values for each counter.
+-- ARGV: the replica, how many live, LEASE and GONE in milliseconds, then ten values for each counter.
 
 local replica, fleet = ARGV[1], tonumber(ARGV[2])
 local lease, gone = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -45,7 +45,7 @@ local function remembered(text, span, length)
   return said, 0
 end
 
-local function exchange(key, span, length, ttl, capacity, epoch, spent, held, known, wanted)
+local function exchange(key, span, length, ttl, capacity, epoch, spent, unsaid, held, known, wanted)
   local run, base, others, had, said_before = nil, 0, {}, 0, 0
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
@@ -87,9 +87,14 @@ local function exchange(key, span, length, ttl, capacity, epoch, spent, held, kn
     if other.heard >= began_at then heard = heard + 1 end
   end
   if span == 'period' and epoch ~= run then
-    -- Whoever begins anew has taken what it said before all the same.
-    if epoch == '' then base = base + said_before end
-    base = math.max(base, known - spent_by_others)
+    -- What it said before this run is in the base. What it has taken since, nobody else knows.
+    known, wanted, spent = known - unsaid, math.max(wanted - math.max(spent - unsaid, 0), 0), unsaid
+    -- Whoever begins anew has taken what it said before all the same, but for what it says again; and what the
+    -- ledger told it, others may have said.
+    if epoch == '' then
+      base, known = base + math.max(said_before - spent, 0), known - spent_by_others
+    end
+    base = math.max(base, known)
   end
 
   local room = math.max(capacity - base - allocated_to_others, 0)
@@ -113,8 +118,9 @@ end
 
 local grants = {}
 for i = 2, #KEYS do
-  local at = 4 + (i - 2) * 9
+  local at = 4 + (i - 2) * 10
   local n = function(offset) return tonumber(ARGV[at + offset]) end
-  grants[i - 1] = exchange(KEYS[i], ARGV[at + 1], n(2), n(3), n(4), ARGV[at + 5], n(6), n(7), n(8), n(9))
+  grants[i - 1] = exchange(KEYS[i], ARGV[at + 1], n(2), n(3), n(4), ARGV[at + 5], n(6), n(7), n(8), n(9),
+    n(10))
 end
 return { string.format('%.0f', began), grants }

@@ -167,9 +167,12 @@ pub struct Demand {
     /// The run of the counter that this replica is part of; `None` before its first exchange, and when the
     /// last one was almost [`GONE`] ago.
     pub epoch: Option<Epoch>,
-    /// What this replica has taken for good: of a [`Span::Period`] since it became part of [`Demand::epoch`],
-    /// or zero before.
+    /// What this replica has taken for good: of a [`Span::Period`] since it became part of [`Demand::epoch`], and
+    /// without an epoch no more than [`Demand::unsaid`].
     pub spent: u64,
+    /// Of a [`Span::Period`], what of [`Demand::spent`] it has taken since the last exchange that was answered, so
+    /// that nobody else can know of it: with so much it begins in another run of the counter.
+    pub unsaid: u64,
     /// What it has set aside for calls in flight.
     pub held: u64,
     /// Of a [`Span::Period`], what all replicas have taken for good as far as this one knows, itself included:
@@ -177,6 +180,22 @@ pub struct Demand {
     pub known: u64,
     /// How large a share it would like: what is taken, and what it expects to need before it asks again.
     pub wanted: u64,
+}
+
+impl Demand {
+    /// Whether the replica becomes part of `run` with this exchange; only of a [`Span::Period`] this makes a difference.
+    pub fn joins(&self, run: Epoch) -> bool {
+        matches!(self.span, Span::Period(_)) && self.epoch != Some(run)
+    }
+
+    /// What of [`Demand::spent`] counts in `run` as the replica's own: what it said before is in the counter already.
+    pub fn spent_in(&self, run: Epoch) -> u64 {
+        if self.joins(run) {
+            self.unsaid
+        } else {
+            self.spent
+        }
+    }
 }
 
 /// What a replica gets.

@@ -66,30 +66,35 @@ impl Shares {
         let spent_by_others: u64 = others()
             .map(|other| other.spent)
             .fold(0, u64::saturating_add);
-        if matches!(demand.span, Span::Period(_)) && demand.epoch != Some(self.epoch) {
+        let spent = demand.spent_in(self.epoch);
+        if demand.joins(self.epoch) {
+            // What it said before this run is in the base. What it has taken since, nobody else knows.
+            let mut known = demand.known.saturating_sub(spent);
             if demand.epoch.is_none() {
-                // It begins anew, and what it said before stays taken.
-                let before = mine.map_or(0, |mine| mine.spent);
+                // It begins anew, and what it said before stays taken, but for what it says again.
+                let before = mine.map_or(0, |mine| mine.spent.saturating_sub(spent));
                 self.base = self.base.saturating_add(before);
+                // The ledger may have told it of what others have said in this run.
+                known = known.saturating_sub(spent_by_others);
             }
-            // It knows of what this run of the counter may not know, and has not said anything in it.
-            let known = demand.known.saturating_sub(spent_by_others);
             self.base = self.base.max(known);
         }
         let allocated = others()
             .map(|other| other.allocated())
             .fold(self.base, u64::saturating_add);
         let room = demand.capacity.saturating_sub(allocated);
-        let taken = demand.spent.saturating_add(demand.held);
+        let taken = spent.saturating_add(demand.held);
+        let said_before = demand.spent.saturating_sub(spent);
+        let wanted = demand.wanted.saturating_sub(said_before);
         let fair = self.fair(demand);
         // Only growth is bounded by what is fair: what it has, it may have given out since it asked.
         let had = mine.map_or(0, |mine| mine.share);
         let within = self.within(room, replicas, now);
-        let share = demand.wanted.min(within).min(fair.max(had)).max(taken);
+        let share = wanted.min(within).min(fair.max(had)).max(taken);
         let said = Said {
-            spent: demand.spent,
+            spent,
             held: demand.held,
-            wanted: demand.wanted,
+            wanted,
             share,
             heard: now,
         };

@@ -53,6 +53,7 @@ fn demand(span: Span) -> Demand {
         capacity: 100,
         epoch: None,
         spent: 0,
+        unsaid: 0,
         held: 0,
         known: 0,
         wanted: 0,
@@ -89,6 +90,7 @@ struct Step {
     knows_the_run: bool,
     capacity: u64,
     spent: u64,
+    unsaid: u64,
     held: u64,
     known: u64,
     wanted: u64,
@@ -119,12 +121,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         any::<bool>(),
         50u64..120,
         0u64..60,
+        0u64..60,
         0u64..40,
         0u64..90,
         0u64..150,
     )
         .prop_map(
-            |(before, replicas, replica, knows_the_run, capacity, spent, held, known, wanted)| {
+            |(
+                before,
+                replicas,
+                replica,
+                knows_the_run,
+                capacity,
+                spent,
+                unsaid,
+                held,
+                known,
+                wanted,
+            )| {
                 Step {
                     before,
                     replicas,
@@ -132,6 +146,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
                     knows_the_run,
                     capacity,
                     spent,
+                    unsaid,
                     held,
                     known,
                     wanted,
@@ -191,6 +206,7 @@ fn an_exchange_means_the_same_as_it_does_without_a_server() {
                 capacity: step.capacity,
                 epoch,
                 spent: step.spent,
+                unsaid: step.unsaid,
                 held: step.held,
                 known: step.known,
                 wanted: step.wanted,
@@ -359,6 +375,7 @@ async fn what_a_replica_spent_that_is_gone_for_good_stays_spent() {
     let counters = counters(&server);
     let said = Demand {
         spent: 30,
+        unsaid: 30,
         wanted: 30,
         ..demand(MONTH)
     };

@@ -16,6 +16,10 @@ pub(super) struct Share {
     asked: Option<u64>,
     /// Of a period, what had been spent here when this process became part of the epoch.
     spent_before: u64,
+    /// When the first exchange began, in seconds.
+    first_asked: Option<u64>,
+    /// What had been spent here at the last exchange that was answered; `None` before the first.
+    spent_when_heard: Option<u64>,
     /// The same, of the exchange that is under way.
     spent_when_asked: u64,
     /// What is nobody's share, as far as was heard.
@@ -24,6 +28,9 @@ pub(super) struct Share {
     fair: Option<u64>,
     /// When the last exchange began that was answered, in seconds.
     heard: u64,
+    /// When the first exchange began since then that was not answered, in seconds. Before that the others may have
+    /// taken what this process, which had nothing to say, did not hear of.
+    cut_off: Option<u64>,
     /// What may be given out beside the share while the shared counters cannot be asked.
     alone: u64,
     /// Among how many what is nobody's is divided while they cannot be asked; 0 while they can. It does not
@@ -130,11 +137,20 @@ impl State {
             return Word::Farewell;
         };
         let silent = now.second.saturating_sub(share.heard);
-        let is_stale = silent > GONE.as_secs() / 2;
+        let first_asked = *share.first_asked.get_or_insert(now.second);
+        let is_stale = now.second.saturating_sub(share.heard.max(first_asked)) > GONE.as_secs() / 2;
         let epoch = share.epoch.filter(|_| !is_stale);
+        let unsaid = match share.spent_when_heard {
+            // What was silent for too long may be counted as what is known by all.
+            _ if !is_period || is_stale => 0,
+            Some(heard) => spent.saturating_sub(heard),
+            // What it began with is the ledger's, and what came then was given out alone.
+            None if share.divided_by > 0 => spent.saturating_sub(share.spent_before),
+            None => 0,
+        };
         let since = match (is_period, epoch) {
             (true, Some(_)) => spent.saturating_sub(share.spent_before),
-            (true, None) => 0,
+            (true, None) => unsaid,
             (false, _) => spent,
         };
         let known = match share.epoch {
@@ -182,6 +198,7 @@ impl State {
             capacity,
             epoch,
             spent: since,
+            unsaid,
             held,
             known,
             wanted,
@@ -194,18 +211,17 @@ impl State {
         let Some(share) = self.share.as_mut().filter(|_| is_of_now) else {
             return;
         };
-        let is_new = demand.epoch != Some(grant.epoch);
-        if matches!(demand.span, Span::Period(_)) && is_new {
-            // What was said in that exchange is known there; it begins anew.
-            share.spent_before = share.spent_when_asked;
-            share.granted = grant.share.saturating_sub(demand.spent);
-            // Until it has said so, what it spent counts twice.
-            share.must_say = demand.spent > 0;
-        } else {
-            share.granted = grant.share;
+        if matches!(demand.span, Span::Period(_)) {
+            if demand.joins(grant.epoch) {
+                // What was said before is known there, and what was not said yet is how it begins.
+                share.spent_before = share.spent_when_asked.saturating_sub(demand.unsaid);
+            }
+            share.spent_when_heard = Some(share.spent_when_asked);
         }
+        share.granted = grant.share;
         share.epoch = Some(grant.epoch);
         share.asked = None;
+        share.cut_off = None;
         share.alone = 0;
         share.divided_by = 0;
         share.is_over = false;
@@ -239,6 +255,8 @@ impl State {
         }
         let part = |whole: u64| whole / share.divided_by;
         let silent = Duration::from_secs(now.second.saturating_sub(share.heard));
+        let cut_off = *share.cut_off.get_or_insert(now.second);
+        let alone = Duration::from_secs(now.second.saturating_sub(cut_off));
         if share.epoch.is_none() || silent <= LEASE {
             share.alone = part(share.unallocated);
         } else if !std::mem::replace(&mut share.is_over, true) {
@@ -253,7 +271,7 @@ impl State {
             };
             share.granted = 0;
             share.alone = left.min(had);
-        } else if counts_no_longer(span).is_some_and(|after| silent > after) {
+        } else if counts_no_longer(span).is_some_and(|after| alone > after) {
             // What the others took while they had more than their part counts no longer.
             share.alone = part(capacity);
         }
@@ -307,10 +325,10 @@ fn holds_for(span: Span, held: u64) -> Duration {
     }
 }
 
-/// How long after the last exchange nothing counts any more of what was taken while the lease held, with room
+/// How long after it was cut off nothing counts any more of what was taken while the lease held, with room
 /// for replicas whose leases did not end at the same moment. Of a period everything counts until it ends; calls
 /// that run for longer than this are counted by nobody.
-fn counts_no_longer(span: Span) -> Option<Duration> {
+pub(super) fn counts_no_longer(span: Span) -> Option<Duration> {
     match span {
         Span::Sliding(length) => Some(length.saturating_add(LEASE * 2)),
         Span::Period(_) => None,

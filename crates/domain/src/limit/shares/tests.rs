@@ -25,6 +25,7 @@ fn demand(span: Span) -> Demand {
         capacity: 100,
         epoch: None,
         spent: 0,
+        unsaid: 0,
         held: 0,
         known: 0,
         wanted: 0,
@@ -68,6 +69,7 @@ fn who_is_silent_loses_the_share_and_not_what_was_taken() {
     let mut shares = Shares::new(Epoch(1), Duration::ZERO);
     let said = Demand {
         spent: 10,
+        unsaid: 10,
         held: 5,
         wanted: 80,
         ..demand(MONTH)
@@ -146,8 +148,8 @@ fn a_counter_that_was_lost_begins_at_what_is_known() {
         ..demand(MONTH)
     };
     let grant = after.exchange(replica(1), 1, &told, Duration::ZERO);
-    assert_eq!(grant.epoch, Epoch(2));
-    // Having heard so, it begins anew.
+    assert_eq!((grant.epoch, grant.spent_elsewhere), (Epoch(2), 50));
+    // Having heard so, it counts from there.
     let anew = Demand {
         epoch: Some(Epoch(2)),
         spent: 0,
@@ -157,6 +159,45 @@ fn a_counter_that_was_lost_begins_at_what_is_known() {
     after.exchange(replica(1), 1, &anew, Duration::ZERO);
     let second = after.exchange(replica(2), 1, &joins(55), Duration::ZERO);
     assert_eq!(second.spent_elsewhere, 55);
+}
+
+#[test]
+fn what_nobody_knew_of_when_everything_was_lost_counts_of_each_replica() {
+    let mut shares = Shares::new(Epoch(2), Duration::ZERO);
+    // Each knows of the 40 that all had said, and has taken more since.
+    let says = |spent, unsaid| Demand {
+        epoch: Some(Epoch(1)),
+        spent,
+        unsaid,
+        known: 40 + unsaid,
+        wanted: spent,
+        ..demand(MONTH)
+    };
+    let first = shares.exchange(replica(1), 2, &says(27, 7), Duration::ZERO);
+    assert_eq!((first.share, first.spent_elsewhere), (7, 40));
+    // Whose answer is lost says it again, and more.
+    shares.exchange(replica(2), 2, &says(25, 5), Duration::ZERO);
+    let second = shares.exchange(replica(2), 2, &says(28, 8), Duration::ZERO);
+    assert_eq!((second.share, second.spent_elsewhere), (8, 47));
+    let anyone = shares.exchange(replica(3), 2, &demand(MONTH), Duration::ZERO);
+    assert_eq!(anyone.spent_elsewhere, 55);
+}
+
+#[test]
+fn a_replica_that_was_heard_and_not_answered_says_the_same_again_once() {
+    let mut shares = Shares::new(Epoch(1), Duration::ZERO);
+    // It gives out its part alone, and began with the 20 that the ledger knew.
+    let says = |unsaid| Demand {
+        spent: unsaid,
+        unsaid,
+        known: 20 + unsaid,
+        wanted: unsaid,
+        ..demand(MONTH)
+    };
+    shares.exchange(replica(1), 2, &says(3), Duration::ZERO);
+    shares.exchange(replica(1), 2, &says(5), Duration::ZERO);
+    let anyone = shares.exchange(replica(2), 2, &demand(MONTH), Duration::ZERO);
+    assert_eq!(anyone.spent_elsewhere, 25);
 }
 
 #[test]

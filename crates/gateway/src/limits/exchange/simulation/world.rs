@@ -74,6 +74,14 @@ struct Node {
     under_way: Option<UnderWay>,
     /// Whether everything was lost, and it was not heard of since.
     is_unheard: bool,
+    /// Since when it is not answered, where it is not.
+    cut_off: Option<CutOff>,
+}
+
+/// When a replica was not answered, and how few there were since.
+struct CutOff {
+    at: Duration,
+    replicas: u64,
 }
 
 /// An exchange that was heard.
@@ -161,6 +169,7 @@ impl World {
             heard: None,
             under_way: None,
             is_unheard: false,
+            cut_off: None,
         });
         self.see_each_other();
     }
@@ -168,7 +177,11 @@ impl World {
     fn see_each_other(&mut self) {
         let alive = self.alive();
         for number in &alive {
-            self.nodes[*number].limits.replicas_seen(alive.len() as u64);
+            let node = &mut self.nodes[*number];
+            node.limits.replicas_seen(alive.len() as u64);
+            if let Some(cut_off) = &mut node.cut_off {
+                cut_off.replicas = cut_off.replicas.min(alive.len() as u64);
+            }
         }
         self.counters.replicas_seen(alive.len() as u64);
         self.most_alive = self.most_alive.max(alive.len() as u64);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use domain::limit::{Bound, LEASE};
+use domain::limit::{Bound, LEASE, Span};
 
 use super::{Charge, Node, World};
+use crate::limits::share::counts_no_longer;
 
 /// What was heard of a replica last.
 #[derive(Debug, Clone)]
@@ -128,7 +129,7 @@ impl World {
             let others = alive.iter().filter(|other| *other != number);
             let alone = others.filter(|other| has_lapsed(other));
             let alone: u64 = alone.map(|other| self.unbacked(*other)).sum();
-            unbacked.min(since + alone)
+            unbacked.min(since + alone + self.part_of_one_cut_off(*number))
         };
         let excused: Vec<Charge> = alive
             .iter()
@@ -164,6 +165,24 @@ impl World {
         });
         let left = self.bound.most().saturating_sub(theirs.sum());
         self.potential(number).saturating_sub(left.min(part))
+    }
+
+    /// The part of the limit that a replica has when it was cut off for so long that nothing counts of what it knew of:
+    /// calls that run for longer count at their replica only.
+    fn part_of_one_cut_off(&self, number: usize) -> u64 {
+        let span = match self.bound {
+            Bound::Requests { .. } | Bound::Tokens { .. } => Span::Sliding(Duration::from_mins(1)),
+            Bound::Concurrency { .. } => Span::InUse,
+            Bound::Dollars { .. } => Span::Period(None),
+        };
+        let Some(cut_off) = &self.nodes[number].cut_off else {
+            return 0;
+        };
+        let alone = self.clock.elapsed().saturating_sub(cut_off.at);
+        match counts_no_longer(span) {
+            Some(after) if alone > after => self.bound.most() / cut_off.replicas,
+            _ => 0,
+        }
     }
 
     /// What a replica may have beside what is its own as the shared counter sees it.

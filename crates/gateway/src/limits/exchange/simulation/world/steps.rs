@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use super::super::super::counters::Link;
 use super::super::schedule::Step;
 use super::stated::Heard;
-use super::{Call, Charge, UnderWay, World};
+use super::{Call, Charge, CutOff, UnderWay, World};
 use crate::testing::{expecting, poll, someone, somewhere, usually};
 
 impl World {
@@ -91,6 +91,9 @@ impl World {
         let mut outcome: Pin<Box<dyn Future<Output = bool>>> =
             Box::pin(async move { limits.exchange(&*counters, id).await.is_ok() });
         let answered = poll(outcome.as_mut());
+        if let Poll::Ready(is_answered) = answered {
+            self.is_answered(number, is_answered);
+        }
         let Some((demand, grant)) = self.counters.take_last() else {
             if answered.is_pending() {
                 self.counters.answer(id, true);
@@ -99,7 +102,7 @@ impl World {
             return;
         };
         let old = self.known_of(number).cloned();
-        let room = grant.share.saturating_sub(demand.spent);
+        let room = grant.share.saturating_sub(demand.spent_in(grant.epoch));
         let more = (spent + room).saturating_sub(backed);
         let others_given = match answered {
             Poll::Ready(true) => Some(self.given_to_others(number)),
@@ -121,6 +124,17 @@ impl World {
         });
     }
 
+    /// Notes since when a replica is not answered.
+    fn is_answered(&mut self, number: usize, is_answered: bool) {
+        let (at, replicas) = (self.clock.elapsed(), self.alive().len() as u64);
+        let cut_off = &mut self.nodes[number].cut_off;
+        if is_answered {
+            *cut_off = None;
+        } else {
+            cut_off.get_or_insert(CutOff { at, replicas });
+        }
+    }
+
     /// The answer that is on its way arrives, or does not.
     fn answer(&mut self, number: usize, arrives: bool) {
         let node = &mut self.nodes[number];
@@ -129,6 +143,8 @@ impl World {
         };
         self.counters.answer(node.id, arrives);
         assert!(poll(under_way.outcome.as_mut()).is_ready());
+        self.is_answered(number, arrives);
+        let node = &mut self.nodes[number];
         if let Some(heard) = node.heard.as_mut().filter(|_| arrives) {
             heard.others_given = under_way.others_given;
         }
