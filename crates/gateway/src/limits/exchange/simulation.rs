@@ -10,7 +10,7 @@
 //! replicas had spent and not said when everything was lost counts of one of them only.
 
 use domain::key::Period;
-use domain::limit::Bound;
+use domain::limit::{Bound, Window};
 use domain::money::Cost;
 use proptest::prelude::*;
 
@@ -173,4 +173,35 @@ fn what_is_spent_alone_long_after_the_start_counts_beside_what_the_others_spent(
         settle(25),
     ];
     overruns_as_stated(budget(70), 1, &steps).unwrap();
+}
+
+/// Seed 7259702629400853427: one is cut off and was not heard of since a flush, and another gives out alone what was
+/// nobody's then.
+#[test]
+fn what_is_given_out_alone_after_a_flush_overruns_by_what_was_not_heard_of() {
+    let exchange = |replica| Step::Exchange { replica };
+    let mut steps = vec![ask(0, 14), exchange(0), ask(0, 14), exchange(0)];
+    steps.extend([ask(0, 8), ask(0, 8), ask(0, 1), exchange(0)]);
+    steps.extend([Step::Flush, cut_off(0), Step::Join, ask(1, 1)]);
+    steps.extend([Step::Pass { seconds: 1 }, ask(0, 3), ask(0, 1)]);
+    let (replica, link) = (1, Link::Deaf);
+    steps.extend([Step::Link { replica, link }, exchange(1)]);
+    steps.extend([ask(0, 1), ask(1, 9)]);
+    let tokens = Bound::Tokens {
+        most: 43,
+        per: Window::Minute,
+    };
+    overruns_as_stated(tokens, 1, &steps).unwrap();
+}
+
+/// Seed 10550009184120635868: after a flush one is given its equal part before the other says that it has all.
+#[test]
+fn who_is_heard_first_after_a_flush_may_be_given_what_another_has_beyond_its_part() {
+    let exchange = |replica| Step::Exchange { replica };
+    let mut steps = vec![ask(1, 1), exchange(1), ask(1, 1), settle(0)];
+    steps.extend([ask(1, 1), exchange(1)]);
+    steps.extend([ask(1, 1), ask(1, 1), ask(1, 1), ask(1, 1)]);
+    steps.extend([Step::Flush, ask(0, 1), Step::SetOn { minutes: 1 }]);
+    steps.push(ask(0, 1));
+    overruns_as_stated(Bound::Concurrency { most: 5 }, 2, &steps).unwrap();
 }

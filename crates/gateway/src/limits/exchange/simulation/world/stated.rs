@@ -122,9 +122,14 @@ impl World {
                 return unbacked;
             };
             let since = self.given_to_others(*number).saturating_sub(given);
+            // Its share was its own until its lease was over, or until everything was lost.
+            let lapsed_at = match self.lost_at {
+                Some(lost_at) if self.nodes[*number].is_unheard => lost_at,
+                _ => heard.at + LEASE,
+            };
             let has_lapsed = |other: &usize| {
                 let other = self.known_of(*other);
-                other.is_some_and(|other| other.at > heard.at + LEASE)
+                other.is_some_and(|other| other.at > lapsed_at)
             };
             let others = alive.iter().filter(|other| *other != number);
             let alone = others.filter(|other| has_lapsed(other));

@@ -230,8 +230,8 @@ impl World {
             self.look();
             for number in self.alive() {
                 self.exchange(number, self.nodes[number].link);
+                self.excuse();
             }
-            self.excuse();
         }
     }
     /// Everything ends, everybody is answered, and so much time passes that nothing but money counts.
