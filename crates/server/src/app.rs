@@ -176,6 +176,7 @@ impl App {
         let (observers, unread_writes) = Observers::new(config, &telemetry);
         let prompt_watch = Arc::clone(&observers.prompt_watch);
         let ledger = Arc::new(ledger(config, data_dir, replica, &clock, observers)?);
+        let limit_desk = limit_desk.beside(Arc::clone(&ledger));
         let payloads = Arc::new(Payloads::new(match config.payloads.keep {
             config::Keep::None => None,
             config::Keep::Full => Some(config.payloads.retention),

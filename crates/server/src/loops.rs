@@ -195,18 +195,21 @@ fn stagger(replica: ReplicaId) -> Duration {
 /// Brings ended calls into the store. Ends when it is time to stop and everything is recorded; what is
 /// not stays in the journal for the next start.
 async fn record_calls(app: Shared, mut stop: Stop) {
+    let ledger = Arc::clone(&app.ledger);
     let mut recorder = Recorder::new(app);
     let mut is_stopping = false;
     loop {
         if is_stopping {
-            recorder.app.ledger.write_ends();
+            ledger.write_ends();
         }
-        match recorder.app.ledger.take_batch(BATCH) {
+        let handover = ledger.handover().await;
+        match ledger.take_batch(BATCH) {
             Ok(batch) if !batch.is_empty() => {
                 let is_full = batch.calls().len() >= BATCH;
                 if !recorder.record(batch, &mut stop).await {
                     return;
                 }
+                drop(handover);
                 // What came meanwhile is few: on its own it would cost the store as much as many.
                 if !is_full && !is_stopping {
                     is_stopping = !stop.pause(GATHER).await;
@@ -214,8 +217,9 @@ async fn record_calls(app: Shared, mut stop: Stop) {
             }
             Ok(_) if is_stopping => return recorder.release().await,
             Ok(_) => {
+                drop(handover);
                 tokio::select! {
-                    () = recorder.app.ledger.calls_ended() => {
+                    () = ledger.calls_ended() => {
                         is_stopping = !stop.pause(GATHER).await;
                     }
                     () = tokio::time::sleep(RELEASE_PAUSE), if recorder.holds_receipts() => {}
@@ -223,6 +227,7 @@ async fn record_calls(app: Shared, mut stop: Stop) {
                 }
             }
             Err(error) => {
+                drop(handover);
                 tracing::error!(%error, "the journal cannot be read back");
                 if !stop.pause(STORE_PAUSE).await {
                     return;

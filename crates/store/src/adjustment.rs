@@ -7,17 +7,18 @@ use domain::adjustment::{
     Adjusted, Adjustment, AdjustmentFilter, AdjustmentReason, AdjustmentStore, HourApart,
     SpendTotal,
 };
-use domain::call::CallStore;
+use domain::call::{Call, CallStore};
 use domain::id::{ReplicaId, RequestId};
 use domain::limit::Subject;
 use domain::money::Cost;
+use domain::name::ProviderName;
 use domain::spend::{Correction, CorrectionStore, Spend};
 use domain::store_error::StoreError;
 use jiff::Timestamp;
 
 use crate::database::{Session, Store, Turn, execute, rows};
 use crate::error::store_error;
-use crate::spend::{answered, correct};
+use crate::spend::correct;
 use crate::value::{Reader, kept, microseconds, saturated, whole};
 
 #[async_trait]
@@ -32,7 +33,8 @@ impl AdjustmentStore for Store {
         let mut sequence = last_sequence(transaction.session()).await?;
         let mut added = Vec::new();
         for (adjustment, call) in adjustments.iter().zip(&calls) {
-            let (provider, model) = call.as_ref().map(answered).unzip();
+            let (provider, model) = call.as_ref().map(Call::answered_by).unzip();
+            let provider = provider.map(|provider| provider.map_or("", ProviderName::as_str));
             let is_new = execute!(
                 transaction.session(),
                 "INSERT INTO adjustments (

@@ -190,7 +190,7 @@ impl Span {
 impl<'c> Sums<'c> {
     /// Adds what `call` cost, or is corrected by, to its hour and its month.
     fn add(&mut self, call: &'c Call, cost: Cost, calls: i64) {
-        let (provider, model) = answered(call);
+        let (provider, model) = call.answered_by();
         let hour = SumKey {
             span: "hour",
             starts_at: self.hour.start(Period::Hour, call.started_at),
@@ -199,7 +199,7 @@ impl<'c> Sums<'c> {
             application_id: call.application_id,
             user_id: call.user_id,
             key_id: call.key_id,
-            provider,
+            provider: provider.map_or("", ProviderName::as_str),
             model,
         };
         let month = SumKey {
@@ -257,17 +257,4 @@ pub(crate) async fn correct(
         Session::Sqlite(connection) => sqlite::add_to_sums(connection, sums).await,
         Session::Postgres(connection) => postgres::add_to_sums(connection, sums).await,
     }
-}
-
-/// Who answered, and the model in the provider's words.
-pub(crate) fn answered(call: &Call) -> (&str, &str) {
-    let last = call.attempts.last();
-    let provider = call.provider.as_ref().map(ProviderName::as_str);
-    let model = last
-        .map(|attempt| attempt.model.as_str())
-        .or(call.response_model.as_deref())
-        // PostgreSQL has no NUL in texts.
-        .filter(|model| !model.contains('\0'))
-        .unwrap_or(call.request_model.as_str());
-    (provider.unwrap_or_default(), model)
 }

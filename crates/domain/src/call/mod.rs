@@ -103,6 +103,18 @@ pub struct Call {
 }
 
 impl Call {
+    /// Who answered, and the model in the provider's words: on whom and on what it was spent. Texts with NUL, which
+    /// not every store has, are no models.
+    pub fn answered_by(&self) -> (Option<&ProviderName>, &str) {
+        let last = self.attempts.last();
+        let model = last
+            .map(|attempt| attempt.model.as_str())
+            .or(self.response_model.as_deref())
+            .filter(|model| !model.contains('\0'))
+            .unwrap_or(self.request_model.as_str());
+        (self.provider.as_ref(), model)
+    }
+
     /// The attempt whose answer or failure the caller was told; `None` where nobody was asked.
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.attempts

@@ -11,6 +11,7 @@ mod open_call;
 pub mod outstanding;
 mod record;
 pub mod recovery;
+mod unrecorded;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 
 pub use journal::{JournalError, Limits as JournalLimits, Sync};
 pub use open_call::{Ending, OpenCall, Opening};
+pub use unrecorded::Unrecorded;
 
 use journal::{Journal, Position, Ticket};
 use record::{Ended, Record};
@@ -44,6 +46,8 @@ pub struct Ledger {
     waiting: Mutex<Waiting>,
     /// Wakes the loop that writes to the store.
     wake: Notify,
+    /// Held while calls are on their way from here to the store.
+    handover: tokio::sync::Mutex<()>,
     dispatched: AtomicU64,
     captured: AtomicU64,
 }
@@ -65,6 +69,7 @@ struct Waiting {
 struct Stored {
     call: Call,
     segments: Vec<u64>,
+    counted_in: u64,
 }
 
 /// What the journal still keeps for calls that the store has.
@@ -103,6 +108,7 @@ impl Ledger {
             ends: Notify::new(),
             waiting: Mutex::default(),
             wake: Notify::new(),
+            handover: tokio::sync::Mutex::default(),
             dispatched: AtomicU64::new(0),
             captured: AtomicU64::new(0),
         })
@@ -113,6 +119,12 @@ impl Ledger {
     pub fn open(self: &Arc<Self>, opening: Opening) -> Result<Box<OpenCall>, JournalError> {
         self.journal.check_room()?;
         Ok(Box::new(OpenCall::new(Arc::clone(self), opening)))
+    }
+
+    /// Keeps calls from going to the store, or waits until those have that are on their way. Whoever brings them there
+    /// holds this from [`Ledger::take_batch`] to [`Ledger::recorded`].
+    pub async fn handover(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.handover.lock().await
     }
 
     /// Waits until the ends of calls were written since the last batch was taken.
@@ -183,11 +195,15 @@ impl Ledger {
 
     /// Ends a call, of which `segments` hold what was written before. Its end goes into the journal with
     /// the next write, at the latest with [`Ledger::write_ends`].
-    fn end(&self, segments: Vec<u64>, call: Call, traceparent: Option<&str>) {
+    fn end(&self, segments: Vec<u64>, call: Call, counted_in: u64, traceparent: Option<&str>) {
         let attempts = call.attempts.len() as u64;
         self.captured.fetch_add(attempts, Ordering::Relaxed);
         self.observer.ended(&call, traceparent);
-        let ended = Ended { segments, call };
+        let ended = Ended {
+            segments,
+            call,
+            counted_in,
+        };
         let waiting = domain::json::in_scratch(|line| {
             record::write_end(&ended, line);
             let mut ending = locked(&self.ending);
@@ -280,6 +296,7 @@ impl Stored {
         Self {
             call: ended.call,
             segments,
+            counted_in: ended.counted_in,
         }
     }
 }
@@ -291,7 +308,7 @@ impl Batch {
             segments: Vec::new(),
             reread_to: None,
         };
-        for Stored { call, segments } in stored {
+        for Stored { call, segments, .. } in stored {
             batch.calls.push(call);
             batch.segments.extend(segments);
         }

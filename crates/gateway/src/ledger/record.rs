@@ -78,6 +78,9 @@ pub(super) struct Ended {
     pub segments: Vec<u64>,
     /// The call as it goes into the store.
     pub call: Call,
+    /// In which book of limits it is counted; 0 in that of another process.
+    #[serde(skip)]
+    pub counted_in: u64,
 }
 
 /// One record, read back.

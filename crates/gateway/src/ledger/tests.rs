@@ -192,6 +192,7 @@ fn stored_at(offset: u64) -> (Stored, Option<Position>) {
         Stored {
             call,
             segments: vec![1],
+            counted_in: 0,
         },
         Some(Position { segment: 1, offset }),
     )

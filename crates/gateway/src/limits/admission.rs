@@ -370,8 +370,20 @@ impl Admission {
         }
     }
 
-    /// Counts what the call really took.
-    pub fn settle(mut self, input_tokens: u64, output_tokens: u64, cost: Cost) {
+    /// Counts what a call really took that nobody answered.
+    pub fn settle(self, input_tokens: u64, output_tokens: u64, cost: Cost) {
+        self.settle_at(None, input_tokens, output_tokens, cost);
+    }
+
+    /// Counts what the call really took, of whom it was had. Answers with the number of the book of limits in which
+    /// what it cost is counted.
+    pub fn settle_at(
+        mut self,
+        target: Option<Destination<'_>>,
+        input_tokens: u64,
+        output_tokens: u64,
+        cost: Cost,
+    ) -> u64 {
         let taken = Taken {
             tokens: input_tokens.saturating_add(output_tokens),
             cost,
@@ -379,6 +391,7 @@ impl Admission {
         };
         self.is_over = true;
         let now = self.bench.now();
+        let mut own_budget = None;
         {
             let mut own = self.holder.own();
             if output_tokens > 0 && self.counts_rates {
@@ -392,8 +405,11 @@ impl Admission {
                     .purses
                     .get_or_insert_with(|| Box::new(Purses::at(began)));
                 purses.add(cost, began, now.time);
+                let is_new = |budget: &&Arc<Counter>| !self.holder.has_budget_of(budget);
+                own_budget = own.budget.as_ref().filter(is_new).map(Arc::clone);
             }
         }
+        let mut counted_in = 0;
         if cost > Cost::ZERO {
             // Budgets that were made meanwhile hold for this call too.
             let nothing = Want {
@@ -401,10 +417,15 @@ impl Admission {
                 least_cost: Cost::ZERO,
                 ..self.want
             };
-            let newcomers = self.bench.newcomers(&self.holder);
+            let bench = Arc::clone(&self.bench);
+            let book = bench.book.load();
+            counted_in = book.generation;
+            let mut newcomers = bench.newcomers(&book, &self.holder, target);
+            newcomers.extend(own_budget);
             self.take_anyway(&newcomers, &nothing, false);
         }
         self.give_all_back(taken, now);
+        counted_in
     }
 
     fn give_all_back(&mut self, taken: Taken, now: Now) {

@@ -1,6 +1,7 @@
 //! Makes, changes and removes the limits of the store, and puts them in force beside those of the configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::entropy::Entropy;
@@ -13,12 +14,19 @@ use domain::store_error::StoreError;
 use tokio::sync::Mutex;
 
 use super::{Limits, opening};
+use crate::ledger::Ledger;
+use crate::within::within;
 
 /// At which parts of a budget an event is raised unless said otherwise, in per cent.
 pub const USUAL_ALERTS: [u8; 3] = [50, 80, 100];
 
 /// Corrections that are read together.
 const CORRECTIONS: u32 = 1_000;
+
+/// How long a budget that is new waits for calls that are on their way to the store.
+const HANDOVER_WAIT: Duration = Duration::from_secs(10);
+/// Longer than it takes a call to be written down that has ended.
+const ENDING: Duration = Duration::from_millis(50);
 
 /// What a limit is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +78,7 @@ pub struct LimitDesk {
     spend: Arc<dyn SpendStore>,
     corrections: Arc<dyn CorrectionStore>,
     limits: Arc<Limits>,
+    ledger: Option<Arc<Ledger>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     known: Mutex<Known>,
@@ -101,10 +110,19 @@ impl LimitDesk {
             spend,
             corrections,
             limits,
+            ledger: None,
             clock,
             entropy,
             known: Mutex::default(),
         }
+    }
+
+    /// The same beside a ledger whose calls run while limits change: budgets that are made then count those of them
+    /// that the store does not have yet.
+    #[must_use]
+    pub fn beside(mut self, ledger: Arc<Ledger>) -> Self {
+        self.ledger = Some(ledger);
+        self
     }
 
     /// Puts the limits of the configuration and of the store in force, with what was spent before. Called once,
@@ -125,7 +143,7 @@ impl LimitDesk {
     pub async fn reconfigure(&self, configured: Vec<Limit>) -> Result<(), StoreError> {
         let mut known = self.known.lock().await;
         known.configured = configured;
-        self.limits.replace(known.all(), &*self.spend).await
+        self.put_in_force(known.all()).await
     }
 
     /// Puts in force what has changed in the store, here or by another process.
@@ -133,9 +151,33 @@ impl LimitDesk {
         let mut known = self.known.lock().await;
         if let Some((stored, revision)) = self.store.limits_since(known.revision).await? {
             let all = known.configured.iter().chain(&stored).cloned().collect();
-            self.limits.replace(all, &*self.spend).await?;
+            self.put_in_force(all).await?;
             (known.stored, known.revision) = (stored, revision);
         }
+        Ok(())
+    }
+
+    /// Puts limits in force while calls run.
+    async fn put_in_force(&self, limits: Vec<Limit>) -> Result<(), StoreError> {
+        let ledger = self.ledger.as_ref();
+        let Some(ledger) = ledger.filter(|_| self.limits.has_new_budget(&limits)) else {
+            let nothing = |_| Vec::new();
+            self.limits.replace(limits, &*self.spend, &nothing).await?;
+            return Ok(());
+        };
+        let clock = &*self.clock;
+        let Some(_handover) = within(clock, HANDOVER_WAIT, ledger.handover()).await else {
+            return Err(StoreError::Unavailable(Box::new(NothingRecorded)));
+        };
+        let unrecorded = |book| ledger.unrecorded(book);
+        let mut budgets = self
+            .limits
+            .replace(limits, &*self.spend, &unrecorded)
+            .await?;
+        // Of calls that ended in that moment, what they cost is counted before their end is where it can be read.
+        within(clock, ENDING, std::future::pending::<()>()).await;
+        let late = ledger.unrecorded(budgets.book);
+        self.limits.count_unrecorded(&mut budgets, late);
         Ok(())
     }
 
@@ -239,6 +281,10 @@ impl Known {
             .collect()
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("calls are not recorded, so that what was spent is not known")]
+struct NothingRecorded;
 
 fn checked(new: NewLimit, id: LimitId, created_at: jiff::Timestamp) -> Result<Limit, LimitError> {
     let length = new.name.chars().count();

@@ -43,6 +43,8 @@ pub(super) struct Own {
     pub(super) habits: Habits,
     /// What was spent, so that a budget that comes later knows it; `None` while that is nothing.
     pub(super) purses: Option<Box<Purses>>,
+    /// The key's own budget as it is now.
+    pub(super) budget: Option<Arc<Counter>>,
 }
 
 impl Holder {
@@ -106,6 +108,12 @@ impl Holder {
         let mut targeted = self.targeted.iter();
         let is_budget = |bound| matches!(bound, Bound::Dollars { .. });
         !self.budgets.is_empty() || targeted.any(|(limit, _)| is_budget(limit.bound))
+    }
+
+    /// Whether `counter` is one of its budgets.
+    pub(super) fn has_budget_of(&self, counter: &Arc<Counter>) -> bool {
+        let mut budgets = self.budgets.iter();
+        budgets.any(|budget| Arc::ptr_eq(budget, counter))
     }
 
     /// The counters of a target, which `find` looks for when they are not known.

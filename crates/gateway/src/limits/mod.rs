@@ -46,6 +46,7 @@ use tokio::sync::mpsc;
 pub use admission::{Admission, Destination, Outlay};
 pub use alert::Alert;
 pub use reached::{LimitReached, Relief};
+pub use rules::NewBudgets;
 pub use share::EXCHANGE_PAUSE;
 pub use standing::{Meter, Standing};
 pub use view::{Leases, Overrun, Usage};

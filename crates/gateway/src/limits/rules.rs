@@ -1,11 +1,11 @@
 //! The limits in force, and which counters belong to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::caller::Caller;
-use domain::id::LimitId;
+use domain::id::{LimitId, RequestId};
 use domain::key::{Period, VirtualKey};
 use domain::limit::{Bound, CounterName, Limit, Part, Scope, Subject, Window};
 use domain::money::Cost;
@@ -19,6 +19,7 @@ use super::holder::{Holder, Own};
 use super::purse::Purses;
 use super::share::Share;
 use super::{Bench, Destination, Limits};
+use crate::ledger::Unrecorded;
 
 /// When operators hear of a key's own budget, in per cent.
 const KEY_ALERTS: [u8; 2] = [80, 100];
@@ -29,6 +30,33 @@ pub(super) struct Book {
     /// Another number for every change.
     pub(super) generation: u64,
     pub(super) limits: Vec<Arc<Limit>>,
+}
+
+impl Book {
+    /// Whether a limit is in force that counts the same.
+    fn has_one_like(&self, limit: &Limit) -> bool {
+        self.limits.iter().any(|known| counts_like(known, limit))
+    }
+}
+
+/// Budgets that came into force while calls run, and which calls of those that had ended before are counted in them.
+pub struct NewBudgets {
+    /// The number of the book that they came in.
+    pub(super) book: u64,
+    limits: Vec<Arc<Limit>>,
+    counted: HashSet<RequestId>,
+}
+
+/// Whether the count of one limit goes on when the other takes its place.
+fn counts_like(one: &Limit, other: &Limit) -> bool {
+    one.id == other.id
+        && one.scope == other.scope
+        && one.bound.per() == other.bound.per()
+        && one.bound.measure() == other.bound.measure()
+}
+
+fn is_budget_per(limit: &Limit, period: Period) -> bool {
+    matches!(limit.bound, Bound::Dollars { per, .. } if per == period)
 }
 
 /// What tells counters apart: the limit, what it counts and in which time, and whose count it is.
@@ -90,47 +118,83 @@ impl Limits {
             let spends = ledger.spend_since(period.start(now)).await?;
             self.remember_keys(period, &spends, now);
         }
-        self.replace(limits, ledger).await
+        let nothing_runs = |_| Vec::new();
+        self.replace(limits, ledger, &nothing_runs).await?;
+        Ok(())
     }
 
     /// Puts other limits in force; whoever waits goes on as the new ones say. Counts go on where a limit counts
-    /// as it did; a budget that is new counts what the ledger has of its period.
+    /// as it did; a budget that is new counts what the ledger has of its period, and what `unrecorded` says of calls
+    /// that have ended, are not in the ledger, and were counted in an earlier book than that of this number. Nothing of
+    /// these may go to the ledger meanwhile.
     pub async fn replace(
         &self,
         limits: Vec<Limit>,
         ledger: &dyn SpendStore,
-    ) -> Result<(), StoreError> {
+        unrecorded: &(dyn Fn(u64) -> Vec<Unrecorded> + Sync),
+    ) -> Result<NewBudgets, StoreError> {
         let now = self.bench.now().time;
         let limits: Vec<Arc<Limit>> = limits.into_iter().map(Arc::new).collect();
         let old = self.bench.book.load_full();
-        let is_new = |limit: &&Arc<Limit>| {
-            let mut known = old.limits.iter();
-            !known.any(|known| {
-                known.id == limit.id
-                    && known.scope == limit.scope
-                    && known.bound.per() == limit.bound.per()
-                    && known.bound.measure() == limit.bound.measure()
-            })
-        };
+        let is_new = |limit: &&Arc<Limit>| !old.has_one_like(limit);
         let new: Vec<Arc<Limit>> = limits.iter().filter(is_new).map(Arc::clone).collect();
         self.bench
             .forget(|id| new.iter().any(|limit| limit.id == id));
+        let mut spent = Vec::new();
         for period in Period::ALL {
-            let budgets = new
-                .iter()
-                .filter(|limit| matches!(limit.bound, Bound::Dollars { per, .. } if per == period));
-            if budgets.clone().next().is_some() {
-                let spends = ledger.spend_since(period.start(now)).await?;
-                budgets.for_each(|limit| self.bench.remember(limit, &spends, now));
+            if new.iter().any(|limit| is_budget_per(limit, period)) {
+                let start = period.start(now);
+                spent.push((period, ledger.spend_since(start).await?));
             }
         }
+        let mut budgets = NewBudgets {
+            book: old.generation + 1,
+            limits: new,
+            counted: HashSet::new(),
+        };
+        for (period, spends) in &spent {
+            let of_it = budgets.limits.iter();
+            of_it
+                .filter(|limit| is_budget_per(limit, *period))
+                .for_each(|limit| self.bench.remember(limit, spends, now));
+        }
+        self.count_unrecorded(&mut budgets, unrecorded(old.generation + 1));
         let book = Book {
             generation: old.generation + 1,
             limits,
         };
         self.bench.keep_only(&book);
         self.bench.book.store(Arc::new(book));
-        Ok(())
+        Ok(budgets)
+    }
+
+    /// Counts in budgets that came into force what calls cost that had ended before, but for those that were counted
+    /// then.
+    pub fn count_unrecorded(&self, budgets: &mut NewBudgets, unrecorded: Vec<Unrecorded>) {
+        let now = self.bench.now().time;
+        for call in unrecorded {
+            if !budgets.counted.insert(call.request_id) {
+                continue;
+            }
+            let spends = [call.spend];
+            for period in Period::ALL {
+                if call.started_at < period.start(now) {
+                    continue;
+                }
+                let of_it = budgets.limits.iter();
+                of_it
+                    .filter(|limit| is_budget_per(limit, period))
+                    .for_each(|limit| self.bench.remember(limit, &spends, now));
+            }
+        }
+    }
+
+    /// Whether one of `limits` is a budget that does not count yet.
+    pub fn has_new_budget(&self, limits: &[Limit]) -> bool {
+        let book = self.bench.book.load();
+        let mut limits = limits.iter();
+        limits
+            .any(|limit| matches!(limit.bound, Bound::Dollars { .. }) && !book.has_one_like(limit))
     }
 
     /// Counts what a call cost more than was counted for it, or less: in the periods in which it began, of every
@@ -211,16 +275,15 @@ impl Bench {
         }
         for limit in limits_of(caller.key()) {
             let subject = limit.scope.of_caller(&who).unwrap_or_default();
-            let spent = match limit.bound {
-                Bound::Dollars { per, .. } => {
-                    let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-                    let now = self.now().time;
-                    let purses = own.purses.as_mut();
-                    purses.map_or(Cost::ZERO, |purses| purses.spent(per, now))
-                }
-                _ => Cost::ZERO,
-            };
-            counters.push(self.counter(&Arc::new(limit), subject, spent));
+            let limit = Arc::new(limit);
+            counters.push(match limit.bound {
+                Bound::Dollars { per, .. } => self.own_budget(&limit, subject, per, &own),
+                _ => self.counter(&limit, subject, Cost::ZERO),
+            });
+        }
+        if caller.key().budget.is_none() {
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.budget = None;
         }
         let counters = counters.into_iter().map(|counter| {
             let is_budget = matches!(counter.lock().limit.bound, Bound::Dollars { .. });
@@ -229,9 +292,39 @@ impl Bench {
         Holder::new(caller, book.generation, counters, targeted, own)
     }
 
-    /// The budgets that came into force after `holder` was made, but for those of providers and models.
-    pub(super) fn newcomers(&self, holder: &Holder) -> Vec<Arc<Counter>> {
-        let book = self.book.load();
+    /// The counter of a key's own budget. One that the key did not have a moment ago begins at what the key has spent;
+    /// from then on every call that ends is part of it.
+    fn own_budget(
+        &self,
+        limit: &Arc<Limit>,
+        subject: Subject,
+        per: Period,
+        own: &Mutex<Own>,
+    ) -> Arc<Counter> {
+        let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = CounterKey::of(limit, subject.clone());
+        let known = self.counters().get(&key).map(Arc::clone);
+        let goes_on =
+            |known: &Arc<Counter>| own.budget.as_ref().is_some_and(|it| Arc::ptr_eq(it, known));
+        if !known.as_ref().is_some_and(goes_on) {
+            // What there is from an earlier time misses what was spent since.
+            self.counters().remove(&key);
+        }
+        let now = self.now().time;
+        let purses = own.purses.as_mut();
+        let spent = purses.map_or(Cost::ZERO, |purses| purses.spent(per, now));
+        let counter = self.counter(limit, subject, spent);
+        own.budget = Some(Arc::clone(&counter));
+        counter
+    }
+
+    /// The budgets that came into force after `holder` was made, of those that hold for `target` too.
+    pub(super) fn newcomers(
+        &self,
+        book: &Book,
+        holder: &Holder,
+        target: Option<Destination<'_>>,
+    ) -> Vec<Arc<Counter>> {
         let Some(key) = holder
             .key()
             .filter(|_| book.generation != holder.generation)
@@ -239,18 +332,23 @@ impl Bench {
             return Vec::new();
         };
         let who = subject_of(key);
-        let budgets = book.limits.iter().filter(|limit| {
-            matches!(limit.bound, Bound::Dollars { .. }) && !limit.scope.has_target()
-        });
+        let budgets = book.limits.iter();
+        let budgets = budgets.filter(|limit| matches!(limit.bound, Bound::Dollars { .. }));
         let counters = budgets.filter_map(|limit| {
-            let subject = limit.scope.of_caller(&who)?;
+            let mut subject = limit.scope.of_caller(&who)?;
+            if limit.scope.has_target() {
+                let mut known = holder.targeted.iter();
+                if known.any(|(known, _)| counts_like(known, limit)) {
+                    return None;
+                }
+                let at = target?;
+                subject = limit.scope.at_target(&subject, at.provider, at.model)?;
+            }
             Some(self.counter(limit, subject, Cost::ZERO))
         });
-        let is_known = |counter: &Arc<Counter>| {
-            let mut known = holder.budgets.iter();
-            known.any(|known| Arc::ptr_eq(known, counter))
-        };
-        counters.filter(|counter| !is_known(counter)).collect()
+        counters
+            .filter(|counter| !holder.has_budget_of(counter))
+            .collect()
     }
 
     /// The counters of `target` for the holder; `None` when no limit depends on who answers.

@@ -162,7 +162,7 @@ proptest! {
     fn limits_hold_and_nothing_is_left_over(tree in trees(), steps in steps()) {
         let clock = Arc::new(Hand::default());
         let (limits, _alerts) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, false);
-        prop_assert!(poll(std::pin::pin!(limits.replace(tree, &Nothing))).is_ready());
+        prop_assert!(poll(std::pin::pin!(limits.replace(tree, &Nothing, &|_| Vec::new()))).is_ready());
         let budget = Budget { limit: Cost::from_nano_dollars(900), per: Period::Day };
         let keys = [
             caller(Rate::default(), None),
@@ -236,7 +236,7 @@ proptest! {
         let (limits, _alerts) = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>, false);
         let rules = QueueRules { max_wait: Duration::from_secs(MAX_WAIT), max_waiting: 20 };
         let queued = Limit { queue: Some(rules), ..limit(1, bound) };
-        prop_assert!(poll(std::pin::pin!(limits.replace(vec![queued], &Nothing))).is_ready());
+        prop_assert!(poll(std::pin::pin!(limits.replace(vec![queued], &Nothing, &|_| Vec::new()))).is_ready());
         let keys = [(); 3].map(|()| caller(Rate::default(), None));
         let mut arrivals: VecDeque<_> = arrivals.into();
         let mut waiting: Vec<(u64, u64, u64, Asked<'_>)> = Vec::new();

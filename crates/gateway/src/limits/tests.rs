@@ -1,4 +1,4 @@
-use domain::id::LimitId;
+use domain::id::{LimitId, RequestId};
 use domain::key::{Budget, Origin, Period, Rate};
 use domain::limit::{Bound, Limit, Part, QueueRules, Scope, Subject, Window};
 use domain::name::ProviderName;
@@ -6,7 +6,10 @@ use domain::spend::{Correction, Spend, SpendStore};
 use domain::store_error::StoreError;
 
 use super::*;
-use crate::testing::{BEGINNING, Hand, caller, expecting, poll, run, someone, somewhere};
+use crate::ledger::Unrecorded;
+use crate::testing::{
+    BEGINNING, Hand, Zeros, at_once, caller, expecting, poll, run, someone, somewhere, usually,
+};
 
 fn limits() -> (Limits, Arc<Hand>) {
     let clock = Arc::new(Hand::default());
@@ -22,10 +25,19 @@ fn with(some: impl IntoIterator<Item = Limit>) -> (Limits, Arc<Hand>) {
 }
 
 fn put(limits: &Limits, some: impl IntoIterator<Item = Limit>) {
+    put_beside(limits, some, &[]);
+}
+
+/// The same while calls wait for the store that cost something.
+fn put_beside(
+    limits: &Limits,
+    some: impl IntoIterator<Item = Limit>,
+    unrecorded: &[Unrecorded],
+) -> NewBudgets {
     let nothing = Spent(Vec::new());
-    let replaced = limits.replace(some.into_iter().collect(), &nothing);
-    let done = poll(std::pin::pin!(replaced));
-    assert!(matches!(done, std::task::Poll::Ready(Ok(()))));
+    let waiting = |_| unrecorded.to_vec();
+    let replaced = limits.replace(some.into_iter().collect(), &nothing, &waiting);
+    at_once(replaced).unwrap()
 }
 
 /// A ledger in which this was spent, in every period.
@@ -321,6 +333,95 @@ fn a_budget_that_is_made_while_a_call_runs_counts_what_it_costs() {
         limits.usage(limit(2, everyone).id, 1)[0].taken,
         1_000_000_000
     );
+}
+
+#[test]
+fn a_budget_of_a_provider_that_is_made_while_a_call_runs_counts_what_it_costs_there() {
+    let (limits, _) = limits();
+    let caller = caller(Rate::default(), None);
+    let run = || {
+        let mut call = limits.admit_now(&caller, tokens(1)).unwrap();
+        call.reserve(somewhere(&someone()), usually(dollars("1")))
+            .unwrap();
+        call
+    };
+    let of = |number, provider: ProviderName| Limit {
+        scope: Scope {
+            provider: Part::Only(provider),
+            ..Scope::default()
+        },
+        ..limit(
+            number,
+            Bound::Dollars {
+                most: dollars("9"),
+                per: Period::Day,
+            },
+        )
+    };
+    let (here, elsewhere) = (of(1, someone()), of(2, "elsewhere".parse().unwrap()));
+    let taken = |limit: &Limit| limits.usage(limit.id, 1).first().map(|usage| usage.taken);
+    let first = run();
+    put(&limits, [here.clone(), elsewhere.clone()]);
+    first.settle_at(Some(somewhere(&someone())), 1, 1, dollars("1"));
+    assert_eq!(taken(&here), Some(1_000_000_000));
+    assert_eq!(taken(&elsewhere), None);
+    // One that holds it already is counted once.
+    let second = run();
+    put(&limits, [here.clone()]);
+    second.settle_at(Some(somewhere(&someone())), 1, 1, dollars("1"));
+    assert_eq!(taken(&here), Some(2_000_000_000));
+}
+
+#[test]
+fn what_waits_for_the_store_counts_once_in_a_budget_that_is_made() {
+    let (limits, clock) = limits();
+    let caller = caller(Rate::default(), None);
+    let begun = |number| clock.now() + Duration::from_secs(number);
+    let ended = |number, began| Unrecorded {
+        request_id: RequestId::new(begun(number), &Zeros),
+        started_at: began,
+        spend: Spend {
+            subject: Subject::of(&caller),
+            cost: dollars("1"),
+        },
+    };
+    let day = limit(
+        1,
+        Bound::Dollars {
+            most: dollars("9"),
+            per: Period::Day,
+        },
+    );
+    let yesterday = clock.now() - Duration::from_hours(24);
+    let waiting = [ended(1, clock.now()), ended(2, yesterday)];
+    let mut budgets = put_beside(&limits, [day.clone()], &waiting);
+    // A moment later the first is still there, and another one has come.
+    let later = vec![ended(1, clock.now()), ended(3, clock.now())];
+    limits.count_unrecorded(&mut budgets, later);
+    assert_eq!(limits.usage(day.id, 1)[0].taken, 2_000_000_000);
+    // Budgets that were there already know of it.
+    put_beside(&limits, [day.clone()], &[ended(4, clock.now())]);
+    assert_eq!(limits.usage(day.id, 1)[0].taken, 2_000_000_000);
+}
+
+#[test]
+fn a_key_that_gets_a_budget_while_its_call_runs_has_spent_what_it_costs() {
+    let (limits, _) = limits();
+    let bare = caller(Rate::default(), None);
+    let limited = caller_with(&bare, a_day("2"));
+    let begin = |caller: &Caller| {
+        let mut call = limits.admit_now(caller, tokens(1)).unwrap();
+        call.set_aside(Cost::ZERO).map(|()| call)
+    };
+    let running = begin(&bare).unwrap();
+    drop(begin(&limited).unwrap());
+    running.settle(1, 1, dollars("1"));
+    let running = begin(&limited).unwrap();
+    // What it spends without one counts when it has one again.
+    begin(&bare).unwrap().settle(1, 1, dollars("0.4"));
+    drop(begin(&limited).unwrap());
+    running.settle(1, 1, dollars("0.6"));
+    assert!(begin(&limited).is_err(), "2 of 2 dollars are spent");
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Budgets hold on every path to a provider: what a call surely costs is looked at before it is sent, what it cost
 //! is charged, and a budget that has too little left sends nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
+use futures_util::future::{join, join_all};
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::bench::ask;
 use crate::bench::client::{Answer, Client};
 use crate::bench::line::Line;
 use crate::bench::process::{Installation, Trunkline};
@@ -185,6 +189,49 @@ async fn a_spent_budget_counts_no_tokens_either() {
     assert_eq!(refused.status, 429, "{}", refused.text());
     assert_eq!(refused.json()["type"], "error", "in Anthropic's words");
     assert_eq!(sim.calls().len(), sent);
+}
+
+#[tokio::test]
+async fn budgets_that_are_made_under_load_count_every_call_once() {
+    let sim = Simulated::start().await;
+    let (_installation, trunkline) = before(&sim, 1, 100_000.0).await;
+    let (admin, client) = (trunkline.admin(), trunkline.app().with_key(&key(0).1));
+    let is_over = AtomicBool::new(false);
+    let calls = (0..6).map(async |_| {
+        let mut answered = 0_u64;
+        while !is_over.load(Ordering::Relaxed) {
+            let answer = client.chat(&ask("openai/gpt", "Hello")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answered += 1;
+        }
+        answered
+    });
+    let budgets = async {
+        let mut made = Vec::new();
+        for number in 0..8 {
+            let mut budget = json!({ "name": "later", "usd": 100_000, "per": "day" });
+            if number % 2 == 0 {
+                budget["provider"] = "openai".into();
+            }
+            let answer = admin.post("/api/v1/admin/limits", &budget).await;
+            assert_eq!(answer.status, 201, "{}", answer.text());
+            made.push(answer.json()["data"]["id"].clone());
+        }
+        is_over.store(true, Ordering::Relaxed);
+        made
+    };
+    let (answered, made) = join(join_all(calls), budgets).await;
+    let tenths = 6 * answered.iter().sum::<u64>();
+    let spent = format!("{}.{}00000000", tenths / 10, tenths % 10);
+    for id in made {
+        let path = format!("/api/v1/admin/limits/{}", id.as_str().unwrap());
+        eventually("every call counts once", async || {
+            let limit = admin.get(&path).await.json();
+            let taken = &limit["data"]["usage"][0]["taken"];
+            (*taken == spent).then_some(())
+        })
+        .await;
+    }
 }
 
 /// Hands in a batch of so many lines for `model`; how it ended.

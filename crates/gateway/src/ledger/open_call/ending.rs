@@ -8,6 +8,7 @@ use domain::usage::{ServiceTier, Usage};
 
 use super::{OpenCall, edition, milliseconds, one_turn};
 use crate::catalog::{Priced, price};
+use crate::limits::Destination;
 
 /// How a call ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,7 @@ impl OpenCall {
         let mut call = self.call(ending, state, end_reason, usage, priced.as_ref(), now);
         self.add_others(&mut call);
         let usage = call.usage;
+        let mut counted_in = 0;
         if let Some(admission) = self.admission.take() {
             let cost = call.cost_usd.unwrap_or(Cost::ZERO);
             let taken = if self.cache.is_hit() {
@@ -78,10 +80,13 @@ impl OpenCall {
             } else {
                 usage
             };
-            admission.settle(taken.input_tokens, taken.output_tokens, cost);
+            let (provider, model) = call.answered_by();
+            let target = provider.map(|provider| Destination { provider, model });
+            counted_in = admission.settle_at(target, taken.input_tokens, taken.output_tokens, cost);
         }
         let segments = std::mem::take(&mut self.segments);
-        self.ledger.end(segments, call, self.traceparent.as_deref());
+        let traceparent = self.traceparent.as_deref();
+        self.ledger.end(segments, call, counted_in, traceparent);
     }
 
     /// Says how the answer ended to the health of its target.
