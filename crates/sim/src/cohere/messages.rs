@@ -15,7 +15,7 @@ use crate::vendor::Failure;
 pub(super) struct Conversation {
     /// The last user message that has text.
     pub(super) said: String,
-    /// The tool messages at its end.
+    /// What tools answered since the assistant's last turn; the user's words may stand behind it.
     pub(super) results: Vec<ToolResult>,
     pub(super) tokens: u64,
     pub(super) media_tokens: u64,
@@ -50,10 +50,10 @@ pub(super) fn read(messages: &Node<'_, '_>, class: Class) -> Result<Conversation
             });
         } else {
             all_answered(&unanswered)?;
-            conversation.results.clear();
             open.clear();
             match role {
                 "assistant" => {
+                    conversation.results.clear();
                     for (id, name) in assistant(&message, &mut conversation)? {
                         if open.insert(id, name).is_some() {
                             return Err(invalid(format!("duplicate tool call id '{id}'")));

@@ -163,6 +163,14 @@ async fn tools_are_planned_called_and_answered() {
         .json();
     let text = second["message"]["content"][0]["text"].as_str().unwrap();
     assert_eq!(text.matches("get_weather answered: 22 degrees").count(), 2);
+    // A client may add a reminder to what tools answered, which names every tool.
+    let reminder = json!({"role": "user", "content": "Remember get_weather."});
+    let mut reminded = messages.clone();
+    reminded.push(reminder);
+    let third = ask(&sim, &with(&request, &json!({"messages": reminded})))
+        .await
+        .json();
+    assert_eq!(third["finish_reason"], "COMPLETE", "{third}");
     let lacking = &messages[..3];
     let refused = ask(&sim, &with(&request, &json!({"messages": lacking})))
         .await
