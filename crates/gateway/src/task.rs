@@ -21,7 +21,9 @@ use providers::task::{
 };
 
 use crate::admit::{Admitted, priority_of, set_aside};
-use crate::attempt::{Answered, AttemptError, Door, Errand, Way, Whole, read_whole, with_status};
+use crate::attempt::{
+    Answered, AttemptError, Door, Errand, Way, Whole, read_whole, successful, with_status,
+};
 use crate::cache::{Looked, Recorder};
 use crate::chat::{ChatError, Gateway, Inbound, ReportWanted, failed, report_of, whole};
 use crate::files::{Delivery, Given};
@@ -290,14 +292,7 @@ impl Gateway {
             let whole = read_whole(body, self.settings.max_response).await?;
             let step = next.as_deref().unwrap_or(reader).read(&head, whole);
             match step.map_err(|error| with_status(provider_error(error), &head))? {
-                TaskStep::Done(answer) => {
-                    return Ok(Answered::Whole(Box::new(Whole {
-                        observed: observed(&answer),
-                        content_type: answer.content_type,
-                        body: answer.body,
-                        response: None,
-                    })));
-                }
+                TaskStep::Done(answer) => return Ok(answered(answer)),
                 TaskStep::Again {
                     request,
                     after,
@@ -312,6 +307,20 @@ impl Gateway {
         }
         let what = format!("The provider has not finished after {MAX_STEPS} questions.");
         Err(ProviderError::new(Cause::Timeout, what))
+    }
+
+    /// What a task's reader has in place of a failure, with the status that the provider gave.
+    fn instead(
+        &self,
+        reader: &dyn TaskReader,
+        failure: ProviderError,
+    ) -> Result<(u16, Answered), ProviderError> {
+        let tokenizers = &self.settings.tokenizers;
+        let instead = tokio::task::block_in_place(|| reader.instead(&failure, tokenizers));
+        match (instead, failure.status) {
+            (Some(answer), Some(status)) => Ok((status, answered(answer))),
+            _ => Err(failure),
+        }
     }
 
     /// Asks where the provider's answer said. Its own addresses see the credential; any other is asked
@@ -393,9 +402,17 @@ impl Errand for TaskErrand {
         deadline: Moment,
     ) -> Result<(u16, Answered), ProviderError> {
         let answered = gateway.courier.ask_at(door, &ready.request).await?;
-        let (head, body) = gateway.successful_task(door.target, answered).await?;
+        let (kind, reader) = (door.target.kind, &*ready.reader);
+        let read = |head: &Parts, body: &[u8]| {
+            let now = gateway.clock.now();
+            reader.decode_error(kind, head, body, now)
+        };
+        let (head, body) = match successful(answered, read).await {
+            Ok(answered) => answered,
+            Err(failure) => return gateway.instead(reader, failure),
+        };
         let status = head.status.as_u16();
-        let answered = gateway.task(door, &*ready.reader, head, body, deadline);
+        let answered = gateway.task(door, reader, head, body, deadline);
         Ok((status, Box::pin(answered).await?))
     }
 }
@@ -438,6 +455,15 @@ fn prepare(
         prepared.reader = delivery.reader(prepared.reader);
     }
     Ok(prepared)
+}
+
+fn answered(answer: TaskAnswer) -> Answered {
+    Answered::Whole(Box::new(Whole {
+        observed: observed(&answer),
+        content_type: answer.content_type,
+        body: answer.body,
+        response: None,
+    }))
 }
 
 /// What the ledger wants to know of a task's answer.

@@ -6,7 +6,8 @@
 //! bytes pass untouched, [`collect`] folds a stream into a whole answer and [`unfold`] does the reverse;
 //! [`lift`] spares pictures the reading;
 //! [`failure`] is what every format's errors need. [`task`] is everything that is not a chat, [`native`] what passes to a
-//! vendor's own API. [`breakpoints`] helps vendors' prompt caches. [`count`] estimates how many tokens a request has. [`batches`] hands many requests over at once.
+//! vendor's own API. [`breakpoints`] helps vendors' prompt caches. [`count`] asks
+//! or estimates how many tokens a request has. [`batches`] hands many requests over at once.
 
 mod answer;
 pub mod anthropic;

@@ -15,6 +15,19 @@ pub(crate) fn fields(
     removed: &[&str],
     added: &[(&str, &str)],
 ) -> Result<Bytes, Refusal> {
+    edited(body, |name| !removed.contains(&name), added)
+}
+
+/// The object `body` with no other fields than those `kept`.
+pub(crate) fn only(body: &[u8], kept: &[&str]) -> Result<Bytes, Refusal> {
+    edited(body, |name| kept.contains(&name), &[])
+}
+
+fn edited(
+    body: &[u8],
+    is_kept: impl Fn(&str) -> bool,
+    added: &[(&str, &str)],
+) -> Result<Bytes, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal {
         detail: "The request body is not valid UTF-8.".to_owned(),
         param: None,
@@ -22,7 +35,7 @@ pub(crate) fn fields(
     let members = members(text)?;
     let kept = members
         .into_iter()
-        .filter(|(name, _)| !removed.contains(&name.as_str()))
+        .filter(|(name, _)| is_kept(name))
         .filter_map(|(_, span)| body.get(span));
     let growth: usize = added
         .iter()
@@ -109,6 +122,13 @@ mod tests {
             edited(r#"{"m\u006fdel":"m","a":1}"#, &["model"], &[]),
             r#"{"a":1}"#
         );
+    }
+
+    #[test]
+    fn what_is_not_to_be_kept_goes() {
+        let kept = only(br#"{"a": 1.0,"b":{"c":2}, "c" : [3]}"#, &["c", "a", "d"]);
+        assert_eq!(kept.unwrap(), r#"{"a": 1.0, "c" : [3]}"#);
+        assert_eq!(only(br#"{"a":1}"#, &["b"]).unwrap(), "{}");
     }
 
     #[test]

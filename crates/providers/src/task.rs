@@ -11,10 +11,12 @@ use domain::call::Operation;
 use domain::chat::Conversion;
 use domain::name::ModelName;
 use domain::problem::Problem;
+use domain::provider_error::ProviderError;
 use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
 use http::response::Parts;
 use http::{HeaderValue, Request, StatusCode};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::dialect::{DecodeError, End, Refusal, Target};
@@ -105,6 +107,25 @@ pub trait TaskReader: Send + Sync {
     /// How an answer passes piece by piece, where it does; `None` where it is to be read whole.
     fn stream(&self, head: &Parts) -> Option<Box<dyn TaskStream>> {
         let _ = head;
+        None
+    }
+
+    /// Reads an answer of a failing status. A provider of one `kind` says in one way what went wrong, unless it has
+    /// endpoints of several vendors.
+    fn decode_error(
+        &self,
+        kind: ProviderKind,
+        head: &Parts,
+        body: &[u8],
+        now: Timestamp,
+    ) -> ProviderError {
+        kind.decode_error(head, body, now)
+    }
+
+    /// What the caller gets in place of a failure that another answer is better than; `None` where the failure is
+    /// told. `tokenizers` are those that the operator brought along. May take a while, as [`Task::answer`].
+    fn instead(&self, failure: &ProviderError, tokenizers: &Tokenizers) -> Option<TaskAnswer> {
+        let _ = (failure, tokenizers);
         None
     }
 }

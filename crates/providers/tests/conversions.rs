@@ -63,7 +63,14 @@ const FORMATS: [(&str, &str); 12] = [
 ];
 
 /// Folders whose fixtures are of tasks other than a chat.
-const TASKS: [&str; 5] = ["audio", "embeddings", "images", "moderation", "rerank"];
+const TASKS: [&str; 6] = [
+    "audio",
+    "count",
+    "embeddings",
+    "images",
+    "moderation",
+    "rerank",
+];
 
 #[test]
 fn the_page_of_conversions_says_what_the_fixtures_say() {

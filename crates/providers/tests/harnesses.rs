@@ -133,7 +133,7 @@ const HARNESSES: [(&str, &str, &[&str]); 16] = [
     (
         "passing/fuzz.rs",
         "no_answer_makes_a_reader_of_counts_panic",
-        &["passing.rs", "anthropic/count.rs"],
+        &["passing.rs", "count/mod.rs"],
     ),
 ];
 /// Readers without a folder of their own for a harness.

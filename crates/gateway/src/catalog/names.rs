@@ -1,5 +1,7 @@
 //! The spellings of one and the same provider or model.
 
+use providers::bedrock::without_geography;
+
 /// The catalog's name of a provider: kinds in the configuration and other tools' names included.
 /// A name that means none of ours is given back as it is.
 #[must_use]
@@ -28,7 +30,7 @@ pub(super) fn spellings(provider: &str, model: &str) -> Vec<String> {
     let bare = match provider {
         "gemini" => given.strip_prefix("models/").unwrap_or(&given),
         "vertex" => after_publisher(&given),
-        "bedrock" => without_region(last_segment_of_arn(&given)),
+        "bedrock" => without_geography(last_segment_of_arn(&given)),
         _ => &given,
     }
     .to_owned();
@@ -53,7 +55,7 @@ pub(super) fn resold_name<'a>(provider: &str, seller: &str, model: &'a str) -> &
     if provider != "bedrock" {
         return model;
     }
-    let model = without_region(last_segment_of_arn(model));
+    let model = without_geography(last_segment_of_arn(model));
     model
         .strip_prefix(seller)
         .and_then(|rest| rest.strip_prefix('.'))
@@ -73,17 +75,6 @@ fn last_segment_of_arn(model: &str) -> &str {
         model.rsplit_once('/').map_or(model, |(_, name)| name)
     } else {
         model
-    }
-}
-
-/// Bedrock's geographic prefixes of inference profiles.
-/// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
-const REGIONS: [&str; 8] = ["us", "eu", "apac", "jp", "au", "ca", "global", "us-gov"];
-
-fn without_region(model: &str) -> &str {
-    match model.split_once('.') {
-        Some((region, rest)) if REGIONS.contains(&region) => rest,
-        _ => model,
     }
 }
 

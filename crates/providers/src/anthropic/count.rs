@@ -2,138 +2,120 @@
 //! <https://platform.claude.com/docs/en/api/messages-count-tokens>
 
 use bytes::Bytes;
-use domain::call::Operation;
-use domain::problem::Problem;
-use domain::tokenizer::Tokenizers;
-use domain::usage::Usage;
-use http::header::HeaderValue;
-use http::response::Parts;
-use http::{Request, StatusCode, Uri};
+use domain::chat::ChatRequest;
+use domain::name::ModelName;
+use http::Request;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::AnthropicMessages;
-use crate::count;
-use crate::dialect::{DecodeError, Dialect as _, Refusal, Target};
-use crate::face::{Asked, Face as _, InvalidRequest};
+use super::face::{envelope, parse};
+use crate::count::{CountFace, Counted, Counter, unreadable};
+use crate::dialect::{DecodeError, Dialect, Refusal, Target};
+use crate::face::{Asked, Face, InvalidRequest};
 use crate::kind::ProviderKind;
-use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope, TaskReader, TaskStep};
+use crate::passing::refusal;
+use crate::{splice, url};
 
-/// Counts the input of a message. Anthropic itself is asked; for the models of others the answer is an
-/// estimate, and says so in a field `estimated` beside `input_tokens`. Counting is free.
+/// What a count takes of a message; anything else is refused.
+const COUNTED: [&str; 11] = [
+    "model",
+    "messages",
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+    "output_config",
+    "speed",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
+
+/// Counts the input of a message.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CountTokens;
 
-impl Task for CountTokens {
-    fn operation(&self) -> Operation {
-        Operation::TokenCount
+impl CountFace for CountTokens {
+    fn face(&self) -> &'static dyn Face {
+        &AnthropicMessages
     }
 
-    fn envelope(&self, _: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        let envelope = super::face::envelope::of_count(body)?;
-        Ok(TaskEnvelope {
-            model: envelope.model,
-            stream: false,
-            estimate: Usage::default(),
-        })
+    fn model(&self, _: &Asked, body: &Bytes) -> Result<ModelName, InvalidRequest> {
+        Ok(envelope::of_count(body)?.model)
     }
 
-    fn answer(
-        &self,
-        asked: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-        tokenizers: &Tokenizers,
-    ) -> Result<Option<TaskAnswer>, Refusal> {
-        if kind == ProviderKind::Anthropic {
-            return Ok(None);
-        }
-        let request = super::face::parse::count(asked, body).map_err(|invalid| Refusal {
-            detail: invalid.detail,
-            param: invalid.param,
-        })?;
-        let counted = json!({
-            "input_tokens": count::input_tokens(&request, target.model, tokenizers),
-            "estimated": true,
-        });
-        Ok(Some(TaskAnswer {
-            body: Bytes::from(counted.to_string()),
-            content_type: HeaderValue::from_static("application/json"),
-            usage: Some(Usage::default()),
-            response_model: None,
-        }))
+    fn spliced(&self, body: &Bytes, _: ProviderKind, model: &str) -> Result<Bytes, Refusal> {
+        let envelope = envelope::of_count(body).map_err(refusal)?;
+        Ok(AnthropicMessages.splice(&envelope, body, model).body)
     }
 
-    fn prepare(
-        &self,
-        asked: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-    ) -> Result<PreparedTask, Refusal> {
-        if kind != ProviderKind::Anthropic {
-            let detail = format!("A provider of kind {} counts no messages.", kind.as_str());
-            return Err(Refusal {
-                detail,
-                param: None,
-            });
-        }
-        let refuse = |detail: String| Refusal {
-            detail,
-            param: None,
-        };
-        let envelope =
-            super::face::envelope::of_count(body).map_err(|invalid| refuse(invalid.detail))?;
-        let face = AnthropicMessages;
-        let spliced = face.splice(&envelope, body, target.model).body;
-        let fields = face.forwarded(asked);
-        let mut request: Request<Bytes> = face.request(target, false, &fields, spliced)?;
-        let uri: Uri = format!("{}/v1/messages/count_tokens", target.base_url)
-            .parse()
-            .map_err(|error| refuse(format!("The provider's base URL is not usable: {error}.")))?;
-        *request.uri_mut() = uri;
-        Ok(PreparedTask {
-            request,
-            report: None,
-            reader: Box::new(CountReader),
-        })
+    fn parse(&self, asked: &Asked, body: &Bytes) -> Result<ChatRequest, InvalidRequest> {
+        parse::count(asked, body)
     }
 
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        AnthropicMessages.render_error(problem, request_id)
+    fn render(&self, tokens: u64) -> Value {
+        json!({"input_tokens": tokens})
     }
 }
 
-/// Passes the vendor's count on.
-struct CountReader;
+/// Anthropic's own count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MessageCounter;
 
-impl TaskReader for CountReader {
-    fn read(&self, _: &Parts, body: Bytes) -> Result<TaskStep, DecodeError> {
-        #[derive(Deserialize)]
-        struct Counted {
-            #[expect(dead_code, reason = "whether it is there is all that is asked")]
-            input_tokens: u64,
-        }
-        serde_json::from_slice::<Counted>(&body).map_err(|error| {
-            DecodeError::Malformed(format!("the count is not readable: {error}"))
-        })?;
-        Ok(TaskStep::Done(TaskAnswer {
-            body,
-            content_type: HeaderValue::from_static("application/json"),
-            usage: Some(Usage::default()),
-            response_model: None,
-        }))
+impl Counter for MessageCounter {
+    fn dialect(&self) -> &'static dyn Dialect {
+        &AnthropicMessages
     }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        counted: Counted<'_>,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let body = message(&counted)?;
+        let mut request = AnthropicMessages.request(target, false, counted.fields, body)?;
+        let address = format!("{}/v1/messages/count_tokens", target.base_url);
+        url::replace(&mut request, &address)?;
+        Ok(request)
+    }
+
+    fn read(&self, answer: &[u8]) -> Result<u64, DecodeError> {
+        read(answer)
+    }
+}
+
+/// What is counted of a message, wherever it is counted.
+pub(crate) fn message(counted: &Counted<'_>) -> Result<Bytes, Refusal> {
+    if counted.is_verbatim {
+        Ok(counted.body.clone())
+    } else {
+        splice::only(&counted.body, &COUNTED)
+    }
+}
+
+/// Reads a count.
+pub(crate) fn read(answer: &[u8]) -> Result<u64, DecodeError> {
+    #[derive(Deserialize)]
+    struct Count {
+        input_tokens: u64,
+    }
+    let count: Count = serde_json::from_slice(answer).map_err(unreadable)?;
+    Ok(count.input_tokens)
 }
 
 #[cfg(test)]
 mod tests {
     use domain::model::Capabilities;
+    use domain::tokenizer::Tokenizers;
+    use http::HeaderValue;
 
     use super::*;
+    use crate::count::Counting;
     use crate::host::Host;
+    use crate::task::{Task as _, TaskStep};
 
+    const COUNT: Counting<CountTokens> = Counting(CountTokens);
     const BODY: &str = r#"{"model":"alias","messages":[{"role":"user","content":"hello world"}],"system":"Be kind."}"#;
 
     fn target<'a>(model: &'a str, capabilities: &'a Capabilities) -> Target<'a> {
@@ -156,12 +138,12 @@ mod tests {
         let body = Bytes::from_static(BODY.as_bytes());
         let kind = ProviderKind::Anthropic;
         assert!(
-            CountTokens
+            COUNT
                 .answer(&asked, &body, kind, &target, &Tokenizers::default())
                 .unwrap()
                 .is_none()
         );
-        let prepared = CountTokens.prepare(&asked, &body, kind, &target).unwrap();
+        let prepared = COUNT.prepare(&asked, &body, kind, &target).unwrap();
         let request = prepared.request;
         assert_eq!(
             request.uri(),
@@ -185,7 +167,7 @@ mod tests {
         let body = Bytes::from_static(BODY.as_bytes());
         let target = target("gpt-5.4", &capabilities);
         let (asked, none) = (Asked::default(), Tokenizers::default());
-        let answer = CountTokens.answer(&asked, &body, ProviderKind::Openai, &target, &none);
+        let answer = COUNT.answer(&asked, &body, ProviderKind::Openai, &target, &none);
         let answer = answer.unwrap().unwrap();
         assert_eq!(answer.body, r#"{"input_tokens":17,"estimated":true}"#);
     }
@@ -193,10 +175,10 @@ mod tests {
     #[test]
     fn a_count_needs_no_bound_on_the_output() {
         let body = Bytes::from_static(BODY.as_bytes());
-        let envelope = CountTokens.envelope(&Asked::default(), &body).unwrap();
+        let envelope = COUNT.envelope(&Asked::default(), &body).unwrap();
         assert_eq!(envelope.model.as_str(), "alias");
         let empty = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
-        let refusal = CountTokens.envelope(&Asked::default(), &empty).unwrap_err();
+        let refusal = COUNT.envelope(&Asked::default(), &empty).unwrap_err();
         assert_eq!(refusal.param.as_deref(), Some("messages"));
     }
 }

@@ -11,7 +11,7 @@ mod cache;
 pub(crate) mod call_ids;
 mod citation;
 mod conversation;
-mod count;
+pub(crate) mod count;
 mod decode;
 mod encode;
 mod error;
@@ -44,6 +44,7 @@ use crate::dialect::{DecodeError, Dialect, Encoded, Format, Refusal, StreamDecod
 use crate::exchange::Exchange;
 use crate::outgoing;
 pub use count::CountTokens;
+pub(crate) use count::MessageCounter;
 pub(crate) use model::has_short_tokens;
 use usage::NativeUsage;
 

@@ -20,7 +20,16 @@ const PLACEHOLDER: &str = "{region}";
 /// The address of an operation on the target's model. The model, which may be an ARN, is one segment of
 /// the path.
 pub(crate) fn address(target: &Target<'_>, operation: &str) -> Result<String, Refusal> {
-    let model = url::segment(target.model)?;
+    address_of(target, target.model, operation)
+}
+
+/// The address of an operation on another model, in the target's region.
+pub(super) fn address_of(
+    target: &Target<'_>,
+    model: &str,
+    operation: &str,
+) -> Result<String, Refusal> {
+    let model = url::segment(model)?;
     let base_url = with_region(target.base_url, || region(target))?;
     Ok(format!("{base_url}/model/{model}/{operation}"))
 }

@@ -6,13 +6,15 @@
 //! `messages` (with `conversation` and `media`), `tools`, `output`, `reasoning`, `inference`, `extras` and
 //! `cache`; `decode`, and `frames` with `stream` (the answer); `usage` and `error`. What is true of some models
 //! only is in `model`. [`AnthropicOnBedrock`] is the other format, with `chunks` (the stream's
-//! envelope); `endpoint` is where both are sent and how they are authorised.
+//! envelope); `endpoint` is where both are sent and how they are authorised, and `count`
+//! how their tokens are counted before.
 
 mod anthropic;
 mod cache;
 mod chunks;
 mod citation;
 mod conversation;
+mod count;
 mod decode;
 mod encode;
 pub(crate) mod endpoint;
@@ -35,7 +37,9 @@ mod wire;
 
 pub use anthropic::AnthropicOnBedrock;
 pub(crate) use anthropic::VERSION as ANTHROPIC_VERSION;
+pub(crate) use count::counter;
 pub(crate) use endpoint::{authorize, root};
+pub use model::without_geography;
 
 use bytes::Bytes;
 use domain::chat::{ChatRequest, ChatResponse};

@@ -87,6 +87,24 @@ impl Family {
     }
 }
 
+/// Where inference profiles may ask a model: what stands before its name in theirs.
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html>
+const GEOGRAPHIES: [&str; 8] = ["us", "eu", "apac", "jp", "au", "ca", "global", "us-gov"];
+
+/// The name of the model that an inference profile asks, told by the profile's name or ARN:
+/// `us.anthropic.claude-…` and `arn:…:inference-profile/us.anthropic.claude-…` are `anthropic.claude-…`. A profile of
+/// one's own does not tell, and stays what it is.
+#[must_use]
+pub fn without_geography(model: &str) -> &str {
+    let name = model
+        .split_once(":inference-profile/")
+        .map_or(model, |(_, name)| name);
+    match name.split_once('.') {
+        Some((geography, rest)) if GEOGRAPHIES.contains(&geography) => rest,
+        _ => name,
+    }
+}
+
 /// The shortest beginning of a prompt that a model caches, in tokens; `None` where it takes no breakpoints, or
 /// its name does not tell. <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>
 pub(crate) fn min_cacheable_tokens(target: &Target<'_>) -> Option<u64> {
@@ -100,6 +118,24 @@ pub(crate) fn min_cacheable_tokens(target: &Target<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_is_called_as_its_model_where_its_name_tells() {
+        const OWN: &str =
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6";
+        for (profile, model) in [
+            ("us.amazon.nova-2-lite-v1:0", "amazon.nova-2-lite-v1:0"),
+            ("us-gov.anthropic.claude-x", "anthropic.claude-x"),
+            (
+                "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/global.anthropic.claude-x",
+                "anthropic.claude-x",
+            ),
+            ("zai.glm-4.6", "zai.glm-4.6"),
+            (OWN, OWN),
+        ] {
+            assert_eq!(without_geography(profile), model);
+        }
+    }
 
     #[test]
     fn the_vendor_is_read_from_every_shape_of_name() {

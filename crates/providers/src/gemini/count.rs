@@ -4,107 +4,129 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use domain::call::Operation;
 use domain::chat::ChatRequest;
-use domain::problem::Problem;
-use domain::tokenizer::Tokenizers;
-use domain::usage::Usage;
-use http::StatusCode;
-use http::response::Parts;
+use domain::name::ModelName;
+use http::Request;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::face::{envelope, fields, parse, problem};
-use super::model_path;
-use crate::count;
-use crate::dialect::{DecodeError, Refusal, Target};
-use crate::face::{Asked, InvalidRequest};
+use super::face::{envelope, fields, parse};
+use super::{Gemini, model_path};
+use crate::count::{CountFace, Counted, Counter, unreadable};
+use crate::dialect::{DecodeError, Dialect, Refusal, Target};
+use crate::face::{Asked, Face, InvalidRequest};
 use crate::kind::ProviderKind;
 use crate::openai::envelope::{span, text};
 use crate::openai::fields::Fields;
-use crate::outgoing::JSON;
-use crate::passing::{self, Seen};
-use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope};
+use crate::passing::{self, refusal};
+use crate::splice;
 
 /// The field that holds a whole request; without it, the contents stand at the top.
 const WHOLE: &str = "generateContentRequest";
 
-/// Counts the input of a request. The Gemini API itself is asked; for other models the answer is an
-/// estimate, and says so in a field `estimated` beside `totalTokens`. Counting is free.
+/// Counts the input of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CountTokens;
 
-impl Task for CountTokens {
-    fn operation(&self) -> Operation {
-        Operation::TokenCount
+impl CountFace for CountTokens {
+    fn face(&self) -> &'static dyn Face {
+        &Gemini
     }
 
-    fn envelope(&self, asked: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        let counted = Counted::read(body)?;
-        envelope::read(asked, counted.request.as_bytes()).map_err(|it| counted.placed(it))?;
-        Ok(TaskEnvelope {
-            model: envelope::model(asked)?,
-            stream: false,
-            estimate: Usage::default(),
-        })
+    fn model(&self, asked: &Asked, body: &Bytes) -> Result<ModelName, InvalidRequest> {
+        let question = Question::read(body)?;
+        envelope::read(asked, question.request.as_bytes()).map_err(|it| question.placed(it))?;
+        envelope::model(asked)
     }
 
-    fn answer(
-        &self,
-        asked: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-        tokenizers: &Tokenizers,
-    ) -> Result<Option<TaskAnswer>, Refusal> {
-        if kind == ProviderKind::Gemini {
-            return Ok(None);
+    /// The Gemini API takes a whole request where others take only what stands in it.
+    fn spliced(&self, body: &Bytes, kind: ProviderKind, model: &str) -> Result<Bytes, Refusal> {
+        let question = Question::read(body).map_err(refusal)?;
+        let spliced = if kind != ProviderKind::Gemini {
+            body.slice_ref(question.request.as_bytes())
+        } else if let Some(span) = question.model {
+            passing::with_model(body, span, &model_path(model)?)
+        } else {
+            body.clone()
+        };
+        Ok(envelope::splice(&spliced).body)
+    }
+
+    fn parse(&self, asked: &Asked, body: &Bytes) -> Result<ChatRequest, InvalidRequest> {
+        let question = Question::read(body)?;
+        let request = parse::request(asked, question.request.as_bytes());
+        request.map_err(|invalid| question.placed(invalid))
+    }
+
+    fn place(&self, body: &Bytes, field: String) -> String {
+        match Question::read(body) {
+            Ok(question) => question.place(field),
+            Err(_) => field,
         }
-        let request = request(asked, body).map_err(refusal)?;
-        let tokens = count::input_tokens(&request, target.model, tokenizers);
-        let counted = json!({
+    }
+
+    fn render(&self, tokens: u64) -> Value {
+        json!({
             "totalTokens": tokens,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}],
-            "estimated": true,
-        });
-        Ok(Some(TaskAnswer {
-            body: Bytes::from(counted.to_string()),
-            content_type: JSON,
-            usage: Some(Usage::default()),
-            response_model: None,
-        }))
-    }
-
-    fn prepare(
-        &self,
-        _: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-    ) -> Result<PreparedTask, Refusal> {
-        if kind != ProviderKind::Gemini {
-            return Err(Refusal {
-                detail: format!("A provider of kind {} counts no contents.", kind.as_str()),
-                param: None,
-            });
-        }
-        let model = model_path(target.model)?;
-        let url = format!("{}/v1beta/{model}:countTokens", target.base_url);
-        let body = match Counted::read(body).map_err(refusal)?.model {
-            Some(span) => passing::with_model(body, span, &model),
-            None => body.clone(),
-        };
-        passing::task(&url, envelope::splice(&body).body, observe)
-    }
-
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        (problem.status(), problem::body(problem, request_id))
+        })
     }
 }
 
-/// What is counted.
-struct Counted<'a> {
+/// The count of the Gemini API.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ContentCounter;
+
+impl Counter for ContentCounter {
+    fn dialect(&self) -> &'static dyn Dialect {
+        &Gemini
+    }
+
+    fn request(
+        &self,
+        target: &Target<'_>,
+        counted: Counted<'_>,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let model = model_path(target.model)?;
+        let url = format!("{}/v1beta/{model}:countTokens", target.base_url);
+        let body = if counted.is_verbatim {
+            counted.body
+        } else {
+            // Beside the contents, instructions and tools stand in a whole request only, which repeats its model.
+            let name = Value::from(model).to_string();
+            let whole = splice::fields(&counted.body, &["model"], &[("model", &name)])?;
+            [format!(r#"{{"{WHOLE}":"#).as_bytes(), &whole, b"}"]
+                .concat()
+                .into()
+        };
+        passing::post(&url, body)
+    }
+
+    fn read(&self, answer: &[u8]) -> Result<u64, DecodeError> {
+        read(answer)
+    }
+}
+
+/// Reads a count, which is left out where it is zero.
+pub(crate) fn read(answer: &[u8]) -> Result<u64, DecodeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Count {
+        #[serde(default)]
+        total_tokens: u64,
+    }
+    if !answer.trim_ascii_start().starts_with(b"{") {
+        return Err(DecodeError::Malformed(
+            "the count is no JSON object".to_owned(),
+        ));
+    }
+    let count: Count = serde_json::from_slice(answer).map_err(unreadable)?;
+    Ok(count.total_tokens)
+}
+
+/// What a caller asks.
+struct Question<'a> {
     /// The request as `generateContent` takes it.
     request: &'a str,
     /// Where the name of the model stands that a whole request repeats.
@@ -112,7 +134,7 @@ struct Counted<'a> {
     is_whole: bool,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> Question<'a> {
     fn read(body: &'a [u8]) -> Result<Self, InvalidRequest> {
         let text = text(body)?;
         let mut fields = Fields::read_body(text)?.in_camel_case()?;
@@ -141,58 +163,32 @@ impl<'a> Counted<'a> {
     /// A refusal whose field stands inside of what is counted.
     fn placed(&self, invalid: InvalidRequest) -> InvalidRequest {
         InvalidRequest {
-            param: invalid.param.map(|param| match param.as_str() {
-                "model" => param,
-                _ if self.is_whole => format!("{WHOLE}.{param}"),
-                _ => param,
-            }),
+            param: invalid.param.map(|param| self.place(param)),
             ..invalid
         }
     }
-}
 
-fn request(asked: &Asked, body: &[u8]) -> Result<ChatRequest, InvalidRequest> {
-    let counted = Counted::read(body)?;
-    parse::request(asked, counted.request.as_bytes()).map_err(|invalid| counted.placed(invalid))
-}
-
-fn refusal(invalid: InvalidRequest) -> Refusal {
-    Refusal {
-        detail: invalid.detail,
-        param: invalid.param,
+    /// Where a field of what is counted stands.
+    fn place(&self, field: String) -> String {
+        if self.is_whole && field != "model" {
+            format!("{WHOLE}.{field}")
+        } else {
+            field
+        }
     }
-}
-
-/// The vendor's count passes. A count of zero is left out.
-fn observe(_: &Parts, body: &[u8]) -> Result<Seen, DecodeError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Count {
-        #[serde(default)]
-        #[expect(dead_code, reason = "whether it is a count is all that is asked")]
-        total_tokens: u64,
-    }
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(DecodeError::Malformed(
-            "the count is no JSON object".to_owned(),
-        ));
-    }
-    serde_json::from_slice::<Count>(body)
-        .map_err(|error| DecodeError::Malformed(format!("the count is not readable: {error}")))?;
-    Ok(Seen {
-        usage: Some(Usage::default()),
-        model: None,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use domain::model::Capabilities;
+    use domain::tokenizer::Tokenizers;
 
     use super::*;
+    use crate::count::Counting;
     use crate::host::Host;
-    use crate::task::TaskStep;
+    use crate::task::{Task as _, TaskStep};
 
+    const COUNT: Counting<CountTokens> = Counting(CountTokens);
     const BODY: &str = r#"{"contents":[{"parts":[{"text":"hello world"}]}]}"#;
     const WHOLE_BODY: &str = r#"{"generate_content_request":{"model":"models/fast","contents":[{"parts":[{"text":"hello world"}]}],"systemInstruction":{"parts":[{"text":"Be kind."}]}}}"#;
 
@@ -225,9 +221,9 @@ mod tests {
         ] {
             let body = Bytes::from_static(body.as_bytes());
             let kind = ProviderKind::Gemini;
-            let own = CountTokens.answer(&asked(), &body, kind, &target, &Tokenizers::default());
+            let own = COUNT.answer(&asked(), &body, kind, &target, &Tokenizers::default());
             assert!(own.unwrap().is_none());
-            let prepared = CountTokens.prepare(&asked(), &body, kind, &target).unwrap();
+            let prepared = COUNT.prepare(&asked(), &body, kind, &target).unwrap();
             assert_eq!(
                 prepared.request.uri(),
                 "https://generativelanguage.googleapis.com/v1beta/models/gemini-3-flash:countTokens"
@@ -251,7 +247,7 @@ mod tests {
         let count = |body: &'static str| {
             let body = Bytes::from_static(body.as_bytes());
             let (kind, none) = (ProviderKind::Openai, Tokenizers::default());
-            let answer = CountTokens.answer(&asked(), &body, kind, &target, &none);
+            let answer = COUNT.answer(&asked(), &body, kind, &target, &none);
             let answer: serde_json::Value =
                 serde_json::from_slice(&answer.unwrap().unwrap().body).unwrap();
             assert_eq!(answer["estimated"], true);
@@ -265,7 +261,7 @@ mod tests {
     fn what_is_wrong_is_told_by_its_place() {
         let refused = |body: &'static str| {
             let body = Bytes::from_static(body.as_bytes());
-            CountTokens.envelope(&asked(), &body).unwrap_err().param
+            COUNT.envelope(&asked(), &body).unwrap_err().param
         };
         assert_eq!(refused("{}").as_deref(), Some("contents"));
         assert_eq!(

@@ -9,7 +9,7 @@ mod choice;
 mod citations;
 mod config;
 mod contents;
-mod count;
+pub(crate) mod count;
 mod decode;
 mod encode;
 mod error;
@@ -29,6 +29,7 @@ mod tools;
 mod usage;
 mod wire;
 
+pub(crate) use self::count::ContentCounter;
 pub use self::count::CountTokens;
 pub(crate) use self::encode::Service;
 pub use self::face::GeminiArray;
@@ -156,7 +157,6 @@ fn hexadecimal(half: u8) -> char {
     char::from_digit(u32::from(half), 16).map_or('0', |digit| digit.to_ascii_uppercase())
 }
 
-/// Writes the credential into the `x-goog-api-key` field, never into the URL.
 /// Translates a request for one of the services that speak the format.
 pub(crate) fn encode_for(
     service: Service,
@@ -172,6 +172,7 @@ pub(crate) fn encode_for(
     })
 }
 
+/// Writes the credential into the `x-goog-api-key` field, never into the URL.
 pub(crate) fn authorize(
     request: &mut http::Request<Bytes>,
     credential: &Credential,

@@ -206,6 +206,9 @@ impl Spoken {
             return Self::plain(&Gemini, Meter::Unknown);
         };
         let is_claude = path.contains("/publishers/anthropic/");
+        if is_claude && model.as_str() == "count-tokens" {
+            return Self::plain(&AnthropicMessages, Meter::Free);
+        }
         let chat = |stream| Self {
             stream: Some(stream),
             ..Self::plain(&Gemini, Meter::Chat(&Gemini))
@@ -384,6 +387,19 @@ mod tests {
                 claude,
                 Some("claude-x"),
             ),
+            (
+                Vertex,
+                "v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
+                "free",
+                None,
+            ),
+            (
+                Vertex,
+                "v1/projects/p/locations/l/publishers/google/models/gemini-3:countTokens",
+                "free",
+                Some("gemini-3"),
+            ),
+            (Bedrock, "model/a%2Fb/count-tokens", "free", Some("a/b")),
             (Bedrock, "model/a%2Fb/converse", "bedrock", Some("a/b")),
             (Cohere, "v2/chat", "cohere", None),
             (Cohere, "v1/connectors", "unknown", None),

@@ -9,6 +9,7 @@ use domain::model::Capabilities;
 use serde_json::{Value, json};
 
 use crate::anthropic::CountTokens as CountMessages;
+use crate::count::Counting;
 use crate::dialect::Target;
 use crate::face::Asked;
 use crate::gemini::CountTokens as CountContents;
@@ -24,10 +25,25 @@ fn readers() -> Vec<Box<dyn TaskReader>> {
     let messages = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
     let contents = json!({"contents": [{"role": "user", "parts": [{"text": "a"}]}]});
     let input = json!({"model": "m", "input": "a"});
-    let tasks: [(&dyn Task, Value, ProviderKind); 4] = [
-        (&CountMessages, messages, ProviderKind::Anthropic),
-        (&CountContents, contents, ProviderKind::Gemini),
-        (&CountInput, input.clone(), ProviderKind::Openai),
+    let tasks: [(&dyn Task, Value, ProviderKind); 7] = [
+        (
+            &Counting(CountMessages),
+            messages.clone(),
+            ProviderKind::Anthropic,
+        ),
+        (
+            &Counting(CountContents),
+            contents.clone(),
+            ProviderKind::Gemini,
+        ),
+        (&Counting(CountMessages), messages, ProviderKind::Vertex),
+        (&Counting(CountContents), contents, ProviderKind::Bedrock),
+        (
+            &Counting(CountInput),
+            input.clone(),
+            ProviderKind::Anthropic,
+        ),
+        (&Counting(CountInput), input.clone(), ProviderKind::Openai),
         (&Compact, input, ProviderKind::Openai),
     ];
     let host = Host {
@@ -35,6 +51,7 @@ fn readers() -> Vec<Box<dyn TaskReader>> {
             responses: true,
             ..Serves::UNKNOWN
         },
+        region: Some("us-east-1".to_owned()),
         ..Host::NONE
     };
     let asked = Asked {
@@ -67,7 +84,9 @@ fn no_answer_makes_a_reader_of_counts_panic() {
                 b"}",
             ]
             .concat();
-            for answer in [bytes, count.as_slice()] {
+            let total = [br#"{"totalTokens":"#.as_slice(), bytes, b"}"].concat();
+            let input = [br#"{"inputTokens":"#.as_slice(), bytes, b"}"].concat();
+            for answer in [bytes, &count, &total, &input] {
                 for reader in readers() {
                     let body = Bytes::copy_from_slice(answer);
                     if let Ok(TaskStep::Done(read)) = reader.read(&head("application/json"), body) {

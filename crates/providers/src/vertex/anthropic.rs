@@ -67,16 +67,7 @@ impl Elsewhere for VertexAnthropic {
             &["model", "anthropic_version"],
             &[("anthropic_version", VERSION)],
         )?;
-        let mut request = AnthropicMessages.request(target, stream, fields, body)?;
-        // The version that holds is the body's.
-        request.headers_mut().remove("anthropic-version");
-        let betas = betas::for_host(BetaHost::Vertex, target.model, request.headers());
-        request.headers_mut().remove(betas::FIELD);
-        if let Some(kept) = betas.field() {
-            request.headers_mut().insert(betas::FIELD, kept);
-        }
-        url::replace(&mut request, &url)?;
-        Ok(request)
+        request_to(&url, target, stream, fields, body)
     }
 
     /// Errors come in Anthropic's shape from the model and in Google's from the platform.
@@ -91,6 +82,26 @@ impl Elsewhere for VertexAnthropic {
             AnthropicMessages.decode_error(head, body, now)
         }
     }
+}
+
+/// A request whose body names the version, with the beta features that the platform takes.
+pub(super) fn request_to(
+    url: &str,
+    target: &Target<'_>,
+    stream: bool,
+    fields: &HeaderMap,
+    body: Bytes,
+) -> Result<http::Request<Bytes>, Refusal> {
+    let mut request = AnthropicMessages.request(target, stream, fields, body)?;
+    // The version that holds is the body's.
+    request.headers_mut().remove("anthropic-version");
+    let betas = betas::for_host(BetaHost::Vertex, target.model, request.headers());
+    request.headers_mut().remove(betas::FIELD);
+    if let Some(kept) = betas.field() {
+        request.headers_mut().insert(betas::FIELD, kept);
+    }
+    url::replace(&mut request, url)?;
+    Ok(request)
 }
 
 /// Whether an error is the platform's own: `{"error": {"code": 429, "status": …}}`, which it also wraps

@@ -11,6 +11,7 @@
 //! project, the URLs are those of express mode, which takes an API key.
 
 mod anthropic;
+mod count;
 mod gemini;
 mod openai;
 
@@ -20,6 +21,7 @@ use http::header::AUTHORIZATION;
 
 pub(crate) use anthropic::VERSION as ANTHROPIC_VERSION;
 pub use anthropic::VertexAnthropic;
+pub(crate) use count::counter;
 pub use gemini::VertexGemini;
 pub use openai::VertexOpenai;
 
@@ -83,6 +85,12 @@ fn without_resource(model: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
+/// `anthropic/m` is `m` of `anthropic`.
+fn without_publisher<'m>(name: &'m str, publisher: &str) -> &'m str {
+    let rest = name.strip_prefix(publisher);
+    rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or(name)
+}
+
 /// The URL of a publisher's model with a verb.
 pub(crate) fn model_url(
     target: &Target<'_>,
@@ -95,10 +103,7 @@ pub(crate) fn model_url(
         let endpoint = url::segment(endpoint)?;
         return Ok(format!("{parent}/endpoints/{endpoint}:{verb}"));
     }
-    let name = name
-        .strip_prefix(publisher)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or(&name);
+    let name = without_publisher(&name, publisher);
     // Versions stand behind `@`, which a path may hold as it is.
     let name = url::segment(name)?.replace("%40", "@");
     Ok(format!(

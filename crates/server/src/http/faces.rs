@@ -7,6 +7,7 @@ use providers::anthropic::{AnthropicMessages, CountTokens as CountMessages};
 use providers::application::ApplicationChat;
 use providers::audio::{OpenaiSpeech, OpenaiTranscripts};
 use providers::cohere::CohereChat;
+use providers::count::Counting;
 use providers::embeddings::{CohereEmbeddings, GeminiEmbeddings, OpenaiEmbeddings};
 use providers::face::Face;
 use providers::gemini::path::Verb;
@@ -52,7 +53,9 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
         "/v1/chat/completions" => Some(chat(&OpenaiChat, Recorded::OpenaiChat)),
         "/v1/completions" => Some(chat(&OpenaiCompletions, Recorded::Openai)),
         "/v1/responses" => Some(chat(&OpenaiResponses, Recorded::OpenaiResponses)),
-        "/v1/responses/input_tokens" => Some(task(&CountInput, Recorded::OpenaiResponses)),
+        "/v1/responses/input_tokens" => {
+            Some(task(&Counting(CountInput), Recorded::OpenaiResponses))
+        }
         "/v1/responses/compact" => Some(task(&Compact, Recorded::OpenaiResponses)),
         "/v1/embeddings" => Some(task(&OpenaiEmbeddings, Recorded::Openai)),
         "/v1/images/generations" => Some(task(&OpenaiImages::Generations, Recorded::Openai)),
@@ -70,7 +73,7 @@ pub fn spoken_at(path: &str, query: Option<&str>) -> Option<Spoken> {
             Some(chat(&AnthropicMessages, Recorded::Anthropic))
         }
         "/v1/messages/count_tokens" | "/anthropic/v1/messages/count_tokens" => {
-            Some(task(&CountMessages, Recorded::Anthropic))
+            Some(task(&Counting(CountMessages), Recorded::Anthropic))
         }
         // Cohere
         "/v2/chat" => Some(chat(&CohereChat, Recorded::Cohere)),
@@ -101,7 +104,7 @@ fn gemini(path: &str, query: Option<&str>) -> Option<Spoken> {
         },
         Verb::EmbedContent => task(&GeminiEmbeddings::Single, Recorded::Gemini),
         Verb::BatchEmbedContents => task(&GeminiEmbeddings::Batch, Recorded::Gemini),
-        Verb::CountTokens => task(&CountContents, Recorded::Gemini),
+        Verb::CountTokens => task(&Counting(CountContents), Recorded::Gemini),
         Verb::Other(_) => return None,
     };
     Some(Spoken {

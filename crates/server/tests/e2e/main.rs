@@ -14,6 +14,7 @@ mod bench;
 mod budgets;
 mod cache;
 mod commands;
+mod counting;
 mod custody;
 mod disk;
 mod failures;

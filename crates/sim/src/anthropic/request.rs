@@ -19,13 +19,14 @@ use crate::vendor::{Ask, Failure, Framing, field};
 use crate::vertex;
 
 /// What a call that only counts takes.
-const COUNTED: [&str; 10] = [
+const COUNTED: [&str; 11] = [
     "model",
     "messages",
     "cache_control",
     "context_management",
     "mcp_servers",
     "output_config",
+    "speed",
     "system",
     "thinking",
     "tool_choice",
@@ -113,7 +114,10 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
 /// `POST /v1/messages/count_tokens`: <https://docs.claude.com/en/api/messages-count-tokens>.
 pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
     let root = Node::root(ask.body);
-    takes_sampling(ask, &root)?;
+    // Google's own example names no version here, and Anthropic's client does.
+    if ask.host != Host::Vertex || root.present("anthropic_version").is_some() {
+        takes_sampling(ask, &root)?;
+    }
     let mut known = COUNTED.to_vec();
     known.extend(cloud_parameters(ask.host));
     object(&root, &known)?;

@@ -114,6 +114,7 @@ pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
     shape::check_count(&root, ask.host)?;
     let whole = field(&root, "generate_content_request");
     let request = whole.as_ref().unwrap_or(&root);
+    roles(ask, request)?;
     let mut contents = contents::read(request, class, ask.seed)?;
     contents::system(request, &mut contents)?;
     let text = contents.text_tokens + tools::read(request, class)?.tokens;

@@ -5,28 +5,27 @@
 
 use bytes::Bytes;
 use domain::call::Operation;
+use domain::chat::ChatRequest;
+use domain::name::ModelName;
 use domain::problem::Problem;
-use domain::tokenizer::Tokenizers;
 use domain::usage::Usage;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::super::envelope::text;
 use super::super::fields::Fields;
 use super::super::usage;
 use super::{OpenaiResponses, parse};
-use crate::count;
-use crate::dialect::{Refusal, Target};
-use crate::face::{Asked, Face as _, InvalidRequest};
+use crate::count::{CountFace, Counted, Counter, unreadable};
+use crate::dialect::{DecodeError, Dialect, Refusal, Target};
+use crate::face::{Asked, Face, InvalidRequest};
 use crate::kind::ProviderKind;
-use crate::outgoing::JSON;
 use crate::passing::{self, Seen, refusal, required_model, tokens};
-use crate::task::{PreparedTask, Task, TaskAnswer, TaskEnvelope};
+use crate::task::{PreparedTask, Task, TaskEnvelope};
 
-/// Counts the input of a request. OpenAI itself is asked; for the models of others the answer is an estimate,
-/// and says so in a field `estimated` beside `input_tokens`. Counting is free.
+/// Counts the input of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CountInput;
 
@@ -34,70 +33,58 @@ pub struct CountInput;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Compact;
 
-impl Task for CountInput {
-    fn operation(&self) -> Operation {
-        Operation::TokenCount
+impl CountFace for CountInput {
+    fn face(&self) -> &'static dyn Face {
+        &OpenaiResponses
     }
 
     fn continues_answers(&self) -> bool {
         true
     }
 
-    fn envelope(&self, _: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
-        envelope(body, Usage::default())
+    fn model(&self, _: &Asked, body: &Bytes) -> Result<ModelName, InvalidRequest> {
+        required_model(&mut Fields::read_body(text(body)?)?)
     }
 
-    fn answer(
+    fn spliced(&self, body: &Bytes, _: ProviderKind, model: &str) -> Result<Bytes, Refusal> {
+        let span = passing::model_span(body).map_err(refusal)?;
+        Ok(passing::with_model(body, span, model))
+    }
+
+    fn parse(&self, _: &Asked, body: &Bytes) -> Result<ChatRequest, InvalidRequest> {
+        parse::request(body)
+    }
+
+    fn render(&self, tokens: u64) -> Value {
+        json!({"object": "response.input_tokens", "input_tokens": tokens})
+    }
+}
+
+/// OpenAI's own count, for who asks in its words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InputCounter;
+
+impl Counter for InputCounter {
+    fn dialect(&self) -> &'static dyn Dialect {
+        &OpenaiResponses
+    }
+
+    fn request(
         &self,
-        _: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
         target: &Target<'_>,
-        tokenizers: &Tokenizers,
-    ) -> Result<Option<TaskAnswer>, Refusal> {
-        if is_openai(kind, target) {
-            return Ok(None);
-        }
-        let request = parse::request(body).map_err(refusal)?;
-        let counted = json!({
-            "object": "response.input_tokens",
-            "input_tokens": count::input_tokens(&request, target.model, tokenizers),
-            "estimated": true,
-        });
-        Ok(Some(TaskAnswer {
-            body: Bytes::from(counted.to_string()),
-            content_type: JSON,
-            usage: Some(Usage::default()),
-            response_model: None,
-        }))
+        counted: Counted<'_>,
+    ) -> Result<Request<Bytes>, Refusal> {
+        let url = format!("{}/responses/input_tokens", target.base_url);
+        passing::post(&url, counted.body)
     }
 
-    fn prepare(
-        &self,
-        _: &Asked,
-        body: &Bytes,
-        kind: ProviderKind,
-        target: &Target<'_>,
-    ) -> Result<PreparedTask, Refusal> {
-        if !is_openai(kind, target) {
-            return Err(passing::not_served(kind, "counts of a request's input"));
+    fn read(&self, answer: &[u8]) -> Result<u64, DecodeError> {
+        #[derive(Deserialize)]
+        struct Count {
+            input_tokens: u64,
         }
-        passed("input_tokens", body, target, |_, body| {
-            #[derive(Deserialize)]
-            struct Counted {
-                #[expect(dead_code, reason = "whether it is there is all that is asked")]
-                input_tokens: u64,
-            }
-            serde_json::from_slice::<Counted>(body).map_err(passing::unreadable)?;
-            Ok(Seen {
-                usage: Some(Usage::default()),
-                model: None,
-            })
-        })
-    }
-
-    fn render_error(&self, problem: &Problem, request_id: &str) -> (StatusCode, Bytes) {
-        OpenaiResponses.render_error(problem, request_id)
+        let count: Count = serde_json::from_slice(answer).map_err(unreadable)?;
+        Ok(count.input_tokens)
     }
 }
 
@@ -113,7 +100,12 @@ impl Task for Compact {
     /// What is kept of a conversation is reckoned to be a tenth of it.
     fn envelope(&self, _: &Asked, body: &Bytes) -> Result<TaskEnvelope, InvalidRequest> {
         let input = tokens(body.len());
-        envelope(body, Usage::text(input, input / 10))
+        let mut fields = Fields::read_body(text(body)?)?;
+        Ok(TaskEnvelope {
+            model: required_model(&mut fields)?,
+            stream: false,
+            estimate: Usage::text(input, input / 10),
+        })
     }
 
     fn prepare(
@@ -127,7 +119,10 @@ impl Task for Compact {
             let what = "compactions, which only OpenAI can read back";
             return Err(passing::not_served(kind, what));
         }
-        passed("compact", body, target, |_, body| {
+        let span = passing::model_span(body).map_err(refusal)?;
+        let body = passing::with_model(body, span, target.model);
+        let url = format!("{}/responses/compact", target.base_url);
+        passing::task(&url, body, |_, body| {
             #[derive(Deserialize)]
             struct Compacted<'a> {
                 #[serde(borrow)]
@@ -155,32 +150,13 @@ fn is_openai(kind: ProviderKind, target: &Target<'_>) -> bool {
     kind == ProviderKind::Openai && target.host.serves.responses
 }
 
-fn envelope(body: &[u8], estimate: Usage) -> Result<TaskEnvelope, InvalidRequest> {
-    let mut fields = Fields::read_body(text(body)?)?;
-    Ok(TaskEnvelope {
-        model: required_model(&mut fields)?,
-        stream: false,
-        estimate,
-    })
-}
-
-fn passed(
-    endpoint: &str,
-    body: &Bytes,
-    target: &Target<'_>,
-    observe: passing::Observe,
-) -> Result<PreparedTask, Refusal> {
-    let span = passing::model_span(body).map_err(refusal)?;
-    let body = passing::with_model(body, span, target.model);
-    let url = format!("{}/responses/{endpoint}", target.base_url);
-    passing::task(&url, body, observe)
-}
-
 #[cfg(test)]
 mod tests {
     use domain::model::Capabilities;
+    use domain::tokenizer::Tokenizers;
 
     use super::*;
+    use crate::count::Counting;
     use crate::host::Host;
     use crate::hosts::Serves;
 
@@ -203,7 +179,7 @@ mod tests {
     #[test]
     fn openai_is_asked_in_the_callers_own_words() {
         for (task, path) in [
-            (&CountInput as &dyn Task, "input_tokens"),
+            (&Counting(CountInput) as &dyn Task, "input_tokens"),
             (&Compact, "compact"),
         ] {
             let body = Bytes::from_static(BODY.as_bytes());
@@ -225,9 +201,9 @@ mod tests {
         let body = Bytes::from_static(BODY.as_bytes());
         let asked = Asked::default();
         let (answer, refused) = with_target(Serves::UNKNOWN, |target| {
-            let kind = ProviderKind::Anthropic;
+            let kind = ProviderKind::Cohere;
             let none = Tokenizers::default();
-            let answer = CountInput
+            let answer = Counting(CountInput)
                 .answer(&asked, &body, kind, target, &none)
                 .unwrap();
             (

@@ -32,6 +32,7 @@ mod stream_items;
 mod wire;
 pub(super) mod words;
 
+pub(crate) use self::count::InputCounter;
 pub use self::count::{Compact, CountInput};
 
 use bytes::Bytes;

@@ -17,6 +17,25 @@ pub(super) enum Family {
 /// Where a model may be asked for beside its own region.
 const REGIONS: [&str; 8] = ["us", "eu", "apac", "jp", "au", "ca", "global", "us-gov"];
 
+/// Models that came with inference profiles alone, which are counted nowhere here
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html>).
+const UNCOUNTED: [&str; 6] = [
+    "claude-sonnet-4-6",
+    "claude-opus-4-6",
+    "claude-opus-4-7",
+    "claude-opus-4-8",
+    "claude-opus-5",
+    "claude-sonnet-5",
+];
+
+/// Whether the tokens of a model are counted: it must be called by its own name, and not by a profile's.
+pub(super) fn is_counted(model: &str) -> bool {
+    let is_own = ["anthropic.claude", "amazon.nova"]
+        .iter()
+        .any(|beginning| model.starts_with(beginning));
+    is_own && !UNCOUNTED.iter().any(|uncounted| model.contains(uncounted))
+}
+
 impl Family {
     /// The family of a model, or `None` where Bedrock knows no such model.
     pub(super) fn of(model: &str) -> Option<Self> {

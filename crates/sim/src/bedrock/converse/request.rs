@@ -4,9 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::content::{Reader, only, text_of};
-use super::model::Family;
-use super::shape;
+use super::model::{Family, is_counted};
 use super::turns::{self, Turns};
+use super::{shape, structures};
 use crate::anthropic::{self, Anthropic};
 use crate::bedrock::{invalid, unknown_model};
 use crate::cache::MarkedPrefix;
@@ -23,7 +23,7 @@ pub(super) fn read(ask: &Ask<'_>) -> Result<Prompt, Failure> {
     let model = ask.path_model.unwrap_or_default();
     let family = Family::of(model).ok_or_else(unknown_model)?;
     let root = Node::root(ask.body);
-    shape::check(&root)?;
+    shape::check(&root, &structures::REQUEST)?;
     let mut reader = Reader {
         prefix: MarkedPrefix::new(Digest::new(ask.seed).with(model.as_bytes())),
         family,
@@ -272,13 +272,21 @@ fn digest(seed: u64, model: &str, turns: &Turns, tools: &[Tool]) -> Digest {
 
 /// `POST /model/{id}/count-tokens`, for either format.
 pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
+    let model = ask.path_model.unwrap_or_default();
+    Family::of(model).ok_or_else(unknown_model)?;
+    shape::check(&Node::root(ask.body), &structures::COUNT)?;
+    if !is_counted(model) {
+        return Err(invalid(
+            "The provided model doesn't support counting tokens.",
+        ));
+    }
     let input = &ask.body["input"];
-    let prompt = match (&input["converse"], input["invokeModel"]["body"].as_str()) {
-        (converse @ Value::Object(_), None) => read(&Ask {
-            body: converse,
+    let prompt = match input["invokeModel"]["body"].as_str() {
+        None => read(&Ask {
+            body: &input["converse"],
             ..*ask
         })?,
-        (Value::Null, Some(body)) => {
+        Some(body) => {
             let body = media::decode_standard(body).unwrap_or_default();
             let body: Value = serde_json::from_slice(&body).map_err(|problem| {
                 invalid(format!(
@@ -289,11 +297,6 @@ pub(super) fn count(ask: &Ask<'_>) -> Result<Value, Failure> {
                 body: &body,
                 ..*ask
             })?
-        }
-        _ => {
-            return Err(invalid(
-                "The value at input is not valid: exactly one member of the union must be set.",
-            ));
         }
     };
     Ok(json!({"inputTokens": prompt.input}))

@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-use super::structures::REQUEST;
 use crate::bedrock::invalid;
 use crate::media;
 use crate::node::{Node, Step};
@@ -49,9 +48,9 @@ struct Violation {
 }
 
 /// Refuses a body that is not of the right shape, naming everything that is wrong.
-pub(super) fn check(root: &Node<'_, '_>) -> Result<(), Failure> {
+pub(super) fn check(root: &Node<'_, '_>, shape: &'static Structure) -> Result<(), Failure> {
     let mut violations = Vec::new();
-    structure(root, &REQUEST, &mut violations)?;
+    structure(root, shape, &mut violations)?;
     if violations.is_empty() {
         return Ok(());
     }

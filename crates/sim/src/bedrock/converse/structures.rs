@@ -31,6 +31,23 @@ pub(super) static REQUEST: Structure = Structure(&[
     ("outputConfig", Struct(&OUTPUT), false),
 ]);
 
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html>
+pub(super) static COUNT: Structure = Structure(&[("input", Union(&COUNTED), true)]);
+
+static COUNTED: Structure = Structure(&[
+    ("invokeModel", Struct(&INVOCATION), false),
+    ("converse", Struct(&CONVERSATION), false),
+]);
+
+static INVOCATION: Structure = Structure(&[("body", Blob, true)]);
+
+static CONVERSATION: Structure = Structure(&[
+    ("messages", List(&Struct(&MESSAGE), 0, MANY), false),
+    ("system", List(&Union(&SYSTEM), 0, MANY), false),
+    ("toolConfig", Struct(&TOOLS), false),
+    ("additionalModelRequestFields", Object, false),
+]);
+
 static MESSAGE: Structure = Structure(&[
     ("role", Name(&["user", "assistant", "system"]), true),
     ("content", List(&Union(&CONTENT), 0, MANY), true),

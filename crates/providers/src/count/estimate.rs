@@ -166,7 +166,7 @@ fn is_older_openais(model: &str) -> bool {
 
 /// About how many tokens of input `request` is for `model`, by the one of `tokenizers` that is for it, if there is
 /// one; at least 1.
-pub fn input_tokens(request: &ChatRequest, model: &str, tokenizers: &Tokenizers) -> u64 {
+pub(crate) fn input_tokens(request: &ChatRequest, model: &str, tokenizers: &Tokenizers) -> u64 {
     let family = Family::of(model);
     let mut count = Count {
         family,
