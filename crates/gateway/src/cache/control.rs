@@ -63,14 +63,16 @@ impl Control {
 
     /// Follows one directive; answers whether it is known.
     fn follow(&mut self, directive: &str) -> bool {
-        let (name, value) = match directive.split_once('=') {
-            Some((name, value)) => (name.trim(), seconds(value)),
-            None => (directive, None),
+        let Some((name, value)) = directive.split_once('=') else {
+            match directive {
+                "no-cache" => self.serves = false,
+                "no-store" => self.keeps = false,
+                "exact" => self.takes_alike = false,
+                _ => return false,
+            }
+            return true;
         };
-        match (name, value) {
-            ("no-cache", None) => self.serves = false,
-            ("no-store", None) => self.keeps = false,
-            ("exact", None) => self.takes_alike = false,
+        match (name.trim(), seconds(value)) {
             ("ttl", Some(ttl)) if !ttl.is_zero() => self.ttl = Some(ttl),
             ("max-age", Some(age)) => self.max_age = Some(age),
             _ => return false,
@@ -135,6 +137,8 @@ mod tests {
             "ttl",
             "max-age=-1",
             "no-cache=1",
+            "no-store=yes",
+            "exact=maybe",
         ] {
             let refused = read(&[("x-trunkline-cache", wrong)]).unwrap_err();
             assert_eq!(refused.param.as_deref(), Some("x-trunkline-cache"));

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::{Context, Env, Program, Value};
+use cel::{Context, Env, ExecutionError, Program, Value};
 
 use super::flag::Flags;
 use super::question::Question;
@@ -88,11 +88,14 @@ impl Condition {
                 |error| format!("at column {}: {}", error.pos.1, first_line(&error.msg)),
             ))
         })?;
-        let flags = check::expression(program.expression())?;
+        let asked = check::expression(program.expression())?;
+        if !asked.has_maps {
+            try_out(&program)?;
+        }
         Ok(Self {
             program: Arc::new(program),
             text: text.into(),
-            flags: flags.into(),
+            flags: asked.flags.into(),
         })
     }
 
@@ -118,6 +121,25 @@ impl Condition {
             Err(error) => Verdict::Failed(error.to_string().chars().take(MAX_FAILURE).collect()),
         }
     }
+}
+
+/// Refuses what is neither true nor false, or compares what cannot be compared, whatever is asked: every name stands
+/// for a value of its kind. What depends on the values themselves is found out when they are there.
+fn try_out(program: &Program) -> Result<(), InvalidCondition> {
+    let mut context = Context::with_env(Arc::clone(&LANGUAGE));
+    context.set_variable_resolver(&resolve::Samples);
+    let problem = match program.execute(&context) {
+        Ok(Value::Bool(_)) => return Ok(()),
+        Ok(other) => format!("it is {}, not true or false", other.type_of()),
+        Err(
+            error @ (ExecutionError::NoSuchOverload(_)
+            | ExecutionError::UnexpectedType { .. }
+            | ExecutionError::ValuesNotComparable(..)
+            | ExecutionError::UnsupportedBinaryOperator(..)),
+        ) => error.to_string().chars().take(MAX_FAILURE).collect(),
+        Err(_) => return Ok(()),
+    };
+    Err(InvalidCondition::because(problem))
 }
 
 fn first_line(message: &str) -> &str {

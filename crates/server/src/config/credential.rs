@@ -76,9 +76,8 @@ impl Credentials {
                 "The credential: best a reference to the environment, or `file:PATH`. Required at the \
                  vendor's own address.",
             ),
-            api_keys: fields.list(
+            api_keys: fields.some(
                 "api_keys",
-                &[],
                 "In place of one key: several of them, which take turns. One that the provider refuses, \
                  or whose limit is reached, is left alone for a while.",
             ),

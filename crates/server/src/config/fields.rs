@@ -39,6 +39,10 @@ pub(super) trait Fields {
     /// A list of scalars that may be left out; `default` holds then.
     fn list<T: Scalar>(&mut self, key: &'static str, default: &[&str], about: &str) -> Vec<T>;
 
+    /// A list of scalars that may be left out, and is empty then; where it stands there, it has at least one: an empty
+    /// list would say something else than it seems to.
+    fn some<T: Scalar>(&mut self, key: &'static str, about: &str) -> Vec<T>;
+
     /// A list of scalars, or a section in its place; the empty list holds where both are left out.
     fn list_or_section<T: Scalar, S: Section>(
         &mut self,

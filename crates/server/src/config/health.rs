@@ -40,6 +40,18 @@ impl Section for ProbeRules {
             fields.refuse("interval", complaint.suggest("write `1s` or longer"));
             return None;
         }
+        if timeout > interval && interval.is_some() {
+            let key = if fields.is_given("timeout") {
+                "timeout"
+            } else {
+                "interval"
+            };
+            let complaint = Complaint::new("`timeout` is longer than `interval`");
+            fields.refuse(
+                key,
+                complaint.suggest("lower `timeout`, or raise `interval`"),
+            );
+        }
         Some(Self {
             interval: interval?,
             timeout: timeout?,

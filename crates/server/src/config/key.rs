@@ -87,9 +87,8 @@ impl Section for BootstrapKey {
             &[],
             "The IP addresses and ranges that it may be used from; an empty list permits all.",
         );
-        let regions = fields.list(
+        let regions = fields.some(
             "regions",
-            &[],
             "Where its requests may go, as under `residency`; left out, everywhere.",
         );
         let rate: Option<Rate> = fields.section("rate", "How much it may ask for at a time.");

@@ -126,6 +126,16 @@ impl Fields for Mapping<'_, '_, '_> {
         })
     }
 
+    fn some<T: Scalar>(&mut self, key: &'static str, about: &str) -> Vec<T> {
+        let is_empty =
+            |node: &Node| matches!(&node.content, Content::List(items) if items.is_empty());
+        if given(self.entries, key).is_some_and(is_empty) {
+            let complaint = Complaint::new("expected a list of at least one, found 0");
+            self.refuse(key, complaint.suggest("add one, or leave it out"));
+        }
+        self.list(key, &[], about)
+    }
+
     fn list_or_section<T: Scalar, S: Section>(
         &mut self,
         key: &'static str,

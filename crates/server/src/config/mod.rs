@@ -15,6 +15,7 @@ use std::{fs, io};
 
 use domain::limit::Limit;
 use domain::name::{ModelName, ProviderName};
+use domain::region::Region;
 use gateway::catalog::ModelOverride;
 use gateway::health::BreakerRules;
 use gateway::routes::{Policy, Provider, Route};
@@ -381,13 +382,10 @@ impl Sections {
         }
         let known = route::Known {
             providers: &names,
-            classes: self
-                .policies
-                .equivalents
-                .keys()
-                .map(|name| &*name.0)
-                .collect(),
+            regions: self.regions(found),
+            classes: self.policies.classes(),
             flags: self.policies.flags.keys().map(|name| &*name.0).collect(),
+            cache: self.cache.as_ref(),
         };
         route::refuse_what_is_not_there(&self.models, &known, root, reading);
         self.policies.check(&names, &self.keys, root, reading);
@@ -395,6 +393,18 @@ impl Sections {
         limit::refuse_unknown_and_repeated(&self.limits, &names, &self.keys, root, reading);
         key::refuse_repeated(&self.keys, root, reading);
         cache::refuse_unknown(self.cache.as_ref(), &names, root, reading);
+    }
+
+    /// Where each provider works on what it is sent, but for those that are wrong.
+    fn regions<'a>(
+        &'a self,
+        found: &'a [Provider],
+    ) -> BTreeMap<&'a ProviderName, Option<&'a Region>> {
+        let found = found.iter();
+        let found = found.map(|provider| (&provider.name, provider.region.as_ref()));
+        let named = self.providers.iter().flatten();
+        let named = named.filter_map(|(name, endpoint)| Some((name, endpoint.as_ref()?.region())));
+        found.chain(named).collect()
     }
 
     /// The configuration, unless something was wrong.

@@ -92,6 +92,18 @@ impl Policies {
         }
     }
 
+    /// The classes of equivalents, with how good the best model of each is: of one that is wrong, as good as may be.
+    pub(super) fn classes(&self) -> Vec<(&str, f64)> {
+        let classes = self.equivalents.iter();
+        let best = |class: &Class| {
+            let qualities = class.models.iter().map(|model| model.quality);
+            qualities.fold(0.0, f64::max)
+        };
+        classes
+            .map(|(name, class)| (&*name.0, class.as_ref().map_or(1.0, best)))
+            .collect()
+    }
+
     /// The policy, unless something of it was wrong.
     pub(super) fn policy(self, keys: &[BootstrapKey]) -> Option<Policy> {
         let flags = self.flags.into_iter();
@@ -118,9 +130,8 @@ impl Policies {
 
 impl Section for Flag {
     fn read(fields: &mut impl Fields) -> Option<Self> {
-        let projects = fields.list(
+        let projects = fields.some(
             "projects",
-            &[],
             "The projects that it is on for, by identifier; left out, all.",
         );
         let percent: Option<Percent> = fields.or(
@@ -158,20 +169,14 @@ impl HeldTo {
 impl Section for HeldTo {
     fn read(fields: &mut impl Fields) -> Option<Self> {
         let held = Self {
-            organizations: fields.list(
-                "organizations",
-                &[],
-                "Organisations, by identifier (`org_…`).",
-            ),
-            projects: fields.list("projects", &[], "Projects, by identifier (`proj_…`)."),
-            keys: fields.list(
+            organizations: fields.some("organizations", "Organisations, by identifier (`org_…`)."),
+            projects: fields.some("projects", "Projects, by identifier (`proj_…`)."),
+            keys: fields.some(
                 "keys",
-                &[],
                 "Keys: by their name under `keys`, others by identifier (`key_…`).",
             ),
-            regions: fields.list(
+            regions: fields.some(
                 "regions",
-                &[],
                 "Where their requests may go. A target whose region nobody knows is nowhere.",
             ),
         };

@@ -38,6 +38,11 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Where what it is sent is worked on, where that is said.
+    pub(super) fn region(&self) -> Option<&Region> {
+        self.region.as_ref()
+    }
+
     pub(super) fn named(self, name: ProviderName) -> Provider {
         // Who calls a host by its name means that host, wherever it is; `openai` is what many call a
         // compatible server.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::name::{ModelName, ProviderName};
+use domain::region::{self, Region};
 use gateway::cache::Caching;
 use gateway::prompt_cache::PromptCaching;
 use gateway::routes::condition::Condition;
@@ -16,6 +17,7 @@ use gateway::routes::{
 };
 use serde_json::{Value, json};
 
+use super::cache::Cache;
 use super::fallback;
 use super::fields::{Fields, Section};
 use super::node::Node;
@@ -54,9 +56,8 @@ impl Section for Route {
              `x-trunkline-session`, which always counts), `user`, `key`, or `prefix`, how the prompt \
              begins, so that it comes to where it is in the prompt cache.",
         );
-        let regions = fields.list(
+        let regions = fields.some(
             "regions",
-            &[],
             "Where requests may go; targets that lie elsewhere, or nobody knows where, are never asked. \
              `eu` permits `eu-west-1`. Left out, everywhere.",
         );
@@ -98,6 +99,15 @@ impl Section for Route {
             "What chats are answered with when every target failed, in the caller's own format and marked: \
              never in the place of what the caller has to mend. Left out, the failure is told.",
         );
+        if fields.is_given("balance")
+            && strategy.is_some_and(|strategy| !matches!(strategy, Strategy::Balanced(_)))
+        {
+            let complaint = Complaint::new("it counts where `strategy` is `balanced` only");
+            fields.refuse(
+                "balance",
+                complaint.suggest("write `strategy: balanced`, or remove it"),
+            );
+        }
         let strategy = match (strategy?, balance?) {
             (Strategy::Balanced(_), balance) => Strategy::Balanced(balance),
             (strategy, _) => strategy,
@@ -147,8 +157,12 @@ impl Scalar for SafeReply {
 /// What the names in routes may stand for.
 pub(super) struct Known<'a> {
     pub(super) providers: &'a [ProviderName],
-    pub(super) classes: Vec<&'a str>,
+    /// Where what each of them is sent is worked on, as far as that is said; nothing of one that is wrong.
+    pub(super) regions: BTreeMap<&'a ProviderName, Option<&'a Region>>,
+    /// Classes of equivalents, with how good the best model of each is.
+    pub(super) classes: Vec<(&'a str, f64)>,
     pub(super) flags: Vec<&'a str>,
+    pub(super) cache: Option<&'a Cache>,
 }
 
 /// Says which routes lead to what there is not, and which lead to themselves.
@@ -178,6 +192,7 @@ pub(super) fn refuse_what_is_not_there(
             let path = path.key("shadow").key("model");
             refuse_provider(&shadow.target, known.providers, &path, root, reading);
         }
+        refuse_what_never_counts(route, known, &path, root, reading);
         let shares = route.targets.iter().filter_map(|member| member.rollout);
         let sum: u32 = shares.map(|share| u32::from(share.hundredths())).sum();
         if sum > u32::from(Percent::ALL.hundredths()) {
@@ -188,6 +203,59 @@ pub(super) fn refuse_what_is_not_there(
                 complaint.suggest("lower one of them"),
             );
         }
+    }
+}
+
+/// Says what of a route is written in vain.
+fn refuse_what_never_counts(
+    route: &Route,
+    known: &Known<'_>,
+    path: &Path,
+    root: &Node,
+    reading: &mut Reading<'_>,
+) {
+    let mut refuse = |key, problem: &str, remedy: &str| {
+        let complaint = Complaint::new(problem).suggest(remedy);
+        reading.refuse_at(root, &path.key(key), complaint);
+    };
+    let is_elsewhere = |member: &RouteMember, target: &RouteTarget| {
+        let of_provider = known.regions.get(&target.provider);
+        of_provider.is_some_and(|of_provider| {
+            let region = member.region.as_ref().or(*of_provider);
+            !region::permits(&route.sharing.regions, region)
+        })
+    };
+    let are_targets_elsewhere = route.targets.iter().all(|member| match &member.lead {
+        Lead::Model(target) => is_elsewhere(member, target),
+        Lead::Route(_) | Lead::Equivalents { .. } => false,
+    });
+    let are_fallbacks_elsewhere = route.fallback.iter().all(|fallback| {
+        let member = RouteMember::from(fallback.target.clone());
+        is_elsewhere(&member, &fallback.target)
+    });
+    if are_targets_elsewhere && are_fallbacks_elsewhere {
+        refuse(
+            "regions",
+            "no target of it lies there",
+            "say where they lie by `region` under `providers`, or permit other regions",
+        );
+    }
+    let asks_one =
+        matches!(route.targets.as_slice(), [only] if matches!(only.lead, Lead::Model(_)));
+    if route.hedge.is_some() && asks_one && route.fallback.is_empty() {
+        let problem = "there is no second target that could be asked";
+        refuse("hedge", problem, "add one under `targets` or `fallback`");
+    }
+    let caching = &route.caching;
+    let is_kept = known.cache.and_then(Cache::rules).is_some();
+    if caching.enabled && caching.ttl.is_some() && !is_kept {
+        let problem = "no answers are kept: there is no `exact` under `cache`";
+        refuse("cache", problem, "add `cache: { exact: {} }`, or remove it");
+    }
+    let is_compared = known.cache.and_then(Cache::semantic).is_some();
+    if caching.enabled && caching.threshold.is_some() && !is_compared {
+        let problem = "nothing is compared: there is no `semantic` under `cache`";
+        refuse("cache", problem, "add one, or remove `threshold`");
     }
 }
 
@@ -204,13 +272,22 @@ fn refuse_lead(
         Lead::Model(target) => {
             refuse_provider(target, known.providers, &path.key("model"), root, reading);
         }
-        Lead::Equivalents { class, .. } => {
-            if !known.classes.contains(&&**class) {
-                let complaint =
-                    Complaint::new(format!("there is no class `{class}` under `equivalents`"));
-                let classes = known.classes.iter().copied();
-                let complaint = complaint.suggest_one_of(class, classes, "the classes are");
-                reading.refuse_at(root, &path.key("equivalents"), complaint);
+        Lead::Equivalents { class, floor } => {
+            let mut classes = known.classes.iter();
+            match classes.find(|(name, _)| **name == **class) {
+                None => {
+                    let complaint =
+                        Complaint::new(format!("there is no class `{class}` under `equivalents`"));
+                    let classes = known.classes.iter().map(|(name, _)| *name);
+                    let complaint = complaint.suggest_one_of(class, classes, "the classes are");
+                    reading.refuse_at(root, &path.key("equivalents"), complaint);
+                }
+                Some((_, best)) if best < floor => {
+                    let complaint = Complaint::new(format!("no model of `{class}` is so good"));
+                    let complaint = complaint.suggest(format!("the best has quality {best}"));
+                    reading.refuse_at(root, &path.key("min_quality"), complaint);
+                }
+                Some(_) => {}
             }
         }
         Lead::Route(name) => {
@@ -316,10 +393,19 @@ impl Section for Balance {
             "1",
             "Quality, as the targets or their class of `equivalents` state it.",
         );
+        let (cost, latency, quality) = (cost?.0, latency?.0, quality?.0);
+        if [cost, latency, quality]
+            .into_iter()
+            .all(|share| share <= 0.0)
+        {
+            let complaint = Complaint::new("nothing of it counts");
+            fields.refuse("cost", complaint.suggest("write one that is above 0"));
+            return None;
+        }
         Some(Self {
-            cost: cost?.0,
-            latency: latency?.0,
-            quality: quality?.0,
+            cost,
+            latency,
+            quality,
         })
     }
 }

@@ -121,6 +121,12 @@ impl Fields for Outline {
         Vec::new()
     }
 
+    fn some<T: Scalar>(&mut self, key: &'static str, about: &str) -> Vec<T> {
+        let list = json!({ "type": "array", "items": scalar::<T>(), "minItems": 1 });
+        self.add(key, optional(list), about, json!({}));
+        Vec::new()
+    }
+
     fn list_or_section<T: Scalar, S: Section>(
         &mut self,
         key: &'static str,

@@ -46,12 +46,20 @@ pub(super) fn is_secret(name: &str) -> bool {
     SECRETS.contains(&name)
 }
 
-/// Refuses what is not known, and what would take long. Gives the flags that it asks for: which of them there
-/// are is not known here.
-pub(super) fn expression(expression: &IdedExpr) -> Result<Vec<String>, InvalidCondition> {
+/// What an expression asks for.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// The flags: which of them there are is not known here.
+    pub(super) flags: Vec<String>,
+    /// Whether it asks for what is there for some requests only, and of a kind that nobody knows.
+    pub(super) has_maps: bool,
+}
+
+/// Refuses what is not known, and what would take long.
+pub(super) fn expression(expression: &IdedExpr) -> Result<Asked, InvalidCondition> {
     let mut check = Check::default();
     check.look_at(expression)?;
-    Ok(check.flags)
+    Ok(check.asked)
 }
 
 /// Where in the expression the look is.
@@ -60,7 +68,7 @@ struct Check<'e> {
     /// The names that loops around it have made.
     made: Vec<&'e str>,
     is_in_loop: bool,
-    flags: Vec<String>,
+    asked: Asked,
 }
 
 impl<'e> Check<'e> {
@@ -85,8 +93,12 @@ impl<'e> Check<'e> {
         }
     }
 
-    fn name(&self, name: &str) -> Result<(), InvalidCondition> {
-        if self.made.contains(&name) || MAPS.contains(&name) {
+    fn name(&mut self, name: &str) -> Result<(), InvalidCondition> {
+        if self.made.contains(&name) {
+            return Ok(());
+        }
+        if MAPS.contains(&name) {
+            self.asked.has_maps = true;
             return Ok(());
         }
         Err(unknown(name))
@@ -136,9 +148,10 @@ impl<'e> Check<'e> {
 
     /// One value of a map.
     fn entry(&mut self, map: &str, name: &str) -> Result<(), InvalidCondition> {
+        self.asked.has_maps = true;
         match map {
             "headers" => return field(name),
-            "flags" => self.flags.push(name.to_owned()),
+            "flags" => self.asked.flags.push(name.to_owned()),
             _ => {}
         }
         Ok(())

@@ -83,6 +83,24 @@ impl VariableResolver for Resolver<'_, '_> {
     }
 }
 
+/// A value of its kind for every name but the maps: what comes with a request, where there is none.
+pub(super) struct Samples;
+
+impl VariableResolver for Samples {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        Some(match variable {
+            "request.stream" | "request.tools" => CowVal::owned(CelBool::from(true)),
+            "request.input_tokens"
+            | "request.max_output_tokens"
+            | "request.messages"
+            | "time.hour"
+            | "time.weekday" => number(1),
+            name if NAMES.contains(&name) => text("x"),
+            _ => return None,
+        })
+    }
+}
+
 impl Resolver<'_, '_> {
     fn local_time(&self) -> jiff::Zoned {
         self.question.now.to_zoned(TimeZone::UTC)

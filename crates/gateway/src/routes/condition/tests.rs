@@ -87,13 +87,37 @@ fn what_cannot_be_told_counts_as_not_fulfilled_and_says_why() {
     for (text, why) in [
         ("headers['x-team'] == 'search'", "x-team"),
         ("metadata.tier == 'gold'", "tier"),
-        ("request.model", "not true or false"),
+        ("flags.beta ? request.model : 'x'", "not true or false"),
         ("1 / (request.messages - 1) == 1", "zero"),
     ] {
         match verdict_of(text, &inquiry) {
             Verdict::Failed(said) => assert!(said.contains(why), "{text}: {said}"),
             other => panic!("{text}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn what_is_never_a_condition_whatever_is_asked_is_refused_when_it_is_read() {
+    for (text, problem) in [
+        ("1 + 1", "it is int, not true or false"),
+        ("request.model", "it is string, not true or false"),
+        ("request.input_tokens > 'many'", "int"),
+        (
+            "time.hour == 1 && request.stream + 1 > 2",
+            "Bool(true), Int(1)",
+        ),
+    ] {
+        let (refused, _) = refusal(text);
+        assert!(refused.contains(problem), "{text}: {refused}");
+    }
+    // What the values decide is found out when they are there.
+    for text in [
+        "request.input_tokens / request.max_output_tokens > 9",
+        "caller.key.substring(3) == 'batch'",
+        "int(request.user) % 2 == 0",
+    ] {
+        assert!(Condition::parse(text).is_ok(), "{text}");
     }
 }
 
