@@ -205,3 +205,50 @@ fn who_is_heard_first_after_a_flush_may_be_given_what_another_has_beyond_its_par
     steps.push(ask(0, 1));
     overruns_as_stated(Bound::Concurrency { most: 5 }, 2, &steps).unwrap();
 }
+
+/// Seeds 4555267446502713878 and 12536293992164193305: the same, where no time passes between the flush and the
+/// exchange, and where the answer to that is lost.
+#[test]
+fn what_was_not_heard_of_is_missing_in_the_moment_of_a_flush() {
+    let exchange = |replica| Step::Exchange { replica };
+    let five = Bound::Requests {
+        most: 5,
+        per: Window::Minute,
+    };
+    let mut steps = vec![ask(0, 1), exchange(0), ask(0, 1)];
+    steps.extend([Step::SetOn { minutes: 1 }, Step::Join, ask(0, 1), ask(0, 1)]);
+    steps.extend([exchange(0), Step::Flush, ask(1, 1), exchange(1), ask(0, 1)]);
+    steps.extend([Step::AllLinks { link: Link::Cut }, ask(1, 1)]);
+    steps.extend([Step::Pass { seconds: 1 }, ask(0, 1), ask(1, 1)]);
+    overruns_as_stated(five, 1, &steps).unwrap();
+    // Nor is what was heard in between after another flush.
+    steps.insert(11, Step::Flush);
+    overruns_as_stated(five, 1, &steps).unwrap();
+
+    let eleven = Bound::Requests {
+        most: 11,
+        per: Window::Minute,
+    };
+    let (replica, link) = (0, Link::Deaf);
+    let mut steps = vec![ask(0, 1), exchange(0), ask(0, 1)];
+    steps.extend([Step::Link { replica, link }, Step::Pass { seconds: 1 }]);
+    steps.extend([Step::Join, ask(0, 1), ask(0, 1), ask(0, 1), ask(0, 1)]);
+    steps.extend([ask(1, 1), ask(0, 1), Step::Flush]);
+    let (replica, arrives) = (1, false);
+    steps.extend([Step::Begin { replica }, ask(0, 1), Step::Begin { replica }]);
+    steps.extend([Step::Answer { replica, arrives }, ask(0, 1), ask(0, 1)]);
+    steps.extend([ask(1, 1), ask(1, 1), ask(0, 1), ask(0, 1)]);
+    overruns_as_stated(eleven, 1, &steps).unwrap();
+}
+
+/// Seed 5092178369554345730: all is used up in the last seconds of an hour, and the next one begins.
+#[test]
+fn what_is_left_at_the_end_of_an_hour_is_all_to_be_had() {
+    let steps = [
+        Step::SetOn { minutes: 164 },
+        Step::Pass { seconds: 69 },
+        ask(0, 1),
+        Step::Pass { seconds: 2 },
+    ];
+    overruns_as_stated(budget(52), 3, &steps).unwrap();
+}

@@ -115,21 +115,23 @@ impl World {
     pub(super) fn excuse(&mut self) {
         let alive = self.alive();
         let excused_of = |number: &usize| {
-            let unbacked = self.unbacked(*number).min(self.beyond_its_part(*number));
+            let unbacked = self.unbacked(*number);
+            if let Some(beyond) = self.beyond_its_part(*number) {
+                return unbacked.min(beyond);
+            }
             let heard = self.known_of(*number);
             let Some((heard, given)) = heard.and_then(|heard| Some((heard, heard.others_given?)))
             else {
                 return unbacked;
             };
             let since = self.given_to_others(*number).saturating_sub(given);
-            // Its share was its own until its lease was over, or until everything was lost.
-            let lapsed_at = match self.lost_at {
-                Some(lost_at) if self.nodes[*number].is_unheard => lost_at,
-                _ => heard.at + LEASE,
-            };
+            // Its share was its own until its lease was over, or until the others were heard after a loss.
             let has_lapsed = |other: &usize| {
+                if self.nodes[*number].is_unheard {
+                    return !self.nodes[*other].is_unheard;
+                }
                 let other = self.known_of(*other);
-                other.is_some_and(|other| other.at > lapsed_at)
+                other.is_some_and(|other| other.at > heard.at + LEASE)
             };
             let others = alive.iter().filter(|other| *other != number);
             let alone = others.filter(|other| has_lapsed(other));
@@ -151,13 +153,14 @@ impl World {
 
     /// What a replica took and may take beyond what was left to it when everything was lost. Until its lease is over,
     /// whoever was not heard of since is left an equal part, but for what others have that had more than theirs.
-    fn beyond_its_part(&self, number: usize) -> u64 {
+    /// `None` of any other.
+    fn beyond_its_part(&self, number: usize) -> Option<u64> {
         let is_left_a_part = |node: &Node| {
             let is_leased = |at| self.clock.elapsed() < at + LEASE;
             node.is_alive && node.is_unheard && self.lost_at.is_some_and(is_leased)
         };
         if !is_left_a_part(&self.nodes[number]) {
-            return u64::MAX;
+            return None;
         }
         let part = self.bound.most() / self.most_alive;
         let others = (0..self.nodes.len()).filter(|other| *other != number);
@@ -169,7 +172,7 @@ impl World {
             }
         });
         let left = self.bound.most().saturating_sub(theirs.sum());
-        self.potential(number).saturating_sub(left.min(part))
+        Some(self.potential(number).saturating_sub(left.min(part)))
     }
 
     /// The part of the limit that a replica has when it was cut off for so long that nothing counts of what it knew of:

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use domain::clock::Clock;
+use domain::key::Period;
 use domain::limit::{Bound, LEASE};
 use domain::money::Cost;
 use jiff::SignedDuration;
@@ -248,6 +249,12 @@ impl World {
             self.drop_call(0);
         }
         self.pass(2 * LEASE.as_secs() + 65);
+        // No hour ends while it is looked at what is left of it.
+        let ends = Period::Hour.end(self.clock.now());
+        let left = ends.map(|ends| ends.duration_since(self.clock.now()).as_secs());
+        if left.is_some_and(|left| left < 60) {
+            self.pass(65);
+        }
     }
 
     /// How much one replica alone comes to have, a unit after the other.
