@@ -13,13 +13,30 @@ use crate::vendor::Failure;
 /// What the conversation gives to the answer.
 #[derive(Default)]
 pub(super) struct Conversation {
-    /// The last user message that has text.
+    /// The last words of the user: of all messages between two turns of the assistant, which need not be one.
     pub(super) said: String,
+    /// Whether the assistant has spoken since.
+    is_answered: bool,
     /// What tools answered since the assistant's last turn; the user's words may stand behind it.
     pub(super) results: Vec<ToolResult>,
     pub(super) tokens: u64,
     pub(super) media_tokens: u64,
     pub(super) count: usize,
+}
+
+impl Conversation {
+    fn hear(&mut self, words: &str) {
+        if words.trim().is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.is_answered) {
+            self.said.clear();
+        }
+        if !self.said.is_empty() {
+            self.said.push('\n');
+        }
+        self.said.push_str(words);
+    }
 }
 
 pub(super) fn read(messages: &Node<'_, '_>, class: Class) -> Result<Conversation, Failure> {
@@ -54,6 +71,7 @@ pub(super) fn read(messages: &Node<'_, '_>, class: Class) -> Result<Conversation
             match role {
                 "assistant" => {
                     conversation.results.clear();
+                    conversation.is_answered = true;
                     for (id, name) in assistant(&message, &mut conversation)? {
                         if open.insert(id, name).is_some() {
                             return Err(invalid(format!("duplicate tool call id '{id}'")));
@@ -71,9 +89,7 @@ pub(super) fn read(messages: &Node<'_, '_>, class: Class) -> Result<Conversation
                             place.bracketed()
                         )));
                     }
-                    if !said.trim().is_empty() {
-                        conversation.said = said;
-                    }
+                    conversation.hear(&said);
                 }
                 _ => {
                     object(&message, &["role", "content"])?;

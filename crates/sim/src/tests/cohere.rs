@@ -184,6 +184,25 @@ async fn tools_are_planned_called_and_answered() {
 }
 
 #[tokio::test]
+async fn what_the_user_says_in_several_messages_is_heard_whole() {
+    let sim = Sim::default();
+    let says = async |messages: Value| {
+        let answer = ask(&sim, &with(&plain(), &json!({"messages": messages}))).await;
+        let said = answer.json()["message"]["content"][0]["text"].clone();
+        said.as_str().unwrap().to_owned()
+    };
+    let user = |words: &str| json!({"role": "user", "content": words});
+    // An agent's instructions stand behind the user's words, where there can be no system message.
+    let reminder = user("<system>\nBe brief.\n</system>");
+    let wish = user("[[sim text=heard]]");
+    assert_eq!(says(json!([wish, reminder])).await, "heard");
+    let answered = json!({"role": "assistant", "content": "heard"});
+    let afterwards = says(json!([wish, reminder, answered, user("And now?")])).await;
+    assert!(afterwards.contains("And now?"), "{afterwards}");
+    assert!(!afterwards.contains("brief"), "{afterwards}");
+}
+
+#[tokio::test]
 async fn citations_point_into_the_documents_unless_they_are_off() {
     let sim = Sim::default();
     let request = with(
