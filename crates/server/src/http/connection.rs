@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{CONNECTION, EXPECT};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,6 +24,7 @@ use tower::Service;
 use super::answer::Answer;
 use super::faces::{CHAT, REALTIME};
 use super::farewell::Farewell;
+use super::leftover::{self, Lent};
 use super::request::{Arrival, REQUEST_ID};
 use super::router::router;
 use super::sockets::Sequel;
@@ -33,6 +36,8 @@ use crate::socket;
 const MAX_CONNECTIONS: usize = 16_384;
 /// How long a caller may take over the header of a request.
 const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the rest of a body is waited for that an answer did not need.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long nobody is accepted after the kernel had no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -191,21 +196,50 @@ impl Site {
         let is_anthropics = request.headers().contains_key("anthropic-version");
         let is_http_1 = request.version() < Version::HTTP_2;
         let uri = request.uri();
+        let mut is_reusable = true;
         let mut response = match faces::spoken_at(uri.path(), uri.query()) {
             Some(_) if uri.path() == CHAT && socket::is_wanted(request.headers()) => {
                 chat_socket::begin(&self.app, &arrival, request, sequel)
             }
-            Some(spoken) => call::answer(&self.app, spoken, &arrival, request).await,
             None if uri.path() == REALTIME => {
                 sockets::realtime(&self.app, &arrival, request, sequel).await
             }
-            None if passing::is_meant(uri.path()) => {
-                passing::answer(&self.app, &arrival, request).await
+            spoken => {
+                let is_held_back = request.headers().contains_key(EXPECT);
+                let (parts, mut body) = request.into_parts();
+                let (response, left) = if let Some(spoken) = spoken {
+                    let request = Request::from_parts(parts, &mut body);
+                    let response = call::answer(&self.app, spoken, &arrival, request).await;
+                    (response, Some(body))
+                } else if passing::is_meant(parts.uri.path()) {
+                    let request = Request::from_parts(parts, &mut body);
+                    let response = passing::answer(&self.app, &arrival, request).await;
+                    (response, Some(body))
+                } else {
+                    self.route(arrival, parts, body).await
+                };
+                let left = left.filter(|left| is_http_1 && !left.is_end_stream());
+                if let Some(left) = left {
+                    // Of what is too large as it is, no more is read; a client that waits for a word before it
+                    // sends its body gets none.
+                    let is_over = response.status() == StatusCode::PAYLOAD_TOO_LARGE;
+                    is_reusable = !is_over
+                        && !is_held_back
+                        && Box::pin(leftover::read_out(
+                            left,
+                            self.app.max_body,
+                            LEFTOVER_PATIENCE,
+                        ))
+                        .await;
+                }
+                response
             }
-            None => self.route(request, arrival).await,
         };
         if is_http_1 && self.app.is_stopping.load(Ordering::Relaxed) {
             self.farewell.asked();
+            is_reusable = false;
+        }
+        if !is_reusable {
             let fields = response.headers_mut();
             // An answer that turns the connection into a conversation names that here.
             fields
@@ -222,9 +256,18 @@ impl Site {
         response
     }
 
-    async fn route(&self, mut request: Request<Incoming>, arrival: Arrival) -> Response<Answer> {
+    /// By the router; with what it left of the body.
+    async fn route(
+        &self,
+        arrival: Arrival,
+        parts: Parts,
+        body: Incoming,
+    ) -> (Response<Answer>, Option<Incoming>) {
+        // The router wants a body to keep.
+        let (lent, mut back) = Lent::new(body);
+        let mut request = Request::from_parts(parts, Body::new(lent));
         request.extensions_mut().insert(arrival);
-        let Ok(response) = self.router.clone().call(request.map(Body::new)).await;
-        response.map(Answer::Routed)
+        let Ok(response) = self.router.clone().call(request).await;
+        (response.map(Answer::Routed), back.try_recv().ok())
     }
 }

@@ -19,6 +19,7 @@ mod farewell;
 pub mod files;
 pub mod health;
 pub mod keys;
+mod leftover;
 pub mod limits;
 pub mod logs;
 pub mod media;

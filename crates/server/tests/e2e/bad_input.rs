@@ -133,18 +133,9 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
         MAX_BODY + 1
     );
     connection.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !String::from_utf8_lossy(&answer).contains("request_too_large") {
-        let count = soon("the refusal", connection.read_buf(&mut answer))
-            .await
-            .unwrap();
-        assert_ne!(count, 0, "{}", String::from_utf8_lossy(&answer));
-    }
-    assert!(
-        answer.starts_with(b"HTTP/1.1 413 "),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    let answer = read_until(&mut connection, "request_too_large").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
     assert_eq!(sim.calls(), []);
 }
 
@@ -161,19 +152,71 @@ async fn a_body_without_a_length_is_read_up_to_the_bound_and_no_further() {
     for _ in 0..=MAX_BODY / 1024 {
         connection.write_all(piece.as_bytes()).await.unwrap();
     }
+    let answer = read_until(&mut connection, "request_too_large").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(sim.calls(), []);
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_to_the_next_request() {
+    let (sim, _installation, trunkline) = start().await;
+    for (request, status) in [
+        ("POST /v1/nothing", 404),
+        ("PUT /v1/chat/completions", 405),
+        ("POST /v1/chat/completions", 401),
+        ("POST /v1/messages", 401),
+        ("POST /passthrough/openai/v1/files", 401),
+        ("POST /api/v1/admin/routes/explain", 401),
+    ] {
+        let mut connection = TcpStream::connect(trunkline.address()).await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer nobody\r\n\
+             content-length: {MAX_BODY}\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        // The body comes when the refusal is known already.
+        for piece in vec![b' '; MAX_BODY].chunks(MAX_BODY / 8) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            connection.write_all(piece).await.unwrap();
+        }
+        let answer = read_until(&mut connection, "\r\n\r\n").await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{request}: {answer}");
+        assert!(!answer.contains("connection: close"), "{request}: {answer}");
+        let next = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n";
+        connection.write_all(next).await.unwrap();
+        read_until(&mut connection, "HTTP/1.1 200 ").await;
+    }
+    assert_eq!(sim.calls(), []);
+}
+
+#[tokio::test]
+async fn who_asks_before_it_sends_is_refused_without_its_body() {
+    let (sim, _installation, trunkline) = start().await;
+    let mut connection = TcpStream::connect(trunkline.address()).await.unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\nauthorization: Bearer nobody\r\n\
+                expect: 100-continue\r\ncontent-length: 100\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_until(&mut connection, "invalid_api_key").await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(sim.calls(), []);
+}
+
+/// What comes over a connection, until it has `words`.
+async fn read_until(connection: &mut TcpStream, words: &str) -> String {
     let mut answer = Vec::new();
-    while !String::from_utf8_lossy(&answer).contains("request_too_large") {
-        let count = soon("the refusal", connection.read_buf(&mut answer))
-            .await
-            .unwrap();
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        if text.contains(words) {
+            return text.into_owned();
+        }
+        let read = connection.read_buf(&mut answer);
+        let count = soon("the answer", read).await.unwrap();
         assert_ne!(count, 0, "{}", String::from_utf8_lossy(&answer));
     }
-    assert!(
-        answer.starts_with(b"HTTP/1.1 413 "),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
-    assert_eq!(sim.calls(), []);
 }
 
 #[tokio::test]
