@@ -100,7 +100,11 @@ mod tests {
         assert!(read_out(body(), 5, PATIENCE).await);
         assert!(!read_out(body(), 4, PATIENCE).await);
         // Of a body that does not say how long it is, too.
-        let pieces = || StreamBody::new(futures_util::stream::iter([piece(b"123"), piece(b"45")]));
+        let pieces = || {
+            let frames =
+                ["123", "45"].map(|text| Ok::<_, BoxError>(Frame::data(Bytes::from(text))));
+            StreamBody::new(futures_util::stream::iter(frames))
+        };
         assert!(read_out(pieces(), 5, PATIENCE).await);
         assert!(!read_out(pieces(), 4, PATIENCE).await);
     }
@@ -109,9 +113,5 @@ mod tests {
     async fn what_does_not_come_is_not_waited_for() {
         let pieces = futures_util::stream::pending::<Result<Frame<Bytes>, BoxError>>();
         assert!(!read_out(StreamBody::new(pieces), 5, Duration::ZERO).await);
-    }
-
-    fn piece(bytes: &'static [u8]) -> Result<Frame<Bytes>, BoxError> {
-        Ok(Frame::data(Bytes::from_static(bytes)))
     }
 }
