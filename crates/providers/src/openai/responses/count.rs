@@ -8,6 +8,7 @@ use domain::call::Operation;
 use domain::chat::ChatRequest;
 use domain::name::ModelName;
 use domain::problem::Problem;
+use domain::provider_error::{Cause, ProviderError};
 use domain::usage::Usage;
 use http::{Request, StatusCode};
 use serde::Deserialize;
@@ -85,6 +86,12 @@ impl Counter for InputCounter {
         }
         let count: Count = serde_json::from_slice(answer).map_err(unreadable)?;
         Ok(count.input_tokens)
+    }
+
+    /// A host that speaks this format need not count: it does not know the path. Of a model that is not known, the
+    /// answer says so.
+    fn cannot_count(&self, failure: &ProviderError) -> bool {
+        failure.cause == Cause::NotFound && failure.code.as_deref() != Some("model_not_found")
     }
 }
 
