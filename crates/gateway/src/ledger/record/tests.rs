@@ -83,11 +83,7 @@ proptest! {
         prop_assert_eq!(read_line(&written), Some(Record::Attempt(Box::new(dispatch))));
 
         let call = intent.interrupted(vec![attempt], started_at);
-        let ended = Ended {
-        segments,
-        call,
-        counted_in: 0,
-    };
+        let ended = Ended { segments, call, counted_in: 0 };
         let written = line(|out| write_end(&ended, out));
         prop_assert_eq!(read_line(&written), Some(Record::End(Box::new(ended))));
     }
