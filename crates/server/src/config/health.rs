@@ -34,27 +34,26 @@ impl Section for ProbeRules {
             "30s",
             "The time between two probes of a provider, a second at least.",
         );
-        let timeout: Option<Duration> = fields.or("timeout", "5s", "How long one may take.");
+        let timeout: Option<Duration> = fields.or(
+            "timeout",
+            "5s",
+            "How long one may take, no longer than `interval`; left out, the shorter of the two.",
+        );
         if interval.is_some_and(|interval| interval < SHORTEST) {
             let complaint = Complaint::new("it is shorter than a second");
             fields.refuse("interval", complaint.suggest("write `1s` or longer"));
             return None;
         }
-        if timeout > interval && interval.is_some() {
-            let key = if fields.is_given("timeout") {
-                "timeout"
-            } else {
-                "interval"
-            };
+        if fields.is_given("timeout") && interval.is_some() && timeout > interval {
             let complaint = Complaint::new("`timeout` is longer than `interval`");
             fields.refuse(
-                key,
+                "timeout",
                 complaint.suggest("lower `timeout`, or raise `interval`"),
             );
         }
         Some(Self {
             interval: interval?,
-            timeout: timeout?,
+            timeout: timeout?.min(interval?),
         })
     }
 }
