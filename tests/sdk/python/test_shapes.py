@@ -27,7 +27,7 @@ from shapes import events, fields, misfits, unfolded
 from stack import Sim
 
 SOURCES = Path(__file__).parents[3] / "crates/providers/src"
-TASKS = ("embeddings", "images", "audio", "rerank", "moderation")
+TASKS = ("count", "embeddings", "images", "audio", "rerank", "moderation")
 INDEX = re.compile(r"\[\d+\]")
 #: Formats that live in the folder of another.
 FORMATS = {"openai/responses": "openai_responses", "openai/completions": "openai_completions"}
@@ -94,6 +94,9 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "gemini": (google.GenerateContentResponse, typing.Union[google.GenerateContentResponse, GoogleError]),
     "gemini_array": (google.GenerateContentResponse, typing.Union[google.GenerateContentResponse, GoogleError]),
     "cohere": (cohere.V2ChatResponse, cohere.V2ChatStreamResponse),
+    "count/openai": (responses.InputTokenCountResponse, None),
+    "count/anthropic": (anthropic.MessageTokensCount, None),
+    "count/gemini": (google.CountTokensResponse, None),
     "embeddings/openai": (openai.CreateEmbeddingResponse, None),
     "embeddings/gemini": (GoogleEmbeddings, None),
     "embeddings/gemini_batch": (GoogleEmbeddings, None),
@@ -172,6 +175,9 @@ ADDED = {
     "usage that this client's vendor does not tell": [
         "openai usage.prompt_tokens_details.cache_write_1h_tokens",
         "anthropic usage.estimated",
+        "count/openai estimated",
+        "count/anthropic estimated",
+        "count/gemini estimated",
         # The first event could only estimate it; so the last one says it, like the other counts.
         "anthropic usage.cache_creation",
         "anthropic usage.service_tier",
@@ -191,6 +197,8 @@ ADDED = {
         "openai_responses error",
         "openai_completions choices[].finish_reason: None is none",
         "audio/transcriptions task",
+        "count/gemini promptTokensDetails",
+        "count/gemini totalBillableCharacters",
         "audio/translations usage",
         "cohere delta.message.content",
         "cohere delta.message.tool_plan",

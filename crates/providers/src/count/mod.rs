@@ -2,10 +2,10 @@
 //!
 //! A provider that counts is asked: in the caller's own bytes where it speaks the caller's API, and in a translation
 //! elsewhere. Where none can be asked, or it answers that it does not count this model, the answer is an
-//! [`estimate`], and says so in a field `estimated`. Counting is free.
+//! estimate, and says so in a field `estimated`. Counting is free.
 //!
-//! A [`CountFace`] is one API in which callers ask, of which [`Counting`] makes a task; a [`Counter`] is one provider's way of being
-//! asked. Both stand beside the format that they belong to.
+//! A `CountFace` is one API in which callers ask, of which [`Counting`] makes a task; a `Counter` is one provider's way
+//! of being asked. Both stand beside the format that they belong to.
 
 pub(crate) mod estimate;
 
